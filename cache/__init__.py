@@ -1,0 +1,1 @@
+"""Features on disk: keys, immutable shards, sealed files and the manifests they belong to."""

@@ -1,0 +1,42 @@
+"""The one root of every error a user can meet, with the exit code that cli.py returns for it."""
+
+from __future__ import annotations
+
+
+class FixgridError(Exception):
+    """A failure that is the input's or the machine's, not a bug. Its message is one line for the user.
+
+    The line says what was found, what was expected and what to type next.
+    """
+
+    exit_code = 1
+
+
+class UsageError(FixgridError):
+    """An option, or a combination of options, that cannot be used."""
+
+    exit_code = 2
+
+
+class DataError(FixgridError):
+    """Images or labels that cannot be used: none, one class, or unreadable above the budget."""
+
+    exit_code = 3
+
+
+class CacheError(FixgridError):
+    """Features that are missing, incomplete or not to be trusted."""
+
+    exit_code = 4
+
+
+class DiskError(FixgridError):
+    """A write that failed: the disk is full, or refuses."""
+
+    exit_code = 5
+
+
+class Interrupted(FixgridError):
+    """The user stopped the run; everything committed stays, and the same command resumes."""
+
+    exit_code = 130

@@ -1,0 +1,67 @@
+"""The rows of a data set: which image files, in which order, with which content and label."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """One split's images in manifest order. The position in this order is the row id.
+
+    Attributes
+    ----------
+    paths : tuple of bytes
+        Relative to the manifest's root, ``/`` separated, as ``os.fsencode`` gives them.
+    sizes : int64 array, shape (n,)
+        Bytes of each file.
+    sha256 : uint8 array, shape (n, 32)
+        Digest of each file's bytes.
+    labels : int64 array, shape (n,)
+        Index into the manifest's classes. Not part of the digest: labels do not change features.
+    """
+
+    paths: tuple[bytes, ...]
+    sizes: NDArray[np.int64]
+    sha256: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @cached_property
+    def digest(self) -> str:
+        """Hex sha256 over every row's path, size and content, in order."""
+        total = hashlib.sha256()
+        for path, size, content in zip(self.paths, self.sizes.tolist(), self.sha256, strict=True):
+            total.update(b"%d:%s %d " % (len(path), path, size) + content.tobytes())
+        return total.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Manifest:
+    """A labelled data set: where its files are, its classes, and the rows of each split.
+
+    Attributes
+    ----------
+    source : str
+        What the user typed to name it, e.g. ``sample`` or a folder.
+    root : str
+        Absolute folder that every path is relative to.
+    classes : tuple of str
+        Class names; a label is an index into it.
+    splits : dict of str to Rows
+        Keys from `SPLITS`, in that order; none is empty.
+    """
+
+    source: str
+    root: str
+    classes: tuple[str, ...]
+    splits: dict[str, Rows]

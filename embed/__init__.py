@@ -1,0 +1,1 @@
+"""Images to features: list, plan, decode once, view, run the frozen trunk."""
