@@ -36,7 +36,7 @@ class DiskError(FixgridError):
     exit_code = 5
 
 
-class Interrupted(FixgridError):
+class Interrupted(FixgridError):  # noqa: N818 - an outcome, not an error
     """The user stopped the run; everything committed stays, and the same command resumes."""
 
     exit_code = 130

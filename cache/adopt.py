@@ -1,0 +1,68 @@
+"""Rows copied from other keys: renaming or adding images must not cost a pass over those already seen."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import CacheError
+from .rows import Rows
+from .rowsfile import decode_rows
+from .shard import Shard, Status, commit_shard
+from .store import BLOCK_ROWS, Entry, FeatureStore
+
+
+def adopt_rows(store: FeatureStore, entry: Entry, rows: Rows) -> int:
+    """Commit to `entry` every missing row whose image another sealed entry of the same recipe has seen.
+
+    Features depend on an image's content and the recipe alone (draws are seeded by content), so equal content
+    under an equal recipe has equal features, whatever its name or place.
+
+    Returns
+    -------
+    int
+        Number of rows adopted.
+
+    Raises
+    ------
+    DiskError
+        If a write fails.
+    """
+    adopted = 0
+    for donor in store.entries():
+        if donor.folder != entry.folder and donor.is_sealed and donor.spec.recipe == entry.spec.recipe:
+            # A donor that cannot be trusted is as good as none: its rows are computed.
+            with suppress(CacheError, OSError):
+                adopted += _adopt_from(donor, entry, rows)
+    return adopted
+
+
+def _adopt_from(donor: Entry, entry: Entry, rows: Rows) -> int:
+    known = decode_rows((donor.folder / "rows.h5").read_bytes())
+    if known.digest != donor.spec.rows_sha256:
+        return 0
+    place = {content.tobytes(): i for i, content in enumerate(known.sha256)}
+    source = np.array([place.get(content.tobytes(), -1) for content in rows.sha256], dtype=np.int64)
+    wanted = entry.find_missing() & (source >= 0)
+    if not wanted.any():
+        return 0
+    features, status = donor.read()
+    wanted[wanted] = status[source[wanted]] == Status.OK
+    for start, stop in find_runs(wanted, BLOCK_ROWS):
+        rows_from = source[start:stop]
+        commit_shard(entry.shards_folder, Shard(start, features[rows_from], status[rows_from]))
+    return int(wanted.sum())
+
+
+def find_runs(wanted: NDArray[np.bool_], longest: int) -> list[tuple[int, int]]:
+    """Consecutive true rows as [start, stop) pairs, cut at multiples of `longest`."""
+    edges = np.flatnonzero(np.diff(np.r_[0, wanted.astype(np.int8), 0]))
+    runs = []
+    for start, stop in edges.reshape(-1, 2).tolist():
+        while start < stop:
+            cut = min(stop, start - start % longest + longest)
+            runs.append((start, cut))
+            start = cut
+    return runs

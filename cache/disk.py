@@ -1,0 +1,132 @@
+"""Writes that either happen whole or not at all.
+
+Every file of the cache is written under a temporary name in its own folder, synced, renamed over its final
+name, and the folder synced. Existence under the final name is the commit.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import socket
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from .errors import DiskError
+
+TEMP_PREFIX = ".tmp-"
+
+
+class _Sink:
+    """A file for writers that cannot survive a failed write (HDF5 segfaults at exit on a full disk).
+
+    The first error is kept and every later write is swallowed; `commit_stream` raises it afterwards.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        if self.error is None:
+            try:
+                self._file.write(data)
+            except OSError as error:
+                self.error = error
+        return len(data)
+
+    def readinto(self, buffer: bytearray) -> int:
+        return self._file.readinto(buffer)  # type: ignore[attr-defined, no-any-return]
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return self._file.truncate(size)
+        except OSError as error:
+            self.error = self.error or error
+            return size or 0
+
+    def flush(self) -> None:
+        try:
+            self._file.flush()
+        except OSError as error:
+            self.error = self.error or error
+
+
+def commit_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to `path`, whole or not at all.
+
+    Raises
+    ------
+    DiskError
+        If any step fails; the temporary file is removed and an older `path` is untouched.
+    """
+    commit_stream(path, lambda file: file.write(data))
+
+
+def commit_stream(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Let `write` fill a file, then commit it as `path`, whole or not at all.
+
+    Raises
+    ------
+    DiskError
+        As `commit_bytes`.
+    """
+    temp = path.parent / f"{TEMP_PREFIX}{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temp, "w+b", buffering=0) as file:
+            sink = _Sink(file)
+            write(sink)  # type: ignore[arg-type]
+            if sink.error is not None:
+                raise sink.error
+            os.fsync(file.fileno())
+        os.replace(temp, path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise _disk_error(path, error) from error
+    finally:
+        temp.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames and removals in `folder` durable."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def hash_file(path: Path) -> str:
+    """Hex sha256 of a file's bytes, read in blocks of 1 MiB."""
+    total = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            total.update(block)
+    return total.hexdigest()
+
+
+def sweep_temps(folder: Path) -> None:
+    """Remove what a killed process of this host left half-written; files of living processes stay."""
+    mine = f"{TEMP_PREFIX}{socket.gethostname()}-"
+    for temp in folder.glob(f"{mine}*"):
+        pid = temp.name[len(mine) :].split("-")[0]
+        if not Path(f"/proc/{pid}").exists():
+            temp.unlink(missing_ok=True)
+
+
+def _disk_error(path: Path, error: OSError) -> DiskError:
+    what = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else error.strerror
+    return DiskError(
+        f"could not write {path}: {what}. Everything committed before is safe; "
+        "free some space (or name another --cache) and run the same command again."
+    )

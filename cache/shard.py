@@ -1,0 +1,165 @@
+"""Immutable shards: rows [a, b) of one key in one HDF5 file whose name holds its range and its digest."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import zlib
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from . import schema
+from .disk import commit_bytes
+from .errors import CacheError
+from .key import Spec
+
+_NAME = re.compile(r"(\d{9})-(\d{9})\.([0-9a-f]{8})\.h5")
+
+
+class Status(IntEnum):
+    """What became of a row. All but ``OK`` keep their place with features of NaN."""
+
+    OK = 0
+    DECODE = 1
+    NONFINITE = 2
+    TOO_LARGE = 3
+    CRASH = 4
+    TIMEOUT = 5
+    IO = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Shard:
+    """Features of consecutive rows.
+
+    Attributes
+    ----------
+    start : int
+        Row id of the first row.
+    features : float32 or float16 array, shape (n, V, D)
+        NaN where the status is not ok.
+    status : uint8 array, shape (n,)
+        A `Status` per row.
+    """
+
+    start: int
+    features: NDArray[Any]
+    status: NDArray[np.uint8]
+
+    @property
+    def stop(self) -> int:
+        """Row id after the last row."""
+        return self.start + len(self.status)
+
+
+@dataclass(frozen=True)
+class ShardFile:
+    """A committed shard's file: its range and the digest that its name promises."""
+
+    path: Path
+    start: int
+    stop: int
+    digest: str
+
+
+def row_checksums(start: int, features: NDArray[Any]) -> NDArray[np.uint32]:
+    """crc32(row id as 8 little-endian bytes, feature bytes) of every row: a moved row does not match."""
+    rows = np.ascontiguousarray(features)
+    values = [zlib.crc32(row, zlib.crc32((start + i).to_bytes(8, "little"))) for i, row in enumerate(rows)]
+    return np.array(values, dtype=np.uint32)
+
+
+def commit_shard(folder: Path, shard: Shard) -> Path:
+    """Write `shard` into `folder`, whole or not at all; on return its rows are safe.
+
+    Raises
+    ------
+    CacheError
+        If a row that says ok has features that are not finite.
+    DiskError
+        If the write fails.
+    """
+    ok = shard.status == Status.OK
+    if not np.isfinite(shard.features[ok]).all():
+        raise CacheError(f"rows {shard.start}-{shard.stop}: an ok row has features that are not finite")
+    image = schema.encode_arrays(
+        {
+            "features": shard.features,
+            "row": np.arange(shard.start, shard.stop, dtype=np.int64),
+            "status": shard.status,
+            "row_crc": row_checksums(shard.start, shard.features),
+        }
+    )
+    digest = hashlib.sha256(image).hexdigest()[:8]
+    path = folder / f"{shard.start:09d}-{shard.stop:09d}.{digest}.h5"
+    commit_bytes(path, image)
+    return path
+
+
+def list_shards(folder: Path) -> list[ShardFile]:
+    """Files in `folder` named as shards, in row order. Their content is not read: see `read_shard`."""
+    found = []
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        match = _NAME.fullmatch(path.name)
+        if match:
+            found.append(ShardFile(path, int(match[1]), int(match[2]), match[3]))
+    return found
+
+
+def read_shard(file: ShardFile, spec: Spec) -> Shard:
+    """The rows of a shard file, every byte checked.
+
+    Raises
+    ------
+    CacheError
+        If the digest, the schema, the row ids, a status or a row's checksum is wrong.
+    """
+    image = file.path.read_bytes()
+    if hashlib.sha256(image).hexdigest()[:8] != file.digest:
+        raise CacheError(f"{file.path}: the content does not match the digest in its name")
+    n = file.stop - file.start
+    try:
+        handle = h5py.h5f.open_file_image(image)
+        with h5py.File(handle) as opened:
+            schema.check_arrays(opened, arrays_of(spec, n))
+            shard = Shard(file.start, opened["features"][()], opened["status"][()])
+            row, crc = opened["row"][()], opened["row_crc"][()]
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        raise CacheError(f"{file.path}: not a readable HDF5 file ({error})") from error
+    check_rows(str(file.path), shard, row, crc)
+    return shard
+
+
+def arrays_of(spec: Spec, n: int) -> dict[str, tuple[Any, tuple[int, ...]]]:
+    """The data sets that a shard or sealed file of `n` rows holds: name -> (dtype, shape)."""
+    return {
+        "features": (spec.dtype, (n, spec.views, spec.dim)),
+        "row": ("int64", (n,)),
+        "status": ("uint8", (n,)),
+        "row_crc": ("uint32", (n,)),
+    }
+
+
+def check_rows(name: str, shard: Shard, row: NDArray[np.int64], crc: NDArray[np.uint32]) -> None:
+    """Refuse rows that are out of place, altered, or of unknown status.
+
+    Raises
+    ------
+    CacheError
+        Naming the first row that is wrong.
+    """
+    if not np.array_equal(row, np.arange(shard.start, shard.stop)):
+        raise CacheError(f"{name}: rows are not {shard.start} to {shard.stop} in order")
+    if (shard.status > max(Status)).any():
+        raise CacheError(f"{name}: found an unknown status")
+    wrong = np.flatnonzero(row_checksums(shard.start, shard.features) != crc)
+    if len(wrong):
+        raise CacheError(f"{name}: row {shard.start + wrong[0]} does not match its checksum")
+    if not np.isfinite(shard.features[shard.status == Status.OK]).all():
+        raise CacheError(f"{name}: an ok row has features that are not finite")
