@@ -1,0 +1,159 @@
+"""File bytes to an upright RGB image, once per run; a file that cannot be one gets a status and a reason."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import struct
+import warnings
+import zlib
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from cache.shard import Status
+
+# PNG and TIFF named .jpg, and the reverse, are common and fine: the content decides, within this list.
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+MAX_PIXELS = 50_000_000
+BACKGROUND = (255, 255, 255)
+
+# What changes pixels here, for the cache key.
+POLICY = {
+    "exif": "apply",
+    "alpha": "over white",
+    "16 bit": "/257",
+    "frames": "first",
+    "max_pixels": MAX_PIXELS,
+}
+
+_EXIF_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# Everything Pillow's decoders have been seen to raise on 600 damaged files, and their kin.
+_DECODER_ERRORS = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+
+
+class BadImage(Exception):  # noqa: N818 - it judges a file, it is not a failure of the run
+    """A file that cannot become an image: the row keeps its place with `status` and `reason`."""
+
+    def __init__(self, status: Status, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+def read_file(path: Path | bytes) -> bytes:
+    """The bytes of a regular file, or of what a link points to if that is one; never of a FIFO or a device.
+
+    Raises
+    ------
+    BadImage
+        With status ``IO``, if it cannot be opened or read.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        with open(handle, "rb") as file:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise BadImage(Status.IO, "not a regular file")
+            return file.read()
+    except OSError as error:
+        raise BadImage(Status.IO, error.strerror or str(error)) from error
+
+
+def decode_rgb(data: bytes) -> Image.Image:
+    """An upright 8-bit RGB image.
+
+    EXIF orientation is applied (invalid values mean upright), transparency is laid over white, 16-bit grey is
+    divided by 257, animations give their first frame.
+
+    Parameters
+    ----------
+    data : bytes
+        A whole JPEG, PNG, WebP, BMP, TIFF or GIF file.
+
+    Returns
+    -------
+    PIL image, mode RGB, loaded
+
+    Raises
+    ------
+    BadImage
+        With status ``TOO_LARGE`` above 50 million pixels, read from the header before a pixel is decoded;
+        else ``DECODE``.
+    """
+    if not data:
+        raise BadImage(Status.DECODE, "empty file")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise BadImage(Status.TOO_LARGE, f"{image.width} x {image.height} px, over 50 million")
+                turn = _TURNS.get(_read_orientation(image))
+                rgb = _to_rgb(image)
+    except Image.DecompressionBombError as error:
+        raise BadImage(Status.TOO_LARGE, str(error)) from error
+    except _DECODER_ERRORS as error:
+        raise BadImage(Status.DECODE, _first_line(error, data)) from error
+    return rgb.transpose(turn) if turn is not None else rgb
+
+
+def _read_orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(_EXIF_ORIENTATION, 1))
+    except _DECODER_ERRORS:
+        return 1  # damaged EXIF says nothing about the pixels, which may be fine
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB":
+        image.load()
+        return image.copy() if image.readonly else image
+    if image.mode.startswith("I"):
+        return _from_16_bit(image)
+    if image.mode == "F":
+        raise ValueError("floating-point pixels have no fixed range")
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        over = Image.new("RGBA", rgba.size, (*BACKGROUND, 255))
+        return Image.alpha_composite(over, rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def _from_16_bit(image: Image.Image) -> Image.Image:
+    # Pillow's own convert("RGB") clips 16-bit grey at 255: nearly everything comes out white.
+    grey = np.asarray(image).astype(np.int64)
+    if grey.min() < 0 or grey.max() > 0xFFFF:
+        raise ValueError("integer pixels outside 0 to 65535")
+    return Image.fromarray(((grey + 128) // 257).astype(np.uint8), "L").convert("RGB")
+
+
+def _first_line(error: BaseException, data: bytes) -> str:
+    if data.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer, not the image: run git lfs pull"
+    if isinstance(error, Image.UnidentifiedImageError):
+        return "not a JPEG, PNG, WebP, BMP, TIFF or GIF image"
+    return (str(error) or type(error).__name__).splitlines()[0][:200]

@@ -1,0 +1,300 @@
+"""The only code that computes features: consecutive rows of one split, every wanted view, from one decode.
+
+Local workers, several hosts or a scheduler all call `run_shard`; they differ in who hands out the row ranges.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cache.errors import DataError
+from cache.rowsfile import show_path
+from cache.shard import Shard, Status, commit_shard
+
+from .decode import BadImage, decode_rgb, read_file
+from .views import View, render_view
+
+MAX_FLOAT16 = 6e4
+
+
+class Backend(Protocol):
+    """Pixels to pooled features; see `embed.backends`."""
+
+    batch: int
+
+    def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """uint8 (B, H, W, 3) -> float32 (B, D)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Target:
+    """One key's share of a shard job.
+
+    Attributes
+    ----------
+    folder : Path
+        Where its shards are committed.
+    view : View
+    dtype : str
+        Stored type.
+    """
+
+    folder: Path
+    view: View
+    dtype: str
+
+
+@dataclass(frozen=True)
+class ShardJob:
+    """Rows [start, start + n) of one split and every key that wants them.
+
+    Attributes
+    ----------
+    split : str
+    root : str
+        Folder the paths are relative to.
+    start : int
+        Row id of the first row.
+    paths : tuple of bytes, length n
+    sha256 : tuple of bytes, length n
+        Content that the manifest saw; other bytes are refused.
+    targets : tuple of Target
+    quarantine : mapping of row id to Status
+        Rows that crashed or hung a worker before: not touched again.
+    careful : bool
+        Decode one image at a time, so that a crash names its image.
+    """
+
+    split: str
+    root: str
+    start: int
+    paths: tuple[bytes, ...]
+    sha256: tuple[bytes, ...]
+    targets: tuple[Target, ...]
+    quarantine: Mapping[int, Status] = field(default_factory=dict)
+    careful: bool = False
+
+    @property
+    def stop(self) -> int:
+        """Row id after the last row."""
+        return self.start + len(self.paths)
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row that has no features, and why."""
+
+    split: str
+    row: int
+    path: bytes
+    status: Status
+    reason: str
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What a shard job committed.
+
+    Attributes
+    ----------
+    split : str
+    start, stop : int
+        The rows that are now safe: fewer than the job's if it was told to stop.
+    bad : tuple of BadRow
+    decoded : int
+        Images decoded.
+    forwards : int
+        Crops run through the trunk.
+    seconds : mapping of stage to float
+        read, decode, view, trunk and write, s.
+    """
+
+    split: str
+    start: int
+    stop: int
+    bad: tuple[BadRow, ...]
+    decoded: int
+    forwards: int
+    seconds: Mapping[str, float]
+
+
+class _Clock:
+    """Seconds per stage."""
+
+    def __init__(self) -> None:
+        self.seconds = dict.fromkeys(("read", "decode", "view", "trunk", "write"), 0.0)
+
+    @contextmanager
+    def time(self, stage: str) -> Iterator[None]:
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] += time.perf_counter() - began
+
+
+def run_shard(
+    job: ShardJob,
+    open_backend: Callable[[View], Backend],
+    *,
+    pulse: Callable[[int], bool] = lambda row: True,
+    decoders: int = 0,
+) -> Receipt:
+    """Compute and commit one shard for every target of a job.
+
+    Batches end at fixed rows (multiples of the backend's batch), so neither a resume nor the split into jobs
+    changes a bit.
+
+    Parameters
+    ----------
+    job : ShardJob
+    open_backend : callable
+        The backend for a view's resolution.
+    pulse : callable
+        Called with every row id before it is read; false means stop at the next batch edge, keeping what is done.
+    decoders : int
+        Threads that decode ahead of the trunk (for accelerators); 0 decodes in this thread.
+
+    Returns
+    -------
+    Receipt
+
+    Raises
+    ------
+    DataError
+        If a file is no longer what the manifest saw, or the trunk gives no finite feature for a whole batch.
+    DiskError
+        If a shard cannot be written; the shards committed before stay.
+    """
+    clock = _Clock()
+    backends = {target.view: open_backend(target.view) for target in job.targets}
+    batch = max(backend.batch for backend in backends.values())
+    work = _Work(job, clock, pulse)
+    done = job.start
+    with ThreadPoolExecutor(max(1, decoders)) as pool:
+        ahead = pool.map if decoders and not job.careful else map
+        for rows, images in _read_batches(work, batch, ahead):
+            for target in job.targets:
+                work.fill(target, rows, images, backends[target.view])
+            done = rows[-1] + 1
+            if work.stopped:
+                break
+    with clock.time("write"):
+        for target in job.targets:
+            shard = work.shard(target, done)
+            if shard.stop > shard.start:
+                commit_shard(target.folder, shard)
+    bad = tuple(row for row in work.bad if row.row < done)
+    return Receipt(job.split, job.start, done, bad, work.decoded, work.forwards, clock.seconds)
+
+
+def _read_batches(
+    work: _Work, batch: int, ahead: Callable[..., Any]
+) -> Iterator[tuple[list[int], list[Image.Image | None]]]:
+    job = work.job
+    rows = list(range(job.start, job.stop))
+    edges = [row for row in rows if row % batch == 0 and row > job.start]
+    parts = np.split(np.array(rows), [edge - job.start for edge in edges])
+    for part in parts:
+        yield part.tolist(), list(ahead(work.read, part.tolist()))
+
+
+class _Work:
+    """A job's arrays while they are filled, row by row at their place."""
+
+    def __init__(self, job: ShardJob, clock: _Clock, pulse: Callable[[int], bool]) -> None:
+        self.job, self.clock, self._pulse = job, clock, pulse
+        self.stopped = False
+        self.decoded = self.forwards = 0
+        self.bad: list[BadRow] = []
+        self.status = {target: np.zeros(len(job.paths), np.uint8) for target in job.targets}
+        self._features: dict[Target, NDArray[Any]] = {}
+
+    def read(self, row: int) -> Image.Image | None:
+        """The row's image, or None if it is bad. Bytes are read once, hashed and decoded from one buffer."""
+        if not self._pulse(row):
+            self.stopped = True
+        i = row - self.job.start
+        try:
+            if row in self.job.quarantine:
+                status = self.job.quarantine[row]
+                raise BadImage(status, f"its decoder ended in a {status.name.lower()}")
+            with self.clock.time("read"):
+                data = read_file(os.path.join(os.fsencode(self.job.root), self.job.paths[i]))
+                self._expect_content(i, data)
+            with self.clock.time("decode"):
+                image = decode_rgb(data)
+            self.decoded += 1
+            return image
+        except BadImage as bad:
+            self._quarantine(row, bad.status, bad.reason, self.job.targets)
+            return None
+
+    def fill(self, target: Target, rows: list[int], images: list[Image.Image | None], backend: Backend) -> None:
+        """Run one batch of rows through one view and the trunk into the target's array."""
+        good = [(row, image) for row, image in zip(rows, images, strict=True) if image is not None]
+        if not good:
+            return
+        with self.clock.time("view"):
+            content = self.job.sha256
+            crops = [render_view(image, target.view, content[row - self.job.start]) for row, image in good]
+            pixels = np.concatenate(crops)
+        with self.clock.time("trunk"):
+            features = backend(pixels).reshape(len(good), target.view.count, -1)
+        self.forwards += len(pixels)
+        self._store(target, [row for row, _ in good], features)
+
+    def _store(self, target: Target, rows: list[int], features: NDArray[np.float32]) -> None:
+        finite = np.isfinite(features).all(axis=(1, 2))
+        if target.dtype == "float16":
+            finite &= (np.abs(features) < MAX_FLOAT16).all(axis=(1, 2))
+        if not finite.any() and len(rows) > 1:
+            raise DataError(
+                f"the trunk gave no finite feature for rows {rows[0]} to {rows[-1]} at {target.view.res} px: "
+                "expected finite numbers; try --precision fp32 or other weights."
+            )
+        if target not in self._features:
+            shape = (len(self.job.paths), *features.shape[1:])
+            self._features[target] = np.full(shape, np.nan, dtype=target.dtype)
+        for row, feature, ok in zip(rows, features, finite.tolist(), strict=True):
+            if ok:
+                self._features[target][row - self.job.start] = feature
+            else:
+                self._quarantine(row, Status.NONFINITE, f"not finite at {target.view.res} px", (target,))
+
+    def shard(self, target: Target, stop: int) -> Shard:
+        """What is to be committed for a target: rows before `stop`."""
+        if target not in self._features:
+            raise DataError(
+                f"not one of the {len(self.job.paths)} images of {self.job.split} rows {self.job.start} to "
+                f"{self.job.stop} could be decoded ({self.bad[0].reason}); look at the first, "
+                f"{show_path(self.bad[0].path)}."
+            )
+        n = stop - self.job.start
+        return Shard(self.job.start, self._features[target][:n], self.status[target][:n])
+
+    def _quarantine(self, row: int, status: Status, reason: str, targets: Sequence[Target]) -> None:
+        i = row - self.job.start
+        self.bad.append(BadRow(self.job.split, row, self.job.paths[i], status, reason))
+        for target in targets:
+            self.status[target][i] = status
+
+    def _expect_content(self, i: int, data: bytes) -> None:
+        if hashlib.sha256(data).digest() != self.job.sha256[i]:
+            raise DataError(
+                f"{show_path(self.job.paths[i])} changed while it was being extracted; "
+                "run the same command again: only what changed is recomputed."
+            )
