@@ -8,12 +8,14 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,11 +52,14 @@ class Target:
     view : View
     dtype : str
         Stored type.
+    dim : int
+        D of the features.
     """
 
     folder: Path
     view: View
     dtype: str
+    dim: int
 
 
 @dataclass(frozen=True)
@@ -184,32 +189,42 @@ def run_shard(
     batch = max(backend.batch for backend in backends.values())
     work = _Work(job, clock, pulse)
     done = job.start
-    with ThreadPoolExecutor(max(1, decoders)) as pool:
-        ahead = pool.map if decoders and not job.careful else map
-        for rows, images in _read_batches(work, batch, ahead):
-            for target in job.targets:
-                work.fill(target, rows, images, backends[target.view])
-            done = rows[-1] + 1
-            if work.stopped:
-                break
-    with clock.time("write"):
+    for rows, images in _read_batches(work, batch, 0 if job.careful else decoders):
+        work.decoded += sum(image is not None for image in images)
         for target in job.targets:
-            shard = work.shard(target, done)
-            if shard.stop > shard.start:
-                commit_shard(target.folder, shard)
+            work.fill(target, rows, images, backends[target.view])
+        done = rows[-1] + 1
+        if work.stopped:
+            break
+    with clock.time("write"):
+        for target in job.targets if done > job.start else ():
+            commit_shard(target.folder, work.shard(target, done))
     bad = tuple(row for row in work.bad if row.row < done)
     return Receipt(job.split, job.start, done, bad, work.decoded, work.forwards, clock.seconds)
 
 
-def _read_batches(
-    work: _Work, batch: int, ahead: Callable[..., Any]
-) -> Iterator[tuple[list[int], list[Image.Image | None]]]:
-    job = work.job
-    rows = list(range(job.start, job.stop))
-    edges = [row for row in rows if row % batch == 0 and row > job.start]
-    parts = np.split(np.array(rows), [edge - job.start for edge in edges])
-    for part in parts:
-        yield part.tolist(), list(ahead(work.read, part.tolist()))
+Batch = tuple[list[int], list["Image.Image | None"]]
+
+
+def _read_batches(work: _Work, batch: int, decoders: int) -> Iterator[Batch]:
+    """(row ids, images) per batch; with `decoders` threads, the next two batches decode meanwhile."""
+    rows = range(work.job.start, work.job.stop)
+    batches = [list(group) for _, group in groupby(rows, key=lambda row: row // batch)]
+    if not decoders:
+        yield from ((part, [work.read(row) for row in part]) for part in batches)
+        return
+    with ThreadPoolExecutor(decoders) as pool:
+        ahead: deque[tuple[list[int], list[Future[Image.Image | None]]]] = deque()
+        for part in batches:
+            ahead.append((part, [pool.submit(work.read, row) for row in part]))
+            if len(ahead) > 2:
+                yield _collect(*ahead.popleft())
+        while ahead:
+            yield _collect(*ahead.popleft())
+
+
+def _collect(rows: list[int], images: list[Future[Image.Image | None]]) -> Batch:
+    return rows, [image.result() for image in images]
 
 
 class _Work:
@@ -220,8 +235,11 @@ class _Work:
         self.stopped = False
         self.decoded = self.forwards = 0
         self.bad: list[BadRow] = []
-        self.status = {target: np.zeros(len(job.paths), np.uint8) for target in job.targets}
-        self._features: dict[Target, NDArray[Any]] = {}
+        n = len(job.paths)
+        self.status = {target: np.full(n, Status.OK, np.uint8) for target in job.targets}
+        self._features = {
+            target: np.full((n, target.view.count, target.dim), np.nan, target.dtype) for target in job.targets
+        }
 
     def read(self, row: int) -> Image.Image | None:
         """The row's image, or None if it is bad. Bytes are read once, hashed and decoded from one buffer."""
@@ -237,7 +255,6 @@ class _Work:
                 self._expect_content(i, data)
             with self.clock.time("decode"):
                 image = decode_rgb(data)
-            self.decoded += 1
             return image
         except BadImage as bad:
             self._quarantine(row, bad.status, bad.reason, self.job.targets)
@@ -258,7 +275,7 @@ class _Work:
         self._store(target, [row for row, _ in good], features)
 
     def _store(self, target: Target, rows: list[int], features: NDArray[np.float32]) -> None:
-        finite = np.isfinite(features).all(axis=(1, 2))
+        finite = np.asarray(np.isfinite(features).all(axis=(1, 2)))
         if target.dtype == "float16":
             finite &= (np.abs(features) < MAX_FLOAT16).all(axis=(1, 2))
         if not finite.any() and len(rows) > 1:
@@ -266,9 +283,6 @@ class _Work:
                 f"the trunk gave no finite feature for rows {rows[0]} to {rows[-1]} at {target.view.res} px: "
                 "expected finite numbers; try --precision fp32 or other weights."
             )
-        if target not in self._features:
-            shape = (len(self.job.paths), *features.shape[1:])
-            self._features[target] = np.full(shape, np.nan, dtype=target.dtype)
         for row, feature, ok in zip(rows, features, finite.tolist(), strict=True):
             if ok:
                 self._features[target][row - self.job.start] = feature
@@ -277,12 +291,6 @@ class _Work:
 
     def shard(self, target: Target, stop: int) -> Shard:
         """What is to be committed for a target: rows before `stop`."""
-        if target not in self._features:
-            raise DataError(
-                f"not one of the {len(self.job.paths)} images of {self.job.split} rows {self.job.start} to "
-                f"{self.job.stop} could be decoded ({self.bad[0].reason}); look at the first, "
-                f"{show_path(self.bad[0].path)}."
-            )
         n = stop - self.job.start
         return Shard(self.job.start, self._features[target][:n], self.status[target][:n])
 

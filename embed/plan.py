@@ -1,0 +1,92 @@
+"""What is still to be computed: pure decisions on row ranges, made before an image is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cache.rows import Rows
+
+from .task import ShardJob, Target
+from .views import View
+
+MIN_SHARD_ROWS, MAX_SHARD_ROWS = 64, 2048
+SHARDS_PER_SPLIT = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Goal:
+    """One key's need: a split's rows, seen one way.
+
+    Attributes
+    ----------
+    split : str
+    rows : Rows
+    view : View
+    folder : Path
+        Where its shards go.
+    dtype : str
+    dim : int
+    missing : bool array, shape (n,)
+        Rows that the cache does not hold.
+    """
+
+    split: str
+    rows: Rows
+    view: View
+    folder: Path
+    dtype: str
+    dim: int
+    missing: NDArray[np.bool_]
+
+    @property
+    def target(self) -> Target:
+        """The part of it that a shard job carries."""
+        return Target(self.folder, self.view, self.dtype, self.dim)
+
+
+def shard_rows(n: int) -> int:
+    """Rows per shard: a power of two near n / 64, from 64 to 2,048, so that workers end together.
+
+    Shards only bound what a crash loses; their size changes no number.
+    """
+    return int(np.clip(2 ** round(np.log2(max(n, 1) / SHARDS_PER_SPLIT)), MIN_SHARD_ROWS, MAX_SHARD_ROWS))
+
+
+def plan_jobs(goals: Sequence[Goal], root: str) -> list[ShardJob]:
+    """Shard jobs that fill every missing row of every goal, each image in one job: it is decoded once.
+
+    Parameters
+    ----------
+    goals : sequence of Goal
+        Goals of one split share its rows.
+    root : str
+        Folder of the manifest.
+
+    Returns
+    -------
+    list of ShardJob, in row order within each split
+    """
+    jobs = []
+    for split in dict.fromkeys(goal.split for goal in goals):
+        mine = [goal for goal in goals if goal.split == split]
+        rows = mine[0].rows
+        missing = np.stack([goal.missing for goal in mine])
+        for start, stop in _cut_rows(missing):
+            wanting = [goal.target for goal, lacks in zip(mine, missing[:, start], strict=True) if lacks]
+            if wanting:
+                content = tuple(digest.tobytes() for digest in rows.sha256[start:stop])
+                jobs.append(ShardJob(split, root, start, rows.paths[start:stop], content, tuple(wanting)))
+    return jobs
+
+
+def _cut_rows(missing: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """[start, stop) ranges within which the same goals miss all rows, cut at multiples of the shard size."""
+    n = missing.shape[1]
+    changes = np.flatnonzero((missing[:, 1:] != missing[:, :-1]).any(axis=0)) + 1
+    edges = sorted({*changes.tolist(), *range(0, n, shard_rows(n)), n})
+    return list(zip(edges[:-1], edges[1:], strict=True))

@@ -1,0 +1,208 @@
+"""Processes that compute shards, and the supervisor that survives them.
+
+Each worker decodes an image and runs its own single-thread trunk, with nothing handed from worker to worker:
+measured faster than any producer and consumer. A worker that dies or hangs names the row it was at; the second
+time, the row is quarantined and the run goes on.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from multiprocessing import connection
+from typing import Any
+
+from cache.errors import FixgridError
+from cache.shard import Status
+
+from .task import Backend, Receipt, ShardJob, run_shard
+from .views import View
+
+OPENING = -1
+MAX_DEATHS = 20
+
+
+class WorkerError(FixgridError):
+    """Workers die again and again, and not because of one image."""
+
+
+@dataclass
+class _Worker:
+    process: Any
+    pipe: connection.Connection
+    # The row being worked at, when it was begun (monotonic s), rows begun in this job; written by the worker.
+    pulse: Any
+    job: ShardJob | None = None
+    died_of: Status = Status.CRASH
+
+    @property
+    def row(self) -> int:
+        return int(self.pulse[0])
+
+
+@dataclass
+class Supervisor:
+    """Runs jobs in worker processes until all are done, whatever becomes of the workers.
+
+    Attributes
+    ----------
+    open_backend : callable
+        Picklable; called in the worker for every view it meets.
+    workers : int
+        Processes.
+    decoders : int
+        Threads per worker that decode ahead of the trunk; 0 for CPU trunks.
+    timeout_s : float
+        A row that takes longer hangs: its worker is killed.
+    should_stop : callable
+        Polled; true ends the run at the next batch edges, keeping what is done.
+    on_progress : callable
+        Called with the number of rows begun but not yet reported by a receipt.
+    on_notice : callable
+        Called with a line for the user when a worker is replaced.
+    """
+
+    open_backend: Callable[[View], Backend]
+    workers: int
+    decoders: int = 0
+    timeout_s: float = 120.0
+    should_stop: Callable[[], bool] = lambda: False
+    on_progress: Callable[[int], None] = lambda rows: None
+    on_notice: Callable[[str], None] = lambda line: None
+    _pool: list[_Worker] = field(default_factory=list)
+    _deaths: Counter[tuple[str, int]] = field(default_factory=Counter)
+
+    def run(self, jobs: Iterable[ShardJob]) -> Iterator[Receipt]:
+        """A receipt for every job, as they finish.
+
+        Raises
+        ------
+        FixgridError
+            What a worker raised, or `WorkerError` if workers keep dying.
+        """
+        context = multiprocessing.get_context("spawn")
+        self._stop = context.RawValue(ctypes.c_bool, False)
+        queue = deque(jobs)
+        try:
+            for _ in range(min(self.workers, len(queue))):
+                self._start(context)
+            while queue or any(worker.job for worker in self._pool):
+                if self.should_stop():
+                    self._stop.value = True
+                    queue.clear()
+                self._hand_out(queue)
+                yield from self._collect(context, queue)
+        finally:
+            self._end()
+
+    def _start(self, context: Any) -> None:
+        ours, theirs = context.Pipe()
+        pulse = context.RawArray(ctypes.c_double, 3)
+        args = (theirs, self.open_backend, pulse, self._stop, self.decoders)
+        process = context.Process(target=_serve, args=args, daemon=True)
+        process.start()
+        theirs.close()
+        self._pool.append(_Worker(process, ours, pulse))
+
+    def _hand_out(self, queue: deque[ShardJob]) -> None:
+        for worker in self._pool:
+            if worker.job is None and queue and worker.process.is_alive():
+                worker.job = queue.popleft()
+                worker.pulse[:] = [OPENING, time.monotonic(), 0]
+                worker.pipe.send(worker.job)
+
+    def _collect(self, context: Any, queue: deque[ShardJob]) -> Iterator[Receipt]:
+        busy = [worker for worker in self._pool if worker.job]
+        connection.wait([handle for w in busy for handle in (w.pipe, w.process.sentinel)], timeout=0.2)
+        for worker in busy:
+            answer = _receive(worker)
+            if isinstance(answer, FixgridError):
+                raise answer
+            if answer is not None:
+                worker.job = None
+                yield answer
+            elif not worker.process.is_alive():
+                self._bury(worker, queue)
+                self._start(context)
+            elif worker.row != OPENING and time.monotonic() - worker.pulse[1] > self.timeout_s:
+                worker.died_of = Status.TIMEOUT
+                worker.process.kill()
+        self.on_progress(sum(int(worker.pulse[2]) for worker in self._pool if worker.job))
+
+    def _bury(self, worker: _Worker, queue: deque[ShardJob]) -> None:
+        """Take a dead worker's job back, quarantining the row it died at if that is the second time."""
+        self._pool.remove(worker)
+        job, row, code = worker.job, worker.row, worker.process.exitcode
+        assert job is not None
+        if code == 1:
+            raise WorkerError("a worker ended in the error shown above; please report it.")
+        self._deaths[job.split, row] += 1
+        if self._deaths.total() > MAX_DEATHS or (row == OPENING and self._deaths[job.split, row] > 2):
+            raise WorkerError(
+                f"workers died {self._deaths.total()} times, last with exit code {code} at {job.split} row {row}; "
+                "if that is -9 memory ran out: try --workers 1."
+            )
+        if self._deaths[job.split, row] > 1:
+            job = replace(job, quarantine={**job.quarantine, row: worker.died_of})
+        self.on_notice(f"a worker ended ({code}) at {job.split} row {row}; another continues with its rows")
+        queue.appendleft(replace(job, careful=True))
+
+    def _end(self) -> None:
+        for worker in self._pool:
+            if worker.job is None and worker.process.is_alive():
+                worker.pipe.send(None)
+            else:
+                worker.process.kill()
+        for worker in self._pool:
+            worker.process.join(5)
+            worker.pipe.close()
+        self._pool.clear()
+
+
+def _receive(worker: _Worker) -> Receipt | FixgridError | None:
+    try:
+        if worker.pipe.poll():
+            answer: Receipt | FixgridError = worker.pipe.recv()
+            return answer
+    except (EOFError, ConnectionResetError):
+        worker.process.join(5)
+    return None
+
+
+def _serve(
+    pipe: connection.Connection, open_backend: Callable[[View], Backend], pulse: Any, stop: Any, decoders: int
+) -> None:
+    """A worker's life: jobs in, receipts out, until the pipe closes or the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = os.getppid()
+    backends: dict[View, Backend] = {}
+
+    def open_once(view: View) -> Backend:
+        if view not in backends:
+            backends[view] = open_backend(view)
+        return backends[view]
+
+    def beat(row: int) -> bool:
+        pulse[:] = [row, time.monotonic(), pulse[2] + 1]
+        if os.getppid() != parent:
+            os._exit(0)
+        return not stop.value
+
+    while True:
+        try:
+            job = pipe.recv()
+        except (EOFError, ConnectionResetError):
+            return
+        if job is None:
+            return
+        try:
+            answer: Receipt | FixgridError = run_shard(job, open_once, pulse=beat, decoders=decoders)
+        except FixgridError as error:
+            answer = error
+        pipe.send(answer)
