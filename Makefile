@@ -1,0 +1,40 @@
+# Everything runs in .venv. PYTHON=/path/to/python3.12 chooses what it is made from; CONTRIBUTING.md tells more.
+PY := .venv/bin/python
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup test-setup demo test check bench faults clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
+
+setup: .venv/installed ## make .venv and install what the commands need
+test-setup: .venv/installed-test
+
+.venv/installed: requirements.txt
+	@.ci/setup $< && touch $@
+
+.venv/installed-test: requirements-test.txt .venv/installed
+	@.ci/setup $< && touch $@
+
+demo: setup ## setup, then the accuracy of every resolution pair on the built-in sample
+	@$(PY) cli.py extract --res 128,224
+	@$(PY) cli.py fit-head
+	@$(PY) cli.py grid
+
+test: test-setup ## setup, then every test
+	@$(PY) -m pytest
+
+check: test-setup ## lint, types and tests: what a change must pass
+	@$(PY) -m ruff check .
+	@$(PY) -m mypy
+	@$(PY) -m pytest
+
+bench: test-setup ## measure speed; results go to bench-results/
+	@$(PY) -m tests.bench
+
+faults: test-setup ## inject kills, full disks and damaged files into a running extraction
+	@$(PY) -m tests.faults
+
+clean: ## remove .venv and what tools left; cached features stay
+	@rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
