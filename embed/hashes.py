@@ -1,0 +1,197 @@
+"""The sha256 of every file, computed once and remembered for as long as the file stays untouched.
+
+A file counts as untouched when its size, mtime, ctime and inode are those seen when it was hashed. ctime is there
+because an edit of the same length with the mtime put back changes nothing else. A file that changed within two
+seconds of being hashed may change again without a new timestamp (git calls it racily clean), so it is not
+remembered.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cache.disk import commit_bytes
+from cache.errors import DataError, DiskError
+from cache.rowsfile import show_path
+
+RACY_NS = 2_000_000_000
+_BLOCK = 1 << 20
+_SLICE = 64  # files per task: futures for a million files would weigh a gigabyte
+
+Progress = Callable[[int, int], None]
+Stamp = tuple[int, int, int, int]  # size, mtime_ns, ctime_ns, inode
+
+
+class Digest(NamedTuple):
+    """A file's content, what the file looked like when it was read, and whether that can be relied on."""
+
+    stamp: Stamp
+    sha256: bytes
+    settled: bool = True
+
+
+class Hashes(NamedTuple):
+    """Size in bytes, int64 (n,), and sha256, uint8 (n, 32), of n files, in the order asked for."""
+
+    sizes: NDArray[np.int64]
+    sha256: NDArray[np.uint8]
+    notes: tuple[str, ...]
+
+
+def hash_files(
+    root: bytes,
+    paths: Sequence[bytes],
+    *,
+    memo_folder: Path,
+    rehash: bool = False,
+    progress: Progress | None = None,
+    workers: int | None = None,
+) -> Hashes:
+    """Size and sha256 of every file; files that the memo knows are only stat'ed.
+
+    Parameters
+    ----------
+    root : bytes
+        Absolute folder that `paths` are relative to.
+    memo_folder : Path
+        Holds one memo per root. A damaged memo is ignored; one that cannot be written leaves a note. What was
+        hashed before an interruption is remembered.
+    rehash : bool
+        Read every file whatever the memo says.
+    progress : callable, optional
+        Called with (files done, files in all).
+    workers : int, optional
+        Threads; hashing and reading release the interpreter lock.
+
+    Raises
+    ------
+    DataError
+        If a file is gone, cannot be read or is no regular file.
+    """
+    file = memo_folder / f"{hashlib.sha256(root).hexdigest()[:16]}.memo"
+    memo = {} if rehash else read_memo(file)
+    found = {
+        path: memo[path] for path in paths if path in memo and memo[path].stamp == _stat_file(root, path)
+    }
+    pending = [path for path in paths if path not in found]
+    settled: dict[bytes, Digest] = {}
+    notes: tuple[str, ...] = ()
+    try:
+        for path, digest in _hash_in_threads(root, pending, workers):
+            found[path] = digest
+            if digest.settled:
+                settled[path] = digest
+            if progress is not None:
+                progress(len(found), len(paths))
+    finally:
+        if settled:
+            notes = _save_memo(file, memo | settled)
+    digests = [found[path] for path in paths]
+    sizes = np.array([digest.stamp[0] for digest in digests], dtype=np.int64)
+    content = np.frombuffer(b"".join(digest.sha256 for digest in digests), dtype=np.uint8).reshape(-1, 32)
+    return Hashes(sizes, content, notes)
+
+
+def _hash_in_threads(
+    root: bytes, paths: Sequence[bytes], workers: int | None
+) -> Iterator[tuple[bytes, Digest]]:
+    pool = ThreadPoolExecutor(workers or min(8, 2 * (os.cpu_count() or 1)))
+    slices = [paths[start : start + _SLICE] for start in range(0, len(paths), _SLICE)]
+    try:
+        for digests in pool.map(lambda part: [(path, hash_image(root, path)) for path in part], slices):
+            yield from digests
+    finally:  # an error or Ctrl-C must not wait for a million files
+        pool.shutdown(cancel_futures=True)
+
+
+def hash_image(root: bytes, path: bytes) -> Digest:
+    """Read one file once; never blocks on a FIFO put in its place.
+
+    Raises
+    ------
+    DataError
+        If it is gone, cannot be read or is no regular file.
+    """
+    content = hashlib.sha256()
+    started = time.time_ns()
+    try:
+        handle = os.open(os.path.join(root, path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(handle, "rb", buffering=0) as file:
+            before = os.fstat(handle)
+            if not stat.S_ISREG(before.st_mode):
+                raise DataError(f"{show_path(path)} is no longer a regular file; run the command again.")
+            while block := file.read(_BLOCK):
+                content.update(block)
+            after = _stamp(os.fstat(handle))
+    except OSError as error:
+        raise _name_error(path, error) from error
+    settled = _stamp(before) == after and max(after[1], after[2]) < started - RACY_NS
+    return Digest(after, content.digest(), settled)
+
+
+def _stat_file(root: bytes, path: bytes) -> Stamp:
+    try:
+        return _stamp(os.stat(os.path.join(root, path)))
+    except OSError as error:
+        raise _name_error(path, error) from error
+
+
+def _stamp(status: os.stat_result) -> Stamp:
+    inode = (
+        status.st_ino & (1 << 63) - 1
+    )  # some network file systems use all 64 bits; the memo's column is int64
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, inode
+
+
+def _name_error(path: bytes, error: OSError) -> DataError:
+    return DataError(f"could not read {show_path(path)}: {error.strerror}; mend or remove it and run again.")
+
+
+def read_memo(file: Path) -> dict[bytes, Digest]:
+    """What `_save_memo` wrote; empty if there is none or a byte of it changed.
+
+    The file is a sha256 followed by the npz that it covers, so damage is noticed before anything is parsed.
+    """
+    try:
+        data = file.read_bytes()
+    except OSError:
+        return {}
+    if hashlib.sha256(data[32:]).digest() != data[:32]:
+        return {}
+    with np.load(io.BytesIO(data[32:]), allow_pickle=False) as arrays:
+        paths, stamps, content = arrays["paths"], arrays["stamps"], arrays["sha256"]
+    names = paths.tobytes().split(b"\0")
+    return {
+        name: Digest(tuple(stamp), bytes(sha256))
+        for name, stamp, sha256 in zip(names, stamps.tolist(), content, strict=True)
+    }
+
+
+def _save_memo(file: Path, memo: dict[bytes, Digest]) -> tuple[str, ...]:
+    """Commit the memo; a cache that cannot be written costs time on the next run, not this run."""
+    packed = io.BytesIO()
+    np.savez(
+        packed,
+        paths=np.frombuffer(b"\0".join(memo), dtype=np.uint8),
+        stamps=np.array([digest.stamp for digest in memo.values()], dtype=np.int64),
+        sha256=np.frombuffer(b"".join(digest.sha256 for digest in memo.values()), dtype=np.uint8).reshape(
+            -1, 32
+        ),
+    )
+    data = packed.getvalue()
+    try:
+        commit_bytes(file, hashlib.sha256(data).digest() + data)
+    except DiskError as error:
+        return (f"the files' hashes are not remembered for the next run: {error}",)
+    return ()
