@@ -162,9 +162,7 @@ class Entry:
                     out["row_crc"][rows] = row_checksums(position, shard.features[skip:])
                     position = shard.stop
         if position != self.spec.rows:
-            raise CacheError(
-                f"{self.folder}: row {position} of {self.spec.rows} is missing; run extract again."
-            )
+            raise CacheError(f"{self.folder}: row {position} of {self.spec.rows} is missing; run extract again.")
 
     def _check_sealed(self, file: h5py.File) -> NDArray[np.uint8]:
         status: NDArray[np.uint8] = file["status"][()]
@@ -193,9 +191,7 @@ class Entry:
             If the entry is not sealed or its file has another sha256.
         """
         if not self.is_sealed:
-            raise CacheError(
-                f"the features in {self.folder} are incomplete; run the extract that made them again."
-            )
+            raise CacheError(f"the features in {self.folder} are incomplete; run the extract that made them again.")
         if hash_file(self.sealed_file) != self._seal["sha256"]:
             raise CacheError(
                 f"{self.sealed_file} was altered after it was sealed; run extract again to recompute it."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -89,4 +90,4 @@ def _cut_rows(missing: NDArray[np.bool_]) -> list[tuple[int, int]]:
     n = missing.shape[1]
     changes = np.flatnonzero((missing[:, 1:] != missing[:, :-1]).any(axis=0)) + 1
     edges = sorted({*changes.tolist(), *range(0, n, shard_rows(n)), n})
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(pairwise(edges))

@@ -96,7 +96,7 @@ class Supervisor:
                 if self.should_stop():
                     self._stop.value = True
                     queue.clear()
-                self._hand_out(queue)
+                self._hand_out(context, queue)
                 yield from self._collect(context, queue)
         finally:
             self._end()
@@ -110,9 +110,12 @@ class Supervisor:
         theirs.close()
         self._pool.append(_Worker(process, ours, pulse))
 
-    def _hand_out(self, queue: deque[ShardJob]) -> None:
+    def _hand_out(self, context: Any, queue: deque[ShardJob]) -> None:
+        for worker in [w for w in self._pool if w.job is None and not w.process.is_alive()]:
+            self._pool.remove(worker)
+            self._start(context)
         for worker in self._pool:
-            if worker.job is None and queue and worker.process.is_alive():
+            if worker.job is None and queue:
                 worker.job = queue.popleft()
                 worker.pulse[:] = [OPENING, time.monotonic(), 0]
                 worker.pipe.send(worker.job)

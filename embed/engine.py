@@ -1,0 +1,307 @@
+"""Extraction: what the cache lacks is planned, computed by workers, and sealed."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from types import FrameType
+from typing import Any, Protocol
+
+import numpy as np
+
+from cache.adopt import adopt_rows
+from cache.disk import commit_bytes
+from cache.errors import DataError, Interrupted
+from cache.key import Spec
+from cache.lock import hold_lock
+from cache.rows import Manifest
+from cache.rowsfile import show_path
+from cache.shard import Status, list_shards, read_shard
+from cache.store import Entry, FeatureStore
+
+from .decode import POLICY
+from .plan import Goal, plan_jobs
+from .task import Backend, BadRow, Receipt
+from .views import View
+from .workers import Supervisor
+
+
+@dataclass(frozen=True)
+class TrunkKey:
+    """What of a trunk goes into the key, and how it is called.
+
+    Attributes
+    ----------
+    name : str
+        As typed; provenance, not key.
+    architecture, node, weights_sha256 : str
+    dim : int
+        D of the features.
+    precision : str
+    """
+
+    name: str
+    architecture: str
+    node: str
+    weights_sha256: str
+    dim: int
+    precision: str = "fp32"
+
+
+class Watcher(Protocol):
+    """Whoever shows the run to the user."""
+
+    def start(self, images: int, done: int) -> None:
+        """Extraction begins: `images` rows in all, `done` already cached."""
+
+    def advance(self, done: int) -> None:
+        """`done` rows are now cached or under way."""
+
+    def notice(self, line: str) -> None:
+        """Something the user should know; the run goes on."""
+
+
+@dataclass
+class Outcome:
+    """What an extraction did.
+
+    Attributes
+    ----------
+    entries : mapping of (split, view) to Entry
+        Sealed.
+    computed, adopted : int
+        Rows (of a key) computed, and copied from other keys.
+    passes : int
+        Keys for which the trunk ran.
+    bad : list of BadRow
+        Images without features, one per image.
+    images : int
+        Rows of all splits.
+    decoded, forwards : int
+        Images decoded and crops run through the trunk.
+    stages : mapping of stage to s
+        Summed over workers.
+    wall_s : float
+    backend : str
+    """
+
+    entries: dict[tuple[str, View], Entry] = field(default_factory=dict)
+    computed: int = 0
+    adopted: int = 0
+    passes: int = 0
+    bad: list[BadRow] = field(default_factory=list)
+    images: int = 0
+    decoded: int = 0
+    forwards: int = 0
+    stages: Counter[str] = field(default_factory=Counter)
+    wall_s: float = 0.0
+
+
+def build_spec(trunk: TrunkKey, manifest: Manifest, split: str, view: View, dtype: str) -> Spec:
+    """The key of one split, seen one way, by one trunk."""
+    return Spec(
+        trunk={"architecture": trunk.architecture, "node": trunk.node, "weights_sha256": trunk.weights_sha256},
+        view=view.to_spec(),
+        decode=POLICY,
+        precision=trunk.precision,
+        dtype=dtype,
+        views=view.count,
+        dim=trunk.dim,
+        rows=len(manifest.splits[split]),
+        rows_sha256=manifest.splits[split].digest,
+    )
+
+
+@dataclass
+class Extraction:
+    """One run of `extract`: the same call resumes, repairs and completes.
+
+    Attributes
+    ----------
+    store : FeatureStore
+    manifest : Manifest
+    trunk : TrunkKey
+    views : mapping of split to views
+    dtype : str
+        Stored type, ``float32`` or ``float16``.
+    """
+
+    store: FeatureStore
+    manifest: Manifest
+    trunk: TrunkKey
+    views: Mapping[str, Sequence[View]]
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        self.entries = {
+            (split, view): self.store.entry(build_spec(self.trunk, self.manifest, split, view, self.dtype))
+            for split, views in self.views.items()
+            for view in views
+        }
+
+    def is_complete(self) -> bool:
+        """Whether every key is sealed, so that no trunk is needed."""
+        return all(entry.is_sealed for entry in self.entries.values())
+
+    def run(
+        self,
+        open_backends: Callable[[Sequence[View]], Callable[[View], Backend]],
+        watcher: Watcher,
+        *,
+        workers: int,
+        decoders: int = 0,
+        timeout_s: float = 120.0,
+        max_bad: float = 0.01,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> Outcome:
+        """Compute what is missing and seal every key.
+
+        Parameters
+        ----------
+        open_backends : callable
+            Given the views still to be computed, loads the trunk and returns what workers open it with; not
+            called if nothing is missing.
+        watcher : Watcher
+        workers, decoders, timeout_s
+            See `Supervisor`.
+        max_bad : float
+            Share of images, 0 to 1, that may be without features.
+        provenance : mapping
+            Recorded with the seal.
+
+        Raises
+        ------
+        DataError
+            If more images are bad than `max_bad` allows; what is computed stays.
+        Interrupted
+            If the user stopped it; what is committed stays.
+        DiskError, CacheError
+        """
+        began = time.monotonic()
+        outcome = Outcome(self.entries, images=sum(len(self.manifest.splits[split]) for split in self.views))
+        with stop_on_signals() as stopped:
+            lock = self.store.folder / "locks" / f"{self.trunk.weights_sha256[:16]}.lock"
+            waiting = "another extract uses this trunk and cache; waiting for it to finish"
+            with hold_lock(lock, lambda: watcher.notice(waiting), stopped):
+                goals = self._find_goals(watcher, outcome)
+                jobs = plan_jobs(goals, self.manifest.root)
+                reasons: dict[tuple[str, int], BadRow] = {}
+                if jobs and not stopped():
+                    opener = open_backends([goal.view for goal in goals if goal.missing.any()])
+                    cached = outcome.images - sum(job.stop - job.start for job in jobs)
+                    watcher.start(outcome.images, cached)
+                    progress = _Progress(watcher, cached)
+                    supervisor = Supervisor(
+                        opener, workers, decoders, timeout_s, stopped, progress.show, watcher.notice
+                    )
+                    for receipt in supervisor.run(jobs):
+                        progress.done += receipt.stop - receipt.start
+                        _account(outcome, receipt)
+                        reasons.update(((row.split, row.row), row) for row in receipt.bad)
+                if stopped():
+                    raise Interrupted("stopped; everything computed so far is safe.")
+                self._judge(outcome, reasons, max_bad)
+                outcome.wall_s = time.monotonic() - began
+                self._seal(outcome, provenance or {}, watcher)
+        return outcome
+
+    def _find_goals(self, watcher: Watcher, outcome: Outcome) -> list[Goal]:
+        goals = []
+        for (split, view), entry in self.entries.items():
+            rows = self.manifest.splits[split]
+            if not entry.is_sealed:
+                entry.create(rows)
+                for line in entry.set_aside_damage():
+                    watcher.notice(line)
+                outcome.adopted += adopt_rows(self.store, entry, rows)
+            missing = entry.find_missing()
+            outcome.computed += int(missing.sum())
+            outcome.passes += bool(missing.any())
+            goals.append(Goal(split, rows, view, entry.shards_folder, self.dtype, self.trunk.dim, missing))
+        return goals
+
+    def _judge(self, outcome: Outcome, reasons: Mapping[tuple[str, int], BadRow], max_bad: float) -> None:
+        """Collect the images without features, and refuse if they are too many."""
+        bad: dict[tuple[str, int], BadRow] = {}
+        for (split, _), entry in self.entries.items():
+            status = read_all_status(entry)
+            for row in np.flatnonzero(status != Status.OK).tolist():
+                code = Status(int(status[row]))
+                known = BadRow(split, row, self.manifest.splits[split].paths[row], code, code.name.lower())
+                bad.setdefault((split, row), reasons.get((split, row), known))
+        outcome.bad = [bad[place] for place in sorted(bad)]
+        if len(bad) > max_bad * outcome.images:
+            first = outcome.bad[0]
+            raise DataError(
+                f"found {len(bad)} of {outcome.images} images unusable, expected at most {max_bad:.2%}: first "
+                f"{show_path(first.path)} ({first.reason}). Mend or remove them, or allow them with "
+                f"--max-bad {100 * len(bad) / outcome.images + 0.05:.1f}%; nothing is computed again."
+            )
+
+    def _seal(self, outcome: Outcome, provenance: Mapping[str, Any], watcher: Watcher) -> None:
+        facts = {"trunk": self.trunk.name, "host": platform.node(), "created": int(time.time()), **provenance}
+        for (split, _), entry in self.entries.items():
+            if not entry.is_sealed:
+                entry.seal(facts)
+                lines = [_quarantine_line(row) for row in outcome.bad if row.split == split]
+                commit_bytes(entry.folder / "quarantine.jsonl", "".join(lines).encode("ascii"))
+            entry.drop_shards()
+
+
+class _Progress:
+    """Adds the rows under way to the rows reported."""
+
+    def __init__(self, watcher: Watcher, done: int) -> None:
+        self.watcher, self.done = watcher, done
+
+    def show(self, under_way: int) -> None:
+        self.watcher.advance(self.done + under_way)
+
+
+def read_all_status(entry: Entry) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """The status of every row, from the sealed file or the shards. uint8 array, shape (n,)."""
+    if entry.is_sealed:
+        return entry.read_status()
+    status = np.zeros(entry.spec.rows, np.uint8)
+    for file in list_shards(entry.shards_folder):
+        status[file.start : file.stop] = read_shard(file, entry.spec).status
+    return status
+
+
+def _account(outcome: Outcome, receipt: Receipt) -> None:
+    outcome.decoded += receipt.decoded
+    outcome.forwards += receipt.forwards
+    outcome.stages.update(receipt.seconds)
+
+
+def _quarantine_line(row: BadRow) -> str:
+    return json.dumps({**asdict(row), "path": os.fsdecode(row.path), "status": row.status.name.lower()}) + "\n"
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[Callable[[], bool]]:
+    """Turn the first Ctrl-C, SIGTERM or SIGHUP into a flag that is polled; a second one ends the process.
+
+    A KeyboardInterrupt raised inside HDF5 or a worker's pipe would leave either half-done.
+    """
+    caught: list[int] = []
+
+    def catch(number: int, frame: FrameType | None) -> None:
+        if caught:
+            os._exit(130)
+        caught.append(number)
+
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, catch) for number in signals}
+    try:
+        yield lambda: bool(caught)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
