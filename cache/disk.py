@@ -31,12 +31,16 @@ class _Sink:
         self.error: OSError | None = None
 
     def write(self, data: bytes) -> int:
-        if self.error is None:
+        rest = memoryview(data).cast("B")
+        while len(rest) and self.error is None:
             try:
-                self._file.write(data)
+                rest = rest[self._file.write(rest) :]
             except OSError as error:
                 self.error = error
         return len(data)
+
+    def read(self, size: int = -1) -> bytes:
+        return self._file.read(size)
 
     def readinto(self, buffer: bytearray) -> int:
         return self._file.readinto(buffer)  # type: ignore[attr-defined, no-any-return]

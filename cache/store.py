@@ -82,26 +82,27 @@ class Entry:
             commit_bytes(self.folder / "spec.json", self.spec.to_json())
 
     def set_aside_damage(self) -> list[str]:
-        """Rename every shard (or a sealed file without a seal) that cannot be trusted; say which.
+        """Rename the sealed file or every shard that cannot be trusted; say which.
 
         The rows of what is set aside count as missing and are computed again: damage is never fatal and
         never trusted.
         """
         notices = []
+        if self.is_sealed:
+            try:
+                self.check_digest()
+            except CacheError as error:
+                (self.folder / "sealed.json").unlink()
+                self.sealed_file.rename(self.sealed_file.with_suffix(".damaged"))
+                sync_folder(self.folder)
+                notices.append(f"set aside, and its rows are recomputed: {error}")
         for file in list_shards(self.shards_folder):
             try:
                 read_shard(file, self.spec)
             except CacheError as error:
                 file.path.rename(file.path.with_suffix(".damaged"))
-                notices.append(f"set aside and will recompute rows {file.start}-{file.stop}: {error}")
+                notices.append(f"set aside, and rows {file.start} to {file.stop} are recomputed: {error}")
         return notices
-
-    def unseal(self) -> None:
-        """Forget a sealed file that cannot be trusted: it is set aside and its rows count as missing."""
-        (self.folder / "sealed.json").unlink(missing_ok=True)
-        if self.sealed_file.exists():
-            self.sealed_file.rename(self.sealed_file.with_suffix(".damaged"))
-        sync_folder(self.folder)
 
     def find_missing(self) -> NDArray[np.bool_]:
         """Which rows are not in the sealed file or in a shard. bool array, shape (n,)."""

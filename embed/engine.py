@@ -28,7 +28,7 @@ from cache.store import Entry, FeatureStore
 
 from .decode import POLICY
 from .plan import Goal, plan_jobs
-from .task import Backend, BadRow, Receipt
+from .task import Backend, BadRow, Receipt, ShardJob
 from .views import View
 from .workers import Supervisor
 
@@ -89,7 +89,6 @@ class Outcome:
     stages : mapping of stage to s
         Summed over workers.
     wall_s : float
-    backend : str
     """
 
     entries: dict[tuple[str, View], Entry] = field(default_factory=dict)
@@ -102,6 +101,12 @@ class Outcome:
     forwards: int = 0
     stages: Counter[str] = field(default_factory=Counter)
     wall_s: float = 0.0
+
+    def add(self, receipt: Receipt) -> None:
+        """Count what a shard job did."""
+        self.decoded += receipt.decoded
+        self.forwards += receipt.forwards
+        self.stages.update(receipt.seconds)
 
 
 def build_spec(trunk: TrunkKey, manifest: Manifest, split: str, view: View, dtype: str) -> Spec:
@@ -195,31 +200,29 @@ class Extraction:
                 reasons: dict[tuple[str, int], BadRow] = {}
                 if jobs and not stopped():
                     opener = open_backends([goal.view for goal in goals if goal.missing.any()])
-                    cached = outcome.images - sum(job.stop - job.start for job in jobs)
-                    watcher.start(outcome.images, cached)
-                    progress = _Progress(watcher, cached)
+                    progress = _Progress(watcher, outcome.images, jobs)
                     supervisor = Supervisor(
                         opener, workers, decoders, timeout_s, stopped, progress.show, watcher.notice
                     )
                     for receipt in supervisor.run(jobs):
                         progress.done += receipt.stop - receipt.start
-                        _account(outcome, receipt)
+                        outcome.add(receipt)
                         reasons.update(((row.split, row.row), row) for row in receipt.bad)
                 if stopped():
                     raise Interrupted("stopped; everything computed so far is safe.")
                 self._judge(outcome, reasons, max_bad)
                 outcome.wall_s = time.monotonic() - began
-                self._seal(outcome, provenance or {}, watcher)
+                self._seal(outcome, provenance or {})
         return outcome
 
     def _find_goals(self, watcher: Watcher, outcome: Outcome) -> list[Goal]:
         goals = []
         for (split, view), entry in self.entries.items():
             rows = self.manifest.splits[split]
+            for line in entry.set_aside_damage():
+                watcher.notice(line)
             if not entry.is_sealed:
                 entry.create(rows)
-                for line in entry.set_aside_damage():
-                    watcher.notice(line)
                 outcome.adopted += adopt_rows(self.store, entry, rows)
             missing = entry.find_missing()
             outcome.computed += int(missing.sum())
@@ -245,7 +248,7 @@ class Extraction:
                 f"--max-bad {100 * len(bad) / outcome.images + 0.05:.1f}%; nothing is computed again."
             )
 
-    def _seal(self, outcome: Outcome, provenance: Mapping[str, Any], watcher: Watcher) -> None:
+    def _seal(self, outcome: Outcome, provenance: Mapping[str, Any]) -> None:
         facts = {"trunk": self.trunk.name, "host": platform.node(), "created": int(time.time()), **provenance}
         for (split, _), entry in self.entries.items():
             if not entry.is_sealed:
@@ -258,8 +261,10 @@ class Extraction:
 class _Progress:
     """Adds the rows under way to the rows reported."""
 
-    def __init__(self, watcher: Watcher, done: int) -> None:
-        self.watcher, self.done = watcher, done
+    def __init__(self, watcher: Watcher, images: int, jobs: Sequence[ShardJob]) -> None:
+        self.watcher = watcher
+        self.done = images - sum(job.stop - job.start for job in jobs)
+        watcher.start(images, self.done)
 
     def show(self, under_way: int) -> None:
         self.watcher.advance(self.done + under_way)
@@ -273,12 +278,6 @@ def read_all_status(entry: Entry) -> np.ndarray[Any, np.dtype[np.uint8]]:
     for file in list_shards(entry.shards_folder):
         status[file.start : file.stop] = read_shard(file, entry.spec).status
     return status
-
-
-def _account(outcome: Outcome, receipt: Receipt) -> None:
-    outcome.decoded += receipt.decoded
-    outcome.forwards += receipt.forwards
-    outcome.stages.update(receipt.seconds)
 
 
 def _quarantine_line(row: BadRow) -> str:
