@@ -1,0 +1,141 @@
+"""What a cache holds, seen from the user's side: data sets, trunks, and features by (split, view, resolution)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import CacheError, UsageError
+from .features import FeatureSet
+from .key import explain_difference
+from .rows import Manifest
+from .rowsfile import list_manifests
+from .store import Entry, FeatureStore
+
+Place = tuple[str, str, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Holdings:
+    """Sealed features of one data set by one trunk.
+
+    Attributes
+    ----------
+    manifest : Manifest
+    trunk : str
+        Name that the trunk was extracted under.
+    entries : mapping of (split, view kind, resolution) to Entry
+    """
+
+    manifest: Manifest
+    trunk: str
+    entries: Mapping[Place, Entry]
+
+    def resolutions(self, split: str, kind: str) -> list[int]:
+        """Resolutions, px, at which a split is cached in one kind of view, ascending."""
+        return sorted(res for s, k, res in self.entries if (s, k) == (split, kind))
+
+    def entry(self, split: str, kind: str, res: int) -> Entry:
+        """The entry of one split, seen one way.
+
+        Raises
+        ------
+        CacheError
+            If it was not extracted.
+        """
+        try:
+            return self.entries[split, kind, res]
+        except KeyError:
+            have = self.resolutions(split, kind)
+            raise CacheError(
+                f"no {kind} features of {split} at {res} px; the cache holds {have or 'none'}: "
+                f"run python cli.py extract --res {res}"
+            ) from None
+
+    def load(self, split: str, kind: str, res: int) -> FeatureSet:
+        """Features and labels of one split, seen one way.
+
+        Raises
+        ------
+        CacheError
+            If they were not extracted or cannot be trusted.
+        """
+        return self.entry(split, kind, res).load(self.manifest.splits[split])
+
+
+def list_sources(store: FeatureStore) -> dict[str, Manifest]:
+    """The newest record of every data set that was extracted into this cache, by the name it was given."""
+    sources: dict[str, Manifest] = {}
+    for _, manifest in list_manifests(store.folder / "data"):
+        sources.setdefault(manifest.source, manifest)
+    return sources
+
+
+def find_holdings(
+    store: FeatureStore,
+    source: str | None = None,
+    trunk: str | None = None,
+    view: Mapping[str, Any] | None = None,
+) -> Holdings:
+    """Features of one data set by one trunk; what is not named must be unambiguous.
+
+    Parameters
+    ----------
+    source, trunk : str or None
+        As given to ``extract``.
+    view : mapping
+        View fields that must match where a view has them, e.g. ``{"resize": "height", "draws": 4}``.
+
+    Raises
+    ------
+    CacheError
+        If nothing fits.
+    UsageError
+        If more than one data set, trunk or view fits.
+    """
+    manifest = _pick("data set", "--data", list_sources(store), source)
+    rows = {part.digest: split for split, part in manifest.splits.items()}
+    mine = [entry for entry in store.entries() if entry.is_sealed and entry.spec.rows_sha256 in rows]
+    trunks: dict[str, dict[str, list[Entry]]] = {}
+    for entry in mine:
+        identity = entry.spec.trunk["weights_sha256"] + entry.spec.precision + entry.spec.dtype
+        name = entry.provenance.get("trunk", entry.spec.trunk["architecture"])
+        trunks.setdefault(name, {}).setdefault(identity, []).append(entry)
+    found = _pick("trunk", "--trunk", trunks, trunk)
+    if len(found) > 1:
+        raise UsageError(
+            f"the cache holds features by {len(found)} versions of {trunk or next(iter(trunks))} (weights, precision "
+            "or stored type differ); extract into another --cache to keep them apart."
+        )
+    entries = _by_place(next(iter(found.values())), rows, view or {})
+    return Holdings(manifest, trunk or next(iter(trunks)), entries)
+
+
+def _pick(what: str, option: str, choices: Mapping[str, Any], wanted: str | None) -> Any:
+    if wanted is not None and wanted in choices:
+        return choices[wanted]
+    names = ", ".join(sorted(choices)) or "none"
+    if not choices or wanted is not None:
+        asked = f"no features of {wanted}" if wanted else f"no {what} with complete features"
+        raise CacheError(f"{asked}; the cache holds {names}: run python cli.py extract first.")
+    if len(choices) > 1:
+        raise UsageError(f"the cache holds more than one {what} ({names}): choose with {option}.")
+    return next(iter(choices.values()))
+
+
+def _by_place(entries: Sequence[Entry], rows: Mapping[str, str], view: Mapping[str, Any]) -> dict[Place, Entry]:
+    places: dict[Place, Entry] = {}
+    for entry in entries:
+        seen = entry.spec.view
+        if any(name in seen and seen[name] != value for name, value in view.items()):
+            continue
+        place = (rows[entry.spec.rows_sha256], seen["kind"], seen["res"])
+        other = places.setdefault(place, entry)
+        if other is not entry:
+            difference = "; ".join(explain_difference(entry.spec, other.spec))
+            raise UsageError(
+                f"the cache holds {place[1]} views of {place[0]} at {place[2]} px twice ({difference}): choose with "
+                "--resize, --train-views or --seed."
+            )
+    return places
