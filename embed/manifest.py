@@ -1,0 +1,236 @@
+"""From what the user typed to ordered, labelled, hashed rows per split."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cache.errors import DataError, UsageError
+from cache.rows import SPLITS, Manifest, Rows
+from cache.rowsfile import show_path
+
+from . import downloads, hashes
+from .csvfile import list_csv
+from .published import TORCHVISION, find_stanford_lists, list_stanford, list_torchvision
+from .sample import write_sample
+from .sources import LAYOUTS, Image, Listing, list_folder
+from .splits import choose_shares, recall_split
+
+ACCEPTED = (
+    f"sample, stanford-dogs, torchvision:NAME (such as {', '.join(list(TORCHVISION)[:3])}), or {LAYOUTS}"
+)
+
+
+def read_manifest(
+    source: str,
+    *,
+    cache_dir: Path,
+    seed: int = 0,
+    split: str = "official",
+    follow_links: bool = False,
+    rehash: bool = False,
+    progress: hashes.Progress | None = None,
+    download_progress: downloads.Progress | None = None,
+    workers: int | None = None,
+) -> tuple[Manifest, tuple[str, ...]]:
+    """The data set that `source` names, every file hashed, and notes for the user.
+
+    Rows are sorted by path bytes within each split. An image that cannot be decoded keeps its row: decoding
+    judges it. Splits that the source does not give are dealt from its training images (or from all of them),
+    seeded and stratified, and saved as CSV under ``<cache_dir>/splits``, where the next run finds them.
+
+    Parameters
+    ----------
+    source : str
+        ``sample``, ``stanford-dogs``, ``torchvision:NAME``, a folder or a CSV; ``~`` is expanded. A folder called
+        like one of these words is ``./sample``.
+    cache_dir : Path
+        Downloads, the sample, saved splits and remembered hashes go below it.
+    seed : int
+        Of every split that is dealt.
+    split : {"official", "2020"}
+        For Stanford Dogs only: see `list_stanford`.
+    follow_links : bool
+        Follow symbolic links that stay inside the source.
+    rehash : bool
+        Read every file, also those that look untouched since they were last hashed.
+    progress : callable, optional
+        Called with (files hashed, files in all).
+    download_progress : callable, optional
+        Called with (archive name, bytes done, bytes in all).
+    workers : int, optional
+        Threads that read and hash.
+
+    Returns
+    -------
+    Manifest
+        With the splits train, val and test, none empty; a class without training images is refused.
+    tuple of str
+        What was ignored, dealt or looks wrong (equal files in two splits, names that differ only in case).
+
+    Raises
+    ------
+    UsageError
+        If `source` or `split` is not one that exists.
+    DataError
+        If there are no usable images or labels; the message names the file.
+    DiskError
+        If the sample, a download or a split cannot be written.
+    """
+    listing = list_source(source, cache_dir, seed, split, follow_links, download_progress)
+    images, split_notes = fill_splits(listing, seed=seed, folder=cache_dir / "splits")
+    images.sort(key=lambda image: image.path)
+    classes = listing.classes or tuple(sorted({image.label for image in images}))
+    check_images(images, classes, source)
+    found = hashes.hash_files(
+        listing.root,
+        [image.path for image in images],
+        memo_folder=cache_dir / "hashes",
+        rehash=rehash,
+        progress=progress,
+        workers=workers,
+    )
+    manifest = Manifest(source, os.fsdecode(listing.root), classes, _build_rows(images, classes, found))
+    notes = (*listing.notes, *split_notes, *found.notes, *find_collisions(images), *find_copies(manifest))
+    return manifest, notes
+
+
+def list_source(
+    source: str,
+    cache_dir: Path,
+    seed: int,
+    split: str,
+    follow_links: bool,
+    progress: downloads.Progress | None,
+) -> Listing:
+    """What `source` names, written or downloaded first if need be.
+
+    Raises
+    ------
+    UsageError, DataError, DiskError
+        As `read_manifest`.
+    """
+    if split not in ("official", "2020"):
+        raise UsageError(f"found the split {split!r}; expected official or 2020.")
+    if source == "stanford-dogs":
+        folder = downloads.download_stanford_dogs(cache_dir / source, progress=progress)
+    else:
+        folder = Path(os.path.expanduser(source))
+    lists = find_stanford_lists(folder) if source != "sample" else None
+    if lists is not None:
+        return list_stanford(folder, lists, split=split, seed=seed, follow_links=follow_links)
+    if split == "2020":
+        raise UsageError(f"the 2020 split is one of Stanford Dogs; {source} is not in its published layout.")
+    if source == "sample":
+        return list_folder(write_sample(cache_dir / source))
+    if source.startswith("torchvision:"):
+        return list_torchvision(source.removeprefix("torchvision:"), cache_dir / "torchvision")
+    if folder.is_dir():
+        return list_folder(folder, follow_links=follow_links)
+    if folder.is_file() and folder.suffix.lower() == ".csv":
+        return list_csv(folder, follow_links=follow_links)
+    if folder.exists() or not (os.sep in source or folder.suffix):
+        raise UsageError(f"cannot read {source} as a data set; expected {ACCEPTED}.")
+    raise DataError(f"there is no {source}; expected {ACCEPTED}.")
+
+
+def fill_splits(listing: Listing, *, seed: int, folder: Path) -> tuple[list[Image], tuple[str, ...]]:
+    """The images, each with a split, and a note on every split that had to be dealt.
+
+    Raises
+    ------
+    DataError
+        If some splits are given, but not train.
+    """
+    given = {image.split for image in listing.images} - {""}
+    if given and "train" not in given:
+        raise DataError(f"found only the split(s) {', '.join(sorted(given))}; expected train at least.")
+    shares = choose_shares(given)
+    if len(shares) == 1:
+        return list(listing.images), ()
+    labels = {image.path: image.label for image in listing.images if image.split in ("", "train")}
+    dealt, file = recall_split(labels, shares, seed=seed, root=listing.root, folder=folder)
+    images = [image._replace(split=dealt.get(image.path, image.split)) for image in listing.images]
+    n = Counter(dealt.values())
+    carved = ", ".join(f"{n[split]} {split}" for split in SPLITS if split in shares)
+    dealt_from = "training images" if given else "images"
+    return images, (
+        f"the {dealt_from} were split with seed {seed} into {carved}; the split is kept in {file}",
+    )
+
+
+def check_images(images: Sequence[Image], classes: Sequence[str], source: str) -> None:
+    """Refuse what no classifier can be trained, chosen and scored on.
+
+    Raises
+    ------
+    DataError
+        If there is one class, a split without images, or a class without training images.
+    """
+    if len(classes) < 2:
+        raise DataError(f"found one class ({classes[0]}) in {source}; expected at least two class folders.")
+    sizes = Counter(image.split for image in images)
+    empty = [split for split in SPLITS if not sizes[split]]
+    if empty:
+        raise DataError(
+            f"found no {empty[0]} image in {source}: {len(images)} images of {len(classes)} classes are too few to "
+            f"split; add images, or a split {empty[0]}."
+        )
+    untrained = set(classes) - {image.label for image in images if image.split == "train"}
+    if untrained:
+        raise DataError(
+            f"found no training image of {len(untrained)} class(es) in {source}, such as {min(untrained)}; "
+            "add some or remove the class."
+        )
+
+
+def _build_rows(images: Sequence[Image], classes: Sequence[str], found: hashes.Hashes) -> dict[str, Rows]:
+    index = {label: number for number, label in enumerate(classes)}
+    places: dict[str, list[int]] = {split: [] for split in SPLITS}
+    for place, image in enumerate(images):
+        places[image.split].append(place)
+    return {
+        split: Rows(
+            tuple(images[place].path for place in chosen),
+            found.sizes[chosen],
+            found.sha256[chosen],
+            np.array([index[images[place].label] for place in chosen], dtype=np.int64),
+        )
+        for split, chosen in places.items()
+    }
+
+
+def find_collisions(images: Sequence[Image]) -> tuple[str, ...]:
+    """A note if names differ only in case or Unicode form: they are one file on some machines."""
+    alike: Mapping[str, list[bytes]] = defaultdict(list)
+    for image in images:
+        alike[unicodedata.normalize("NFC", os.fsdecode(image.path).casefold())].append(image.path)
+    pairs = [paths for paths in alike.values() if len(paths) > 1]
+    if not pairs:
+        return ()
+    first = " and ".join(show_path(path) for path in pairs[0][:2])
+    return (f"{len(pairs)} file name(s) differ only in case or Unicode form, such as {first}",)
+
+
+def find_copies(manifest: Manifest) -> tuple[str, ...]:
+    """Notes on files with equal bytes that a score should know of: in two splits, or under two labels."""
+    splits: Mapping[bytes, set[str]] = defaultdict(set)
+    labels: Mapping[bytes, set[int]] = defaultdict(set)
+    paths: dict[bytes, bytes] = {}
+    for split, rows in manifest.splits.items():
+        for path, content, label in zip(rows.paths, rows.sha256, rows.labels.tolist(), strict=True):
+            digest = content.tobytes()
+            splits[digest].add(split)
+            labels[digest].add(label)
+            paths[digest] = path
+    notes = []
+    for found, what in ((splits, "in more than one split"), (labels, "under more than one label")):
+        repeated = [digest for digest, values in found.items() if len(values) > 1]
+        if repeated:
+            notes.append(f"{len(repeated)} image(s) occur {what}, such as {show_path(paths[repeated[0]])}")
+    return tuple(notes)
