@@ -22,7 +22,7 @@ from cache.errors import DataError, Interrupted
 from cache.key import Spec
 from cache.lock import hold_lock
 from cache.rows import Manifest
-from cache.rowsfile import show_path
+from cache.rowsfile import show_path, write_manifest
 from cache.shard import Status, list_shards, read_shard
 from cache.store import Entry, FeatureStore
 
@@ -195,6 +195,8 @@ class Extraction:
             lock = self.store.folder / "locks" / f"{self.trunk.weights_sha256[:16]}.lock"
             waiting = "another extract uses this trunk and cache; waiting for it to finish"
             with hold_lock(lock, lambda: watcher.notice(waiting), stopped):
+                self.store.create()
+                write_manifest(self.store.folder / "data", self.manifest)
                 goals = self._find_goals(watcher, outcome)
                 jobs = plan_jobs(goals, self.manifest.root)
                 reasons: dict[tuple[str, int], BadRow] = {}

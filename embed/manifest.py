@@ -173,7 +173,12 @@ def check_images(images: Sequence[Image], classes: Sequence[str], source: str) -
         If there is one class, a split without images, or a class without training images.
     """
     if len(classes) < 2:
-        raise DataError(f"found one class ({classes[0]}) in {source}; expected at least two class folders.")
+        inside = classes[0] + "/"
+        nested = all(
+            image.path.count(b"/") > 1 and image.path.startswith(inside.encode()) for image in images
+        )
+        hint = f" Did you mean {os.path.join(source, inside)}?" if nested else ""
+        raise DataError(f"found one class ({classes[0]}) in {source}; expected at least two.{hint}")
     sizes = Counter(image.split for image in images)
     empty = [split for split in SPLITS if not sizes[split]]
     if empty:

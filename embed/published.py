@@ -18,14 +18,14 @@ from .splits import STANFORD_2020, deal_counts
 
 # Our split -> torchvision's word for it; an empty word where the class takes none.
 TORCHVISION: dict[str, dict[str, str]] = {
+    "Flowers102": {"train": "train", "val": "val", "test": "test"},
+    "OxfordIIITPet": {"train": "trainval", "test": "test"},
+    "Food101": {"train": "train", "test": "test"},
+    "Imagenette": {"train": "train", "val": "val"},
     "Country211": {"train": "train", "val": "valid", "test": "test"},
     "DTD": {"train": "train", "val": "val", "test": "test"},
     "EuroSAT": {"": ""},
     "FGVCAircraft": {"train": "train", "val": "val", "test": "test"},
-    "Flowers102": {"train": "train", "val": "val", "test": "test"},
-    "Food101": {"train": "train", "test": "test"},
-    "Imagenette": {"train": "train", "val": "val"},
-    "OxfordIIITPet": {"train": "trainval", "test": "test"},
     "RenderedSST2": {"train": "train", "val": "val", "test": "test"},
     "SUN397": {"": ""},
 }

@@ -25,7 +25,7 @@ def write_sample(folder: Path) -> Path:
     """The image folder ``<folder>/digits/{train,val,test}/<digit>/<number>.png``, written on the first call.
 
     It is built under another name and renamed when it is whole, so an interrupted or a concurrent call leaves
-    nothing half-written. 1,078 / 362 / 357 images train / val / test, the same on every machine.
+    nothing half-written. 1,078 / 360 / 359 images train / val / test, the same on every machine.
 
     Raises
     ------

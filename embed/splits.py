@@ -12,7 +12,7 @@ import csv
 import hashlib
 import io
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -50,7 +50,8 @@ def deal_images(
     labels : mapping of bytes to str
         Class name of every path.
     shares : mapping of str to int
-        Percent of each split; they sum to 100. Ties go to the split named first.
+        Percent of each split; they sum to 100. Ties within a class go to the split that is furthest below its
+        share of all images.
     seed : int
         Another seed, another order.
     kept : mapping of bytes to str, optional
@@ -64,15 +65,23 @@ def deal_images(
     """
     kept = kept or {}
     dealt = {path: kept[path] for path in labels if path in kept}
-    counts: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(shares, 0))
+    count_of: dict[str, Counter[str]] = defaultdict(Counter)
     for path, split in dealt.items():
-        counts[labels[path]][split] += 1
+        count_of[labels[path]][split] += 1
+    total = sum(count_of.values(), Counter[str]())
     for path in order_by_seed([path for path in labels if path not in dealt], seed):
-        count = counts[labels[path]]
-        n = sum(count.values()) + 1
-        dealt[path] = max(shares, key=lambda split: shares[split] * n - 100 * count[split])
+        count = count_of[labels[path]]
+        dealt[path] = max(
+            shares, key=lambda split: (_lack(count, shares, split), _lack(total, shares, split))
+        )
         count[dealt[path]] += 1
+        total[dealt[path]] += 1
     return dealt
+
+
+def _lack(count: Counter[str], shares: Mapping[str, int], split: str) -> int:
+    """Hundredths of an image that a split will lack once there is one image more."""
+    return shares[split] * (sum(count.values()) + 1) - 100 * count[split]
 
 
 def deal_counts(

@@ -1,0 +1,153 @@
+"""How an extraction is laid out on this machine: processes, threads, device, and where the backend comes from."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cache.errors import UsageError
+
+from .engine import Extraction, Outcome, Watcher
+from .task import Backend
+from .views import View
+
+if TYPE_CHECKING:
+    from .backends import BackendSpec
+    from .trunks import Trunk
+
+# A worker holds the trunk's weights, their packed copy, and the runtime with its largest feature maps.
+WORKER_COPIES = 2.5
+WORKER_BYTES = 400 << 20
+MEMORY_SHARE = 0.7
+
+
+@dataclass(frozen=True)
+class Sizing:
+    """Worker processes, trunk threads in each, and decoding threads in each (0: the worker decodes itself)."""
+
+    workers: int
+    threads: int
+    decoders: int
+
+
+def size_workers(weights_bytes: int, device: str, wanted: str = "auto") -> Sizing:
+    """One single-thread worker per core, or fewer with more threads where memory is short.
+
+    Parameters
+    ----------
+    weights_bytes : int
+        Size of the trunk's parameters and buffers.
+    device : str
+        ``cpu``, or an accelerator: one worker whose other cores decode.
+    wanted : str
+        ``auto`` or a number of workers.
+
+    Raises
+    ------
+    UsageError
+        If `wanted` is neither.
+    """
+    cores = len(os.sched_getaffinity(0))
+    if wanted != "auto" and not (wanted.isdecimal() and int(wanted) > 0):
+        raise UsageError(f"found --workers {wanted!r}; expected auto or a whole number of processes.")
+    if device != "cpu":
+        return Sizing(int(wanted) if wanted != "auto" else 1, 1, max(cores - 1, 1))
+    each = weights_bytes * WORKER_COPIES + WORKER_BYTES
+    fitting = max(1, int(read_available_bytes() * MEMORY_SHARE / each))
+    workers = int(wanted) if wanted != "auto" else min(cores, fitting)
+    return Sizing(workers, max(1, cores // workers), 0)
+
+
+def read_available_bytes() -> int:
+    """Memory that can be had without swapping, bytes."""
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) << 10
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+
+
+@dataclass(frozen=True)
+class OpenBackend:
+    """What a worker calls for every view it meets: opens one backend per resolution, without the trunk's source."""
+
+    spec: BackendSpec
+
+    def __call__(self, view: View) -> Backend:
+        """The backend for a view's resolution."""
+        from .backends import open_backend
+
+        return open_backend(self.spec, view.res)
+
+
+def extract_here(
+    extraction: Extraction,
+    trunk: Trunk,
+    watcher: Watcher,
+    *,
+    backend: str = "auto",
+    device: str = "cpu",
+    workers: str = "auto",
+    max_bad: float = 0.01,
+) -> Outcome:
+    """Run an extraction on this machine, as fast as it allows.
+
+    Parameters
+    ----------
+    extraction : Extraction
+    trunk : Trunk
+    watcher : Watcher
+    backend, device, workers : str
+        ``auto`` or a choice.
+    max_bad : float
+        Share of images that may be unusable.
+
+    Raises
+    ------
+    FixgridError
+        See `Extraction.run` and `embed.backends.prepare_backend`.
+    """
+    from .backends import prepare_backend
+
+    weights_bytes = sum(tensor.nbytes for tensor in trunk.module.state_dict().values())
+    sizing = size_workers(weights_bytes, device, workers)
+    made_by: dict[str, Any] = {"device": device, "imagenet_labels": trunk.imagenet_labels}
+    with tempfile.TemporaryDirectory(prefix="fixgrid-") as folder:
+
+        def open_backends(views: Sequence[View]) -> Callable[[View], Backend]:
+            square = all(view.kind != "whole" for view in views)
+            spec = prepare_backend(
+                trunk,
+                sorted({view.res for view in views}),
+                kind=backend if square else "torch",
+                folder=Path(folder),
+                device=device,
+                threads=sizing.threads,
+                precision=extraction.trunk.precision,
+            )
+            made_by.update(describe_backend(spec))
+            if spec.reason:
+                watcher.notice(spec.reason)
+            return OpenBackend(spec)
+
+        return extraction.run(
+            open_backends,
+            watcher,
+            workers=sizing.workers,
+            decoders=sizing.decoders,
+            max_bad=max_bad,
+            provenance=made_by,
+        )
+
+
+def describe_backend(spec: BackendSpec) -> Mapping[str, str]:
+    """Names and versions that may move a feature's last digits: provenance, not key."""
+    from importlib.metadata import version
+
+    libraries = {"torch": "torch", "pillow": "pillow", "numpy": "numpy"}
+    if spec.kind in ("onnxruntime", "openvino"):
+        libraries[spec.kind] = spec.kind
+    return {"backend": spec.kind, **{name: version(package) for name, package in libraries.items()}}
