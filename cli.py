@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shlex
 import sys
 import time
@@ -14,7 +15,6 @@ import click
 from cache.errors import FixgridError, Interrupted, UsageError
 
 if TYPE_CHECKING:
-    from cache.holdings import Holdings
     from cache.store import FeatureStore
     from embed.engine import Outcome
 
@@ -27,7 +27,7 @@ class _Failure(click.ClickException):
 
     def __init__(self, error: FixgridError) -> None:
         super().__init__(str(error))
-        self.exit_code = error.exit_code
+        self.exit_code = error.exit_code  # type: ignore[misc]
 
 
 class _Commands(click.Group):
@@ -52,12 +52,9 @@ def _read_settings(path: Path) -> dict[str, Any]:
     """Defaults from fixgrid.toml: plain names for every command, a table [command] for one of them."""
     if not path.is_file():
         return {}
+    toml = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     try:
-        import tomllib
-    except ImportError:  # Python 3.10
-        import tomli as tomllib
-    try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
+        found = toml.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
         raise UsageError(f"{path} is not readable TOML ({error}).") from error
     shared = {name.replace("-", "_"): value for name, value in found.items() if not isinstance(value, dict)}

@@ -210,6 +210,8 @@ class Extraction:
                         progress.done += receipt.stop - receipt.start
                         outcome.add(receipt)
                         reasons.update(((row.split, row.row), row) for row in receipt.bad)
+                        if receipt.bad and max_bad == 0:
+                            break
                 if stopped():
                     raise Interrupted("stopped; everything computed so far is safe.")
                 self._judge(outcome, reasons, max_bad)

@@ -16,10 +16,17 @@ MIN_RES_PX, MAX_RES_PX = 8, 2048
 class Preprocess(Protocol):
     """What a trunk's weights expect; see `embed.architectures.Preprocess`."""
 
-    mean: tuple[str, str, str]
-    std: tuple[str, str, str]
-    interpolation: str
-    crop_ratio: str
+    @property
+    def mean(self) -> tuple[str, str, str]: ...  # noqa: D102
+
+    @property
+    def std(self) -> tuple[str, str, str]: ...  # noqa: D102
+
+    @property
+    def interpolation(self) -> str: ...  # noqa: D102
+
+    @property
+    def crop_ratio(self) -> str: ...  # noqa: D102
 
 
 def choose_views(
@@ -95,7 +102,7 @@ def parse_resolutions(text: str) -> list[int]:
     for part in parts:
         if not part.isdecimal() or not MIN_RES_PX <= int(part) <= MAX_RES_PX:
             raise UsageError(
-                f"found the resolution {part!r}; expected whole px from {MIN_RES_PX} to {MAX_RES_PX}, as in 224,320."
+                f"found the resolution {part!r}; expected whole px, {MIN_RES_PX} to {MAX_RES_PX}, as in 224,320."
             )
     if not parts:
         raise UsageError("found no resolution; expected px, as in --res 224,320.")
