@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cache.errors import CacheError, UsageError
+from cache.holdings import find_holdings, list_sources
+from cache.key import Spec
+from cache.rows import Manifest, Rows
+from cache.rowsfile import write_manifest
+from cache.shard import Shard, commit_shard
+from cache.store import FeatureStore
+
+
+def make_rows(n: int, seed: int) -> Rows:
+    digests = np.random.default_rng(seed).integers(0, 256, (n, 32), dtype=np.uint8)
+    paths = tuple(b"%d/%d.png" % (seed, i) for i in range(n))
+    return Rows(paths, np.full(n, 100, np.int64), digests, np.arange(n, dtype=np.int64) % 2)
+
+
+def seal(
+    store: FeatureStore, rows: Rows, *, res: int = 32, trunk: str = "t", weights: str = "0", **view: object
+) -> None:
+    spec = Spec(
+        trunk={"architecture": trunk, "node": "pooled", "weights_sha256": weights * 64},
+        view={"kind": "center", "res": res, "resize": "short-side", **view},
+        decode={},
+        precision="fp32",
+        dtype="float32",
+        views=1,
+        dim=3,
+        rows=len(rows),
+        rows_sha256=rows.digest,
+    )
+    entry = store.entry(spec)
+    entry.create(rows)
+    features = np.full((len(rows), 1, 3), res, np.float32)
+    commit_shard(entry.shards_folder, Shard(0, features, np.zeros(len(rows), np.uint8)))
+    entry.seal({"trunk": trunk})
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FeatureStore:
+    return FeatureStore(tmp_path)
+
+
+@pytest.fixture
+def dogs(store: FeatureStore) -> Manifest:
+    manifest = Manifest("dogs", "/dogs", ("a", "b"), {"train": make_rows(6, 1), "val": make_rows(4, 2)})
+    write_manifest(store.folder / "data", manifest)
+    return manifest
+
+
+def test_what_is_unambiguous_needs_no_name(store: FeatureStore, dogs: Manifest) -> None:
+    seal(store, dogs.splits["train"])
+    seal(store, dogs.splits["train"], res=64)
+    holdings = find_holdings(store)
+    assert holdings.trunk == "t"
+    assert holdings.resolutions("train", "center") == [32, 64]
+    features = holdings.load("train", "center", 64)
+    assert features.X.shape == (6, 1, 3)
+    assert features.y.tolist() == [0, 1, 0, 1, 0, 1]
+
+
+def test_two_trunks_must_be_told_apart(store: FeatureStore, dogs: Manifest) -> None:
+    seal(store, dogs.splits["train"])
+    seal(store, dogs.splits["train"], trunk="u", weights="1")
+    with pytest.raises(UsageError, match="--trunk"):
+        find_holdings(store)
+    assert find_holdings(store, trunk="u").trunk == "u"
+
+
+def test_two_weights_of_one_name_are_refused(store: FeatureStore, dogs: Manifest) -> None:
+    seal(store, dogs.splits["train"])
+    seal(store, dogs.splits["train"], weights="1")
+    with pytest.raises(UsageError, match="2 versions of t"):
+        find_holdings(store)
+
+
+def test_two_data_sets_must_be_told_apart(store: FeatureStore, dogs: Manifest) -> None:
+    write_manifest(store.folder / "data", Manifest("cats", "/cats", ("a", "b"), {"train": make_rows(3, 9)}))
+    with pytest.raises(UsageError, match="cats, dogs"):
+        find_holdings(store)
+
+
+def test_the_newest_record_of_a_source_counts(store: FeatureStore, dogs: Manifest) -> None:
+    grown = Manifest("dogs", "/dogs", ("a", "b"), {"train": make_rows(7, 1)})
+    write_manifest(store.folder / "data", grown)
+    assert len(list_sources(store)["dogs"].splits["train"]) == 7
+
+
+def test_two_views_of_one_kind_must_be_told_apart(store: FeatureStore, dogs: Manifest) -> None:
+    seal(store, dogs.splits["train"])
+    seal(store, dogs.splits["train"], resize="height")
+    with pytest.raises(UsageError, match=r"view\.resize"):
+        find_holdings(store)
+    entry = find_holdings(store, view={"resize": "height"}).entry("train", "center", 32)
+    assert entry.spec.view["resize"] == "height"
+
+
+def test_a_missing_resolution_names_the_command(store: FeatureStore, dogs: Manifest) -> None:
+    seal(store, dogs.splits["train"])
+    with pytest.raises(CacheError, match="extract --res 224"):
+        find_holdings(store).load("train", "center", 224)
+
+
+def test_an_empty_cache_names_the_command(store: FeatureStore) -> None:
+    with pytest.raises(CacheError, match=r"run python cli\.py extract first"):
+        find_holdings(store)
