@@ -150,8 +150,8 @@ def _choose_data(ctx: click.Context, store: FeatureStore, data: str | None) -> t
 )
 @_option("--seed", type=int, default=0, show_default=True, help="Of splits and random crops.")
 @_option("--backend", default="auto", show_default=True, help="auto, onnxruntime, torch, compile or openvino.")
-@_option("--device", default="cpu", show_default=True, help="cpu or cuda.")
-@_option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True)
+@_option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@_option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True)
 @_option(
     "--dtype", type=click.Choice(["float32", "float16"]), default="float32", show_default=True, help="As stored."
 )
@@ -190,7 +190,7 @@ def extract(
     """
     from cache.store import FeatureStore
     from embed.engine import Extraction, TrunkKey
-    from embed.machine import extract_here
+    from embed.machine import choose_device, choose_precision, extract_here
     from embed.manifest import read_manifest
     from embed.request import choose_views, parse_resolutions
     from embed.trunks import load_trunk
@@ -229,8 +229,14 @@ def extract(
             resize=resize or "short-side",
             seed=seed,
         )
+        device = choose_device(device)
         identity = TrunkKey(
-            loaded.name, loaded.architecture, loaded.node, loaded.weights_sha256, loaded.dim, precision
+            name=loaded.name,
+            architecture=loaded.architecture,
+            node=loaded.node,
+            weights_sha256=loaded.weights_sha256,
+            dim=loaded.dim,
+            precision=choose_precision(precision, device),
         )
         outcome = extract_here(
             Extraction(store, manifest, identity, asked, dtype),

@@ -62,6 +62,31 @@ def size_workers(weights_bytes: int, device: str, wanted: str = "auto") -> Sizin
     return Sizing(workers, max(1, cores // workers), 0)
 
 
+def choose_device(wanted: str) -> str:
+    """``cuda`` or ``cpu``; ``auto`` takes an accelerator if there is one.
+
+    Raises
+    ------
+    UsageError
+        If `wanted` is not there.
+    """
+    import torch
+
+    has_cuda = torch.cuda.is_available()
+    if wanted == "auto":
+        return "cuda" if has_cuda else "cpu"
+    if wanted not in ("cpu", "cuda") or (wanted == "cuda" and not has_cuda):
+        raise UsageError(f"found --device {wanted!r}; expected auto or cpu{' or cuda' if has_cuda else ''} here.")
+    return wanted
+
+
+def choose_precision(wanted: str, device: str) -> str:
+    """``fp32``, ``bf16`` or ``fp16``; ``auto`` is fp32 on a CPU and bf16 on an accelerator."""
+    if wanted != "auto":
+        return wanted
+    return "fp32" if device == "cpu" else "bf16"
+
+
 def read_available_bytes() -> int:
     """Memory that can be had without swapping, bytes."""
     for line in Path("/proc/meminfo").read_text().splitlines():

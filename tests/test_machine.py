@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from cache.errors import UsageError
+from embed import machine
+from embed.machine import choose_device, choose_precision, size_workers
+
+
+@pytest.fixture
+def eight_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    monkeypatch.setattr(machine, "read_available_bytes", lambda: 64 << 30)
+
+
+def test_one_single_thread_worker_per_core(eight_cores: None) -> None:
+    sizing = size_workers(20 << 20, "cpu")
+    assert (sizing.workers, sizing.threads, sizing.decoders) == (8, 1, 0)
+
+
+def test_a_trunk_of_3_gigabytes_gets_fewer_workers_with_more_threads(eight_cores: None) -> None:
+    sizing = size_workers(3300 << 20, "cpu")
+    assert sizing.workers < 8
+    assert sizing.workers * sizing.threads <= 8
+    assert sizing.threads > 1
+
+
+def test_there_is_always_a_worker(eight_cores: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "read_available_bytes", lambda: 1 << 20)
+    assert size_workers(3300 << 20, "cpu").workers == 1
+
+
+def test_an_accelerator_gets_one_worker_and_the_cores_decode(eight_cores: None) -> None:
+    sizing = size_workers(20 << 20, "cuda")
+    assert (sizing.workers, sizing.decoders) == (1, 7)
+
+
+def test_a_number_of_workers_is_obeyed(eight_cores: None) -> None:
+    assert size_workers(20 << 20, "cpu", "3").workers == 3
+
+
+@pytest.mark.parametrize("wanted", ["0", "many", "-1"])
+def test_what_is_not_a_number_of_workers_is_refused(wanted: str) -> None:
+    with pytest.raises(UsageError, match="expected auto or a whole number"):
+        size_workers(1, "cpu", wanted)
+
+
+def test_a_device_that_is_not_there_is_refused() -> None:
+    with pytest.raises(UsageError, match="expected auto or cpu"):
+        choose_device("tpu")
+
+
+def test_precision_is_full_on_a_cpu_unless_asked() -> None:
+    assert choose_precision("auto", "cpu") == "fp32"
+    assert choose_precision("auto", "cuda") == "bf16"
+    assert choose_precision("fp16", "cpu") == "fp16"
+
+
+def test_available_memory_is_read() -> None:
+    assert machine.read_available_bytes() > 1 << 20
