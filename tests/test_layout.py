@@ -24,7 +24,7 @@ MAX_LINES, MAX_TEST_LINES, MAX_FUNCTION_LINES = 299, 499, 69
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 # The project speaks of itself alone: no folder of one machine, no host or option of one package index.
 FOREIGN = re.compile(
-    rb"/(?:root|home|work|opt|mnt|Users|etc)/|pypi[.]org|python[h]osted|pytorch[.]org/whl|npmjs[.]org|deb[.]debian"
+    rb"/(?:root|home|work|opt|mnt|Users)/|/etc/(?:xdg|pip)|pypi[.]org|python[h]osted|pytorch[.]org/whl|npmjs[.]org|deb[.]debian"
     rb"|index[-_]url|find[-_]links"
 )
 
