@@ -1,0 +1,140 @@
+"""The logistic path reaches scikit-learn's optimum at every C, in memory, in blocks and on tensors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from heads.certify import certify_head
+from heads.design import rotate_features, stream_features
+from heads.logistic import DINOV2_C, LogisticPath
+from heads.softmax import loss_along, residual
+
+EASY_TO_HARD = (1e-5, 1e-3, 1e-1, 1e1, 1e4)
+
+
+def draw(n=300, d=40, k=5, seed=0, noise=0.1):
+    """Features like a trunk's: correlated, not negative, with a dead channel; some labels wrong."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(n) % k
+    centres = rng.standard_normal((k, d))
+    mix = rng.standard_normal((d, d)) / np.arange(1, d + 1)
+    X = np.maximum(centres[y] + 2 * rng.standard_normal((n, d)) @ mix + 1, 0).astype(np.float32)
+    X[:, 3] = 0.7
+    wrong = rng.random(n) < noise
+    y[wrong] = rng.integers(0, k, wrong.sum())
+    return X, y.astype(np.int64)
+
+
+def fit_reference(X, y, C):
+    """scikit-learn's optimum in float64 on standardised features, and its objective."""
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    preprocessing = pytest.importorskip("sklearn.preprocessing")
+    S = preprocessing.StandardScaler().fit_transform(X.astype(np.float64))
+    model = linear_model.LogisticRegression(C=C, tol=1e-10, max_iter=100_000).fit(S, y)
+    Z = model.decision_function(S)
+    Z = np.stack([np.zeros(len(y)), Z], 1) if Z.ndim == 1 else Z
+    loss = residual(Z, y)[1].sum()
+    return model, (model.coef_**2).sum() / 2 + C * loss, S
+
+
+@pytest.mark.parametrize(("n", "d", "k"), [(300, 40, 5), (60, 100, 4), (200, 30, 2)])
+def test_the_objective_is_scikit_learns_at_every_strength(n, d, k):
+    X, y = draw(n, d, k)
+    path = LogisticPath(rotate_features(X, y, k))
+    for C in EASY_TO_HARD:
+        _, expected, _ = fit_reference(X, y, C)
+        objective, gap = certify_head(path.head(C), path.design.axes, lambda: [(X, y)])
+        assert abs(objective - expected) <= 1e-4 * expected
+        assert path.solve(C).gap <= 1e-4
+        if C <= 10:  # above, rounding the coefficients to float32 costs the certificate more than the solver does
+            assert gap <= 1.1e-4
+
+
+def test_probabilities_and_intercepts_are_scikit_learns():
+    X, y = draw()
+    model, _, S = fit_reference(X, y, 0.1)
+    path = LogisticPath(rotate_features(X, y, 5), tol=1e-7)
+    expected = model.decision_function(S)
+    scores = path.head(0.1).scores(X)
+    np.testing.assert_allclose(
+        scores - scores.mean(1, keepdims=True), expected - expected.mean(1, keepdims=True), atol=2e-3
+    )
+
+
+def test_the_certificate_bounds_the_true_distance():
+    X, y = draw()
+    _, optimum, _ = fit_reference(X, y, 1.0)
+    for tol in (1e-1, 1e-2, 1e-3):
+        path = LogisticPath(rotate_features(X, y, 5), tol=tol)
+        objective, gap = certify_head(path.head(1.0), path.design.axes, lambda: [(X, y)])
+        assert objective - optimum <= gap * objective
+        assert gap <= 1.1 * tol
+
+
+def test_order_of_strengths_does_not_matter():
+    X, y = draw()
+    up, down = (LogisticPath(rotate_features(X, y, 5)) for _ in range(2))
+    for C in EASY_TO_HARD:
+        up.solve(C)
+    for C in reversed(EASY_TO_HARD):
+        down.solve(C)
+    for C in EASY_TO_HARD:
+        assert up.solve(C).objective == pytest.approx(down.solve(C).objective, rel=2e-4)
+
+
+def test_a_strength_is_solved_once():
+    X, y = draw()
+    path = LogisticPath(rotate_features(X, y, 5))
+    assert path.solve(0.1) is path.solve(0.1)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_blocks_of_any_size_reach_the_same_optimum(dtype):
+    X, y = draw()
+    X = X.astype(dtype)
+    blocks = lambda: ((X[i : i + 77], y[i : i + 77]) for i in range(0, len(y), 77))  # noqa: E731
+    whole = LogisticPath(rotate_features(X.astype(np.float32), y, 5), tol=1e-6)
+    parts = LogisticPath(stream_features(blocks, 5), tol=1e-6)
+    for C in EASY_TO_HARD[:4]:
+        assert parts.solve(C).objective == pytest.approx(whole.solve(C).objective, rel=1e-5)
+        assert (parts.head(C).predict(X) == whole.head(C).predict(X)).mean() > 0.99
+
+
+def test_a_torch_tensor_is_fitted_where_it_lives():
+    torch = pytest.importorskip("torch")
+    X, y = draw()
+    path = LogisticPath(rotate_features(torch.as_tensor(X), torch.as_tensor(y), 5))
+    expected = LogisticPath(rotate_features(X, y, 5))
+    for C in EASY_TO_HARD:
+        assert path.solve(C).objective == pytest.approx(expected.solve(C).objective, rel=2e-4)
+    assert isinstance(path.head(0.1).coef, torch.Tensor)
+
+
+def test_the_residual_keeps_its_digits_when_the_loss_is_tiny():
+    Z = np.array([[40.0, 0.0, -1.0], [0.0, 3.0, 50.0]], np.float32)
+    R, loss = residual(Z, np.array([0, 2]))
+    expected, exact = residual(Z.astype(np.longdouble), np.array([0, 2]))
+    np.testing.assert_allclose(loss, exact.astype(np.float64), rtol=1e-5)
+    np.testing.assert_allclose(R, expected.astype(np.float64), rtol=1e-5)
+    assert 0 < loss[0] < 1e-16
+
+
+def test_the_residual_is_the_gradient_of_the_loss():
+    rng = np.random.default_rng(0)
+    Z, D = rng.standard_normal((2, 50, 4))
+    y = rng.integers(0, 4, 50)
+    step = 1e-6
+    slope = (loss_along(Z, D, step, y)[0] - loss_along(Z, D, -step, y)[0]) / (2 * step)
+    assert loss_along(Z, D, 0.0, y)[1] == pytest.approx(slope, rel=1e-6)
+
+
+def test_a_logit_that_overflows_exp_is_a_finite_loss():
+    R, loss = residual(np.array([[0.0, 500.0]], np.float32), np.array([0]))
+    assert loss[0] == 500
+    np.testing.assert_array_equal(R, [[-1, 1]])
+
+
+def test_the_default_grid_is_dinov2s():
+    assert len(DINOV2_C) == 45
+    np.testing.assert_allclose([DINOV2_C[0], DINOV2_C[24], DINOV2_C[-1]], [1e-6, 1.0, 1e5])
