@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
@@ -15,9 +16,12 @@ from PIL import Image
 
 from cache.shard import Status
 
-# PNG and TIFF named .jpg, and the reverse, are common and fine: the content decides, within this list.
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+# PNG and TIFF named .jpg, and the reverse, are common and fine: the content decides, within this list. A stereo
+# pair (MPO) is a JPEG to Pillow, and gives its first picture.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 MAX_PIXELS = 50_000_000
+# A strip of 1 x 50,000 px is no photograph, and resizing its short side would make it a thousand times larger.
+MAX_ASPECT = 100
 BACKGROUND = (255, 255, 255)
 
 # What changes pixels here, for the cache key.
@@ -27,6 +31,7 @@ POLICY = {
     "16 bit": "/257",
     "frames": "first",
     "max_pixels": MAX_PIXELS,
+    "max_aspect": MAX_ASPECT,
 }
 
 _EXIF_ORIENTATION = 0x0112
@@ -70,17 +75,14 @@ def read_file(path: Path | bytes) -> bytes:
 
     Raises
     ------
-    BadImage
-        With status ``IO``, if it cannot be opened or read.
+    OSError
+        If it cannot be opened or read, or is something else.
     """
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        with open(handle, "rb") as file:
-            if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise BadImage(Status.IO, "not a regular file")
-            return file.read()
-    except OSError as error:
-        raise BadImage(Status.IO, error.strerror or str(error)) from error
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with open(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        return file.read()
 
 
 def decode_rgb(data: bytes) -> Image.Image:
@@ -101,8 +103,8 @@ def decode_rgb(data: bytes) -> Image.Image:
     Raises
     ------
     BadImage
-        With status ``TOO_LARGE`` above 50 million pixels, read from the header before a pixel is decoded;
-        else ``DECODE``.
+        With status ``TOO_LARGE`` above 50 million pixels or sides in a ratio over 100, read from the header before
+        a pixel is decoded; else ``DECODE``.
     """
     if not data:
         raise BadImage(Status.DECODE, "empty file")
@@ -110,8 +112,9 @@ def decode_rgb(data: bytes) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise BadImage(Status.TOO_LARGE, f"{image.width} x {image.height} px, over 50 million")
+                _expect_size(image.width, image.height)
+                # After loading: Pillow turns a TIFF by itself, and then forgets its orientation.
+                image.load()
                 turn = _TURNS.get(_read_orientation(image))
                 rgb = _to_rgb(image)
     except Image.DecompressionBombError as error:
@@ -119,6 +122,13 @@ def decode_rgb(data: bytes) -> Image.Image:
     except _DECODER_ERRORS as error:
         raise BadImage(Status.DECODE, _first_line(error, data)) from error
     return rgb.transpose(turn) if turn is not None else rgb
+
+
+def _expect_size(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise BadImage(Status.TOO_LARGE, f"{width} x {height} px, over {MAX_PIXELS // 1_000_000} million")
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise BadImage(Status.TOO_LARGE, f"{width} x {height} px, sides in a ratio over {MAX_ASPECT}")
 
 
 def _read_orientation(image: Image.Image) -> int:
@@ -129,8 +139,7 @@ def _read_orientation(image: Image.Image) -> int:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB":
-        image.load()
+    if image.mode == "RGB" and "transparency" not in image.info:
         return image.copy() if image.readonly else image
     if image.mode.startswith("I"):
         return _from_16_bit(image)
