@@ -5,13 +5,13 @@ from __future__ import annotations
 from contextlib import suppress
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .errors import CacheError
 from .rows import Rows
 from .rowsfile import decode_rows
-from .shard import Shard, Status, commit_shard
-from .store import BLOCK_ROWS, Entry, FeatureStore
+from .sealed import BLOCK_ROWS
+from .shard import Shard, Status, commit_shard, find_runs
+from .store import Entry, FeatureStore
 
 
 def adopt_rows(store: FeatureStore, entry: Entry, rows: Rows) -> int:
@@ -52,17 +52,5 @@ def _adopt_from(donor: Entry, entry: Entry, rows: Rows) -> int:
     wanted[wanted] = status[source[wanted]] == Status.OK
     for start, stop in find_runs(wanted, BLOCK_ROWS):
         rows_from = source[start:stop]
-        commit_shard(entry.shards_folder, Shard(start, features[rows_from], status[rows_from]))
+        commit_shard(entry.shards_folder, entry.spec.key, Shard(start, features[rows_from], status[rows_from]))
     return int(wanted.sum())
-
-
-def find_runs(wanted: NDArray[np.bool_], longest: int) -> list[tuple[int, int]]:
-    """Consecutive true rows as [start, stop) pairs, cut at multiples of `longest`."""
-    edges = np.flatnonzero(np.diff(np.r_[0, wanted.astype(np.int8), 0]))
-    runs = []
-    for start, stop in edges.reshape(-1, 2).tolist():
-        while start < stop:
-            cut = min(stop, start - start % longest + longest)
-            runs.append((start, cut))
-            start = cut
-    return runs

@@ -9,9 +9,11 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import shutil
 import socket
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -86,19 +88,94 @@ def commit_stream(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """
     temp = path.parent / f"{TEMP_PREFIX}{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         with open(temp, "w+b", buffering=0) as file:
-            sink = _Sink(file)
-            write(sink)  # type: ignore[arg-type]
-            if sink.error is not None:
-                raise sink.error
+            _fill(file, write)
             os.fsync(file.fileno())
         os.replace(temp, path)
         sync_folder(path.parent)
     except OSError as error:
         raise _disk_error(path, error) from error
     finally:
-        temp.unlink(missing_ok=True)
+        with suppress(OSError):
+            temp.unlink()
+
+
+def _fill(file: BinaryIO, write: Callable[[BinaryIO], object]) -> None:
+    sink = _Sink(file)
+    try:
+        write(sink)  # type: ignore[arg-type]
+    except (OSError, RuntimeError):
+        # What a writer says when it reads back what was swallowed is not the reason.
+        if sink.error is None:
+            raise
+    if sink.error is not None:
+        raise sink.error
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and its parents, each durable in its own parent; existing ones are left as they are.
+
+    Raises
+    ------
+    DiskError
+        If one cannot be made.
+    """
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    try:
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
+    except OSError as error:
+        raise _disk_error(folder, error) from error
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file; one that is gone already is fine.
+
+    Raises
+    ------
+    DiskError
+        If it cannot be removed.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise _disk_error(path, error) from error
+
+
+def rename_file(path: Path, target: Path) -> None:
+    """Rename a file durably, replacing `target`; one that another process took away is fine.
+
+    Raises
+    ------
+    DiskError
+        If it cannot be renamed.
+    """
+    try:
+        os.replace(path, target)
+        sync_folder(path.parent)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _disk_error(path, error) from error
+
+
+def expect_space(folder: Path, needed_bytes: int) -> None:
+    """Refuse to begin what cannot be finished.
+
+    Raises
+    ------
+    DiskError
+        If `folder`'s disk has less than `needed_bytes` and 5 % free.
+    """
+    free = shutil.disk_usage(folder).free
+    if needed_bytes * 1.05 > free:
+        raise DiskError(
+            f"the disk of {folder} has {free / 1e9:.2f} GB free, expected {needed_bytes * 1.05 / 1e9:.2f} GB for "
+            "the features: free some space, name another --cache, or ask for fewer --res or --train-views."
+        )
 
 
 def sync_folder(folder: Path) -> None:
@@ -125,7 +202,7 @@ def sweep_temps(folder: Path) -> None:
     for temp in folder.glob(f"{mine}*"):
         pid = temp.name[len(mine) :].split("-")[0]
         if not Path(f"/proc/{pid}").exists():
-            temp.unlink(missing_ok=True)
+            remove_file(temp)
 
 
 def _disk_error(path: Path, error: OSError) -> DiskError:

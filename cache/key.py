@@ -14,6 +14,12 @@ FORMAT = 1
 # Raised when the code computes something else under an unchanged spec: another rounding, another decode rule.
 SEMANTICS = 1
 
+_KINDS: dict[str, type] = {
+    **dict.fromkeys(("trunk", "view", "decode"), Mapping),
+    **dict.fromkeys(("precision", "dtype", "rows_sha256"), str),
+    **dict.fromkeys(("views", "dim", "rows", "format", "semantics"), int),
+}
+
 
 @dataclass(frozen=True)
 class Spec:
@@ -82,8 +88,11 @@ class Spec:
                     f"found features of format {fields['format']}, expected at most {FORMAT}: "
                     "upgrade fixgrid, or name another --cache."
                 )
-            return cls(**fields)
-        except (ValueError, TypeError, KeyError) as error:
+            spec = cls(**fields)
+            if not all(isinstance(getattr(spec, name), kind) for name, kind in _KINDS.items()):
+                raise TypeError("a field of another type")
+            return spec
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise CacheError(f"found a spec.json that is not one ({error})") from error
 
 

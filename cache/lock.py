@@ -15,7 +15,7 @@ from pathlib import Path
 def hold_lock(path: Path, on_wait: Callable[[], None], should_stop: Callable[[], bool]) -> Iterator[None]:
     """Hold `path` against other processes; the kernel frees it however this process ends.
 
-    Where the file system has no locks (some network disks) the work goes on without.
+    Where the file system has no locks (some network disks), or lets nothing be written, the work goes on without.
 
     Parameters
     ----------
@@ -25,8 +25,12 @@ def hold_lock(path: Path, on_wait: Callable[[], None], should_stop: Callable[[],
     should_stop : callable
         Polled while waiting; true gives the wait up.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError:
+        yield
+        return
     try:
         if not _try_lock(handle):
             on_wait()

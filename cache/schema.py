@@ -6,12 +6,8 @@ plugins) or declare shapes of terabytes. Ours do none of it, so a file that does
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
-
-# Read by the HDF5 library when it is initialised, on import: a file must never make it load a filter plugin.
-os.environ["HDF5_PLUGIN_PRELOAD"] = "::"
 
 import h5py
 import numpy as np
@@ -63,6 +59,10 @@ def check_arrays(file: h5py.File, expected: Mapping[str, tuple[Any, tuple[int, .
         if not isinstance(file.get(name, getlink=True), h5py.HardLink):
             raise CacheError(f"found a link in place of the data set {name}")
         _check_dataset(file[name], name, dtype, shape)
+    # Before anything is allocated: chunks that overlap can declare terabytes in a small file.
+    declared, size = sum(file[name].nbytes for name in expected), file.id.get_filesize()
+    if declared > size:
+        raise CacheError(f"declares {declared} bytes and is {size} bytes long")
 
 
 def _check_dataset(found: Any, name: str, dtype: Any, shape: tuple[int, ...] | int) -> None:

@@ -31,7 +31,6 @@ class Status(IntEnum):
     TOO_LARGE = 3
     CRASH = 4
     TIMEOUT = 5
-    IO = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,15 +67,19 @@ class ShardFile:
     digest: str
 
 
-def row_checksums(start: int, features: NDArray[Any]) -> NDArray[np.uint32]:
-    """crc32(row id as 8 little-endian bytes, feature bytes) of every row: a moved row does not match."""
-    rows = np.ascontiguousarray(features)
-    values = [zlib.crc32(row, zlib.crc32((start + i).to_bytes(8, "little"))) for i, row in enumerate(rows)]
+def row_checksums(key: str, shard: Shard) -> NDArray[np.uint32]:
+    """crc32(key, row id as 8 little-endian bytes, status byte, feature bytes) of every row; uint32, shape (n,).
+
+    A row that was moved to another place, or comes from another key, does not match.
+    """
+    base, features = zlib.crc32(key.encode("ascii")), np.ascontiguousarray(shard.features)
+    heads = [row.to_bytes(8, "little") + bytes([s]) for row, s in enumerate(shard.status.tolist(), shard.start)]
+    values = [zlib.crc32(row, zlib.crc32(head, base)) for head, row in zip(heads, features, strict=True)]
     return np.array(values, dtype=np.uint32)
 
 
-def commit_shard(folder: Path, shard: Shard) -> Path:
-    """Write `shard` into `folder`, whole or not at all; on return its rows are safe.
+def commit_shard(folder: Path, key: str, shard: Shard) -> Path:
+    """Write rows of `key` into `folder`, whole or not at all; on return they are safe.
 
     Raises
     ------
@@ -93,7 +96,7 @@ def commit_shard(folder: Path, shard: Shard) -> Path:
             "features": shard.features,
             "row": np.arange(shard.start, shard.stop, dtype=np.int64),
             "status": shard.status,
-            "row_crc": row_checksums(shard.start, shard.features),
+            "row_crc": row_checksums(key, shard),
         }
     )
     digest = hashlib.sha256(image).hexdigest()[:8]
@@ -118,12 +121,17 @@ def read_shard(file: ShardFile, spec: Spec) -> Shard:
     Raises
     ------
     CacheError
-        If the digest, the schema, the row ids, a status or a row's checksum is wrong.
+        If it is gone, or the digest, the schema, the row ids, a status or a row's checksum is wrong.
     """
-    image = file.path.read_bytes()
+    try:
+        image = file.path.read_bytes()
+    except OSError as error:
+        raise CacheError(f"{file.path}: could not be read ({error.strerror})") from error
     if hashlib.sha256(image).hexdigest()[:8] != file.digest:
         raise CacheError(f"{file.path}: the content does not match the digest in its name")
     n = file.stop - file.start
+    if file.stop > spec.rows:
+        raise CacheError(f"{file.path}: ends at row {file.stop} of {spec.rows}")
     try:
         handle = h5py.h5f.open_file_image(image)
         with h5py.File(handle) as opened:
@@ -132,7 +140,7 @@ def read_shard(file: ShardFile, spec: Spec) -> Shard:
             row, crc = opened["row"][()], opened["row_crc"][()]
     except (OSError, RuntimeError, KeyError, ValueError) as error:
         raise CacheError(f"{file.path}: not a readable HDF5 file ({error})") from error
-    check_rows(str(file.path), shard, row, crc)
+    check_rows(str(file.path), spec.key, shard, row, crc)
     return shard
 
 
@@ -146,8 +154,8 @@ def arrays_of(spec: Spec, n: int) -> dict[str, tuple[Any, tuple[int, ...]]]:
     }
 
 
-def check_rows(name: str, shard: Shard, row: NDArray[np.int64], crc: NDArray[np.uint32]) -> None:
-    """Refuse rows that are out of place, altered, or of unknown status.
+def check_rows(name: str, key: str, shard: Shard, row: NDArray[np.int64], crc: NDArray[np.uint32]) -> None:
+    """Refuse rows that are out of place, altered, of another key, or of unknown status.
 
     Raises
     ------
@@ -158,8 +166,20 @@ def check_rows(name: str, shard: Shard, row: NDArray[np.int64], crc: NDArray[np.
         raise CacheError(f"{name}: rows are not {shard.start} to {shard.stop} in order")
     if (shard.status > max(Status)).any():
         raise CacheError(f"{name}: found an unknown status")
-    wrong = np.flatnonzero(row_checksums(shard.start, shard.features) != crc)
+    wrong = np.flatnonzero(row_checksums(key, shard) != crc)
     if len(wrong):
         raise CacheError(f"{name}: row {shard.start + wrong[0]} does not match its checksum")
     if not np.isfinite(shard.features[shard.status == Status.OK]).all():
         raise CacheError(f"{name}: an ok row has features that are not finite")
+
+
+def find_runs(wanted: NDArray[np.bool_], longest: int) -> list[tuple[int, int]]:
+    """Consecutive true rows as [start, stop) pairs, cut at multiples of `longest`."""
+    edges = np.flatnonzero(np.diff(np.r_[0, wanted.astype(np.int8), 0]))
+    runs = []
+    for start, stop in edges.reshape(-1, 2).tolist():
+        while start < stop:
+            cut = min(stop, start - start % longest + longest)
+            runs.append((start, cut))
+            start = cut
+    return runs

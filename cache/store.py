@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from . import schema
-from .disk import commit_bytes, commit_stream, hash_file, sweep_temps, sync_folder
+from .disk import commit_bytes, commit_stream, hash_file, make_folder, remove_file, rename_file, sweep_temps
 from .errors import CacheError
 from .features import FeatureSet
 from .key import Spec
 from .rows import Rows
 from .rowsfile import encode_rows
-from .shard import Shard, ShardFile, Status, arrays_of, check_rows, list_shards, read_shard, row_checksums
-
-BLOCK_ROWS = 4096
+from .salvage import salvage_rows
+from .sealed import BLOCK_ROWS, open_sealed, read_seal, write_seal, write_sealed
+from .shard import Status, list_shards, read_shard
 
 
 @dataclass(frozen=True)
@@ -53,13 +50,7 @@ class Entry:
 
     @property
     def _seal(self) -> Mapping[str, Any]:
-        try:
-            seal: dict[str, Any] = json.loads((self.folder / "sealed.json").read_bytes())
-            if seal["rows"] != self.spec.rows or seal["bytes"] != self.sealed_file.stat().st_size:
-                return {}
-        except (OSError, ValueError, KeyError, TypeError):
-            return {}
-        return seal
+        return read_seal(self.folder / "sealed.json", self.sealed_file, self.spec)
 
     @property
     def is_sealed(self) -> bool:
@@ -73,36 +64,53 @@ class Entry:
         return provenance
 
     def create(self, rows: Rows) -> None:
-        """Make the folder with its spec and its rows; an existing one is left as it is."""
-        self.shards_folder.mkdir(parents=True, exist_ok=True)
+        """Make the folder with its spec and its rows; an existing one is left as it is.
+
+        Raises
+        ------
+        DiskError
+            If it cannot be written.
+        """
+        make_folder(self.shards_folder)
         sweep_temps(self.shards_folder)
         sweep_temps(self.folder)
-        if not (self.folder / "spec.json").exists():
+        spec = self.folder / "spec.json"
+        if not spec.exists() or spec.read_bytes() != self.spec.to_json():
             commit_bytes(self.folder / "rows.h5", encode_rows(rows))
-            commit_bytes(self.folder / "spec.json", self.spec.to_json())
+            commit_bytes(spec, self.spec.to_json())
 
     def set_aside_damage(self) -> list[str]:
         """Rename the sealed file or every shard that cannot be trusted; say which.
 
-        The rows of what is set aside count as missing and are computed again: damage is never fatal and
-        never trusted.
+        Rows that are set aside count as missing and are computed again: damage is never fatal and never
+        trusted. Of a sealed file, the rows that match their own checksums are kept as shards.
+
+        Raises
+        ------
+        DiskError
+            If a file cannot be renamed.
         """
         notices = []
-        if self.is_sealed:
-            try:
-                self.check_digest()
-            except CacheError as error:
-                (self.folder / "sealed.json").unlink()
-                self.sealed_file.rename(self.sealed_file.with_suffix(".damaged"))
-                sync_folder(self.folder)
-                notices.append(f"set aside, and its rows are recomputed: {error}")
         for file in list_shards(self.shards_folder):
             try:
                 read_shard(file, self.spec)
             except CacheError as error:
-                file.path.rename(file.path.with_suffix(".damaged"))
+                rename_file(file.path, file.path.with_suffix(".damaged"))
                 notices.append(f"set aside, and rows {file.start} to {file.stop} are recomputed: {error}")
-        return notices
+        return notices + self._set_aside_sealed()
+
+    def _set_aside_sealed(self) -> list[str]:
+        try:
+            self.check_digest()
+        except CacheError as error:
+            # Shards without a seal are a run that was interrupted; a file without either has lost its seal.
+            if not self.sealed_file.exists() or not self.find_missing().any():
+                return []
+            saved = salvage_rows(self.sealed_file, self.spec, self.shards_folder)
+            remove_file(self.folder / "sealed.json")
+            rename_file(self.sealed_file, self.sealed_file.with_suffix(".damaged"))
+            return [f"set aside, {saved} of {self.spec.rows} rows saved, the others are recomputed: {error}"]
+        return []
 
     def find_missing(self) -> NDArray[np.bool_]:
         """Which rows are not in the sealed file or in a shard. bool array, shape (n,)."""
@@ -114,7 +122,7 @@ class Entry:
 
     def read_status(self) -> NDArray[np.uint8]:
         """The `Status` of every row of a sealed entry. uint8 array, shape (n,)."""
-        with self._open_sealed() as file:
+        with open_sealed(self.sealed_file, self.spec) as file:
             status: NDArray[np.uint8] = file["status"][()]
             return status
 
@@ -129,59 +137,19 @@ class Entry:
             If a write fails; the shards stay.
         """
         shards = list_shards(self.shards_folder)
-        commit_stream(self.sealed_file, lambda file: self._write_sealed(file, shards))
-        with self._open_sealed() as file:
-            status = self._check_sealed(file)
-        seal = {
-            "format": self.spec.format,
-            "sha256": hash_file(self.sealed_file),
-            "bytes": self.sealed_file.stat().st_size,
-            "rows": self.spec.rows,
-            "rows_not_ok": int((status != Status.OK).sum()),
-            "provenance": dict(provenance),
-        }
-        commit_bytes(self.folder / "sealed.json", json.dumps(seal, sort_keys=True, indent=1).encode())
+        try:
+            commit_stream(self.sealed_file, lambda file: write_sealed(file, self.spec, shards))
+            write_seal(self.folder / "sealed.json", self.sealed_file, self.spec, provenance)
+        except CacheError as error:
+            # Without a lock another process may seal the same rows first, and drop the shards read here.
+            if not self.is_sealed:
+                raise CacheError(f"{self.folder}: {error}") from error
         self.drop_shards()
 
     def drop_shards(self) -> None:
         """Remove the shards of a sealed entry."""
         for file in list_shards(self.shards_folder) if self.is_sealed else []:
-            file.path.unlink(missing_ok=True)
-
-    def _write_sealed(self, file: BinaryIO, shards: list[ShardFile]) -> None:
-        position = 0
-        with h5py.File(file, "w") as out:
-            for name, (dtype, shape) in arrays_of(self.spec, self.spec.rows).items():
-                schema.write_array(out, name, shape, dtype)
-            for shard_file in shards:
-                if shard_file.stop > position >= shard_file.start:
-                    shard = read_shard(shard_file, self.spec)
-                    skip, rows = position - shard.start, slice(position, shard.stop)
-                    out["features"][rows] = shard.features[skip:]
-                    out["status"][rows] = shard.status[skip:]
-                    out["row"][rows] = np.arange(position, shard.stop)
-                    out["row_crc"][rows] = row_checksums(position, shard.features[skip:])
-                    position = shard.stop
-        if position != self.spec.rows:
-            raise CacheError(f"{self.folder}: row {position} of {self.spec.rows} is missing; run extract again.")
-
-    def _check_sealed(self, file: h5py.File) -> NDArray[np.uint8]:
-        status: NDArray[np.uint8] = file["status"][()]
-        for start in range(0, self.spec.rows, BLOCK_ROWS):
-            rows = slice(start, min(start + BLOCK_ROWS, self.spec.rows))
-            block = Shard(start, file["features"][rows], status[rows])
-            check_rows(str(self.sealed_file), block, file["row"][rows], file["row_crc"][rows])
-        return status
-
-    @contextmanager
-    def _open_sealed(self) -> Iterator[h5py.File]:
-        try:
-            # No lock: the file never changes, and a read-only cache or a network disk may refuse one.
-            with h5py.File(self.sealed_file, "r", locking=False) as file:
-                schema.check_arrays(file, arrays_of(self.spec, self.spec.rows))
-                yield file
-        except (OSError, RuntimeError, KeyError, ValueError) as error:
-            raise CacheError(f"{self.sealed_file}: not a readable HDF5 file ({error})") from error
+            remove_file(file.path)
 
     def check_digest(self) -> None:
         """Refuse a sealed file whose bytes are not those that were sealed.
@@ -193,7 +161,7 @@ class Entry:
         """
         if not self.is_sealed:
             raise CacheError(f"the features in {self.folder} are incomplete; run the extract that made them again.")
-        if hash_file(self.sealed_file) != self._seal["sha256"]:
+        if hash_file(self.sealed_file) != self._seal.get("sha256"):
             raise CacheError(
                 f"{self.sealed_file} was altered after it was sealed; run extract again to recompute it."
             )
@@ -207,7 +175,7 @@ class Entry:
             If the entry is not sealed or cannot be trusted.
         """
         self.check_digest()
-        with self._open_sealed() as file:
+        with open_sealed(self.sealed_file, self.spec) as file:
             return file["features"][()], file["status"][()]
 
     def read_blocks(self, rows: Rows, block_rows: int = BLOCK_ROWS) -> Iterator[FeatureSet]:
@@ -220,7 +188,7 @@ class Entry:
         """
         self._expect_rows(rows)
         self.check_digest()
-        with self._open_sealed() as file:
+        with open_sealed(self.sealed_file, self.spec) as file:
             for start in range(0, self.spec.rows, block_rows):
                 part = slice(start, min(start + block_rows, self.spec.rows))
                 yield _join(file["features"][part], file["status"][part], rows, start)
@@ -270,7 +238,7 @@ class FeatureStore:
 
     def create(self) -> None:
         """Make the folder, with a .gitignore so that features are never committed by accident."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         ignore = self.root / ".gitignore"
         if not ignore.exists():
             commit_bytes(ignore, b"*\n")
@@ -280,10 +248,12 @@ class FeatureStore:
         return Entry(self.folder / spec.key[:2] / spec.key, spec)
 
     def entries(self) -> list[Entry]:
-        """Every entry whose spec matches the key it is stored under, in the order of keys."""
+        """Every entry whose spec can be read and matches the key it is stored under, in the order of keys."""
         found = []
         for path in sorted(self.folder.glob("[0-9a-f][0-9a-f]/*/spec.json")):
-            data = path.read_bytes()
-            if hashlib.sha256(data).hexdigest() == path.parent.name:
-                found.append(Entry(path.parent, Spec.from_json(data)))
+            # What another process removes meanwhile, a damaged spec and a newer format are no entries of ours.
+            with suppress(OSError, CacheError):
+                data = path.read_bytes()
+                if hashlib.sha256(data).hexdigest() == path.parent.name:
+                    found.append(Entry(path.parent, Spec.from_json(data)))
         return found

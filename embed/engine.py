@@ -27,8 +27,9 @@ from cache.shard import Status, list_shards, read_shard
 from cache.store import Entry, FeatureStore
 
 from .decode import POLICY
+from .job import BadRow, Receipt, ShardJob
 from .plan import Goal, plan_jobs
-from .task import Backend, BadRow, Receipt, ShardJob
+from .task import Backend
 from .views import View
 from .workers import Supervisor
 
@@ -231,7 +232,7 @@ class Extraction:
             missing = entry.find_missing()
             outcome.computed += int(missing.sum())
             outcome.passes += bool(missing.any())
-            goals.append(Goal(split, rows, view, entry.shards_folder, self.dtype, self.trunk.dim, missing))
+            goals.append(Goal(split, rows, view, entry, missing))
         return goals
 
     def _judge(self, outcome: Outcome, reasons: Mapping[tuple[str, int], BadRow], max_bad: float) -> None:

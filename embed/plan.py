@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cache.rows import Rows
+from cache.store import Entry
 
-from .task import ShardJob, Target
+from .job import ShardJob, Target
 from .views import View
 
 MIN_SHARD_ROWS, MAX_SHARD_ROWS = 64, 2048
@@ -28,10 +28,8 @@ class Goal:
     split : str
     rows : Rows
     view : View
-    folder : Path
+    entry : Entry
         Where its shards go.
-    dtype : str
-    dim : int
     missing : bool array, shape (n,)
         Rows that the cache does not hold.
     """
@@ -39,15 +37,14 @@ class Goal:
     split: str
     rows: Rows
     view: View
-    folder: Path
-    dtype: str
-    dim: int
+    entry: Entry
     missing: NDArray[np.bool_]
 
     @property
     def target(self) -> Target:
         """The part of it that a shard job carries."""
-        return Target(self.folder, self.view, self.dtype, self.dim)
+        spec = self.entry.spec
+        return Target(self.entry.shards_folder, spec.key, self.view, spec.dtype, spec.dim)
 
 
 def shard_rows(n: int) -> int:

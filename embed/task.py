@@ -6,15 +6,14 @@ Local workers, several hosts or a scheduler all call `run_shard`; they differ in
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from itertools import groupby
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -26,9 +25,11 @@ from cache.rowsfile import show_path
 from cache.shard import Shard, Status, commit_shard
 
 from .decode import BadImage, decode_rgb, read_file
+from .job import BadRow, Receipt, ShardJob, Target
 from .views import View, render_view
 
 MAX_FLOAT16 = 6e4
+NO_ROW = -1
 
 
 class Backend(Protocol):
@@ -39,101 +40,6 @@ class Backend(Protocol):
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """uint8 (B, H, W, 3) -> float32 (B, D)."""
         ...
-
-
-@dataclass(frozen=True)
-class Target:
-    """One key's share of a shard job.
-
-    Attributes
-    ----------
-    folder : Path
-        Where its shards are committed.
-    view : View
-    dtype : str
-        Stored type.
-    dim : int
-        D of the features.
-    """
-
-    folder: Path
-    view: View
-    dtype: str
-    dim: int
-
-
-@dataclass(frozen=True)
-class ShardJob:
-    """Rows [start, start + n) of one split and every key that wants them.
-
-    Attributes
-    ----------
-    split : str
-    root : str
-        Folder the paths are relative to.
-    start : int
-        Row id of the first row.
-    paths : tuple of bytes, length n
-    sha256 : tuple of bytes, length n
-        Content that the manifest saw; other bytes are refused.
-    targets : tuple of Target
-    quarantine : mapping of row id to Status
-        Rows that crashed or hung a worker before: not touched again.
-    careful : bool
-        Decode one image at a time, so that a crash names its image.
-    """
-
-    split: str
-    root: str
-    start: int
-    paths: tuple[bytes, ...]
-    sha256: tuple[bytes, ...]
-    targets: tuple[Target, ...]
-    quarantine: Mapping[int, Status] = field(default_factory=dict)
-    careful: bool = False
-
-    @property
-    def stop(self) -> int:
-        """Row id after the last row."""
-        return self.start + len(self.paths)
-
-
-@dataclass(frozen=True)
-class BadRow:
-    """A row that has no features, and why."""
-
-    split: str
-    row: int
-    path: bytes
-    status: Status
-    reason: str
-
-
-@dataclass(frozen=True)
-class Receipt:
-    """What a shard job committed.
-
-    Attributes
-    ----------
-    split : str
-    start, stop : int
-        The rows that are now safe: fewer than the job's if it was told to stop.
-    bad : tuple of BadRow
-    decoded : int
-        Images decoded.
-    forwards : int
-        Crops run through the trunk.
-    seconds : mapping of stage to float
-        read, decode, view, trunk and write, s.
-    """
-
-    split: str
-    start: int
-    stop: int
-    bad: tuple[BadRow, ...]
-    decoded: int
-    forwards: int
-    seconds: Mapping[str, float]
 
 
 class _Clock:
@@ -160,8 +66,8 @@ def run_shard(
 ) -> Receipt:
     """Compute and commit one shard for every target of a job.
 
-    Batches end at fixed rows (multiples of the backend's batch), so neither a resume nor the split into jobs
-    changes a bit.
+    Every backend's batches end at multiples of its own batch, so neither a resume, nor the split into jobs, nor
+    what else is computed on the way changes a bit.
 
     Parameters
     ----------
@@ -169,7 +75,8 @@ def run_shard(
     open_backend : callable
         The backend for a view's resolution.
     pulse : callable
-        Called with every row id before it is read; false means stop at the next batch edge, keeping what is done.
+        Called with every row id before it is read, and with `NO_ROW` when images give way to the trunk; false means
+        stop at the next batch edge, keeping what is done.
     decoders : int
         Threads that decode ahead of the trunk (for accelerators); 0 decodes in this thread.
 
@@ -180,17 +87,21 @@ def run_shard(
     Raises
     ------
     DataError
-        If a file is no longer what the manifest saw, or the trunk gives no finite feature for a whole batch.
+        If a file cannot be read or is no longer what the manifest saw, or the trunk gives no finite feature for a
+        whole batch.
     DiskError
         If a shard cannot be written; the shards committed before stay.
     """
     clock = _Clock()
+    decoders = 0 if job.careful else decoders
     backends = {target.view: open_backend(target.view) for target in job.targets}
-    batch = max(backend.batch for backend in backends.values())
+    batch = math.lcm(*(backend.batch for backend in backends.values()))
     work = _Work(job, clock, pulse)
     done = job.start
-    for rows, images in _read_batches(work, batch, 0 if job.careful else decoders):
+    for rows, images in _read_batches(work, batch, decoders):
         work.decoded += sum(image is not None for image in images)
+        if not decoders:
+            pulse(NO_ROW)  # decoding threads go on meanwhile, and the pulse stays theirs
         for target in job.targets:
             work.fill(target, rows, images, backends[target.view])
         done = rows[-1] + 1
@@ -198,7 +109,7 @@ def run_shard(
             break
     with clock.time("write"):
         for target in job.targets if done > job.start else ():
-            commit_shard(target.folder, work.shard(target, done))
+            commit_shard(target.folder, target.key, work.shard(target, done))
     bad = tuple(row for row in work.bad if row.row < done)
     return Receipt(job.split, job.start, done, bad, work.decoded, work.forwards, clock.seconds)
 
@@ -251,8 +162,7 @@ class _Work:
                 status = self.job.quarantine[row]
                 raise BadImage(status, f"its decoder ended in a {status.name.lower()}")
             with self.clock.time("read"):
-                data = read_file(os.path.join(os.fsencode(self.job.root), self.job.paths[i]))
-                self._expect_content(i, data)
+                data = self._read_bytes(i)
             with self.clock.time("decode"):
                 image = decode_rgb(data)
             return image
@@ -261,10 +171,12 @@ class _Work:
             return None
 
     def fill(self, target: Target, rows: list[int], images: list[Image.Image | None], backend: Backend) -> None:
-        """Run one batch of rows through one view and the trunk into the target's array."""
+        """Run rows through one view and the trunk, in batches of the backend, into the target's array."""
         good = [(row, image) for row, image in zip(rows, images, strict=True) if image is not None]
-        if not good:
-            return
+        for _, batch in groupby(good, key=lambda pair: pair[0] // backend.batch):
+            self._fill_batch(target, list(batch), backend)
+
+    def _fill_batch(self, target: Target, good: list[tuple[int, Image.Image]], backend: Backend) -> None:
         with self.clock.time("view"):
             content = self.job.sha256
             crops = [render_view(image, target.view, content[row - self.job.start]) for row, image in good]
@@ -300,9 +212,19 @@ class _Work:
         for target in targets:
             self.status[target][i] = status
 
-    def _expect_content(self, i: int, data: bytes) -> None:
+    def _read_bytes(self, i: int) -> bytes:
+        try:
+            data = read_file(os.path.join(os.fsencode(self.job.root), self.job.paths[i]))
+        except OSError as error:
+            # It could be read when it was listed: the disk or this machine is to blame, so its row is not sealed
+            # as a bad image.
+            raise DataError(
+                f"could not read {show_path(self.job.paths[i])}: {error.strerror}; mend it and run the same "
+                "command again: nothing is computed twice."
+            ) from error
         if hashlib.sha256(data).digest() != self.job.sha256[i]:
             raise DataError(
                 f"{show_path(self.job.paths[i])} changed while it was being extracted; "
                 "run the same command again: only what changed is recomputed."
             )
+        return data

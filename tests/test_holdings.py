@@ -37,7 +37,7 @@ def seal(
     entry = store.entry(spec)
     entry.create(rows)
     features = np.full((len(rows), 1, 3), res, np.float32)
-    commit_shard(entry.shards_folder, Shard(0, features, np.zeros(len(rows), np.uint8)))
+    commit_shard(entry.shards_folder, spec.key, Shard(0, features, np.zeros(len(rows), np.uint8)))
     entry.seal({"trunk": trunk})
 
 

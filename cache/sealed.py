@@ -1,0 +1,129 @@
+"""The single file that holds every row of a key, and the seal beside it that says which bytes are to be trusted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from . import schema
+from .disk import commit_bytes, hash_file
+from .errors import CacheError
+from .key import Spec
+from .shard import Shard, ShardFile, Status, arrays_of, check_rows, read_shard, row_checksums
+
+BLOCK_ROWS = 4096
+
+
+def write_sealed(file: BinaryIO, spec: Spec, shards: list[ShardFile]) -> None:
+    """Join all shards into one HDF5 file; equal rows make equal bytes however they were cut into shards.
+
+    Raises
+    ------
+    CacheError
+        If a row is in no shard, or a shard cannot be trusted.
+    """
+    with h5py.File(file, "w") as out:
+        for name, (dtype, shape) in arrays_of(spec, spec.rows).items():
+            schema.write_array(out, name, shape, dtype)
+        for block in _join_shards(spec, shards):
+            rows = slice(block.start, block.stop)
+            out["features"][rows], out["status"][rows] = block.features, block.status
+            out["row"][rows] = np.arange(block.start, block.stop)
+            out["row_crc"][rows] = row_checksums(spec.key, block)
+
+
+def _join_shards(spec: Spec, shards: list[ShardFile]) -> Iterator[Shard]:
+    """Every row in blocks of `BLOCK_ROWS`, from shards in order of their first row, which may overlap."""
+    features = np.empty((min(BLOCK_ROWS, spec.rows), spec.views, spec.dim), spec.dtype)
+    status = np.empty(len(features), np.uint8)
+    start = position = 0
+    for file in shards:
+        if not file.start <= position < file.stop:
+            continue
+        shard = read_shard(file, spec)
+        while position < shard.stop:
+            stop = min(shard.stop, start + BLOCK_ROWS)
+            block, part = slice(position - start, stop - start), slice(position - shard.start, stop - shard.start)
+            features[block], status[block] = shard.features[part], shard.status[part]
+            position = stop
+            if position in (start + BLOCK_ROWS, spec.rows):
+                yield Shard(start, features[: position - start], status[: position - start])
+                start = position
+    if position != spec.rows:
+        raise CacheError(f"row {position} of {spec.rows} is missing; run extract again.")
+
+
+@contextmanager
+def open_sealed(path: Path, spec: Spec) -> Iterator[h5py.File]:
+    """A sealed file, read-only, whose data sets are exactly those of `spec`.
+
+    Raises
+    ------
+    CacheError
+        If it is not such a file.
+    """
+    try:
+        # No lock: the file never changes, and a read-only cache or a network disk may refuse one.
+        with h5py.File(path, "r", locking=False) as file:
+            schema.check_arrays(file, arrays_of(spec, spec.rows))
+            yield file
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        raise CacheError(f"{path}: not a readable HDF5 file ({error})") from error
+
+
+def check_sealed(path: Path, spec: Spec) -> NDArray[np.uint8]:
+    """The status of every row, uint8 (n,), after each row's checksum was compared.
+
+    Raises
+    ------
+    CacheError
+        Naming the first row that is wrong.
+    """
+    with open_sealed(path, spec) as file:
+        status: NDArray[np.uint8] = file["status"][()]
+        for start in range(0, spec.rows, BLOCK_ROWS):
+            rows = slice(start, min(start + BLOCK_ROWS, spec.rows))
+            block = Shard(start, file["features"][rows], status[rows])
+            check_rows(str(path), spec.key, block, file["row"][rows], file["row_crc"][rows])
+    return status
+
+
+def write_seal(path: Path, sealed_file: Path, spec: Spec, provenance: Mapping[str, Any]) -> None:
+    """Check every row of the sealed file, then vouch for its bytes.
+
+    Raises
+    ------
+    CacheError
+        If the file read back is not what was written.
+    DiskError
+        If the write fails.
+    """
+    status = check_sealed(sealed_file, spec)
+    seal = {
+        "key": spec.key,
+        "sha256": hash_file(sealed_file),
+        "bytes": sealed_file.stat().st_size,
+        "rows": spec.rows,
+        "rows_not_ok": int((status != Status.OK).sum()),
+        "provenance": dict(provenance),
+    }
+    commit_bytes(path, json.dumps(seal, sort_keys=True, indent=1).encode())
+
+
+def read_seal(path: Path, sealed_file: Path, spec: Spec) -> Mapping[str, Any]:
+    """What `write_seal` wrote; empty if there is none, or it is not one of this key and of a file of this size."""
+    try:
+        seal: dict[str, Any] = json.loads(path.read_bytes())
+        whole = isinstance(seal["sha256"], str) and isinstance(seal["provenance"], dict)
+        if not whole or seal["key"] != spec.key or seal["bytes"] != sealed_file.stat().st_size:
+            return {}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return {}
+    return seal

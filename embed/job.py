@@ -1,0 +1,109 @@
+"""What is handed to whoever computes a shard, and what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cache.shard import Status
+
+from .views import View
+
+
+@dataclass(frozen=True)
+class Target:
+    """One key's share of a shard job.
+
+    Attributes
+    ----------
+    folder : Path
+        Where its shards are committed.
+    key : str
+        The key they belong to.
+    view : View
+    dtype : str
+        Stored type.
+    dim : int
+        D of the features.
+    """
+
+    folder: Path
+    key: str
+    view: View
+    dtype: str
+    dim: int
+
+
+@dataclass(frozen=True)
+class ShardJob:
+    """Rows [start, start + n) of one split and every key that wants them.
+
+    Attributes
+    ----------
+    split : str
+    root : str
+        Folder the paths are relative to.
+    start : int
+        Row id of the first row.
+    paths : tuple of bytes, length n
+    sha256 : tuple of bytes, length n
+        Content that the manifest saw; other bytes are refused.
+    targets : tuple of Target
+    quarantine : mapping of row id to Status
+        Rows that crashed or hung a worker before: not touched again.
+    careful : bool
+        Decode one image at a time, so that a crash names its image.
+    """
+
+    split: str
+    root: str
+    start: int
+    paths: tuple[bytes, ...]
+    sha256: tuple[bytes, ...]
+    targets: tuple[Target, ...]
+    quarantine: Mapping[int, Status] = field(default_factory=dict)
+    careful: bool = False
+
+    @property
+    def stop(self) -> int:
+        """Row id after the last row."""
+        return self.start + len(self.paths)
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row that has no features, and why."""
+
+    split: str
+    row: int
+    path: bytes
+    status: Status
+    reason: str
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What a shard job committed.
+
+    Attributes
+    ----------
+    split : str
+    start, stop : int
+        The rows that are now safe: fewer than the job's if it was told to stop.
+    bad : tuple of BadRow
+    decoded : int
+        Images decoded.
+    forwards : int
+        Crops run through the trunk.
+    seconds : mapping of stage to float
+        read, decode, view, trunk and write, s.
+    """
+
+    split: str
+    start: int
+    stop: int
+    bad: tuple[BadRow, ...]
+    decoded: int
+    forwards: int
+    seconds: Mapping[str, float]
