@@ -167,7 +167,7 @@ def resized_size(width: int, height: int, view: View) -> tuple[int, int]:
     """(width, height) after Resize, px, with torchvision's rounding: ``int`` floors everything."""
     side = resize_side(view.res, view.crop_ratio)
     if view.resize == "height":
-        return int(side * width / height), side
+        return max(1, int(side * width / height)), side
     if width <= height:
         return side, int(side * height / width)
     return int(side * width / height), side

@@ -14,6 +14,7 @@ import signal
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing import connection
 from typing import Any
@@ -21,11 +22,12 @@ from typing import Any
 from cache.errors import FixgridError
 from cache.shard import Status
 
-from .task import Backend, Receipt, ShardJob, run_shard
+from .job import Receipt, ShardJob
+from .task import NO_ROW, Backend, run_shard
 from .views import View
 
-OPENING = -1
-MAX_DEATHS = 20
+# Deaths that no image explains: at no image at all, and in all.
+MAX_IDLE_DEATHS, MAX_DEATHS = 2, 20
 
 
 class WorkerError(FixgridError):
@@ -117,8 +119,9 @@ class Supervisor:
         for worker in self._pool:
             if worker.job is None and queue:
                 worker.job = queue.popleft()
-                worker.pulse[:] = [OPENING, time.monotonic(), 0]
-                worker.pipe.send(worker.job)
+                worker.pulse[:] = [NO_ROW, time.monotonic(), 0]
+                with suppress(OSError):  # a worker that died meanwhile is found by `_collect`
+                    worker.pipe.send(worker.job)
 
     def _collect(self, context: Any, queue: deque[ShardJob]) -> Iterator[Receipt]:
         busy = [worker for worker in self._pool if worker.job]
@@ -133,7 +136,7 @@ class Supervisor:
             elif not worker.process.is_alive():
                 self._bury(worker, queue)
                 self._start(context)
-            elif worker.row != OPENING and time.monotonic() - worker.pulse[1] > self.timeout_s:
+            elif worker.row != NO_ROW and time.monotonic() - worker.pulse[1] > self.timeout_s:
                 worker.died_of = Status.TIMEOUT
                 worker.process.kill()
         self.on_progress(sum(int(worker.pulse[2]) for worker in self._pool if worker.job))
@@ -145,21 +148,26 @@ class Supervisor:
         assert job is not None
         if code == 1:
             raise WorkerError("a worker ended in the error shown above; please report it.")
-        self._deaths[job.split, row] += 1
-        if self._deaths.total() > MAX_DEATHS or (row == OPENING and self._deaths[job.split, row] > 2):
+        place = job.split, row
+        # Threads that decode ahead leave it open which image it was: the job is repeated with care before any is
+        # blamed.
+        self._deaths[place] += job.careful or not self.decoders
+        if self._deaths.total() > MAX_DEATHS or (row == NO_ROW and self._deaths[place] > MAX_IDLE_DEATHS):
             raise WorkerError(
                 f"workers died {self._deaths.total()} times, last with exit code {code} at {job.split} row {row}; "
                 "if that is -9 memory ran out: try --workers 1."
             )
-        if self._deaths[job.split, row] > 1:
+        if row != NO_ROW and self._deaths[place] > 1:
+            del self._deaths[place]
             job = replace(job, quarantine={**job.quarantine, row: worker.died_of})
         self.on_notice(f"a worker ended ({code}) at {job.split} row {row}; another continues with its rows")
         queue.appendleft(replace(job, careful=True))
 
     def _end(self) -> None:
         for worker in self._pool:
-            if worker.job is None and worker.process.is_alive():
-                worker.pipe.send(None)
+            if worker.job is None:
+                with suppress(OSError):
+                    worker.pipe.send(None)
             else:
                 worker.process.kill()
         for worker in self._pool:
@@ -173,7 +181,7 @@ def _receive(worker: _Worker) -> Receipt | FixgridError | None:
         if worker.pipe.poll():
             answer: Receipt | FixgridError = worker.pipe.recv()
             return answer
-    except (EOFError, ConnectionResetError):
+    except (EOFError, OSError):  # it died, perhaps in the middle of its answer
         worker.process.join(5)
     return None
 
@@ -182,8 +190,11 @@ def _serve(
     pipe: connection.Connection, open_backend: Callable[[View], Backend], pulse: Any, stop: Any, decoders: int
 ) -> None:
     """A worker's life: jobs in, receipts out, until the pipe closes or the parent is gone."""
+    # Ctrl-C and a closed terminal reach the whole group; the parent alone decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = os.getppid()
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
     backends: dict[View, Backend] = {}
 
     def open_once(view: View) -> Backend:
@@ -192,20 +203,23 @@ def _serve(
         return backends[view]
 
     def beat(row: int) -> bool:
-        pulse[:] = [row, time.monotonic(), pulse[2] + 1]
-        if os.getppid() != parent:
+        pulse[:] = [row, time.monotonic(), pulse[2] + (row != NO_ROW)]
+        if os.getppid() != parent.pid:
             os._exit(0)
         return not stop.value
 
-    while True:
-        try:
-            job = pipe.recv()
-        except (EOFError, ConnectionResetError):
-            return
-        if job is None:
-            return
+    while (job := _receive_job(pipe)) is not None:
         try:
             answer: Receipt | FixgridError = run_shard(job, open_once, pulse=beat, decoders=decoders)
         except FixgridError as error:
             answer = error
-        pipe.send(answer)
+        with suppress(ConnectionError):  # without a parent the next receive ends this
+            pipe.send(answer)
+
+
+def _receive_job(pipe: connection.Connection) -> ShardJob | None:
+    try:
+        job: ShardJob | None = pipe.recv()
+        return job
+    except (EOFError, ConnectionError):
+        return None
