@@ -16,6 +16,8 @@ test-setup: .venv/installed-test
 .venv/installed-test: requirements-test.txt .venv/installed
 	@.ci/setup $< && touch $@
 
+# Whatever other data the cache or fixgrid.toml knows.
+demo: export FIXGRID_DATA = sample
 demo: setup ## setup, then the accuracy of every resolution pair on the built-in sample
 	@$(PY) cli.py extract --res 128,224
 	@$(PY) cli.py fit-head
