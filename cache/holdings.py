@@ -105,8 +105,8 @@ def find_holdings(
     found = _pick("trunk", "--trunk", trunks, trunk)
     if len(found) > 1:
         raise UsageError(
-            f"the cache holds features by {len(found)} versions of {trunk or next(iter(trunks))} (weights, precision "
-            "or stored type differ); extract into another --cache to keep them apart."
+            f"the cache holds features by {len(found)} versions of {trunk or next(iter(trunks))} (weights, "
+            "precision or stored type differ); extract into another --cache to keep them apart."
         )
     entries = _by_place(next(iter(found.values())), rows, view or {})
     return Holdings(manifest, trunk or next(iter(trunks)), entries)
@@ -135,7 +135,7 @@ def _by_place(entries: Sequence[Entry], rows: Mapping[str, str], view: Mapping[s
         if other is not entry:
             difference = "; ".join(explain_difference(entry.spec, other.spec))
             raise UsageError(
-                f"the cache holds {place[1]} views of {place[0]} at {place[2]} px twice ({difference}): choose with "
-                "--resize, --train-views or --seed."
+                f"the cache holds {place[1]} views of {place[0]} at {place[2]} px twice ({difference}): "
+                "choose with --resize, --train-views or --seed."
             )
     return places
