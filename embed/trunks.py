@@ -9,8 +9,10 @@ import torch
 from torch import nn
 
 from cache.errors import UsageError
-from embed.architectures import Headless, Preprocess, TrunkSource, build_meta_module, build_module, find_source
-from embed.weights import fetch_weights, find_wheel_weights, fingerprint_weights, load_weights, read_weights
+
+from .architectures import Headless, TrunkSource, build_meta_module, build_module, find_source
+from .preprocess import Preprocess
+from .weights import fetch_weights, find_wheel_weights, fingerprint_weights, load_weights, read_weights
 
 __all__ = ["Costs", "Preprocess", "Trunk", "count_costs", "load_trunk"]
 

@@ -1,0 +1,28 @@
+"""What a trunk's weights expect of its input. Free of torch: it travels to workers inside a backend's spec."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """What a trunk's weights expect of its input, from the weights' own metadata.
+
+    Attributes
+    ----------
+    mean, std : tuple of three decimal strings
+        Per channel R, G, B, for pixels scaled to 0..1. Strings because they go into the cache key.
+    interpolation : str
+        Resampling of the resize, e.g. ``bicubic`` or ``bilinear``.
+    crop_ratio : decimal string
+        Crop side over resized short side; floor(native_res / crop_ratio) is the published resize.
+    native_res : int
+        Resolution (px) of the published accuracy.
+    """
+
+    mean: tuple[str, str, str]
+    std: tuple[str, str, str]
+    interpolation: str
+    crop_ratio: str
+    native_res: int
