@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -70,12 +73,17 @@ def write_manifest(folder: Path, manifest: Manifest) -> str:
     labels = {split: rows.labels.tolist() for split, rows in manifest.splits.items()}
     digests = {split: rows.digest for split, rows in manifest.splits.items()}
     content = {"classes": manifest.classes, "labels": labels, "rows_sha256": digests}
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode("ascii")).hexdigest()[:16]
+    digest = _name_record(content)
     for split, rows in manifest.splits.items():
         commit_bytes(folder / digest / f"{split}.h5", encode_rows(rows))
     text = json.dumps({"source": manifest.source, "root": manifest.root, **content}, sort_keys=True)
     commit_bytes(folder / digest / "data.json", text.encode("ascii"))
     return digest
+
+
+def _name_record(content: Mapping[str, Any]) -> str:
+    covered = {name: content[name] for name in ("classes", "labels", "rows_sha256")}
+    return hashlib.sha256(json.dumps(covered, sort_keys=True).encode("ascii")).hexdigest()[:16]
 
 
 def read_manifest_record(folder: Path) -> Manifest:
@@ -93,9 +101,10 @@ def read_manifest_record(folder: Path) -> Manifest:
             if split in record["labels"]:
                 image = (folder / f"{split}.h5").read_bytes()
                 splits[split] = decode_rows(image, record["labels"][split])
-        damaged = any(rows.digest != record["rows_sha256"][split] for split, rows in splits.items())
+        digests = {split: rows.digest for split, rows in splits.items()}
+        damaged = digests != record["rows_sha256"] or _name_record(record) != folder.name
         manifest = Manifest(record["source"], record["root"], tuple(record["classes"]), splits)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CacheError(f"found a damaged record {folder} ({error}); run extract again.") from error
     if damaged:
         raise CacheError(f"found a damaged record {folder}; run extract again.")
@@ -104,8 +113,12 @@ def read_manifest_record(folder: Path) -> Manifest:
 
 def list_manifests(folder: Path) -> list[tuple[str, Manifest]]:
     """Every readable data set recorded under `folder`, newest first, with its digest."""
-    records = sorted(folder.glob("*/data.json"), key=lambda path: -path.stat().st_mtime_ns)
-    return [(path.parent.name, read_manifest_record(path.parent)) for path in records]
+    found = []
+    for path in folder.glob("*/data.json"):
+        # A record that is damaged, or removed meanwhile, is written again by the next extract of its data set.
+        with suppress(CacheError, OSError):
+            found.append((-path.stat().st_mtime_ns, path.parent.name, read_manifest_record(path.parent)))
+    return [(name, manifest) for _, name, manifest in sorted(found, key=lambda record: record[:2])]
 
 
 def show_path(path: bytes) -> str:

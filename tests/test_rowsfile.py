@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from entries import make_rows
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cache import schema
+from cache.errors import CacheError
+from cache.rows import Manifest, Rows
+from cache.rowsfile import (
+    decode_rows,
+    encode_rows,
+    list_manifests,
+    read_manifest_record,
+    show_path,
+    write_manifest,
+)
+
+ODD_NAMES = (b"a\xff.png", b"a\n.png", b"\x1b[2J.png", "\u202e.png".encode(), b"=cmd()", b"x" * 255)
+
+
+def name_rows(paths: tuple[bytes, ...]) -> Rows:
+    return replace(make_rows(len(paths)), paths=paths)
+
+
+@given(st.lists(st.binary(max_size=40), max_size=8).map(tuple))
+def test_any_name_survives(paths: tuple[bytes, ...]) -> None:
+    rows = name_rows(paths)
+    again = decode_rows(encode_rows(rows))
+    assert again.paths == rows.paths
+    assert again.digest == rows.digest
+    assert again.labels.tolist() == [-1] * len(paths)
+
+
+def test_a_manifest_survives_with_its_labels(tmp_path: Path) -> None:
+    rows = name_rows(ODD_NAMES)
+    manifest = Manifest("../dogs", "/data/\udcff", ("a", "ü"), {"train": rows, "test": make_rows(3)})
+    digest = write_manifest(tmp_path, manifest)
+    [(name, again)] = list_manifests(tmp_path)
+    assert name == digest
+    assert (again.source, again.root, again.classes) == (manifest.source, manifest.root, manifest.classes)
+    assert list(again.splits) == ["train", "test"]
+    assert again.splits["train"].paths == ODD_NAMES
+    np.testing.assert_array_equal(again.splits["train"].labels, rows.labels)
+
+
+def test_a_moved_folder_is_the_same_data_set_and_a_relabelled_one_is_not(tmp_path: Path) -> None:
+    rows = make_rows(4)
+    manifest = Manifest("dogs", "/here", ("a", "b"), {"train": rows})
+    digest = write_manifest(tmp_path, manifest)
+    assert write_manifest(tmp_path, replace(manifest, root="/there", source="there")) == digest
+    relabelled = replace(rows, labels=1 - rows.labels)
+    assert write_manifest(tmp_path, replace(manifest, splits={"train": relabelled})) != digest
+
+
+def test_21843_classes_are_no_more_than_a_list(tmp_path: Path) -> None:
+    classes = tuple(f"class {i} with a long name" for i in range(21_843))
+    write_manifest(tmp_path, Manifest("all", "/all", classes, {"train": make_rows(2)}))
+    assert list_manifests(tmp_path)[0][1].classes == classes
+
+
+@pytest.mark.parametrize("damage", ["flip", "labels", "label", "class", "cut", "json", "rows"])
+def test_a_damaged_record_is_refused(tmp_path: Path, damage: str) -> None:
+    rows = make_rows(4)
+    folder = tmp_path / write_manifest(tmp_path, Manifest("dogs", "/dogs", ("a", "b"), {"train": rows}))
+    record, arrays = folder / "data.json", folder / "train.h5"
+    if damage == "flip":
+        data = bytearray(arrays.read_bytes())
+        data[data.index(rows.sha256[2].tobytes())] ^= 1
+        arrays.write_bytes(data)
+    elif damage == "labels":
+        record.write_text(json.dumps({**json.loads(record.read_text()), "labels": {"train": [0, 1, 0]}}))
+    elif damage == "label":
+        record.write_text(record.read_text().replace("[0, 1, 0, 1]", "[0, 1, 1, 1]"))
+    elif damage == "class":
+        record.write_text(record.read_text().replace('["a", "b"]', '["a", "c"]'))
+    elif damage == "cut":
+        arrays.write_bytes(arrays.read_bytes()[:-100])
+    elif damage == "json":
+        record.write_bytes(record.read_bytes()[:-1])
+    else:
+        arrays.write_bytes(encode_rows(make_rows(4, seed=1)))
+    with pytest.raises(CacheError, match=r"damaged record|cannot be read|3 labels for 4 rows"):
+        read_manifest_record(folder)
+    assert list_manifests(tmp_path) == []
+
+
+@pytest.mark.parametrize("ends", [[3, 2], [1, 2], [-1, 3]])
+def test_names_that_do_not_fit_are_refused(ends: list[int]) -> None:
+    image = schema.encode_arrays(
+        {
+            "paths": np.frombuffer(b"abc", np.uint8),
+            "path_ends": np.array(ends),
+            "size": np.zeros(2, np.int64),
+            "sha256": np.zeros((2, 32), np.uint8),
+        }
+    )
+    with pytest.raises(CacheError, match="disagree in length"):
+        decode_rows(image)
+
+
+def test_a_shown_path_cannot_drive_a_terminal() -> None:
+    assert [show_path(path) for path in ODD_NAMES[:4]] == [
+        "a\\udcff.png",
+        "a\\n.png",
+        "\\x1b[2J.png",
+        "\\u202e.png",
+    ]
+    assert show_path("käfer/ä b.png".encode()) == "käfer/ä b.png"
