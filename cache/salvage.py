@@ -39,6 +39,11 @@ def salvage_rows(damaged: Path, spec: Spec, shards_folder: Path) -> int:
 def _salvage(damaged: Path, spec: Spec, shards_folder: Path) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    commit_intact(damaged, spec, shards_folder)
+
+
+def commit_intact(damaged: Path, spec: Spec, shards_folder: Path) -> None:
+    """What the process of `salvage_rows` does; nothing if the file is beyond reading or the disk refuses."""
     with suppress(CacheError, DiskError), open_sealed(damaged, spec) as file:
         status, crc = (np.concatenate(list(_raw_chunks(file[name]))) for name in ("status", "row_crc"))
         start = 0

@@ -103,11 +103,14 @@ class Entry:
         try:
             self.check_digest()
         except CacheError as error:
-            # Shards without a seal are a run that was interrupted; a file without either has lost its seal.
-            if not self.sealed_file.exists() or not self.find_missing().any():
+            seal = self.folder / "sealed.json"
+            # Never sealed, or interrupted between file and seal, with every row still in a shard.
+            if not (self.sealed_file.exists() or seal.exists()) or not (
+                self.is_sealed or self.find_missing().any()
+            ):
                 return []
             saved = salvage_rows(self.sealed_file, self.spec, self.shards_folder)
-            remove_file(self.folder / "sealed.json")
+            remove_file(seal)
             rename_file(self.sealed_file, self.sealed_file.with_suffix(".damaged"))
             return [f"set aside, {saved} of {self.spec.rows} rows saved, the others are recomputed: {error}"]
         return []
