@@ -54,11 +54,11 @@ def test_the_objective_is_scikit_learns_at_every_strength(n, d, k):
 def test_probabilities_and_intercepts_are_scikit_learns():
     X, y = draw()
     model, _, S = fit_reference(X, y, 0.1)
-    path = LogisticPath(rotate_features(X, y, 5), tol=1e-7)
+    path = LogisticPath(rotate_features(X, y, 5), tol=1e-9)
     expected = model.decision_function(S)
     scores = path.head(0.1).scores(X)
     np.testing.assert_allclose(
-        scores - scores.mean(1, keepdims=True), expected - expected.mean(1, keepdims=True), atol=2e-3
+        scores - scores.mean(1, keepdims=True), expected - expected.mean(1, keepdims=True), atol=1e-3
     )
 
 

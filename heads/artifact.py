@@ -1,0 +1,132 @@
+"""A chosen head on disk: coefficients as safetensors, everything one needs to know about them as JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from cache.disk import commit_bytes
+from cache.errors import CacheError
+
+from .arrays import to_numpy
+from .linear import LinearHead
+
+FORMAT = "fixgrid-head-1"
+_FACTS = ("keys", "trunk", "view", "figures")
+
+
+@dataclass(frozen=True, eq=False)
+class SavedHead:
+    """A linear head with its provenance.
+
+    Attributes
+    ----------
+    head : LinearHead
+        ``coef`` (K, D) and ``intercept`` (K,) float32 on raw features; ``strength`` is C.
+    classes : tuple of str, length K
+    temperature : float
+        Divides the logits before a softmax; fitted on val, 1 if it was not.
+    keys : dict
+        Cache keys of the features it was fitted, chosen and scored on, by split.
+    trunk, view : dict
+        What a later run needs to compute features for it, as the caller describes it.
+    figures : dict
+        Accuracies with their intervals.
+    """
+
+    head: LinearHead
+    classes: tuple[str, ...]
+    temperature: float = 1.0
+    keys: dict[str, Any] = field(default_factory=dict)
+    trunk: dict[str, Any] = field(default_factory=dict)
+    view: dict[str, Any] = field(default_factory=dict)
+    figures: dict[str, Any] = field(default_factory=dict)
+
+
+def save_head(stem: Path, saved: SavedHead) -> tuple[Path, Path]:
+    """Write ``<stem>.safetensors``, then ``<stem>.json``; each whole or not at all.
+
+    The JSON holds the digest of the tensors it belongs to, so a crash between the two is noticed on load.
+
+    Returns
+    -------
+    tuple of Path
+        The two files.
+
+    Raises
+    ------
+    DiskError
+        If a write fails.
+    """
+    tensors = {
+        "coef": np.ascontiguousarray(to_numpy(saved.head.coef), np.float32),
+        "intercept": np.ascontiguousarray(to_numpy(saved.head.intercept), np.float32),
+        "temperature": np.array([saved.temperature], np.float32),
+    }
+    data = safetensors.numpy.save(tensors)
+    record = {
+        "format": FORMAT,
+        "tensors_sha256": hashlib.sha256(data).hexdigest(),
+        "C": saved.head.strength,
+        "classes": list(saved.classes),
+        **{name: getattr(saved, name) for name in _FACTS},
+    }
+    files = _files_of(stem)
+    commit_bytes(files[0], data)
+    commit_bytes(files[1], (json.dumps(record, indent=2, sort_keys=True) + "\n").encode())
+    return files
+
+
+def load_head(stem: Path) -> SavedHead:
+    """The head that `save_head` wrote, or a refusal; never a head that differs from it.
+
+    Raises
+    ------
+    CacheError
+        If a file is missing, of another format, or does not fit the other.
+    """
+    tensor_file, record_file = _files_of(stem)
+    try:
+        data, text = tensor_file.read_bytes(), record_file.read_bytes()
+    except OSError as error:
+        raise _refusal(stem, f"{error.filename}: {error.strerror}") from error
+    try:
+        record = json.loads(text)
+    except ValueError as error:
+        raise _refusal(stem, f"{record_file} is not JSON") from error
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise _refusal(stem, f"{record_file} is not of format {FORMAT}")
+    if hashlib.sha256(data).hexdigest() != record.get("tensors_sha256"):
+        raise _refusal(stem, f"{tensor_file} is not the file that {record_file} describes")
+    try:
+        return _build_head(safetensors.numpy.load(data), record)
+    except (KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
+        raise _refusal(stem, f"{type(error).__name__}: {error}") from error
+
+
+def _build_head(tensors: dict[str, NDArray[np.float32]], record: dict[str, Any]) -> SavedHead:
+    classes = tuple(str(name) for name in record["classes"])
+    coef, intercept, temperature = (tensors[name] for name in ("coef", "intercept", "temperature"))
+    shapes = (len(classes), coef.shape[-1]), (len(classes),), (1,)
+    for tensor, shape in zip((coef, intercept, temperature), shapes, strict=True):
+        if tensor.dtype != np.float32 or tensor.shape != shape or not np.isfinite(tensor).all():
+            raise ValueError(f"expected finite float32 {shape}, found {tensor.dtype} {tensor.shape}")
+    head = LinearHead(coef, intercept, float(record["C"]))
+    facts = {name: dict(record[name]) for name in _FACTS}
+    return SavedHead(head, classes, float(temperature[0]), **facts)
+
+
+def _files_of(stem: Path) -> tuple[Path, Path]:
+    return stem.with_name(stem.name + ".safetensors"), stem.with_name(stem.name + ".json")
+
+
+def _refusal(stem: Path, why: str) -> CacheError:
+    return CacheError(f"no usable head at {stem}: {why}. Run fit-head again to write it.")

@@ -1,0 +1,134 @@
+"""Figures about predictions, each with its 95 % interval, and the test that tells a win from a tie."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Z95 = 1.959963984540054  # 97.5 % point of the normal distribution
+_EXACT_UP_TO = 1000  # discordant pairs; above, the normal approximation is within .001 of the exact p
+_RESAMPLES = 1000
+
+
+class Estimate(NamedTuple):
+    """A figure with the ends of its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def wilson_interval(hits: int, n: int) -> Estimate:
+    """A proportion with its score interval (Wilson 1927).
+
+    Raises
+    ------
+    ValueError
+        If ``n`` is 0.
+    """
+    if n == 0:
+        raise ValueError("no predictions to score")
+    p, z2 = hits / n, Z95 * Z95 / n
+    centre = (p + z2 / 2) / (1 + z2)
+    half = Z95 * math.sqrt(p * (1 - p) / n + z2 / n / 4) / (1 + z2)
+    return Estimate(p, max(0.0, centre - half), min(1.0, centre + half))
+
+
+def compare_paired(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
+    """p of McNemar's two-sided test that two heads are right equally often on the same images.
+
+    Exact binomial on the images where just one of them is right (McNemar 1947); with more than 1,000 of
+    those, the normal approximation with continuity correction.
+
+    Parameters
+    ----------
+    first, second : bool arrays, shape (n,)
+        Whether each head is right on each image, in one order.
+    """
+    only_first = int((first & ~second).sum())
+    only_second = int((second & ~first).sum())
+    n, k = only_first + only_second, min(only_first, only_second)
+    if n > _EXACT_UP_TO:
+        return math.erfc(max(0, n - 2 * k - 1) / math.sqrt(2 * n))
+    tail = sum(math.comb(n, i) for i in range(k + 1))
+    return min(1.0, float(Fraction(2 * tail, 2**n)))
+
+
+def top_hits(scores: NDArray[np.float32], y: NDArray[np.int64], k: int) -> NDArray[np.bool_]:
+    """Whether the label is among the ``k`` highest of ``scores`` (n, K): bool, shape (n,).
+
+    A class that ties with the label counts as ahead of it, so constant scores are not perfect.
+    """
+    own = scores[np.arange(len(y)), y][:, None]
+    ahead: NDArray[np.int64] = (scores >= own).sum(1) - 1
+    return ahead < k
+
+
+def class_accuracy(correct: NDArray[np.bool_], y: NDArray[np.int64], n_classes: int) -> NDArray[np.float64]:
+    """Accuracy within each class: float64, shape (K,), NaN for a class without images."""
+    count = np.bincount(y, minlength=n_classes)
+    hits = np.bincount(y, weights=correct, minlength=n_classes)
+    nowhere = np.full(n_classes, np.nan)
+    return np.asarray(np.divide(hits, count, out=nowhere, where=count > 0))
+
+
+def log_softmax(scores: NDArray[np.float32], temperature: float = 1.0) -> NDArray[np.float64]:
+    """Log-probabilities of ``scores / temperature``: float64, shape (n, K)."""
+    Z = scores.astype(np.float64) / temperature
+    Z -= Z.max(1, keepdims=True)
+    Z -= np.log(np.exp(Z).sum(1, keepdims=True))
+    return Z
+
+
+def fit_temperature(scores: NDArray[np.float32], y: NDArray[np.int64]) -> float:
+    """The temperature that minimises the negative log-likelihood of ``scores`` (Guo et al. 2017).
+
+    A golden-section search over log temperature in [1e-3, 1e3], where the likelihood is unimodal.
+    """
+    rows = np.arange(len(y))
+    low, high, golden = math.log(1e-3), math.log(1e3), (math.sqrt(5) - 1) / 2
+    while high - low > 1e-4:
+        left, right = high - golden * (high - low), low + golden * (high - low)
+        worse = [-log_softmax(scores, math.exp(t))[rows, y].mean() for t in (left, right)]
+        low, high = (low, right) if worse[0] < worse[1] else (left, high)
+    return math.exp((low + high) / 2)
+
+
+def calibration_error(
+    confidence: NDArray[np.float64], correct: NDArray[np.bool_], weight: NDArray[np.float64], bins: int = 15
+) -> float:
+    """Expected calibration error over equal-width bins of confidence (Guo et al. 2017, eq. 3).
+
+    Parameters
+    ----------
+    confidence : float64 array, shape (n,)
+        Probability of the predicted class.
+    correct : bool array, shape (n,)
+    weight : float64 array, shape (n,)
+        How often each image counts.
+    bins : int
+    """
+    index = np.minimum((confidence * bins).astype(np.int64), bins - 1)
+    gap = np.bincount(index, weights=weight * (correct - confidence), minlength=bins)
+    return float(abs(gap).sum() / weight.sum())
+
+
+def bootstrap(figure: Callable[[NDArray[np.float64]], float], n: int, seed: int = 0) -> Estimate:
+    """A figure of weighted images with its percentile interval over 1,000 resamples of them.
+
+    Parameters
+    ----------
+    figure : callable
+        From the images' weights, float64 (n,), to the figure.
+    n : int
+    seed : int
+    """
+    rng = np.random.default_rng(seed)
+    draws = [figure(rng.multinomial(n, np.full(n, 1 / n)).astype(np.float64)) for _ in range(_RESAMPLES)]
+    low, high = np.percentile(draws, [2.5, 97.5])
+    return Estimate(figure(np.ones(n)), float(low), float(high))

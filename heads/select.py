@@ -1,0 +1,168 @@
+"""The one protocol of every head: fit along a path, choose on val, refit if asked, score on test once.
+
+Test features enter `score_head` alone, which takes a head that is already chosen. Nothing here that chooses
+has an argument through which a test image could reach it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .metrics import Estimate, compare_paired, log_softmax, wilson_interval
+
+
+class Head(Protocol):
+    """Anything that scores classes."""
+
+    def scores(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Scores of ``X`` (n, D): shape (n, K)."""
+
+
+class HeadPath(Protocol):
+    """The heads of one training set, one for each strength; a strength is fitted at most once."""
+
+    def head(self, strength: float) -> Head:
+        """The head at ``strength``: C of a logistic path, alpha of a ridge path."""
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """What val chose.
+
+    Attributes
+    ----------
+    strength : float
+        The strength with the best val accuracy; of several, the first along the path.
+    head : Head
+    val : Estimate
+        Its accuracy on val, optimistic by being the best of several.
+    curve : dict of float to float
+        Val accuracy at each strength tried, in the path's order.
+    note : str
+        Why the search ended where it did.
+    """
+
+    strength: float
+    head: Head
+    val: Estimate
+    curve: dict[float, float]
+    note: str
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """A chosen head on test.
+
+    Attributes
+    ----------
+    accuracy : Estimate
+        Top-1 with its Wilson interval.
+    correct : bool array, shape (n,)
+        Whether each test image is right, in row order.
+    """
+
+    accuracy: Estimate
+    correct: NDArray[np.bool_]
+
+
+def score_views(head: Head, X: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scores of images seen once, ``X`` (n, D), or log of the mean probabilities of V views, (n, V, D).
+
+    Returns
+    -------
+    float array, shape (n, K)
+    """
+    if X.ndim == 2:
+        return head.scores(X)
+    total = sum(np.exp(log_softmax(head.scores(X[:, v]))) for v in range(X.shape[1]))
+    return np.asarray(np.log(np.maximum(total / X.shape[1], 1e-300)), np.float32)
+
+
+class _Curve:
+    """Val accuracy along one path, each strength scored once."""
+
+    def __init__(self, path: HeadPath, X: NDArray[np.float32], y: NDArray[np.int64]):
+        self._path, self._X, self._y = path, X, y
+        self.correct: dict[float, NDArray[np.bool_]] = {}
+
+    def visit(self, strength: float) -> None:
+        if strength not in self.correct:
+            scores = score_views(self._path.head(strength), self._X)
+            self.correct[strength] = scores.argmax(1) == self._y
+
+    def best(self, strengths: Sequence[float]) -> float:
+        """The strength right most often; of several, the first in ``strengths``."""
+        return max((s for s in strengths if s in self.correct), key=lambda s: self.correct[s].sum())
+
+    def has_turned(self, strengths: Sequence[float], last: float) -> bool:
+        """Whether ``last`` is worse than the best so far beyond what chance explains at 5 %."""
+        best = self.correct[self.best(strengths)]
+        return bool(best.sum() > self.correct[last].sum()) and compare_paired(best, self.correct[last]) < 0.05
+
+
+def choose_strength(
+    path: HeadPath,
+    X_val: NDArray[np.float32],
+    y_val: NDArray[np.int64],
+    strengths: Sequence[float],
+    *,
+    coarse: int = 4,
+) -> Choice:
+    """The head whose accuracy on val is best, found coarse to fine.
+
+    Every ``coarse``-th strength is tried in order until val has clearly turned: two in a row significantly
+    worse than the best (McNemar, 5 %). Then the gap is halved around the best until no strength is left
+    between. With ``coarse`` 1 every strength is tried.
+
+    Parameters
+    ----------
+    path : HeadPath
+    X_val : float32 array, shape (n, D) or (n, V, D)
+    y_val : int64 array, shape (n,)
+    strengths : sequence of float
+        From the most to the least regularised: warm starts follow this order.
+    coarse : int
+        A power of two.
+    """
+    curve = _Curve(path, X_val, y_val)
+    note = _walk(curve, strengths, coarse)
+    step = coarse // 2
+    while step:
+        centre = strengths.index(curve.best(strengths))
+        for near in (centre - step, centre + step):
+            if 0 <= near < len(strengths):
+                curve.visit(strengths[near])
+        step //= 2
+    best = curve.best(strengths)
+    hits = {s: int(curve.correct[s].sum()) for s in strengths if s in curve.correct}
+    accuracies = {s: count / len(y_val) for s, count in hits.items()}
+    return Choice(best, path.head(best), wilson_interval(hits[best], len(y_val)), accuracies, note)
+
+
+def _walk(curve: _Curve, strengths: Sequence[float], coarse: int) -> str:
+    turned = 0
+    grid = strengths[::coarse]
+    for strength in grid:
+        curve.visit(strength)
+        turned = turned + 1 if coarse > 1 and curve.has_turned(grid, strength) else 0
+        if turned == 2:
+            return f"stopped at {strength:.1e}: val had turned"
+    return f"tried up to {grid[-1]:.1e}"
+
+
+def score_head(head: Head, X_test: NDArray[np.float32], y_test: NDArray[np.int64]) -> Score:
+    """The chosen head's accuracy on test. The only function that sees test images; call it once per choice.
+
+    Parameters
+    ----------
+    head : Head
+    X_test : float32 array, shape (n, D) or (n, V, D)
+    y_test : int64 array, shape (n,)
+    """
+    correct = score_views(head, X_test).argmax(1) == y_test
+    return Score(wilson_interval(int(correct.sum()), len(correct)), correct)

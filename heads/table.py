@@ -1,0 +1,139 @@
+"""Cells as a table for a terminal, Markdown, CSV or JSON. Pure text: nothing here prints."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .grid import Cell
+from .metrics import Estimate
+
+FORMATS = ("table", "md", "csv", "json")
+_WIDTH = 80
+_HEADERS = ("train_res", "test_res", "size ratio", "val", "test", "95 % interval", "C", "")
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What stands below a table.
+
+    Attributes
+    ----------
+    passes_run, passes_avoided : int
+        Trunk passes (one per split, view and resolution) that this grid cost, and that a training per cell
+        would have cost on top.
+    warning : str
+        A line about leaked labels; empty where there is no leak to warn of.
+    """
+
+    passes_run: int = 0
+    passes_avoided: int = 0
+    warning: str = ""
+
+
+def format_cells(cells: Sequence[Cell], notes: Notes, style: str) -> str:
+    """The grid in one of `FORMATS`, ending in a newline.
+
+    Raises
+    ------
+    ValueError
+        If ``style`` is not one of them.
+    """
+    if style == "json":
+        return json.dumps({"cells": [cell_record(cell) for cell in cells], **vars(notes)}, indent=2) + "\n"
+    if style == "csv":
+        return _to_csv([cell_record(cell) for cell in cells])
+    if style not in FORMATS:
+        raise ValueError(f"unknown format {style!r}: expected one of {', '.join(FORMATS)}")
+    rows = [_HEADERS, *(_cell_row(cell) for cell in cells)]
+    lines = _to_markdown(rows) if style == "md" else _to_columns(rows)
+    return "\n".join([*lines, "", *explain_cells(cells, notes)]) + "\n"
+
+
+def cell_record(cell: Cell) -> dict[str, Any]:
+    """A cell as flat JSON values; accuracies are fractions."""
+    return {
+        "train_res": cell.train_res,
+        "test_res": cell.test_res,
+        "size_ratio": round(cell.apparent, 4),
+        **_estimate_record("val", cell.val),
+        **_estimate_record("test", cell.test),
+        "n_test": len(cell.row),
+        "C": cell.strength,
+        "chosen": cell.chosen,
+        "tie": cell.tie,
+        "search": cell.note,
+    }
+
+
+def explain_cells(cells: Sequence[Cell], notes: Notes) -> list[str]:
+    """What the table means, in lines of at most 80 columns."""
+    best = next((cell for cell in cells if cell.chosen), None)
+    said = []
+    if best is not None:
+        ties = sum(cell.tie for cell in cells)
+        said.append(
+            f"* chosen on val, not on test: train at {best.train_res} px, test at {best.test_res} px. "
+            f"{format_estimate(best.test)} on {len(best.row)} test images."
+        )
+        if ties:
+            said.append(
+                f"= {ties} cell{'s' * (ties > 1)} that these test images cannot tell from it "
+                "(McNemar, 5 %): a tie, not a loss."
+            )
+    said.append(
+        f"Cost: {notes.passes_run} passes of the trunk run, {notes.passes_avoided} avoided; "
+        "heads were fitted on cached features."
+    )
+    said += [notes.warning] if notes.warning else []
+    return [line for text in said for line in textwrap.wrap(text, _WIDTH, subsequent_indent="  ")]
+
+
+def format_estimate(estimate: Estimate) -> str:
+    """A proportion in percent with its interval: ``94.73 % [94.01, 95.37]``."""
+    return f"{100 * estimate.value:.2f} % {_interval(estimate)}"
+
+
+def _interval(estimate: Estimate) -> str:
+    return f"[{100 * estimate.low:.2f}, {100 * estimate.high:.2f}]"
+
+
+def _estimate_record(name: str, estimate: Estimate) -> dict[str, float]:
+    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+
+
+def _cell_row(cell: Cell) -> tuple[str, ...]:
+    return (
+        str(cell.train_res),
+        str(cell.test_res),
+        f"{cell.apparent:.2f}",
+        f"{100 * cell.val.value:.2f}",
+        f"{100 * cell.test.value:.2f}",
+        _interval(cell.test),
+        f"{cell.strength:.2e}",
+        "*" if cell.chosen else "=" if cell.tie else "",
+    )
+
+
+def _to_columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(text.rjust(w) for text, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return [lines[0], "-" * max(map(len, lines)), *lines[1:]]
+
+
+def _to_markdown(rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return [lines[0], "|" + "---:|" * len(rows[0]), *lines[1:]]
+
+
+def _to_csv(records: Sequence[dict[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(records[0]) if records else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    return text.getvalue()

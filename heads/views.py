@@ -1,0 +1,42 @@
+"""Several views of one image: as rows of a training set, or as one answer at test time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cache.errors import CacheError
+from cache.features import FeatureSet
+
+
+def view_rows(sets: Sequence[FeatureSet]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Every view of every set as a training row of its own: X (rows, D) and y (rows,)."""
+    X = [part.X.reshape(-1, part.X.shape[2]) for part in sets]
+    y = [np.repeat(part.y, part.X.shape[1]) for part in sets]
+    return (X[0], y[0]) if len(sets) == 1 else (np.concatenate(X), np.concatenate(y))
+
+
+def mean_view(features: FeatureSet) -> NDArray[np.float32]:
+    """The mean feature vector over an image's views: float32, shape (n, D)."""
+    X = features.X
+    return X[:, 0] if X.shape[1] == 1 else X.mean(1)
+
+
+def join_views(sets: Sequence[FeatureSet]) -> FeatureSet:
+    """The views of several kinds or resolutions of the same images, side by side: X (n, sum of V, D).
+
+    Raises
+    ------
+    CacheError
+        If the sets hold different rows.
+    """
+    first = sets[0]
+    for other in sets[1:]:
+        if not np.array_equal(other.row, first.row):
+            raise CacheError(
+                f"views of one image cannot be joined: one set has {len(first.row)} rows, another "
+                f"{len(other.row)} or others; run extract again for both."
+            )
+    return FeatureSet(np.concatenate([part.X for part in sets], axis=1), first.y, first.row, first.sha256)

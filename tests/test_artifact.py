@@ -1,0 +1,86 @@
+"""A saved head comes back equal, and nothing that differs from it comes back at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from cache.errors import CacheError
+from heads.artifact import SavedHead, load_head, save_head
+from heads.linear import LinearHead
+
+
+@pytest.fixture
+def stem(tmp_path):
+    rng = np.random.default_rng(0)
+    head = LinearHead(rng.standard_normal((3, 5)).astype(np.float32), np.arange(3, dtype=np.float32), 0.01)
+    saved = SavedHead(
+        head,
+        ("a", "b", "ç"),
+        temperature=1.5,
+        keys={"train": ["00ff"]},
+        trunk={"name": "efficientnet_lite0"},
+        view={"kind": "center", "res": 224},
+        figures={"test": [0.9, 0.8, 0.95]},
+    )
+    save_head(tmp_path / "best.v1", saved)
+    return tmp_path / "best.v1"
+
+
+def rewrite(stem, change):
+    """Apply `change` to the record and the tensors, keeping their digests in step."""
+    files = stem.with_name(stem.name + ".safetensors"), stem.with_name(stem.name + ".json")
+    tensors, record = safetensors.numpy.load(files[0].read_bytes()), json.loads(files[1].read_text())
+    change(tensors, record)
+    data = safetensors.numpy.save(tensors)
+    files[0].write_bytes(data)
+    files[1].write_text(json.dumps({**record, "tensors_sha256": hashlib.sha256(data).hexdigest()}))
+
+
+def test_a_head_comes_back_equal(stem):
+    found = load_head(stem)
+    rng = np.random.default_rng(0)
+    np.testing.assert_array_equal(found.head.coef, rng.standard_normal((3, 5)).astype(np.float32))
+    np.testing.assert_array_equal(found.head.intercept, [0, 1, 2])
+    assert (found.classes, found.temperature, found.head.strength) == (("a", "b", "ç"), 1.5, 0.01)
+    assert found.trunk == {"name": "efficientnet_lite0"}
+    assert found.view["res"] == 224
+    assert found.figures == {"test": [0.9, 0.8, 0.95]}
+
+
+CHANGES = {
+    "format": lambda tensors, record: record.update(format="fixgrid-head-9"),
+    "a class too few": lambda tensors, record: record["classes"].pop(),
+    "no strength": lambda tensors, record: record.pop("C"),
+    "no coefficients": lambda tensors, record: tensors.pop("coef"),
+    "float64": lambda tensors, record: tensors.update(coef=tensors["coef"].astype(np.float64)),
+    "another width": lambda tensors, record: tensors.update(intercept=tensors["intercept"][:2]),
+    "three axes": lambda tensors, record: tensors.update(coef=tensors["coef"][None]),
+    "not a number": lambda tensors, record: tensors["coef"].__setitem__((0, 0), np.nan),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_head_that_does_not_fit_its_record_is_refused(stem, change):
+    rewrite(stem, lambda tensors, record: None)
+    load_head(stem)
+    rewrite(stem, change)
+    with pytest.raises(CacheError, match="fit-head"):
+        load_head(stem)
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".json"])
+def test_a_missing_or_damaged_file_is_refused(stem, suffix):
+    file = stem.with_name(stem.name + suffix)
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 255
+    file.write_bytes(data)
+    with pytest.raises(CacheError, match="fit-head"):
+        load_head(stem)
+    file.unlink()
+    with pytest.raises(CacheError, match="No such file"):
+        load_head(stem)

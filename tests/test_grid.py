@@ -1,0 +1,128 @@
+"""One path per train_res, choices on val alone, ties named."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+import heads.grid
+from cache.features import FeatureSet
+from heads.grid import SEED_PAIRS, GridOptions, apparent_ratio, choose_cell, run_grid
+
+SIZES = {"train": 160, "val": 80, "test": 120}
+K, D = 4, 12
+FEW = GridOptions(strengths=(1e-4, 1e-3, 1e-2, 1e-1, 1.0))
+PAIRS = [(128, 224), (224, 128), (224, 224), (320, 224)]
+
+
+class Cache:
+    """Generated features; larger resolutions are less noisy. Counts what is loaded."""
+
+    def __init__(self, permute=None):
+        self.permute = permute
+        self.loads = Counter()
+
+    def __call__(self, split, kind, res):
+        self.loads[split, kind, res] += 1
+        n, views = SIZES[split], 2 if kind == "train" else 1
+        rng = np.random.default_rng([len(split), res])
+        y = np.arange(n) % K
+        centres = np.random.default_rng(7).standard_normal((K, D))
+        X = centres[y][:, None] + rng.standard_normal((n, views, D)) * (300 / res) ** 1.5
+        if self.permute == split:
+            y = rng.permutation(y)
+        return FeatureSet(X.astype(np.float32), y, np.arange(n), np.zeros((n, 32), np.uint8))
+
+
+def test_one_path_serves_all_test_resolutions(monkeypatch):
+    made = Counter()
+    fit = heads.grid.rotate_features
+
+    def counted(X, y, k):
+        made[X.shape] += 1
+        return fit(X, y, k)
+
+    monkeypatch.setattr(heads.grid, "rotate_features", counted)
+    cache = Cache()
+    cells = list(run_grid(cache, PAIRS, K, FEW))
+    assert made.total() == 3
+    assert sorted((c.train_res, c.test_res) for c in cells) == sorted(PAIRS)
+    assert all(cache.loads["train", "train", res] == 1 for res in (128, 224, 320))
+
+
+def test_all_draws_are_rows_of_the_training_set(monkeypatch):
+    shapes = []
+    fit = heads.grid.rotate_features
+    monkeypatch.setattr(heads.grid, "rotate_features", lambda X, y, k: shapes.append(X.shape) or fit(X, y, k))
+    for kinds in (("train",), ("center",), ("train", "center")):
+        list(run_grid(Cache(), [(128, 128)], K, GridOptions(kinds, strengths=(1e-2,))))
+    assert shapes == [(320, D), (160, D), (480, D)]
+
+
+def choices(cells):
+    return [(c.train_res, c.test_res, c.strength, c.val, c.chosen) for c in choose_cell(cells)]
+
+
+def test_permuting_test_labels_changes_no_choice():
+    honest = list(run_grid(Cache(), PAIRS, K, FEW))
+    shuffled = list(run_grid(Cache(permute="test"), PAIRS, K, FEW))
+    assert choices(honest) == choices(shuffled)
+    assert [c.test for c in honest] != [c.test for c in shuffled]
+
+
+def test_permuting_val_labels_does_change_choices():
+    assert choices(list(run_grid(Cache(), PAIRS, K, FEW))) != choices(
+        list(run_grid(Cache(permute="val"), PAIRS, K, FEW))
+    )
+
+
+def test_test_features_are_loaded_after_the_choice():
+    order = []
+
+    def load(split, kind, res):
+        order.append(split)
+        return Cache()(split, kind, res)
+
+    list(run_grid(load, [(128, 128)], K, FEW))
+    assert order == ["train", "val", "test"]
+
+
+def test_the_best_on_val_is_chosen_and_near_cells_are_ties():
+    cells = choose_cell(list(run_grid(Cache(), PAIRS, K, FEW)))
+    best = [c for c in cells if c.chosen]
+    assert len(best) == 1
+    assert best[0].val.value == max(c.val.value for c in cells)
+    assert not best[0].tie
+    clearly_worse = min(cells, key=lambda c: c.test.value)
+    assert clearly_worse.test.high < best[0].test.low
+    assert not clearly_worse.tie
+
+
+def test_a_cell_with_the_same_predictions_is_a_tie():
+    cell = next(iter(run_grid(Cache(), [(128, 128)], K, FEW)))
+    assert [c.tie for c in choose_cell([cell, heads.grid.replace(cell, test_res=130)])] == [False, True]
+
+
+def test_refitting_on_train_and_val_keeps_the_choice():
+    refitted = GridOptions(strengths=FEW.strengths, refit=True)
+    plain, more = (list(run_grid(Cache(), PAIRS[:1], K, o)) for o in (FEW, refitted))
+    assert choices(plain) == choices(more)
+    assert (plain[0].correct != more[0].correct).any()
+
+
+@pytest.mark.parametrize(
+    ("pair", "ratio"),
+    [((224, 128), 0.48), ((224, 224), 0.84), ((320, 320), 0.84), ((224, 320), 1.19), ((320, 224), 0.59)],
+)
+def test_the_apparent_size_ratio_is_that_of_the_seed_grid(pair, ratio):
+    assert round(apparent_ratio(("train",), *pair), 2) == ratio
+
+
+def test_the_same_view_on_both_sides_has_ratio_one():
+    assert apparent_ratio(("center",), 224, 224) == 1
+
+
+def test_the_seed_grid_has_the_eight_rows():
+    assert len(SEED_PAIRS) == len(set(SEED_PAIRS)) == 8

@@ -1,0 +1,76 @@
+"""Choices are made on val alone, coarse to fine, and stop where val has turned."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from heads.linear import LinearHead
+from heads.select import choose_strength, score_head, score_views
+
+
+class Scripted:
+    """A path whose head at each strength is right on a scripted share of 1,000 images of class 0."""
+
+    def __init__(self, accuracies):
+        self.accuracies = accuracies
+        self.fitted = []
+
+    def head(self, strength):
+        self.fitted.append(strength)
+        share = self.accuracies[strength]
+        c = 500 * share - 0.25
+        cut = np.array([[-1], [1]], np.float32), np.array([c, -c], np.float32)
+        return LinearHead(*cut, strength)
+
+
+X = np.arange(1000, dtype=np.float32)[:, None] / 2
+Y = np.zeros(1000, np.int64)
+STRENGTHS = tuple(float(s) for s in range(33))
+
+
+def peak_at(best):
+    return Scripted({s: 0.9 - 0.002 * abs(s - best) ** 1.5 for s in STRENGTHS})
+
+
+@pytest.mark.parametrize("best", [0, 5, 14, 32])
+def test_coarse_to_fine_finds_the_full_paths_best(best):
+    path = peak_at(best)
+    choice = choose_strength(path, X, Y, STRENGTHS)
+    assert choice.strength == best
+    assert choice.val.value == pytest.approx(0.9, abs=1e-3)
+    assert len(choice.curve) < 14
+
+
+def test_the_search_stops_where_val_has_turned_and_says_so():
+    path = peak_at(4)
+    choice = choose_strength(path, X, Y, STRENGTHS)
+    assert max(path.fitted) <= 20
+    assert "turned" in choice.note
+
+
+def test_a_flat_curve_is_walked_to_its_end_and_its_first_value_chosen():
+    choice = choose_strength(Scripted(dict.fromkeys(STRENGTHS, 0.5)), X, Y, STRENGTHS)
+    assert choice.strength == 0
+    assert STRENGTHS[-1] in choice.curve
+    assert "turned" not in choice.note
+
+
+def test_the_whole_path_tries_every_strength():
+    choice = choose_strength(peak_at(4), X, Y, STRENGTHS, coarse=1)
+    assert tuple(choice.curve) == STRENGTHS
+    assert choice.strength == 4
+
+
+def test_a_score_counts_what_is_right():
+    score = score_head(peak_at(3).head(3.0), X, Y)
+    assert score.accuracy.value == score.correct.mean() == pytest.approx(0.9, abs=1e-3)
+
+
+def test_views_are_averaged_as_probabilities():
+    head = LinearHead(np.eye(2, dtype=np.float32), np.zeros(2, np.float32), 1.0)
+    views = np.array([[[5, 0], [0, 1], [0, 1]]], np.float32)
+    expected = (np.exp(views[0]) / np.exp(views[0]).sum(1, keepdims=True)).mean(0)
+    np.testing.assert_allclose(np.exp(score_views(head, views))[0], expected, rtol=1e-6)
+    assert score_views(head, views).argmax() == 0
+    assert score_views(head, views.mean(1)).argmax() == 0

@@ -1,0 +1,90 @@
+"""A grid as text: golden table, 80 columns, machine formats that parse."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+
+from heads.grid import Cell, choose_cell
+from heads.metrics import wilson_interval
+from heads.table import FORMATS, Notes, format_cells
+
+LEAK = "Warning: these labels come from ImageNet, whose training set holds nearly all of these test images."
+
+
+def cell(train_res, test_res, val, test, strength=0.01):
+    n = 4140
+    return Cell(
+        train_res=train_res,
+        test_res=test_res,
+        apparent=0.84,
+        val=wilson_interval(val, 4200),
+        test=wilson_interval(test, n),
+        strength=strength,
+        note="tried up to 1.0e+05",
+        row=np.arange(n),
+        correct=np.arange(n) < test,
+    )
+
+
+CELLS = choose_cell([cell(224, 224, 3900, 3859), cell(320, 224, 3990, 3922), cell(320, 320, 3985, 3921, 0.00178)])
+NOTES = Notes(passes_run=7, passes_avoided=2, warning=LEAK)
+
+GOLDEN = """\
+train_res  test_res  size ratio    val   test   95 % interval         C
+--------------------------------------------------------------------------
+      224       224        0.84  92.86  93.21  [92.41, 93.94]  1.00e-02
+      320       224        0.84  95.00  94.73  [94.01, 95.37]  1.00e-02  *
+      320       320        0.84  94.88  94.71  [93.99, 95.35]  1.78e-03  =
+
+* chosen on val, not on test: train at 320 px, test at 224 px. 94.73 % [94.01,
+  95.37] on 4140 test images.
+= 1 cell that these test images cannot tell from it (McNemar, 5 %): a tie, not a
+  loss.
+Cost: 7 passes of the trunk run, 2 avoided; heads were fitted on cached
+  features.
+Warning: these labels come from ImageNet, whose training set holds nearly all of
+  these test images.
+"""
+
+
+def test_the_table_is_this():
+    assert format_cells(CELLS, NOTES, "table") == GOLDEN
+
+
+def test_no_line_is_wider_than_80_columns():
+    assert max(map(len, format_cells(CELLS, NOTES, "table").splitlines())) <= 80
+
+
+def test_json_holds_every_cell_and_note():
+    found = json.loads(format_cells(CELLS, NOTES, "json"))
+    assert [c["chosen"] for c in found["cells"]] == [False, True, False]
+    assert [c["tie"] for c in found["cells"]] == [False, False, True]
+    assert found["cells"][1]["test"] == 3922 / 4140
+    assert found["warning"] == LEAK
+
+
+def test_csv_has_the_same_values_as_json():
+    rows = list(csv.DictReader(io.StringIO(format_cells(CELLS, NOTES, "csv"))))
+    records = json.loads(format_cells(CELLS, NOTES, "json"))["cells"]
+    assert rows == [{name: str(value) for name, value in record.items()} for record in records]
+
+
+def test_markdown_rows_have_as_many_cells_as_the_header():
+    lines = [line for line in format_cells(CELLS, NOTES, "md").splitlines() if line.startswith("|")]
+    assert len(lines) == 2 + len(CELLS)
+    assert len({line.count("|") for line in lines}) == 1
+
+
+def test_an_unknown_format_names_the_known_ones():
+    with pytest.raises(ValueError, match="table, md, csv, json"):
+        format_cells(CELLS, NOTES, "xml")
+
+
+@pytest.mark.parametrize("style", FORMATS)
+def test_no_cells_are_still_a_table(style):
+    assert format_cells([], Notes(), style)
