@@ -24,15 +24,17 @@ if TYPE_CHECKING:
     from .task import Backend
     from .trunks import Trunk
 
-KINDS = ("onnxruntime", "openvino", "torch", "compile")
+KINDS = ("onnxruntime", "openvino", "torch", "compile", "eager")
 PACKAGES = {"onnxruntime": "onnxruntime", "openvino": "openvino"}
 
 # OpenVINO is not in the automatic choice: 1.8x eager on lite0 where ONNX Runtime reaches 1.9-2x.
-AUTOMATIC = {"cpu": ("onnxruntime", "torch"), "cuda": ("torch",)}
+AUTOMATIC = {"cpu": "onnxruntime", "cuda": "torch"}
+FALLBACKS = ("torch", "eager")
+"""What is tried when the first choice fails; eager is the trunk as it was loaded, exact by definition."""
 
 # One-thread ONNX Runtime, lite0 at 224: 10.6 ms for a batch of 1, 18 ms an image for 16, and a row's bits
 # do not depend on the batch. Eager torch wants enough images to hide its dispatch, an accelerator to fill.
-BATCHES = {"onnxruntime": 1, "openvino": 1, "torch": 8, "compile": 8}
+BATCHES = {"onnxruntime": 1, "openvino": 1, "torch": 8, "compile": 8, "eager": 8}
 ACCELERATOR_BATCH = 64
 
 # Relative L2 distance to eager float32 that a probe may have. Reduced precision is part of the key, and is
@@ -77,7 +79,7 @@ class BackendSpec:
     @property
     def any_shape(self) -> bool:
         """Whether inputs of any height and width are taken (view kind ``whole`` needs it)."""
-        return self.kind == "torch"
+        return self.kind in ("torch", "eager")
 
 
 class UnusableBackendError(Exception):
@@ -147,17 +149,7 @@ def open_backend(spec: BackendSpec, res: int) -> Backend:
         return OpenVinoBackend(_open_request(dict(spec.graphs)[res], spec.threads))
     from .torch_backend import open_torch
 
-    return open_torch(
-        spec.architecture,
-        Path(spec.weights),
-        spec.preprocess,
-        res=res,
-        batch=spec.batch,
-        device=spec.device,
-        threads=spec.threads,
-        precision=spec.precision,
-        compiled=spec.kind == "compile",
-    )
+    return open_torch(spec, res)
 
 
 def prepare_backend(
@@ -180,7 +172,8 @@ def prepare_backend(
     resolutions : sequence of int
         Sides of the inputs to come (px).
     kind : str
-        ``auto`` or one of `KINDS`. If the kind asked for fails, torch takes over and ``reason`` says why.
+        ``auto`` or one of `KINDS`. If the kind asked for fails, one of `FALLBACKS` takes over and
+        ``reason`` says why.
     folder : Path
         Where the graph or weights files go; workers must find them there.
     device : str
@@ -236,9 +229,8 @@ def _expect_kind(kind: str) -> None:
 
 
 def _list_candidates(kind: str, device: str) -> tuple[str, ...]:
-    if kind == "auto":
-        return AUTOMATIC[device.partition(":")[0]]
-    return tuple(dict.fromkeys((kind, "torch")))
+    first = AUTOMATIC[device.partition(":")[0]] if kind == "auto" else kind
+    return tuple(dict.fromkeys((first, *FALLBACKS)))
 
 
 def _write_and_probe(spec: BackendSpec, trunk: Trunk, resolutions: Sequence[int], folder: Path) -> BackendSpec:

@@ -1,11 +1,10 @@
-"""The torch backends: eager and compiled, on a CPU or an accelerator."""
+"""The torch backends: eager, folded and compiled, on a CPU or an accelerator."""
 
 from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,8 +16,8 @@ from torch import Tensor, nn
 from cache.errors import UsageError
 
 from .architectures import build_module
+from .backends import BackendSpec
 from .pixels import PixelTrunk, fold_batch_norms
-from .preprocess import Preprocess
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
@@ -122,46 +121,35 @@ class TorchBackend:
             torch.cuda.empty_cache()
 
 
-def open_torch(
-    architecture: str,
-    weights: Path,
-    preprocess: Preprocess,
-    *,
-    res: int,
-    batch: int,
-    device: str,
-    threads: int,
-    precision: str,
-    compiled: bool,
-) -> TorchBackend:
-    """A backend with its own copy of the trunk, batch norms folded, channels last.
+def open_torch(spec: BackendSpec, res: int) -> TorchBackend:
+    """A backend with its own copy of the trunk, channels last; batch norms folded unless it is eager.
 
     Parameters
     ----------
-    architecture : str
-        See `embed.architectures.build_module`.
-    weights : Path
-        The trunk's state dict, safetensors.
-    preprocess : Preprocess
+    spec : BackendSpec
+        Of kind ``torch``, ``compile`` or ``eager``.
     res : int
         Side of an input (px) to trace the trunk with.
-    batch, device, threads, precision
-        See `embed.backends.prepare_backend`.
-    compiled : bool
-        Whether inductor compiles the module.
     """
-    torch.set_num_threads(threads)
-    module = build_module(architecture).module
-    module.load_state_dict(load_file(weights))
-    if device == "cpu":
+    torch.set_num_threads(spec.threads)
+    module = build_module(spec.architecture).module
+    module.load_state_dict(load_file(spec.weights))
+    if spec.device == "cpu":
         reuse_large_blocks()
-    elif precision == "fp32":
+    elif spec.precision == "fp32":
         torch.backends.cudnn.allow_tf32 = False  # TensorFloat-32 keeps 10 bits: not float32
-    fold_batch_norms(module, torch.zeros(1, 3, res, res))
-    whole: nn.Module = PixelTrunk(module, preprocess).to(device).to(memory_format=torch.channels_last)
-    run = torch.compile(whole, dynamic=False) if compiled else whole
-    name = "compile" if compiled else "torch"
-    return TorchBackend(run, batch=batch, device=device, precision=precision, name=name, pad=compiled)
+    if spec.kind != "eager":
+        fold_batch_norms(module, torch.zeros(1, 3, res, res))
+    whole: nn.Module = PixelTrunk(module, spec.preprocess).to(spec.device).to(memory_format=torch.channels_last)
+    compiled = spec.kind == "compile"
+    return TorchBackend(
+        torch.compile(whole, dynamic=False) if compiled else whole,
+        batch=spec.batch,
+        device=spec.device,
+        precision=spec.precision,
+        name=spec.kind,
+        pad=compiled,
+    )
 
 
 def reuse_large_blocks() -> None:
