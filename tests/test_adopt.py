@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from entries import features_of, fill_entry, make_rows, make_spec
+
+from cache.adopt import adopt_rows
+from cache.rows import Rows
+from cache.shard import Shard, Status, commit_shard, list_shards
+from cache.store import Entry, FeatureStore
+
+ROWS = make_rows(100)
+
+
+def take(rows: Rows, index: np.ndarray) -> Rows:
+    """The same images in another order, under other names."""
+    names = tuple(b"renamed/%d.png" % i for i in range(len(index)))
+    return Rows(names, rows.sizes[index], rows.sha256[index], rows.labels[index])
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FeatureStore:
+    return FeatureStore(tmp_path)
+
+
+def empty_entry(store: FeatureStore, rows: Rows, **fields: object) -> Entry:
+    entry = store.entry(make_spec(rows, **fields))
+    entry.create(rows)
+    return entry
+
+
+def test_renamed_and_reordered_images_keep_their_features(store: FeatureStore) -> None:
+    fill_entry(store, ROWS)
+    shuffled = take(ROWS, np.random.default_rng(0).permutation(100))
+    entry = empty_entry(store, shuffled)
+    assert adopt_rows(store, entry, shuffled) == 100
+    entry.seal({})
+    np.testing.assert_array_equal(entry.load(shuffled).X, features_of(shuffled, entry.spec))
+
+
+def test_only_new_images_are_missing(store: FeatureStore) -> None:
+    fill_entry(store, ROWS)
+    new = make_rows(3, seed=9)
+    grown = take(
+        replace(ROWS, sizes=np.r_[ROWS.sizes, new.sizes], sha256=np.r_[ROWS.sha256, new.sha256],
+                labels=np.r_[ROWS.labels, new.labels]),
+        np.r_[0:50, 100, 50:100, 101, 102],
+    )  # fmt: skip
+    entry = empty_entry(store, grown)
+    assert adopt_rows(store, entry, grown) == 100
+    assert np.flatnonzero(entry.find_missing()).tolist() == [50, 101, 102]
+
+
+def test_rows_come_from_as_many_keys_as_hold_them(store: FeatureStore) -> None:
+    parts = [take(ROWS, np.arange(start, start + 40)) for start in (0, 30, 60)]
+    for part in parts:
+        fill_entry(store, part)
+    entry = empty_entry(store, ROWS)
+    assert adopt_rows(store, entry, ROWS) == 100
+    entry.seal({})
+    np.testing.assert_array_equal(entry.load(ROWS).X, features_of(ROWS, entry.spec))
+
+
+@pytest.mark.parametrize("fields", [{"res": 64}, {"dim": 4}, {"dtype": "float16"}, {"crop_ratio": "1.0"}])
+def test_another_recipe_gives_nothing(store: FeatureStore, fields: dict[str, object]) -> None:
+    fill_entry(store, ROWS, **fields)
+    renamed = take(ROWS, np.arange(100))
+    assert adopt_rows(store, empty_entry(store, renamed), renamed) == 0
+
+
+def test_bad_rows_are_not_adopted(store: FeatureStore) -> None:
+    donor = empty_entry(store, ROWS)
+    features, status = features_of(ROWS, donor.spec), np.zeros(100, np.uint8)
+    features[5], status[5] = np.nan, Status.CRASH
+    commit_shard(donor.shards_folder, donor.spec.key, Shard(0, features, status))
+    donor.seal({})
+    renamed = take(ROWS, np.arange(100))
+    entry = empty_entry(store, renamed)
+    assert adopt_rows(store, entry, renamed) == 99
+    assert np.flatnonzero(entry.find_missing()).tolist() == [5]
+
+
+@pytest.mark.parametrize("name", ["rows.h5", "features.h5", "sealed.json"])
+def test_a_donor_that_cannot_be_trusted_gives_nothing(store: FeatureStore, name: str) -> None:
+    donor = fill_entry(store, ROWS)
+    data = bytearray((donor.folder / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (donor.folder / name).write_bytes(data)
+    renamed = take(ROWS, np.arange(100))
+    entry = empty_entry(store, renamed)
+    adopted = adopt_rows(store, entry, renamed)
+    assert adopted in ((0,) if name == "features.h5" else (0, 100))
+    if adopted:
+        entry.seal({})
+        np.testing.assert_array_equal(entry.load(renamed).X, features_of(renamed, entry.spec))
+
+
+def test_rows_that_are_there_are_not_adopted_again(store: FeatureStore) -> None:
+    fill_entry(store, ROWS)
+    renamed = take(ROWS, np.arange(100))
+    entry = empty_entry(store, renamed)
+    adopt_rows(store, entry, renamed)
+    before = [file.path.stat().st_mtime_ns for file in list_shards(entry.shards_folder)]
+    assert adopt_rows(store, entry, renamed) == 0
+    assert [file.path.stat().st_mtime_ns for file in list_shards(entry.shards_folder)] == before
