@@ -75,6 +75,16 @@ def test_a_second_run_reads_nothing_and_answers_the_same(tmp_path, read):
 
 
 @pytest.mark.usefixtures("settled")
+def test_files_that_were_not_asked_for_stay_remembered(tmp_path, read):
+    paths = write(tmp_path / "data")
+    run(tmp_path, paths[:1])
+    run(tmp_path, paths[1:])
+    read.clear()
+    run(tmp_path, paths)
+    assert read == []
+
+
+@pytest.mark.usefixtures("settled")
 def test_rehash_reads_everything(tmp_path, read):
     paths = write(tmp_path / "data")
     run(tmp_path, paths)

@@ -141,9 +141,10 @@ def test_a_csv_gives_its_own_split_or_is_split(data, read):
     given = [
         f"{line},{split}" for line, split in zip(lines, ["train", "train", "val", "test"] * 5, strict=True)
     ]
-    (data / "given.csv").write_text("\n".join(["path,label,split", *given]))
+    (data / "given.csv").write_text("\n".join(["path,label,split", *reversed(given)]))
     manifest, notes = read(data / "given.csv")
     assert [len(rows) for rows in manifest.splits.values()] == [10, 5, 5]
+    assert all(list(rows.paths) == sorted(rows.paths) for rows in manifest.splits.values())
     assert notes == ()
 
 
@@ -217,7 +218,9 @@ def test_home_and_relative_paths_are_resolved(data, read, tmp_path, monkeypatch)
 
 
 def test_the_sample_needs_nothing_but_a_cache(read, tmp_path, monkeypatch):
-    (tmp_path / "sample").mkdir()
+    (tmp_path / "sample" / "Images").mkdir(parents=True)
+    for split in ("train", "test"):
+        (tmp_path / "sample" / f"{split}_list.mat").touch()
     monkeypatch.chdir(tmp_path)
     manifest, notes = read("sample")
     assert {split: len(rows) for split, rows in manifest.splits.items()} == {

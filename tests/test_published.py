@@ -69,6 +69,14 @@ def test_breeds_that_the_folder_names_do_not_tell_apart_keep_the_whole_name():
     assert name_breeds([b"pug", b"n2-Pug"]) == ("pug", "n2-Pug")
 
 
+def test_the_2020_split_deals_all_images_anew(dogs, monkeypatch):
+    monkeypatch.setattr(published, "STANFORD_2020", {"train": 3, "val": 1})
+    listing = list_stanford(dogs, dogs / "lists", split="2020")
+    counts = Counter((image.label, image.split) for image in listing.images)
+    sizes = {"train": 3, "val": 1, "test": 2}
+    assert counts == {(breed, split): n for breed in listing.classes for split, n in sizes.items()}
+
+
 def test_a_listed_image_that_is_missing_is_named(dogs):
     (dogs / "Images" / "n01-Chihuahua" / "3.jpg").unlink()
     with pytest.raises(
@@ -187,7 +195,8 @@ def test_a_half_unpacked_download_is_never_used(pets, tmp_path, monkeypatch):
     monkeypatch.setattr(pets, "fails", False)
     archive = tmp_path / "OxfordIIITPet.part" / "pets" / "images.tar.gz"
     archive.touch()
-    assert len(list_torchvision("OxfordIIITPet", tmp_path).images) == 4
+    listing = list_torchvision("OxfordIIITPet", tmp_path)
+    assert all(os.path.exists(os.path.join(listing.root, image.path)) for image in listing.images)
     assert (tmp_path / "OxfordIIITPet" / "pets" / "images.tar.gz").exists()
 
 
