@@ -2,7 +2,8 @@
 
 The data are 8 x 8 grey values from 0 to 16. They are stored four times larger, 32 x 32 px and bicubic, which adds
 no information: it is there for the random crops of the training views, whose boxes are whole pixels and would
-otherwise move in eighths of a digit.
+otherwise move in eighths of a digit. On 900 of them at 224 px (lite0, C = .01) 32 px bicubic scored as
+8 px did, .930; 32 px nearest, whose blocks are edges to a trunk, .812.
 """
 
 from __future__ import annotations

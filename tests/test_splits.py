@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cache.errors import DataError, DiskError
@@ -105,6 +105,7 @@ def test_only_missing_splits_take_from_train(given_splits, expected):
     assert choose_shares(given_splits) == expected
 
 
+@settings(deadline=None)  # every example is synced to disk
 @given(st.dictionaries(names, st.sampled_from(["train", "val", "test"]), max_size=20))
 def test_any_file_name_survives_the_csv(tmp_path_factory, dealt):
     file = tmp_path_factory.mktemp("splits") / "split.csv"
