@@ -58,8 +58,11 @@ def precision(x: Array) -> float:
 
 
 def dot(a: Array, b: Array) -> float:
-    """Inner product of two arrays of one shape."""
-    return float(a.reshape(-1) @ b.reshape(-1))
+    """Inner product of two arrays of one shape.
+
+    Not BLAS: OpenBLAS starts threads for vectors this short, 6 ms instead of .1 ms when the cores are busy.
+    """
+    return float((a * b).sum())
 
 
 def block_rows(n: int, width: int, x: Array) -> list[slice]:

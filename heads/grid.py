@@ -62,7 +62,7 @@ class GridOptions:
     test_kind: str = "center"
     mean_of: str = "probabilities"
     strengths: tuple[float, ...] = DINOV2_C
-    coarse: int = 4
+    coarse: int = 2
     refit: bool = False
 
 

@@ -30,30 +30,36 @@ STRENGTHS = tuple(float(s) for s in range(33))
 
 
 def peak_at(best):
-    return Scripted({s: 0.9 - 0.002 * abs(s - best) ** 1.5 for s in STRENGTHS})
+    return Scripted({s: 0.9 - 0.004 * abs(s - best) ** 1.5 for s in STRENGTHS})
 
 
-@pytest.mark.parametrize("best", [0, 5, 14, 32])
-def test_coarse_to_fine_finds_the_full_paths_best(best):
+@pytest.mark.parametrize("coarse", [2, 4])
+@pytest.mark.parametrize("best", [0, 5, 6, 7])
+def test_coarse_to_fine_finds_the_full_paths_best(best, coarse):
     path = peak_at(best)
-    choice = choose_strength(path, X, Y, STRENGTHS)
+    choice = choose_strength(path, X, Y, STRENGTHS, coarse=coarse)
     assert choice.strength == best
     assert choice.val.value == pytest.approx(0.9, abs=1e-3)
-    assert len(choice.curve) < 14
+    assert len(choice.curve) < 10
 
 
 def test_the_search_stops_where_val_has_turned_and_says_so():
     path = peak_at(4)
     choice = choose_strength(path, X, Y, STRENGTHS)
-    assert max(path.fitted) <= 20
-    assert "turned" in choice.note
+    assert max(path.fitted) <= 12
+    assert "significantly worse than 4.0e+00" in choice.note
 
 
-def test_a_flat_curve_is_walked_to_its_end_and_its_first_value_chosen():
+def test_a_flat_curve_stops_and_its_first_value_is_chosen():
     choice = choose_strength(Scripted(dict.fromkeys(STRENGTHS, 0.5)), X, Y, STRENGTHS)
     assert choice.strength == 0
-    assert STRENGTHS[-1] in choice.curve
-    assert "turned" not in choice.note
+    assert choice.note == "stopped at 8.0e+00: no better since 0.0e+00"
+
+
+def test_a_rising_curve_is_walked_to_its_end():
+    choice = choose_strength(Scripted({s: 0.5 + s / 100 for s in STRENGTHS}), X, Y, STRENGTHS)
+    assert choice.strength == 32
+    assert choice.note == "tried up to 3.2e+01"
 
 
 def test_the_whole_path_tries_every_strength():
