@@ -7,7 +7,6 @@ are those of torchvision's transforms, pixels within 1/255 of them. FixRes (Touv
 
 from __future__ import annotations
 
-import hashlib
 import math
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -15,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
+
+from .draws import Draws
 
 KINDS = ("center", "train", "val_train", "whole", "five", "ten")
 INTERPOLATIONS = {
@@ -107,26 +108,6 @@ class Crop:
     resized: tuple[int, int] | None = None
     flip: bool = False
     jitter: tuple[tuple[str, float], ...] = ()
-
-
-class Draws:
-    """A stream of uniform numbers that depends on the seed, the image's content and the draw's number alone.
-
-    Not on order, workers, batch, name or resolution: the same image is cropped alike at every resolution, so
-    cells of the grid differ by resolution and not by luck. Philox's raw words are fixed for all numpy versions.
-    """
-
-    def __init__(self, seed: int, content: bytes, draw: int) -> None:
-        digest = hashlib.sha256(b"%d %d " % (seed, draw) + content).digest()
-        self._words = np.random.Philox(key=int.from_bytes(digest[:16], "little"))
-
-    def uniform(self, low: float = 0.0, high: float = 1.0) -> float:
-        """A number in [low, high)."""
-        return low + (high - low) * ((int(self._words.random_raw()) >> 11) * 2.0**-53)
-
-    def integer(self, stop: int) -> int:
-        """An integer in [0, stop)."""
-        return int(self.uniform() * stop)
 
 
 def plan_crops(view: View, width: int, height: int, content: bytes) -> list[Crop]:
@@ -272,14 +253,20 @@ def render_crop(image: Image.Image, crop: Crop, interpolation: str) -> NDArray[n
 
 
 def _resize_box(image: Image.Image, crop: Crop, resample: Image.Resampling) -> Image.Image:
-    # Resizing only what the crop shows gives the same pixels as resizing all of it and cutting (within 1/255,
-    # since Pillow keeps the box in float32) and costs half: .74 ms instead of 1.29 ms per 500 x 375 photograph.
+    # The same pixels (within 1/255) as resizing the whole image and cutting, without the rows that are cut.
+    # Columns first and whole, rows second, as Pillow does it: given a box it may turn the passes round, and what a
+    # bicubic overshoot loses to clipping between them then differs by up to 40/255; and it keeps the box in
+    # float32, which moves a pixel by 1/255 in each pass that has one.
     assert crop.resized is not None
     (width, height), (left, top, right, bottom) = crop.resized, crop.box
     inside = (max(left, 0), max(top, 0), min(right, width), min(bottom, height))
-    x, y = image.width / width, image.height / height
-    box = (inside[0] * x, inside[1] * y, min(inside[2] * x, image.width), min(inside[3] * y, image.height))
-    cut = image.resize((inside[2] - inside[0], inside[3] - inside[1]), resample, box=box)
+    scale = image.height / height
+    reach = math.ceil(3 * max(scale, 1)) + 1  # the widest filter, lanczos, sees three rows either way
+    first, last = max(0, int(inside[1] * scale) - reach), min(image.height, int(inside[3] * scale) + reach)
+    columns = image.crop((0, first, image.width, last)).resize((width, last - first), resample)
+    columns = columns.crop((inside[0], 0, inside[2], last - first))
+    rows = (inside[1] * scale - first, min(inside[3] * scale, image.height) - first)
+    cut = columns.resize((columns.width, inside[3] - inside[1]), resample, box=(0, rows[0], columns.width, rows[1]))
     if inside == crop.box:
         return cut
     padded = Image.new("RGB", crop.out)
