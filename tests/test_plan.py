@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from entries import make_rows, make_spec
+from hypothesis import given
+from hypothesis import strategies as st
+from stub import center
+
+from cache.store import Entry
+from embed.plan import MAX_SHARD_ROWS, MIN_SHARD_ROWS, Goal, plan_jobs, shard_rows
+from embed.views import View
+
+ROWS = {"train": make_rows(200), "val": make_rows(70, seed=1)}
+
+
+def make_goal(split: str, view: View, missing: np.ndarray) -> Goal:
+    rows = ROWS[split]
+    return Goal(split, rows, view, Entry(Path(f"{split}-{view.res}"), make_spec(rows, res=view.res)), missing)
+
+
+def draw_missing(n: int) -> st.SearchStrategy[np.ndarray]:
+    """Runs of missing rows, as interrupted and adopted entries have them."""
+    edges = st.lists(st.integers(0, n), max_size=6).map(sorted)
+    return edges.map(lambda cuts: np.searchsorted(cuts, np.arange(n), side="right") % 2 == 1)
+
+
+@given(st.lists(draw_missing(200), min_size=1, max_size=3), draw_missing(70))
+def test_every_missing_row_is_in_one_job_and_no_other_row_is(train: list[np.ndarray], val: np.ndarray) -> None:
+    goals = [make_goal("train", center(16 + i), missing) for i, missing in enumerate(train)]
+    goals.append(make_goal("val", center(16), val))
+    jobs = plan_jobs(goals, "/root")
+    for goal in goals:
+        times = np.zeros(len(goal.rows), int)
+        for job in jobs:
+            if job.split == goal.split and goal.target in job.targets:
+                times[job.start : job.stop] += 1
+        np.testing.assert_array_equal(times, goal.missing)
+
+
+@given(st.lists(draw_missing(200), min_size=1, max_size=4))
+def test_an_image_is_in_one_job_whatever_wants_it(train: list[np.ndarray]) -> None:
+    jobs = plan_jobs([make_goal("train", center(16 + i), missing) for i, missing in enumerate(train)], "/root")
+    times = np.zeros(200, int)
+    for job in jobs:
+        times[job.start : job.stop] += 1
+        assert job.targets
+        assert job.paths == ROWS["train"].paths[job.start : job.stop]
+        assert job.sha256 == tuple(content.tobytes() for content in ROWS["train"].sha256[job.start : job.stop])
+        assert len(job.paths) <= shard_rows(200)
+        assert job.start // shard_rows(200) == (job.stop - 1) // shard_rows(200)
+    np.testing.assert_array_equal(times, np.any(train, axis=0))
+
+
+def test_nothing_missing_is_nothing_to_do() -> None:
+    assert plan_jobs([make_goal("val", center(), np.zeros(70, bool))], "/root") == []
+    assert plan_jobs([], "/root") == []
+
+
+def test_shards_are_powers_of_two_within_bounds() -> None:
+    sizes = [shard_rows(n) for n in (0, 1, 100, 5_000, 20_000, 1_000_000)]
+    assert sizes == [64, 64, 64, 64, 256, 2048]
+    assert (MIN_SHARD_ROWS, MAX_SHARD_ROWS) == (64, 2048)
