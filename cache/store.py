@@ -124,10 +124,19 @@ class Entry:
         return missing
 
     def read_status(self) -> NDArray[np.uint8]:
-        """The `Status` of every row of a sealed entry. uint8 array, shape (n,)."""
-        with open_sealed(self.sealed_file, self.spec) as file:
-            status: NDArray[np.uint8] = file["status"][()]
-            return status
+        """The `Status` of every row, from the sealed file or the shards; ok where neither has it. uint8, (n,)."""
+        status = np.zeros(self.spec.rows, np.uint8)
+        try:
+            for file in [] if self.is_sealed else list_shards(self.shards_folder):
+                status[file.start : file.stop] = read_shard(file, self.spec).status
+        except CacheError:
+            # Without a lock another process may seal the entry, and drop its shards, meanwhile.
+            if not self.is_sealed:
+                raise
+        if self.is_sealed:
+            with open_sealed(self.sealed_file, self.spec) as sealed:
+                status = sealed["status"][()]
+        return status
 
     def seal(self, provenance: Mapping[str, Any]) -> None:
         """Join all shards into the sealed file, read it back, and commit it; the shards are then removed.

@@ -5,30 +5,28 @@ from __future__ import annotations
 import json
 import os
 import platform
-import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from types import FrameType
 from typing import Any, Protocol
 
 import numpy as np
 
 from cache.adopt import adopt_rows
-from cache.disk import commit_bytes
+from cache.disk import commit_bytes, expect_space
 from cache.errors import DataError, Interrupted
 from cache.key import Spec
 from cache.lock import hold_lock
 from cache.rows import Manifest
 from cache.rowsfile import show_path, write_manifest
-from cache.shard import Status, list_shards, read_shard
+from cache.shard import Status
 from cache.store import Entry, FeatureStore
 
 from .decode import POLICY
 from .job import BadRow, Receipt, ShardJob
 from .plan import Goal, plan_jobs
+from .signals import stop_on_signals
 from .task import Backend
 from .views import View
 from .workers import Supervisor
@@ -196,9 +194,11 @@ class Extraction:
             lock = self.store.folder / "locks" / f"{self.trunk.weights_sha256[:16]}.lock"
             waiting = "another extract uses this trunk and cache; waiting for it to finish"
             with hold_lock(lock, lambda: watcher.notice(waiting), stopped):
+                _expect_running(stopped)
                 self.store.create()
                 write_manifest(self.store.folder / "data", self.manifest)
                 goals = self._find_goals(watcher, outcome)
+                expect_space(self.store.folder, _count_bytes(goals))
                 jobs = plan_jobs(goals, self.manifest.root)
                 reasons: dict[tuple[str, int], BadRow] = {}
                 if jobs and not stopped():
@@ -213,8 +213,7 @@ class Extraction:
                         reasons.update(((row.split, row.row), row) for row in receipt.bad)
                         if receipt.bad and max_bad == 0:
                             break
-                if stopped():
-                    raise Interrupted("stopped; everything computed so far is safe.")
+                _expect_running(stopped)
                 self._judge(outcome, reasons, max_bad)
                 outcome.wall_s = time.monotonic() - began
                 self._seal(outcome, provenance or {})
@@ -239,7 +238,7 @@ class Extraction:
         """Collect the images without features, and refuse if they are too many."""
         bad: dict[tuple[str, int], BadRow] = {}
         for (split, _), entry in self.entries.items():
-            status = read_all_status(entry)
+            status = entry.read_status()
             for row in np.flatnonzero(status != Status.OK).tolist():
                 code = Status(int(status[row]))
                 known = BadRow(split, row, self.manifest.splits[split].paths[row], code, code.name.lower())
@@ -257,9 +256,9 @@ class Extraction:
         facts = {"trunk": self.trunk.name, "host": platform.node(), "created": int(time.time()), **provenance}
         for (split, _), entry in self.entries.items():
             if not entry.is_sealed:
-                entry.seal(facts)
                 lines = [_quarantine_line(row) for row in outcome.bad if row.split == split]
                 commit_bytes(entry.folder / "quarantine.jsonl", "".join(lines).encode("ascii"))
+                entry.seal(facts)
             entry.drop_shards()
 
 
@@ -275,37 +274,16 @@ class _Progress:
         self.watcher.advance(self.done + under_way)
 
 
-def read_all_status(entry: Entry) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """The status of every row, from the sealed file or the shards. uint8 array, shape (n,)."""
-    if entry.is_sealed:
-        return entry.read_status()
-    status = np.zeros(entry.spec.rows, np.uint8)
-    for file in list_shards(entry.shards_folder):
-        status[file.start : file.stop] = read_shard(file, entry.spec).status
-    return status
+def _expect_running(stopped: Callable[[], bool]) -> None:
+    if stopped():
+        raise Interrupted("stopped; everything computed so far is safe.")
+
+
+def _count_bytes(goals: Sequence[Goal]) -> int:
+    """Bytes that the missing rows take: in shards, and again in the sealed files while the shards are there."""
+    specs = [(goal.entry.spec, int(goal.missing.sum()), len(goal.rows)) for goal in goals if goal.missing.any()]
+    return sum(spec.views * spec.dim * np.dtype(spec.dtype).itemsize * (new + n) for spec, new, n in specs)
 
 
 def _quarantine_line(row: BadRow) -> str:
     return json.dumps({**asdict(row), "path": os.fsdecode(row.path), "status": row.status.name.lower()}) + "\n"
-
-
-@contextmanager
-def stop_on_signals() -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C, SIGTERM or SIGHUP into a flag that is polled; a second one ends the process.
-
-    A KeyboardInterrupt raised inside HDF5 or a worker's pipe would leave either half-done.
-    """
-    caught: list[int] = []
-
-    def catch(number: int, frame: FrameType | None) -> None:
-        if caught:
-            os._exit(130)
-        caught.append(number)
-
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, catch) for number in signals}
-    try:
-        yield lambda: bool(caught)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -1,0 +1,75 @@
+"""Images that do to a worker what real decoders did: the end of the file says what."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from PIL import Image
+from stub import StubBackend, open_stub
+
+from embed import task
+from embed.decode import decode_rgb
+from embed.views import View
+
+ENDS = (b"segv", b"exit", b"hang", b"once")
+
+
+def spoil(path: Path, end: bytes) -> None:
+    """Make an image of that kind; what follows the end of a PNG changes no pixel."""
+    path.write_bytes(path.read_bytes() + end)
+
+
+def _decode(data: bytes) -> Image.Image:
+    if data.endswith(b"segv"):
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if data.endswith(b"exit"):
+        os._exit(3)
+    if data.endswith(b"hang"):
+        time.sleep(3600)
+    if data.endswith(b"once") and not os.path.exists(os.environ["FAULT_ONCE"]):
+        Path(os.environ["FAULT_ONCE"]).touch()
+        os._exit(9)
+    return decode_rgb(data)
+
+
+def open_faulty(view: View) -> StubBackend:
+    """An opener whose process decodes with the faults."""
+    task.decode_rgb = _decode
+    return StubBackend(view)
+
+
+class _Dying(StubBackend):
+    def __call__(self, pixels: object) -> object:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def open_dying(view: View) -> StubBackend:
+    """A trunk that memory runs out for."""
+    return _Dying(view)
+
+
+def fail_to_open(view: View) -> StubBackend:
+    """A trunk that ends its process while it is opened."""
+    os._exit(7)
+
+
+def break_open(view: View) -> StubBackend:
+    """A bug of ours."""
+    raise AssertionError("a bug")
+
+
+def open_slow(view: View) -> StubBackend:
+    """Batches that take a while, so that a signal falls into one."""
+    time.sleep(0.05)
+    backend = open_stub(view)
+    call = backend.__class__.__call__
+
+    class Slow(StubBackend):
+        def __call__(self, pixels: object) -> object:
+            time.sleep(0.02)
+            return call(self, pixels)
+
+    return Slow(view)

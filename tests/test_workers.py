@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from entries import make_spec
+from faulty import break_open, fail_to_open, open_dying, open_faulty, open_slow, spoil
+from stub import DIM, center, open_stub
+from zoo import list_rows, write_photos
+
+from cache.errors import DataError
+from cache.shard import Status
+from cache.store import Entry
+from embed.job import Receipt, ShardJob
+from embed.plan import Goal, plan_jobs
+from embed.workers import Supervisor, WorkerError
+
+VIEW = center(8)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    write_photos(tmp_path / "data", 130)
+    return tmp_path / "data"
+
+
+def find_jobs(data: Path) -> tuple[Entry, list[ShardJob]]:
+    rows = list_rows(data)
+    spec = make_spec(rows, **{**VIEW.to_spec(), "dim": DIM})
+    entry = Entry(data.parent / "entry", spec)
+    return entry, plan_jobs([Goal("train", rows, VIEW, entry, entry.find_missing())], str(data))
+
+
+def photo(data: Path, row: int) -> Path:
+    return sorted(path for path in data.rglob("*.png"))[row]
+
+
+def supervise(
+    data: Path, opener: Callable[..., object] = open_stub, **options: object
+) -> tuple[Entry, list[Receipt], list[str]]:
+    entry, jobs = find_jobs(data)
+    notices: list[str] = []
+    supervisor = Supervisor(opener, **{"workers": 2, "on_notice": notices.append, **options})
+    return entry, list(supervisor.run(jobs)), notices
+
+
+def test_every_job_gives_a_receipt(data: Path) -> None:
+    progress: list[int] = []
+    entry, receipts, notices = supervise(data, on_progress=progress.append)
+    assert sorted((r.start, r.stop) for r in receipts) == [(0, 64), (64, 128), (128, 130)]
+    assert not entry.find_missing().any()
+    assert notices == []
+    assert all(0 <= rows <= 130 for rows in progress)
+
+
+@pytest.mark.parametrize("decoders", [0, 2])
+def test_images_that_end_their_process_are_found_and_the_run_goes_on(data: Path, decoders: int) -> None:
+    for row, end in ((3, b"segv"), (40, b"exit"), (70, b"segv")):
+        spoil(photo(data, row), end)
+    entry, receipts, notices = supervise(data, open_faulty, decoders=decoders)
+    assert sorted(bad.row for receipt in receipts for bad in receipt.bad) == [3, 40, 70]
+    assert {bad.status for receipt in receipts for bad in receipt.bad} == {Status.CRASH}
+    assert not entry.find_missing().any()
+    assert len(notices) == (6 if not decoders else len(notices))
+
+
+def test_an_image_that_hangs_is_found(data: Path) -> None:
+    spoil(photo(data, 5), b"hang")
+    _, receipts, _ = supervise(data, open_faulty, timeout_s=0.5)
+    assert [(bad.row, bad.status) for receipt in receipts for bad in receipt.bad] == [(5, Status.TIMEOUT)]
+
+
+def test_one_death_blames_no_image(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAULT_ONCE", str(tmp_path / "once"))
+    spoil(photo(data, 5), b"once")
+    entry, receipts, notices = supervise(data, open_faulty)
+    assert len(notices) == 1
+    assert not any(receipt.bad for receipt in receipts)
+    assert not entry.find_missing().any()
+
+
+@pytest.mark.parametrize(
+    ("opener", "reason"),
+    [(open_dying, "exit code -9"), (fail_to_open, "exit code 7"), (break_open, "please report it")],
+)
+def test_deaths_that_no_image_explains_end_the_run(data: Path, opener: Callable[..., object], reason: str) -> None:
+    with pytest.raises(WorkerError, match=reason):
+        supervise(data, opener, workers=1)
+
+
+def test_what_a_worker_cannot_do_is_raised_here(data: Path) -> None:
+    _, jobs = find_jobs(data)
+    photo(data, 100).unlink()
+    with pytest.raises(DataError, match="could not read"):
+        list(Supervisor(open_stub, 2).run(jobs))
+
+
+def test_a_stop_keeps_what_is_done(data: Path) -> None:
+    progress: list[int] = []
+    entry, receipts, _ = supervise(
+        data, open_slow, on_progress=progress.append, should_stop=lambda: sum(progress) > 4
+    )
+    done = np.flatnonzero(~entry.find_missing())
+    assert 0 < len(done) < 130
+    assert len(done) == sum(receipt.stop - receipt.start for receipt in receipts)
+
+
+def test_nothing_to_do_starts_nothing() -> None:
+    assert list(Supervisor(fail_to_open, 2).run([])) == []
