@@ -1,0 +1,45 @@
+"""The kinds of head a grid can try, each as a path and the strengths to walk along it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .closed import LDA_SHRINKAGES, RIDGE_ALPHAS, LDAPath, MeanPath, RidgePath, label_blocks
+from .design import rotate_features
+from .knn import KNN_SIZES, NeighbourPath
+from .logistic import DINOV2_C, LogisticPath
+from .select import HeadPath
+
+FitPath = Callable[[NDArray[np.float32], NDArray[np.int64], int], HeadPath]
+
+
+def fit_logistic(X: NDArray[np.float32], y: NDArray[np.int64], n_classes: int) -> HeadPath:
+    """Multinomial logistic regression on standardised features."""
+    return LogisticPath(rotate_features(X, y, n_classes))
+
+
+def fit_ridge(X: NDArray[np.float32], y: NDArray[np.int64], n_classes: int) -> HeadPath:
+    """Least squares on targets +1 and -1."""
+    return RidgePath(rotate_features(X, y, n_classes))
+
+
+def fit_lda(X: NDArray[np.float32], y: NDArray[np.int64], n_classes: int) -> HeadPath:
+    """Discriminants with a shrunk pooled covariance."""
+    return LDAPath(label_blocks(X, y), n_classes)
+
+
+def fit_mean(X: NDArray[np.float32], y: NDArray[np.int64], n_classes: int) -> HeadPath:
+    """Nearest class mean."""
+    return MeanPath(label_blocks(X, y), n_classes)
+
+
+FAMILIES: dict[str, tuple[FitPath, tuple[float, ...]]] = {
+    "logistic": (fit_logistic, DINOV2_C),
+    "ridge": (fit_ridge, RIDGE_ALPHAS),
+    "lda": (fit_lda, LDA_SHRINKAGES),
+    "mean": (fit_mean, (1.0,)),
+    "knn": (NeighbourPath, KNN_SIZES),
+}

@@ -1,0 +1,116 @@
+"""Closed-form heads and neighbours equal scikit-learn's, in memory and in blocks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from heads.closed import LDAPath, MeanPath, RidgePath, label_blocks
+from heads.design import rotate_features, stream_features
+from heads.knn import NeighbourPath
+from heads.moments import measure_moments
+
+
+def draw(n=300, d=20, k=4, seed=0):
+    rng = np.random.default_rng(seed)
+    y = rng.permutation(np.arange(n) ** 2 % k)
+    y = np.unique(y, return_inverse=True)[1]
+    y[: n // 3] = np.arange(n // 3) % k
+    X = rng.standard_normal((k, d))[y] + rng.standard_normal((n, d)) @ rng.standard_normal((d, d)) / 3 + 5
+    return X.astype(np.float32), y.astype(np.int64)
+
+
+def cut(X, y, size=77):
+    return lambda: [(X[i : i + size], y[i : i + size]) for i in range(0, len(y), size)]
+
+
+def scale(X):
+    return (X - X.mean(0, dtype=np.float64)) / X.std(0, dtype=np.float64)
+
+
+@pytest.mark.parametrize(("n", "d"), [(300, 20), (40, 90)])
+@pytest.mark.parametrize("alpha", [1e-1, 1e1, 1e4])
+def test_ridge_is_scikit_learns(n, d, alpha):
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    X, y = draw(n, d)
+    expected = linear_model.Ridge(alpha=alpha).fit(scale(X), 2 * np.eye(4)[y] - 1).predict(scale(X))
+    found = RidgePath(rotate_features(X, y, 4)).head(alpha).scores(X)
+    np.testing.assert_allclose(found, expected, atol=2e-4)
+
+
+@pytest.mark.parametrize("shrinkage", [0.01, 0.5, 1.0])
+def test_lda_is_scikit_learns(shrinkage):
+    analysis = pytest.importorskip("sklearn.discriminant_analysis")
+    X, y = draw()
+    S = scale(X)
+    model = analysis.LinearDiscriminantAnalysis(solver="lsqr", covariance_estimator=Shrunk(shrinkage)).fit(S, y)
+    found = LDAPath(label_blocks(X, y), 4).head(shrinkage).scores(X)
+    expected = model.decision_function(S)
+    np.testing.assert_allclose(
+        found - found.mean(1, keepdims=True), expected - expected.mean(1, keepdims=True), rtol=1e-3, atol=1e-2
+    )
+
+
+class Shrunk:
+    """scikit-learn's own shrinkage, of each class's covariance, without its scaling of every class apart."""
+
+    def __init__(self, shrinkage):
+        self.shrinkage = shrinkage
+
+    def fit(self, X):
+        C = np.cov(X.T, bias=True)
+        self.covariance_ = (1 - self.shrinkage) * C + self.shrinkage * np.trace(C) / len(C) * np.eye(len(C))
+
+
+def test_the_nearest_mean_is_found():
+    X, y = draw()
+    S = scale(X)
+    means = np.stack([S[y == k].mean(0) for k in range(4)])
+    expected = ((S[:, None] - means) ** 2).sum(2).argmin(1)
+    np.testing.assert_array_equal(MeanPath(label_blocks(X, y), 4).head(1.0).predict(X), expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_blocks_equal_memory(dtype):
+    X, y = draw()
+    X = X.astype(dtype)
+    whole = X.astype(np.float32)
+    pairs = [
+        (RidgePath(rotate_features(whole, y, 4)), RidgePath(stream_features(cut(X, y), 4)), 10.0),
+        (LDAPath(label_blocks(whole, y), 4), LDAPath(cut(X, y), 4), 0.1),
+        (MeanPath(label_blocks(whole, y), 4), MeanPath(cut(X, y), 4), 1.0),
+    ]
+    for memory, blocks, strength in pairs:
+        expected, found = (path.head(strength).scores(whole) for path in (memory, blocks))
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_merged_moments_are_those_of_all_rows():
+    X, y = draw()
+    halves = [measure_moments([(X[part], y[part])], 4) for part in (slice(100), slice(100, None))]
+    merged, whole = halves[0].merge(halves[1]), measure_moments([(X, y)], 4)
+    for name in ("mean", "covariance", "within", "class_means"):
+        np.testing.assert_allclose(getattr(merged, name), getattr(whole, name), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(whole.covariance, np.cov(X.T.astype(np.float64), bias=True), rtol=1e-4, atol=1e-5)
+
+
+def test_a_class_without_rows_is_never_predicted():
+    X, y = draw()
+    for path in (MeanPath(label_blocks(X, y), 5), LDAPath(label_blocks(X, y), 5)):
+        assert path.head(0.5).predict(X).max() == 3
+
+
+def test_neighbours_vote_by_cosine():
+    X, y = draw()
+    unit = X / np.linalg.norm(X, axis=1, keepdims=True)
+    cosine = unit @ unit.T
+    head = NeighbourPath(X, y, 4).head(7.0)
+    for i in (0, 5, 299):
+        near = np.argsort(-cosine[i])[:7]
+        votes = np.bincount(y[near], np.exp((cosine[i, near] - 1) / 0.07), minlength=4)
+        np.testing.assert_allclose(np.exp(head.scores(X[i : i + 1])[0]), votes / votes.sum(), atol=1e-4)
+
+
+def test_one_neighbour_of_a_training_image_is_itself():
+    X, y = draw()
+    np.testing.assert_array_equal(NeighbourPath(X, y, 4).head(1.0).scores(X).argmax(1), y)
