@@ -198,11 +198,16 @@ def hash_file(path: Path) -> str:
 
 def sweep_temps(folder: Path) -> None:
     """Remove what a killed process of this host left half-written; files of living processes stay."""
-    mine = f"{TEMP_PREFIX}{socket.gethostname()}-"
-    for temp in folder.glob(f"{mine}*"):
-        pid = temp.name[len(mine) :].split("-")[0]
-        if not Path(f"/proc/{pid}").exists():
+    for temp in folder.glob(f"{TEMP_PREFIX}*"):
+        if is_abandoned(temp):
             remove_file(temp)
+
+
+def is_abandoned(temp: Path) -> bool:
+    """Whether the process that was writing a temporary file was one of this host and lives no more."""
+    mine = f"{TEMP_PREFIX}{socket.gethostname()}-"
+    pid = temp.name[len(mine) :].split("-")[0]
+    return temp.name.startswith(mine) and not Path(f"/proc/{pid}").exists()
 
 
 def _disk_error(path: Path, error: OSError) -> DiskError:

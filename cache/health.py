@@ -1,0 +1,171 @@
+"""Whether what a cache holds can be trusted, and why it does not hold what was asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .disk import commit_bytes
+from .errors import CacheError
+from .key import Spec, explain_difference
+from .rowsfile import decode_rows, read_manifest_record
+from .sealed import check_sealed, open_sealed
+from .shard import Status, list_shards, read_shard
+from .store import Entry, FeatureStore
+
+PROBE_ROWS = 8
+# Largest error, relative to the row's largest feature: float32 sums reordered by another version or backend stay
+# below 1e-4; another resampler, crop or decoder does not.
+TOLERANCE = {"float32": 1e-3, "float16": 2e-3}
+
+Recompute = Callable[[Entry, Sequence[int]], NDArray[np.float32]]
+
+
+def verify_store(store: FeatureStore) -> list[str]:
+    """A line for everything in the cache that is damaged: specs, rows, shards, sealed files, data sets."""
+    problems = []
+    entries = {entry.folder for entry in store.entries()}
+    for path in sorted(store.folder.glob("[0-9a-f][0-9a-f]/*")):
+        if path not in entries:
+            problems.append(f"{path}: spec.json is missing, damaged or of a newer format")
+    for entry in store.entries():
+        problems += verify_entry(entry)
+    for path in sorted((store.folder / "data").glob("*/")):
+        problems += _catch(read_manifest_record, path)
+    return problems
+
+
+def verify_entry(entry: Entry) -> list[str]:
+    """A line for every file of an entry that is damaged; every byte of features is hashed and every row checked."""
+    problems = _catch(_check_rows_file, entry)
+    for file in list_shards(entry.shards_folder):
+        problems += _catch(read_shard, file, entry.spec)
+    if entry.sealed_file.exists() or (entry.folder / "sealed.json").exists():
+        problems += _catch(entry.check_digest) or _catch(check_sealed, entry.sealed_file, entry.spec)
+    return problems
+
+
+def _check_rows_file(entry: Entry) -> None:
+    path = entry.folder / "rows.h5"
+    try:
+        digest = decode_rows(path.read_bytes()).digest
+    except OSError as error:
+        raise CacheError(f"{path}: could not be read ({error.strerror})") from error
+    if digest != entry.spec.rows_sha256:
+        raise CacheError(f"{path}: holds other rows than the key says")
+
+
+def _catch(check: Callable[..., object], *args: object) -> list[str]:
+    try:
+        check(*args)
+    except CacheError as error:
+        return [str(error)]
+    return []
+
+
+def choose_rows(entry: Entry, count: int) -> list[int]:
+    """`count` ok rows of a sealed entry, spread evenly and always the same, ascending."""
+    ok = np.flatnonzero(entry.read_status() == Status.OK)
+    places = np.linspace(0, len(ok) - 1, min(count, len(ok))).round().astype(np.int64)
+    chosen: list[int] = ok[places].tolist()
+    return chosen
+
+
+def compare_rows(entry: Entry, rows: Sequence[int], recompute: Recompute) -> None:
+    """Compute `rows` of a sealed entry again and compare.
+
+    Parameters
+    ----------
+    recompute : callable
+        Given the entry and row ids, the features that this machine computes now: float32, shape (k, V, D).
+
+    Raises
+    ------
+    CacheError
+        Naming the rows that differ by more than `TOLERANCE`.
+    """
+    now = recompute(entry, rows)
+    with open_sealed(entry.sealed_file, entry.spec) as file:
+        then = np.stack([file["features"][row] for row in rows]).astype(np.float32)
+    largest = np.abs(then).max(axis=(1, 2), initial=np.finfo(np.float32).tiny)
+    error = np.abs(now - then).max(axis=(1, 2)) / largest
+    wrong = np.flatnonzero(~(error <= TOLERANCE[entry.spec.dtype]))
+    if len(wrong):
+        found = ", ".join(f"{rows[i]} ({error[i]:.1g})" for i in wrong.tolist())
+        raise CacheError(
+            f"{entry.folder}: computed again, rows {found} differ by more than {TOLERANCE[entry.spec.dtype]:g} of "
+            "their largest feature: other versions compute other features. Name another --cache."
+        )
+
+
+def probe_entry(entry: Entry, versions: Mapping[str, str], recompute: Recompute) -> bool:
+    """Before features made under other versions are reused, compute eight rows again and compare; once per version.
+
+    Parameters
+    ----------
+    versions : mapping
+        What computes now: library versions, backend, device. The seal's provenance holds those that computed then,
+        as ``versions``.
+
+    Returns
+    -------
+    bool
+        Whether rows were computed.
+
+    Raises
+    ------
+    CacheError
+        As `compare_rows`.
+    """
+    if dict(versions) == entry.provenance.get("versions"):
+        return False
+    name = hashlib.sha256(json.dumps(dict(versions), sort_keys=True).encode()).hexdigest()[:16]
+    proof = entry.folder / f"proven-{name}.json"
+    content = json.dumps({"sealed": _digest(entry), "versions": dict(versions)}, sort_keys=True).encode()
+    if proof.exists() and proof.read_bytes() == content:
+        return False
+    compare_rows(entry, choose_rows(entry, PROBE_ROWS), recompute)
+    commit_bytes(proof, content)
+    return True
+
+
+def _digest(entry: Entry) -> str:
+    return hashlib.sha256((entry.folder / "sealed.json").read_bytes()).hexdigest()
+
+
+def explain_miss(store: FeatureStore, wanted: Spec) -> tuple[Path | None, list[str]]:
+    """The sealed entry that is nearest to `wanted`, and every field in which it differs (found -> wanted).
+
+    No entry and no lines if the cache is empty; an entry and no lines if it is not a miss.
+    """
+    differences: list[tuple[int, str, list[str]]] = []
+    for entry in store.entries():
+        if entry.is_sealed:
+            lines = explain_difference(wanted, entry.spec)
+            differences.append((len(lines), str(entry.folder), lines))
+    if not differences:
+        return None, []
+    _, folder, lines = min(differences)
+    return Path(folder), lines
+
+
+def describe_entry(entry: Entry) -> dict[str, Any]:
+    """One line of ``cache ls``: key, trunk, view, rows, rows without features, bytes, whether it is sealed."""
+    files = [path for path in entry.folder.rglob("*") if path.is_file()]
+    return {
+        "key": entry.spec.key[:12],
+        "trunk": entry.provenance.get("trunk", entry.spec.trunk["architecture"]),
+        "kind": entry.spec.view["kind"],
+        "res": entry.spec.view["res"],
+        "views": entry.spec.views,
+        "rows": entry.spec.rows,
+        "missing": int(entry.find_missing().sum()),
+        "bytes": sum(path.stat().st_size for path in files),
+        "sealed": entry.is_sealed,
+    }

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from entries import features_of, fill_entry, make_rows, make_spec
+
+from cache.errors import CacheError
+from cache.health import choose_rows, compare_rows, describe_entry, explain_miss, probe_entry, verify_store
+from cache.rows import Manifest
+from cache.rowsfile import write_manifest
+from cache.store import Entry, FeatureStore
+
+ROWS = make_rows(150)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FeatureStore:
+    return FeatureStore(tmp_path)
+
+
+def again(entry: Entry, rows: Sequence[int]) -> np.ndarray:
+    return features_of(ROWS, entry.spec)[list(rows)].astype(np.float32)
+
+
+def drifted(entry: Entry, rows: Sequence[int]) -> np.ndarray:
+    features = again(entry, rows)
+    features[2] *= 1.01
+    return features
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    content = data.find(ROWS.sha256[2].tobytes())  # the rest of a small HDF5 file is mostly padding
+    data[content if content > 0 else len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("name", ["spec.json", "rows.h5", "features.h5", "shard", "record"])
+def test_every_damaged_file_has_a_line(store: FeatureStore, name: str) -> None:
+    sealed, open_entry = fill_entry(store, ROWS), fill_entry(store, ROWS, res=64, seal=False)
+    write_manifest(store.folder / "data", Manifest("dogs", "/dogs", ("a", "b"), {"train": ROWS}))
+    assert verify_store(store) == []
+    if name == "shard":
+        path = sorted(open_entry.shards_folder.iterdir())[1]
+    elif name == "record":
+        path = next((store.folder / "data").glob("*/train.h5"))
+    else:
+        path = sealed.folder / name
+    flip(path)
+    [line] = verify_store(store)
+    assert str(path.parent) in line
+
+
+def test_a_lost_seal_has_a_line(store: FeatureStore) -> None:
+    entry = fill_entry(store, ROWS)
+    (entry.folder / "sealed.json").unlink()
+    [line] = verify_store(store)
+    assert "incomplete" in line
+
+
+def test_rows_are_chosen_evenly_and_always_the_same(store: FeatureStore) -> None:
+    entry = fill_entry(store, ROWS)
+    assert choose_rows(entry, 4) == [0, 50, 99, 149]
+    assert choose_rows(entry, 1000) == list(range(150))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_rows_that_are_computed_alike_pass(store: FeatureStore, dtype: str) -> None:
+    entry = fill_entry(store, ROWS, dtype=dtype, views=2)
+    compare_rows(entry, choose_rows(entry, 8), again)
+
+
+def test_a_row_that_is_computed_otherwise_is_named(store: FeatureStore) -> None:
+    entry = fill_entry(store, ROWS)
+    with pytest.raises(CacheError, match=r"rows 99 \(0\.0\d\) differ by more than 0\.001"):
+        compare_rows(entry, choose_rows(entry, 4), drifted)
+    with pytest.raises(CacheError, match="differ"):
+        compare_rows(entry, [0], lambda entry, rows: np.full((1, 1, 3), np.nan, np.float32))
+
+
+def test_other_versions_are_probed_once(store: FeatureStore) -> None:
+    entry = fill_entry(store, ROWS, seal=False)
+    entry.seal({"versions": {"torch": "1"}})
+    assert not probe_entry(entry, {"torch": "1"}, drifted)
+    with pytest.raises(CacheError, match="other versions compute other features"):
+        probe_entry(entry, {"torch": "2"}, drifted)
+    assert probe_entry(entry, {"torch": "2"}, again)
+    assert not probe_entry(entry, {"torch": "2"}, drifted)
+    assert probe_entry(entry, {"torch": "3"}, again)
+
+
+def test_a_proof_does_not_outlive_its_seal(store: FeatureStore) -> None:
+    entry = fill_entry(store, ROWS, seal=False)
+    entry.seal({"versions": {"torch": "1"}})
+    probe_entry(entry, {"torch": "2"}, again)
+    (entry.folder / "sealed.json").write_bytes((entry.folder / "sealed.json").read_bytes() + b"\n")
+    assert probe_entry(entry, {"torch": "2"}, again)
+
+
+def test_a_miss_is_explained_by_the_nearest_key(store: FeatureStore) -> None:
+    assert explain_miss(store, make_spec(ROWS)) == (None, [])
+    near, far = fill_entry(store, ROWS), fill_entry(store, make_rows(9), res=64, crop_ratio="0.9")
+    assert explain_miss(store, make_spec(ROWS, crop_ratio="1.0")) == (near.folder, ["view.crop_ratio 0.875 -> 1.0"])
+    assert explain_miss(store, near.spec) == (near.folder, [])
+    assert explain_miss(store, replace(far.spec, precision="bf16"))[0] == far.folder
+
+
+def test_an_entry_is_described(store: FeatureStore) -> None:
+    found = describe_entry(fill_entry(store, ROWS))
+    assert {**found, "key": "", "bytes": 0} == {
+        "key": "", "trunk": "stub", "kind": "center", "res": 32, "views": 1, "rows": 150,
+        "missing": 0, "bytes": 0, "sealed": True,
+    }  # fmt: skip
+    assert found["bytes"] > 150 * 3 * 4
