@@ -55,8 +55,8 @@ def _check_rows_file(entry: Entry) -> None:
     path = entry.folder / "rows.h5"
     try:
         digest = decode_rows(path.read_bytes()).digest
-    except OSError as error:
-        raise CacheError(f"{path}: could not be read ({error.strerror})") from error
+    except (OSError, CacheError) as error:
+        raise CacheError(f"{path}: {error}") from error
     if digest != entry.spec.rows_sha256:
         raise CacheError(f"{path}: holds other rows than the key says")
 

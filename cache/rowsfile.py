@@ -104,7 +104,7 @@ def read_manifest_record(folder: Path) -> Manifest:
         digests = {split: rows.digest for split, rows in splits.items()}
         damaged = digests != record["rows_sha256"] or _name_record(record) != folder.name
         manifest = Manifest(record["source"], record["root"], tuple(record["classes"]), splits)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (CacheError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CacheError(f"found a damaged record {folder} ({error}); run extract again.") from error
     if damaged:
         raise CacheError(f"found a damaged record {folder}; run extract again.")
