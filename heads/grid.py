@@ -10,15 +10,17 @@ from numpy.typing import NDArray
 
 from cache.features import FeatureSet
 
-from .design import rotate_features
-from .logistic import DINOV2_C, LogisticPath
+from .families import FAMILIES
+from .gap import Correction, fit_correction
+from .logistic import DINOV2_C
 from .metrics import Estimate, compare_paired
-from .select import Choice, Head, choose_strength, score_head
+from .select import Choice, Head, HeadPath, choose_strength, score_head
 from .views import mean_view, view_rows
 
 # Called with a split, a kind of view and a resolution in px. All that the grid knows about a cache.
 Load = Callable[[str, str, int], FeatureSet]
 Pair = tuple[int, int]
+Rows = tuple[NDArray[np.float32], NDArray[np.int64]]  # training features (n, D) and labels (n,)
 
 # The rows of the 2020 table this product starts from: train_res, test_res.
 SEED_PAIRS: tuple[Pair, ...] = (
@@ -50,8 +52,14 @@ class GridOptions:
         View of val and test images.
     mean_of : {"features", "probabilities"}
         What to average where ``test_kind`` has several views.
+    families : tuple of str
+        Kinds of head, of `FAMILIES`.
+    corrections : tuple of str
+        Of `heads.gap.CORRECTIONS`, or ``refit``: the head fitted on the training images as they are seen at
+        test_res, FixRes' fine-tuning of the classifier alone. All but ``none`` need ``test_kind`` of the
+        training images at test_res.
     strengths : tuple of float
-        Path of C.
+        Path of C of logistic heads; the others walk their own.
     coarse : int
         As `choose_strength`: 1 tries all of ``strengths``.
     refit : bool
@@ -61,6 +69,8 @@ class GridOptions:
     train_kinds: tuple[str, ...] = ("train",)
     test_kind: str = "center"
     mean_of: str = "probabilities"
+    families: tuple[str, ...] = ("logistic",)
+    corrections: tuple[str, ...] = ("none",)
     strengths: tuple[float, ...] = DINOV2_C
     coarse: int = 2
     refit: bool = False
@@ -86,6 +96,8 @@ class Cell:
         Row ids of the test images.
     correct : bool array, shape (n,)
         Whether each is right.
+    family, correction : str
+        Kind of head, and how the resolution gap was corrected.
     chosen : bool
         Best cell on val.
     tie : bool
@@ -101,6 +113,8 @@ class Cell:
     note: str
     row: NDArray[np.int64]
     correct: NDArray[np.bool_]
+    family: str = "logistic"
+    correction: str = "none"
     chosen: bool = False
     tie: bool = False
 
@@ -128,13 +142,75 @@ def run_grid(
     """
     options = options or GridOptions()
     for train_res in dict.fromkeys(train for train, _ in pairs):
-        X, y = view_rows([load("train", kind, train_res) for kind in options.train_kinds])
-        path = LogisticPath(rotate_features(X, y, n_classes))
-        for test_res in (test for train, test in pairs if train == train_res):
-            val = load("val", options.test_kind, test_res)
-            choice = choose_strength(path, _seen(val, options), val.y, options.strengths, coarse=options.coarse)
-            head = _refit(choice, X, y, val, n_classes) if options.refit else choice.head
-            yield _score_cell(load, options, train_res, test_res, choice, head)
+        rows = view_rows([load("train", kind, train_res) for kind in options.train_kinds])
+        for family in options.families:
+            path = FAMILIES[family][0](*rows, n_classes)
+            for test_res in (test for train, test in pairs if train == train_res):
+                for correction in options.corrections:
+                    blank = _Recipe(load, options, n_classes, train_res, test_res, family, correction)
+                    yield blank.fill(rows, path)
+
+
+@dataclass(frozen=True, eq=False)
+class _Recipe:
+    """How one cell is to be made."""
+
+    load: Load
+    options: GridOptions
+    n_classes: int
+    train_res: int
+    test_res: int
+    family: str
+    correction: str
+
+    def fill(self, rows: Rows, path: HeadPath) -> Cell:
+        """Choose on val, then score on test, which is loaded only then."""
+        correct: Correction | None = None
+        if self.correction == "refit":
+            rows = view_rows([self._load("train")])
+            path = FAMILIES[self.family][0](*rows, self.n_classes)
+        elif self.correction != "none":
+            correct = fit_correction(self.correction, rows[0], mean_view(self._load("train")))
+        val = self._load("val")
+        strengths = self.options.strengths if self.family == "logistic" else FAMILIES[self.family][1]
+        seen = self._seen(val, correct)
+        choice = choose_strength(path, seen, val.y, strengths, coarse=self.options.coarse)
+        head = self._refit(choice, rows, seen, val.y) if self.options.refit else choice.head
+        return self._score(choice, head, correct)
+
+    def _load(self, split: str) -> FeatureSet:
+        return self.load(split, self.options.test_kind, self.test_res)
+
+    def _seen(self, features: FeatureSet, correct: Correction | None) -> NDArray[np.float32]:
+        """The views as scoring takes them: (n, D), or (n, V, D) to average probabilities."""
+        single = features.X.shape[1] == 1 or self.options.mean_of == "features"
+        X = mean_view(features) if single else features.X
+        return X if correct is None else correct(X)
+
+    def _refit(self, choice: Choice, rows: Rows, X: NDArray[np.float32], y: NDArray[np.int64]) -> Head:
+        more = X.reshape(-1, X.shape[-1])
+        labels = np.repeat(y, len(more) // len(y))
+        both = np.concatenate([rows[0], more]), np.concatenate([rows[1], labels])
+        return FAMILIES[self.family][0](*both, self.n_classes).head(choice.strength)
+
+    def _score(self, choice: Choice, head: Head, correct: Correction | None) -> Cell:
+        test = self._load("test")
+        score = score_head(head, self._seen(test, correct), test.y)
+        refit = self.correction == "refit"
+        kinds = (self.options.test_kind,) if refit else self.options.train_kinds
+        return Cell(
+            train_res=self.train_res,
+            test_res=self.test_res,
+            apparent=apparent_ratio(kinds, self.test_res if refit else self.train_res, self.test_res),
+            val=choice.val,
+            test=score.accuracy,
+            strength=choice.strength,
+            note=choice.note,
+            row=test.row,
+            correct=score.correct,
+            family=self.family,
+            correction=self.correction,
+        )
 
 
 def choose_cell(cells: Sequence[Cell]) -> list[Cell]:
@@ -152,34 +228,3 @@ def choose_cell(cells: Sequence[Cell]) -> list[Cell]:
 def _is_tie(cell: Cell, best: Cell) -> bool:
     _, mine, its = np.intersect1d(cell.row, best.row, assume_unique=True, return_indices=True)
     return compare_paired(cell.correct[mine], best.correct[its]) >= _TIE
-
-
-def _seen(features: FeatureSet, options: GridOptions) -> NDArray[np.float32]:
-    """The views of ``features`` as scoring takes them: (n, D), or (n, V, D) to average probabilities."""
-    single = features.X.shape[1] == 1 or options.mean_of == "features"
-    return mean_view(features) if single else features.X
-
-
-def _refit(choice: Choice, X: NDArray[np.float32], y: NDArray[np.int64], val: FeatureSet, k: int) -> Head:
-    more, labels = view_rows([val])
-    path = LogisticPath(rotate_features(np.concatenate([X, more]), np.concatenate([y, labels]), k))
-    return path.head(choice.strength)
-
-
-def _score_cell(
-    load: Load, options: GridOptions, train_res: int, test_res: int, choice: Choice, head: Head
-) -> Cell:
-    test = load("test", options.test_kind, test_res)
-    score = score_head(head, _seen(test, options), test.y)
-    apparent = apparent_ratio(options.train_kinds, train_res, test_res)
-    return Cell(
-        train_res,
-        test_res,
-        apparent,
-        choice.val,
-        score.accuracy,
-        choice.strength,
-        choice.note,
-        test.row,
-        score.correct,
-    )

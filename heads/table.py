@@ -51,6 +51,10 @@ def format_cells(cells: Sequence[Cell], notes: Notes, style: str) -> str:
     if style not in FORMATS:
         raise ValueError(f"unknown format {style!r}: expected one of {', '.join(FORMATS)}")
     rows = [_HEADERS, *(_cell_row(cell) for cell in cells)]
+    for name in ("correction", "family"):
+        values = [str(getattr(cell, name)) for cell in cells]
+        if len(set(values)) > 1:
+            rows = [(head, *row) for head, row in zip([name, *values], rows, strict=True)]
     lines = _to_markdown(rows) if style == "md" else _to_columns(rows)
     return "\n".join([*lines, "", *explain_cells(cells, notes)]) + "\n"
 
@@ -63,6 +67,8 @@ def cell_record(cell: Cell) -> dict[str, Any]:
         "size_ratio": round(cell.apparent, 4),
         **_estimate_record("val", cell.val),
         **_estimate_record("test", cell.test),
+        "family": cell.family,
+        "correction": cell.correction,
         "n_test": len(cell.row),
         "C": cell.strength,
         "chosen": cell.chosen,

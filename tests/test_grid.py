@@ -7,8 +7,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
+import heads.families
 import heads.grid
 from cache.features import FeatureSet
+from heads.families import FAMILIES
 from heads.grid import SEED_PAIRS, GridOptions, apparent_ratio, choose_cell, run_grid
 
 SIZES = {"train": 160, "val": 80, "test": 120}
@@ -38,13 +40,13 @@ class Cache:
 
 def test_one_path_serves_all_test_resolutions(monkeypatch):
     made = Counter()
-    fit = heads.grid.rotate_features
+    fit = heads.families.rotate_features
 
     def counted(X, y, k):
         made[X.shape] += 1
         return fit(X, y, k)
 
-    monkeypatch.setattr(heads.grid, "rotate_features", counted)
+    monkeypatch.setattr(heads.families, "rotate_features", counted)
     cache = Cache()
     cells = list(run_grid(cache, PAIRS, K, FEW))
     assert made.total() == 3
@@ -54,8 +56,8 @@ def test_one_path_serves_all_test_resolutions(monkeypatch):
 
 def test_all_draws_are_rows_of_the_training_set(monkeypatch):
     shapes = []
-    fit = heads.grid.rotate_features
-    monkeypatch.setattr(heads.grid, "rotate_features", lambda X, y, k: shapes.append(X.shape) or fit(X, y, k))
+    fit = heads.families.rotate_features
+    monkeypatch.setattr(heads.families, "rotate_features", lambda X, y, k: shapes.append(X.shape) or fit(X, y, k))
     for kinds in (("train",), ("center",), ("train", "center")):
         list(run_grid(Cache(), [(128, 128)], K, GridOptions(kinds, strengths=(1e-2,))))
     assert shapes == [(320, D), (160, D), (480, D)]
@@ -126,3 +128,23 @@ def test_the_same_view_on_both_sides_has_ratio_one():
 
 def test_the_seed_grid_has_the_eight_rows():
     assert len(SEED_PAIRS) == len(set(SEED_PAIRS)) == 8
+
+
+def test_every_head_and_correction_is_a_cell_of_its_own():
+    every = GridOptions(
+        families=tuple(FAMILIES),
+        corrections=("none", "standardize", "frechet", "refit"),
+        strengths=FEW.strengths,
+    )
+    cells = list(run_grid(Cache(), [(320, 224)], K, every))
+    assert len({(c.family, c.correction) for c in cells}) == len(cells) == 4 * len(FAMILIES)
+    assert all(c.test.value > 0.6 for c in cells)
+
+
+def test_refitting_at_the_test_resolution_is_the_cell_of_center_views():
+    corrected = GridOptions(corrections=("refit",), strengths=FEW.strengths)
+    plain = GridOptions(train_kinds=("center",), strengths=FEW.strengths)
+    (refit,) = run_grid(Cache(), [(224, 128)], K, corrected)
+    (center,) = run_grid(Cache(), [(128, 128)], K, plain)
+    np.testing.assert_array_equal(refit.correct, center.correct)
+    assert (refit.strength, refit.val, refit.apparent) == (center.strength, center.val, center.apparent)
