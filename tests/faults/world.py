@@ -1,0 +1,196 @@
+"""A small data set whose features are known, extractions of it in forked processes, and their audit.
+
+A fork costs 10 ms where a fresh interpreter costs 400, so hundreds of kills fit into a minute. The whole engine runs
+in the fork; only the worker processes are replaced by the same `run_shard` in place (real workers: `processes.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from stub import TRUNK, SilentWatcher, center, open_stub, open_stubs, train
+from zoo import list_manifest, write_photos
+
+from cache import store
+from cache.errors import FixgridError
+from cache.salvage import commit_intact
+from cache.shard import list_shards, read_shard
+from cache.store import Entry, FeatureStore
+from embed import engine, plan
+from embed.engine import Extraction
+from embed.job import Receipt, ShardJob
+from embed.task import run_shard
+
+VIEWS = (center(8), train(8))
+ROWS = 96
+SHARD_ROWS = 8
+
+
+@dataclass
+class Inline:
+    """What `Supervisor` does, in this process; tells `acknowledge` every receipt."""
+
+    open_backend: Any
+    workers: int
+    decoders: int
+    timeout_s: float
+    should_stop: Callable[[], bool]
+    on_progress: Callable[[int], None]
+    on_notice: Callable[[str], None]
+    acknowledge = staticmethod(lambda receipt: None)
+
+    def run(self, jobs: Iterable[ShardJob]) -> Iterator[Receipt]:
+        for job in jobs:
+            if self.should_stop():
+                return
+            receipt = run_shard(job, open_stub, pulse=lambda row: not self.should_stop())
+            Inline.acknowledge(receipt)
+            yield receipt
+
+
+def salvage(damaged: Path, spec: Any, shards_folder: Path) -> int:
+    """What `salvage_rows` does, without another process around it: this one is a fork."""
+    commit_intact(damaged, spec, shards_folder)
+    return sum(file.stop - file.start for file in list_shards(shards_folder))
+
+
+engine.Supervisor = Inline
+store.salvage_rows = salvage
+plan.MIN_SHARD_ROWS = SHARD_ROWS
+plan.SHARDS_PER_SPLIT = ROWS // SHARD_ROWS
+
+
+class World:
+    """A folder of images, the features that each of them must have, and caches to break."""
+
+    def __init__(self, rows: int = ROWS) -> None:
+        memory = Path("/dev/shm")
+        place = memory if os.access(memory, os.W_OK) else None
+        self.folder = Path(tempfile.mkdtemp(prefix="fixgrid-faults-", dir=place))
+        self.data = self.folder / "data"
+        write_photos(self.data, rows)
+        self.manifest = list_manifest(self.data)
+        self.truth = self.learn_truth()
+
+    def __enter__(self) -> World:
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def learn_truth(self) -> dict[tuple[bytes, int], np.ndarray]:
+        """Features by (content, view), from an extraction that nothing disturbs."""
+        extraction = self.extraction(self.fresh_cache("truth"))
+        extraction.run(open_stubs, SilentWatcher(), workers=1)
+        return {
+            (content.tobytes(), i): features
+            for i, view in enumerate(VIEWS)
+            for found in [extraction.entries["train", view].load(self.rows)]
+            for content, features in zip(found.sha256, found.X, strict=True)
+        }
+
+    @property
+    def rows(self) -> Any:
+        """The rows of the only split."""
+        return self.manifest.splits["train"]
+
+    def fresh_cache(self, name: str = "cache") -> Path:
+        """An empty cache folder."""
+        shutil.rmtree(self.folder / name, ignore_errors=True)
+        return self.folder / name
+
+    def extraction(self, cache: Path) -> Extraction:
+        return Extraction(FeatureStore(cache), self.manifest, TRUNK, {"train": VIEWS})
+
+    def extract(self, cache: Path) -> Extraction:
+        """One whole run here; what `set_aside_damage` and resuming do is part of it."""
+        extraction = self.extraction(cache)
+        extraction.run(open_stubs, SilentWatcher(), workers=1)
+        return extraction
+
+    def entries(self, cache: Path) -> list[Entry]:
+        return list(self.extraction(cache).entries.values())
+
+    def count_wrong(self, cache: Path) -> int:
+        """Rows of complete entries that a reader believes and that differ from the truth, or are not there."""
+        wrong = 0
+        for i, entry in enumerate(self.entries(cache)):
+            found = entry.load(self.rows)
+            equal = [
+                np.array_equal(features, self.truth[content.tobytes(), i])
+                for content, features in zip(found.sha256, found.X, strict=True)
+            ]
+            wrong += len(self.rows) - sum(equal)
+        return wrong
+
+    def count_lost(self, cache: Path, acknowledged: list[tuple[int, int]]) -> int:
+        """Rows that were reported done and are not on disk, whole and right, before anything is repaired."""
+        lost = 0
+        for i, entry in enumerate(self.entries(cache)):
+            held = np.zeros(len(self.rows), bool)
+            if entry.is_sealed:
+                held[:] = True
+                entry.check_digest()
+            for file in list_shards(entry.shards_folder):
+                shard = read_shard(file, entry.spec)
+                for row, features in enumerate(shard.features, shard.start):
+                    held[row] = np.array_equal(features, self.truth[self.rows.sha256[row].tobytes(), i])
+            lost += sum(int((~held[start:stop]).sum()) for start, stop in acknowledged)
+        return lost
+
+
+@dataclass
+class Child:
+    """A forked extraction: its process, and the pipe on which it says what is done."""
+
+    pid: int
+    pipe: int
+
+    def finish(self) -> tuple[int, list[tuple[int, int]], str]:
+        """Exit code (negative: the signal), rows acknowledged, and the last thing it said."""
+        with open(self.pipe) as pipe:
+            lines = pipe.read().splitlines()
+        _, status = os.waitpid(self.pid, 0)
+        acknowledged = [tuple(json.loads(line)) for line in lines if line.startswith("[")]
+        said = "\n".join(line for line in lines if not line.startswith("["))
+        return os.waitstatus_to_exitcode(status), acknowledged, said
+
+
+def fork_extraction(world: World, cache: Path, prepare: Callable[[], None] = lambda: None) -> Child:
+    """Run an extraction in a fork: exit code 0, that of a `FixgridError`, or 1 and a traceback."""
+    ours, theirs = os.pipe()
+    sys.stdout.flush()
+    pid = os.fork()
+    if pid:
+        os.close(theirs)
+        return Child(pid, ours)
+    code = 1
+    try:
+        os.close(ours)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+        def acknowledge(receipt: Receipt) -> None:
+            os.write(theirs, f"[{receipt.start}, {receipt.stop}]\n".encode())
+
+        Inline.acknowledge = staticmethod(acknowledge)
+        prepare()
+        world.extract(cache)
+        code = 0
+    except FixgridError as error:
+        os.write(theirs, f"{error}\n".encode())
+        code = error.exit_code
+    except BaseException:  # noqa: BLE001 - a fork must never return into the suite
+        os.write(theirs, traceback.format_exc().encode())
+    finally:
+        os._exit(code)
