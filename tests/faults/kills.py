@@ -110,7 +110,7 @@ def run_kth_operation(size: int) -> Result:
         for i in range(size):
             kind, error = kinds[i % len(kinds)]
             operation = OPERATIONS[i // len(kinds) % len(OPERATIONS)]
-            k = int(rng.integers(1, {"write": 500, "mkdir": 8, "unlink": 40}.get(operation, 90)))
+            k = int(rng.integers(1, {"write": 300, "fsync": 60, "mkdir": 7}.get(operation, 30)))
             what = f"{kind} at {operation} {k}"
             cache = world.fresh_cache()
             fault = Fault(operation, k, error, for_good=bool(i % 3))

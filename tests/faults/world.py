@@ -1,7 +1,8 @@
 """A small data set whose features are known, extractions of it in forked processes, and their audit.
 
-A fork costs 10 ms where a fresh interpreter costs 400, so hundreds of kills fit into a minute. The whole engine runs
-in the fork; only the worker processes are replaced by the same `run_shard` in place (real workers: `processes.py`).
+A fork costs 10 ms where a fresh interpreter costs 400, so hundreds of kills fit into a minute. The whole engine
+runs in the fork; only the worker processes are replaced by the same `run_shard` in place (real ones:
+`processes.py`).
 """
 
 from __future__ import annotations
