@@ -12,14 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cache.errors import FixgridError, Interrupted, UsageError
+from cache.errors import CacheError, FixgridError, Interrupted, UsageError
 
 if TYPE_CHECKING:
+    from cache.holdings import Holdings
     from cache.store import FeatureStore
     from embed.engine import Outcome
+    from heads.grid import GridOptions
 
 SAMPLE = "sample"
 DEFAULT_TRUNK = "efficientnet_lite0"
+LEAK = (
+    "Leak: this trunk was trained with ImageNet's labels. If your images come from ImageNet (Stanford Dogs does), "
+    "it has seen them, test images included, and every accuracy here is optimistic."
+)
 
 
 class _Failure(click.ClickException):
@@ -189,10 +195,9 @@ def extract(
     The same command resumes a stopped run and recomputes only what changed.
     """
     from cache.store import FeatureStore
-    from embed.engine import Extraction, TrunkKey
-    from embed.machine import choose_device, choose_precision, extract_here
+    from embed.machine import build_extraction, choose_device, choose_precision, extract_here
     from embed.manifest import read_manifest
-    from embed.request import choose_views, parse_resolutions
+    from embed.request import parse_resolutions
     from embed.trunks import load_trunk
 
     store = FeatureStore(cache)
@@ -219,27 +224,22 @@ def extract(
         )
         for note in notes:
             _say(f"note: {note}")
-        asked = choose_views(
-            loaded.preprocess,
-            manifest.splits,
-            resolutions or [loaded.preprocess.native_res],
+        device = choose_device(device)
+        extraction = build_extraction(
+            store,
+            manifest,
+            loaded,
+            resolutions,
+            precision=choose_precision(precision, device),
+            dtype=dtype,
             train_views=train_views,
             jitter=jitter,
             extra=[kind for kind in views.split(",") if kind],
             resize=resize or "short-side",
             seed=seed,
         )
-        device = choose_device(device)
-        identity = TrunkKey(
-            name=loaded.name,
-            architecture=loaded.architecture,
-            node=loaded.node,
-            weights_sha256=loaded.weights_sha256,
-            dim=loaded.dim,
-            precision=choose_precision(precision, device),
-        )
         outcome = extract_here(
-            Extraction(store, manifest, identity, asked, dtype),
+            extraction,
             loaded,
             console,
             backend=backend,
@@ -276,6 +276,292 @@ def _echo_outcome(outcome: Outcome) -> None:
         f"{outcome.decoded} images decoded, {outcome.forwards} crops through the trunk in {outcome.wall_s:.1f} s "
         f"({rate:.1f} images/s); {outcome.adopted} rows taken over, {len(outcome.bad)} images skipped"
     )
+
+
+pairs_option = _option("--pairs", help="As in 128:224,224:128, or seed. [default: every pair in the cache]")
+train_view_option = _option(
+    "--train-view",
+    type=click.Choice(["train", "center", "both"]),
+    help="Views of the training images. [default: train, else what is cached]",
+)
+pick_view_options = (
+    _option("--train-views", type=click.IntRange(1), help="Which, if the cache holds several."),
+    _option("--seed", type=int, help="Which, if the cache holds several."),
+)
+
+
+def _features(command: Callable[..., None]) -> Callable[..., None]:
+    """Options of every command that reads cached features."""
+    options = (data_option, cache_option, trunk_option, resize_option, *pick_view_options, train_view_option)
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@main.command("fit-head")
+@_features
+@pairs_option
+@_option("--out", type=Path, help="Head file, without suffix. [default: beside the features]")
+@click.pass_context
+def fit_head(ctx: click.Context, /, pairs: str | None, out: Path | None, **choice: Any) -> None:
+    """Fit the head of the best resolution pair, chosen on val, score it on test once, and keep it."""
+    from heads.artifact import SavedHead, save_head
+    from heads.fit import fit_best
+    from heads.grid import GridOptions
+    from heads.table import format_estimate
+
+    holdings, kinds = _open_holdings(ctx, **choice)
+    fitted = fit_best(
+        holdings.load,
+        _choose_pairs(holdings, kinds, pairs),
+        len(holdings.manifest.classes),
+        GridOptions(train_kinds=kinds),
+    )
+    entry = holdings.entry("test", "center", fitted.test_res)
+    kept = SavedHead(
+        fitted.head,
+        holdings.manifest.classes,
+        fitted.temperature,
+        keys={
+            "train": [holdings.entry("train", kind, fitted.train_res).spec.key for kind in kinds],
+            "val": holdings.entry("val", "center", fitted.test_res).spec.key,
+            "test": entry.spec.key,
+        },
+        trunk={**entry.spec.trunk, **entry.provenance, "precision": entry.spec.precision},
+        view=dict(entry.spec.view),
+        figures={
+            "train_res": fitted.train_res,
+            "test_res": fitted.test_res,
+            "val": fitted.choice.val._asdict(),
+            "test": fitted.score.accuracy._asdict(),
+            "n_test": len(fitted.score.correct),
+        },
+    )
+    stem = out or choice["cache"] / "heads" / f"{holdings.trunk}-{fitted.train_res}-{fitted.test_res}"
+    files = save_head(stem, kept)
+    where = f"train at {fitted.train_res} px, test at {fitted.test_res} px"
+    click.echo(f"chosen on val: {where}, C = {fitted.choice.strength:.2e}")
+    click.echo(f"val accuracy   {format_estimate(fitted.choice.val)}")
+    click.echo(f"test accuracy  {format_estimate(fitted.score.accuracy)} on {len(fitted.score.correct)} images")
+    click.echo(f"head written to {files[0]} and {files[1].name}")
+    _say(_leak_warning(holdings))
+
+
+@main.command()
+@_features
+@pairs_option
+@_option("--heads", default="logistic", show_default=True, help="all, or some of logistic,ridge,lda,mean,knn.")
+@_option(
+    "--gap",
+    default="none",
+    show_default=True,
+    help="all, or some of none,standardize,frechet,refit.",
+)
+@_option("--test-view", type=click.Choice(["center", "five", "ten"]), default="center", show_default=True)
+@format_option
+@click.pass_context
+def grid(
+    ctx: click.Context, /, pairs: str | None, heads: str, gap: str, test_view: str, style: str, **choice: Any
+) -> None:
+    """Print the accuracy of every train x test resolution pair, the best marked, ties called ties."""
+    from heads.grid import choose_cell, run_grid
+    from heads.table import Notes, format_cells
+
+    holdings, kinds = _open_holdings(ctx, **choice)
+    options = _grid_options(kinds, heads, gap, test_view)
+    wanted = _choose_pairs(holdings, kinds, pairs)
+    cells = []
+    for cell in run_grid(holdings.load, wanted, len(holdings.manifest.classes), options):
+        cells.append(cell)
+        _say(
+            f"{cell.family} {cell.correction} {cell.train_res} -> {cell.test_res}: val {100 * cell.val.value:.2f} %"
+        )
+    run = {("train", kind, train_res) for train_res, _ in wanted for kind in kinds}
+    run |= {(split, test_view, test_res) for _, test_res in wanted for split in ("val", "test")}
+    avoided = (len(kinds) + 2) * len(wanted) - len(run)
+    notes = Notes(len(run), avoided, _leak_warning(holdings))
+    click.echo(format_cells(choose_cell(cells), notes, style), nl=False)
+
+
+@main.command()
+@format_option
+def models(style: str) -> None:
+    """List trunks: size, cost, accuracy, licence, and where the weights come from.
+
+    Any other timm or torchvision name works too, as timm:NAME or torchvision:NAME.
+    """
+    from embed.catalogue import list_trunks
+    from embed.trunks import count_costs
+    from heads.table import format_records
+
+    records = []
+    for entry in list_trunks():
+        costs = count_costs(entry.name, entry.native_res) if entry.available else None
+        records.append(
+            {
+                "trunk": entry.name,
+                "M params": round(costs.parameters / 1e6, 1) if costs else None,
+                "px": entry.native_res,
+                "GMAC": round(costs.macs / 1e9, 2) if costs else None,
+                "top-1 %": entry.top1,
+                "licence": entry.licence,
+                "weights": entry.origin,
+                "note": entry.note,
+            }
+        )
+    click.echo(format_records(records, style), nl=False)
+
+
+@main.group("cache")
+def cache_group() -> None:
+    """Look into the feature cache, check it, clean it."""
+
+
+@cache_group.command("ls")
+@cache_option
+@format_option
+def cache_ls(cache: Path, style: str) -> None:
+    """List what is cached."""
+    from cache.health import describe_entry
+    from cache.store import FeatureStore
+    from heads.table import format_records
+
+    click.echo(format_records([describe_entry(entry) for entry in FeatureStore(cache).entries()], style), nl=False)
+
+
+@cache_group.command("verify")
+@cache_option
+@_option("--sample", type=click.IntRange(0), default=0, show_default=True, help="Rows per key to compute again.")
+def cache_verify(cache: Path, sample: int) -> None:
+    """Hash every file again and check every row; with --sample, compute some rows again."""
+    from cache.health import choose_rows, compare_rows, verify_store
+    from cache.store import FeatureStore
+
+    store = FeatureStore(cache)
+    problems = verify_store(store)
+    if sample and not problems:
+        from embed.recompute import Recomputer
+
+        recompute = Recomputer(store)
+        for entry in store.entries():
+            if entry.is_sealed:
+                compare_rows(entry, choose_rows(entry, sample), recompute)
+    for line in problems:
+        click.echo(line)
+    if problems:
+        raise CacheError(f"found {len(problems)} damaged parts; run the extract that made them again.")
+    click.echo(f"{len(store.entries())} keys: every byte is as it was written")
+
+
+@cache_group.command("why")
+@cache_option
+@click.argument("key")
+def cache_why(cache: Path, key: str) -> None:
+    """Explain, field by field, how a key differs from its nearest neighbour in the cache."""
+    from cache.key import explain_difference
+    from cache.store import FeatureStore
+
+    entries = FeatureStore(cache).entries()
+    mine = [entry for entry in entries if entry.spec.key.startswith(key)]
+    if len(mine) != 1:
+        raise UsageError(f"found {len(mine)} keys that begin with {key!r}; expected one: see cache ls.")
+    others = [(explain_difference(mine[0].spec, entry.spec), entry) for entry in entries if entry is not mine[0]]
+    if not others:
+        raise CacheError(f"{key} is the only key in {cache}: there is nothing to compare it with.")
+    lines, nearest = min(others, key=lambda pair: len(pair[0]))
+    click.echo(f"nearest key {nearest.spec.key[:12]} differs in {len(lines)} fields:")
+    for line in lines:
+        click.echo(f"  {line}")
+
+
+@cache_group.command("gc")
+@cache_option
+@click.option("--yes", is_flag=True, help="Remove it; without, only say what would be removed.")
+def cache_gc(cache: Path, yes: bool) -> None:
+    """Find what nothing needs any more: features of data sets as they were, damaged files, leftovers."""
+    from cache.garbage import find_garbage, remove_garbage
+    from cache.store import FeatureStore
+
+    found = find_garbage(FeatureStore(cache))
+    for item in found:
+        click.echo(f"{item.bytes / 1e6:8.1f} MB  {item.path}: {item.why}")
+    if yes:
+        remove_garbage(found)
+    total = sum(item.bytes for item in found) / 1e6
+    click.echo(f"{total:.1f} MB {'removed' if yes else 'to remove with --yes'}")
+
+
+def _open_holdings(
+    ctx: click.Context,
+    data: str | None,
+    cache: Path,
+    trunk: str | None,
+    resize: str | None,
+    train_views: int | None,
+    seed: int | None,
+    train_view: str | None,
+) -> tuple[Holdings, tuple[str, ...]]:
+    """The features that the options name, and the kinds of training view to fit on."""
+    from cache.holdings import find_holdings
+    from cache.store import FeatureStore
+
+    asked = {"resize": resize, "draws": train_views, "seed": seed}
+    view = {name: value for name, value in asked.items() if value is not None}
+    holdings = find_holdings(FeatureStore(cache), data, trunk, view)
+    kinds = {"both": ("train", "center"), None: ("train",)}.get(train_view, (str(train_view),))
+    if train_view is None and not holdings.resolutions("train", "train"):
+        kinds = ("center",)
+    in_cache = "the cache holds it"
+    _say_settings(
+        data=(holdings.manifest.source, _origin(ctx, "data") if data else in_cache),
+        trunk=(holdings.trunk, _origin(ctx, "trunk") if trunk else in_cache),
+        cache=(cache, _origin(ctx, "cache")),
+        views=(f"{'+'.join(kinds)} for training, center for val and test", _origin(ctx, "train_view")),
+    )
+    return holdings, kinds
+
+
+def _choose_pairs(holdings: Holdings, kinds: tuple[str, ...], text: str | None) -> list[tuple[int, int]]:
+    """Resolution pairs from ``128:224,224:128`` or ``seed``; without a text, all that the cache holds."""
+    from heads.grid import SEED_PAIRS
+
+    if text == "seed":
+        return list(SEED_PAIRS)
+    if text is None:
+        train = set.intersection(*(set(holdings.resolutions("train", kind)) for kind in kinds))
+        test = set(holdings.resolutions("val", "center")) & set(holdings.resolutions("test", "center"))
+        return [(a, b) for a in sorted(train) for b in sorted(test)]
+    pairs = []
+    for part in text.split(","):
+        train_res, colon, test_res = part.partition(":")
+        if not (colon and train_res.strip().isdecimal() and test_res.strip().isdecimal()):
+            raise UsageError(f"found the pair {part!r}; expected train_res:test_res in px, as in 128:224,224:128.")
+        pairs.append((int(train_res), int(test_res)))
+    return list(dict.fromkeys(pairs))
+
+
+def _grid_options(kinds: tuple[str, ...], heads: str, gap: str, test_view: str) -> GridOptions:
+    from heads.families import FAMILIES
+    from heads.gap import CORRECTIONS
+    from heads.grid import GridOptions
+
+    families = _choose_some("--heads", heads, tuple(FAMILIES))
+    corrections = _choose_some("--gap", gap, ("none", *CORRECTIONS, "refit"))
+    return GridOptions(kinds, test_view, families=families, corrections=corrections)
+
+
+def _choose_some(option: str, text: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    known = tuple(dict.fromkeys(known))
+    chosen = known if text == "all" else tuple(part.strip() for part in text.split(","))
+    for name in chosen:
+        if name not in known:
+            raise UsageError(f"found {option} {name!r}; expected all, or some of {','.join(known)}.")
+    return chosen
+
+
+def _leak_warning(holdings: Holdings) -> str:
+    labels = any(entry.provenance.get("imagenet_labels") for entry in holdings.entries.values())
+    return LEAK if labels else ""
 
 
 class _Console:

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cache.errors import UsageError
+from cache.health import probe_entry
 
-from .engine import Extraction, Outcome, Watcher
+from .engine import Extraction, Outcome, TrunkKey, Watcher
+from .recompute import Recomputer
+from .request import choose_views
 from .task import Backend
 from .views import View
 
 if TYPE_CHECKING:
+    from cache.rows import Manifest
+    from cache.store import FeatureStore
+
     from .backends import BackendSpec
     from .trunks import Trunk
 
@@ -108,6 +115,40 @@ class OpenBackend:
         return open_backend(self.spec, view.res)
 
 
+def build_extraction(
+    store: FeatureStore,
+    manifest: Manifest,
+    trunk: Trunk,
+    resolutions: Sequence[int],
+    *,
+    precision: str = "fp32",
+    dtype: str = "float32",
+    **views: Any,
+) -> Extraction:
+    """The extraction of a data set by a trunk: every key that it is to fill.
+
+    Parameters
+    ----------
+    store : FeatureStore
+    manifest : Manifest
+    trunk : Trunk
+    resolutions : sequence of int, px
+        The trunk's own if empty.
+    precision, dtype : str
+        Of the arithmetic, and of the features as stored.
+    views
+        As `choose_views` takes them.
+
+    Raises
+    ------
+    UsageError
+        If a view is unknown.
+    """
+    asked = choose_views(trunk.preprocess, manifest.splits, resolutions or [trunk.preprocess.native_res], **views)
+    key = TrunkKey(trunk.name, trunk.architecture, trunk.node, trunk.weights_sha256, trunk.dim, precision)
+    return Extraction(store, manifest, key, asked, dtype)
+
+
 def extract_here(
     extraction: Extraction,
     trunk: Trunk,
@@ -139,7 +180,12 @@ def extract_here(
 
     weights_bytes = sum(tensor.nbytes for tensor in trunk.module.state_dict().values())
     sizing = size_workers(weights_bytes, device, workers)
-    made_by: dict[str, Any] = {"device": device, "imagenet_labels": trunk.imagenet_labels}
+    prove_versions(extraction, trunk, watcher)
+    made_by: dict[str, Any] = {
+        "device": device,
+        "imagenet_labels": trunk.imagenet_labels,
+        "versions": library_versions(),
+    }
     with tempfile.TemporaryDirectory(prefix="fixgrid-") as folder:
 
         def open_backends(views: Sequence[View]) -> Callable[[View], Backend]:
@@ -153,7 +199,7 @@ def extract_here(
                 threads=sizing.threads,
                 precision=extraction.trunk.precision,
             )
-            made_by.update(describe_backend(spec))
+            made_by["backend"] = spec.kind
             if spec.reason:
                 watcher.notice(spec.reason)
             return OpenBackend(spec)
@@ -168,11 +214,25 @@ def extract_here(
         )
 
 
-def describe_backend(spec: BackendSpec) -> Mapping[str, str]:
-    """Names and versions that may move a feature's last digits: provenance, not key."""
-    from importlib.metadata import version
+def prove_versions(extraction: Extraction, trunk: Trunk, watcher: Watcher) -> None:
+    """Before features that other library versions made are reused, compute a few of their rows again.
 
-    libraries = {"torch": "torch", "pillow": "pillow", "numpy": "numpy"}
-    if spec.kind in ("onnxruntime", "openvino"):
-        libraries[spec.kind] = spec.kind
-    return {"backend": spec.kind, **{name: version(package) for name, package in libraries.items()}}
+    Raises
+    ------
+    CacheError
+        If this machine computes other features.
+    """
+    versions = library_versions()
+    recompute = Recomputer(extraction.store, trunk)
+    for entry in extraction.entries.values():
+        whole = entry.spec.view["kind"] == "whole"
+        if entry.is_sealed and not whole and probe_entry(entry, versions, recompute):
+            watcher.notice(
+                f"{entry.folder.name[:12]} was made by other library versions: rows computed again agree"
+            )
+
+
+def library_versions() -> dict[str, str]:
+    """Versions that may move a feature's last digits: provenance, not key."""
+    packages = ("torch", "torchvision", "timm", "pillow", "numpy", "onnxruntime")
+    return {package: version(package) for package in packages}

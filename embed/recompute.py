@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cache.errors import DataError
-from cache.rows import Rows
-from cache.rowsfile import show_path
+from cache.errors import CacheError, DataError
+from cache.rows import Manifest, Rows
+from cache.rowsfile import list_manifests, show_path
+from cache.store import Entry, FeatureStore
 
 from .decode import BadImage, decode_rgb, read_file
 from .task import Backend
 from .views import View, render_view
+
+if TYPE_CHECKING:
+    from .trunks import Trunk
 
 
 def recompute_rows(
@@ -39,3 +47,54 @@ def recompute_rows(
         except (OSError, BadImage) as error:
             raise DataError(f"could not read {show_path(path)}: {error}; mend it and run again.") from error
     return np.stack(features)
+
+
+class Recomputer:
+    """Computes cached rows again, with this machine's libraries and the backend it would choose.
+
+    Parameters
+    ----------
+    store : FeatureStore
+        Its records of data sets say where the images are.
+    trunk : Trunk, optional
+        What made the features; loaded by the name in their provenance if not given.
+    """
+
+    def __init__(self, store: FeatureStore, trunk: Trunk | None = None) -> None:
+        self.store = store
+        self._trunk = trunk
+        self._backend = cache(self._open_backend)
+
+    def __call__(self, entry: Entry, row_ids: Sequence[int]) -> NDArray[np.float32]:
+        """Features of some rows of an entry: float32, shape (k, V, D).
+
+        Raises
+        ------
+        CacheError
+            If the data set or the trunk that made the features is not to be had.
+        DataError
+            If an image is not the one it was.
+        """
+        manifest, rows = self._find_rows(entry)
+        view = View.from_spec(entry.spec.view)
+        backend = self._backend(str(entry.provenance.get("trunk")), entry.spec.trunk["weights_sha256"], view.res)
+        return recompute_rows(manifest.root, rows, row_ids, view, backend)
+
+    def _find_rows(self, entry: Entry) -> tuple[Manifest, Rows]:
+        for _, manifest in list_manifests(self.store.folder / "data"):
+            for rows in manifest.splits.values():
+                if rows.digest == entry.spec.rows_sha256:
+                    return manifest, rows
+        raise CacheError(
+            f"{entry.folder}: no data set on record has these rows; see cache gc for what is stale."
+        )
+
+    def _open_backend(self, name: str, weights_sha256: str, res: int) -> Backend:
+        from .backends import open_backend, prepare_backend
+        from .trunks import load_trunk
+
+        trunk = self._trunk or load_trunk(name)
+        if trunk.weights_sha256 != weights_sha256:
+            raise CacheError(f"the weights of {name} are not those that made these features: nothing to compare.")
+        with tempfile.TemporaryDirectory(prefix="fixgrid-") as folder:
+            return open_backend(prepare_backend(trunk, [res], folder=Path(folder)), res)

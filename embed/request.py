@@ -4,29 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Protocol
 
 from cache.errors import UsageError
 
+from .preprocess import Preprocess
 from .views import KINDS, View
 
 MIN_RES_PX, MAX_RES_PX = 8, 2048
-
-
-class Preprocess(Protocol):
-    """What a trunk's weights expect; see `embed.architectures.Preprocess`."""
-
-    @property
-    def mean(self) -> tuple[str, str, str]: ...  # noqa: D102
-
-    @property
-    def std(self) -> tuple[str, str, str]: ...  # noqa: D102
-
-    @property
-    def interpolation(self) -> str: ...  # noqa: D102
-
-    @property
-    def crop_ratio(self) -> str: ...  # noqa: D102
 
 
 def choose_views(

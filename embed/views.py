@@ -8,6 +8,7 @@ are those of torchvision's transforms, pixels within 1/255 of them. FixRes (Touv
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -71,6 +72,14 @@ class View:
     def count(self) -> int:
         """V, the number of crops an image gives."""
         return {"five": 5, "ten": 10, "train": self.draws, "val_train": self.draws}.get(self.kind, 1)
+
+    @classmethod
+    def from_spec(cls, spec: Mapping[str, Any]) -> View:
+        """The view that `to_spec` described."""
+        fields: dict[str, Any] = {}
+        for name, value in spec.items():
+            fields[name] = tuple(value) if isinstance(value, list) else value
+        return cls(**fields)
 
     def to_spec(self) -> dict[str, Any]:
         """The fields that matter to this kind, for the key: others must not cause a miss."""

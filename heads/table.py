@@ -59,6 +59,18 @@ def format_cells(cells: Sequence[Cell], notes: Notes, style: str) -> str:
     return "\n".join([*lines, "", *explain_cells(cells, notes)]) + "\n"
 
 
+def format_records(records: Sequence[dict[str, Any]], style: str) -> str:
+    """Records with equal fields in one of `FORMATS`, ending in a newline; None is shown as nothing."""
+    if style == "json":
+        return json.dumps(records, indent=2) + "\n"
+    if style == "csv":
+        return _to_csv(records)
+    shown = [["" if value is None else str(value) for value in record.values()] for record in records]
+    rows = [list(records[0]), *shown] if records else [["nothing"]]
+    lines = _to_markdown(rows) if style == "md" else _to_columns(rows, left=True)
+    return "\n".join(lines) + "\n"
+
+
 def cell_record(cell: Cell) -> dict[str, Any]:
     """A cell as flat JSON values; accuracies are fractions."""
     return {
@@ -126,9 +138,10 @@ def _cell_row(cell: Cell) -> tuple[str, ...]:
     )
 
 
-def _to_columns(rows: Sequence[Sequence[str]]) -> list[str]:
+def _to_columns(rows: Sequence[Sequence[str]], left: bool = False) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(text.rjust(w) for text, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+    pad = str.ljust if left else str.rjust
+    lines = ["  ".join(pad(text, w) for text, w in zip(row, widths, strict=True)).rstrip() for row in rows]
     return [lines[0], "-" * max(map(len, lines)), *lines[1:]]
 
 

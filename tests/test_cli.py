@@ -1,0 +1,84 @@
+"""The commands as a user types them, each in its own process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def run(*words: object, code: int = 0, cwd: Path = ROOT, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run ``python cli.py WORDS`` and expect its exit code."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("FIXGRID_")}
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "cli.py"), *map(str, words)],
+        cwd=cwd,
+        env={**clean, **env},
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working folder in which the three commands were run on the built-in sample."""
+    folder = tmp_path_factory.mktemp("work")
+    run("extract", "--res", "32,48", "--train-views", 1, cwd=folder)
+    return folder
+
+
+def test_help_names_every_command() -> None:
+    text = run("--help").stdout
+    assert all(command in text for command in ("extract", "fit-head", "grid", "models"))
+
+
+def test_a_second_extract_runs_the_trunk_zero_times(sample: Path) -> None:
+    assert "the trunk ran 0 times" in run("extract", "--res", "32,48", "--train-views", 1, cwd=sample).stdout
+
+
+def test_every_default_is_said_with_its_origin(sample: Path) -> None:
+    (sample / "fixgrid.toml").write_text('res = [32, 48]\n[extract]\ntrain-views = 1\n')
+    said = run("extract", cwd=sample, FIXGRID_TRUNK="efficientnet_lite0").stderr
+    (sample / "fixgrid.toml").unlink()
+    assert "sample (the cache holds it)" in said
+    assert "efficientnet_lite0 (environment)" in said
+    assert "32,48 (fixgrid.toml)" in said
+    assert "features (default)" in said
+
+
+def test_an_option_beats_the_environment(sample: Path) -> None:
+    said = run("extract", "--res", "32", "--train-views", 1, cwd=sample, FIXGRID_RES="48").stderr
+    assert "32 (option)" in said
+
+
+def test_a_folder_that_is_not_there_ends_with_3_and_one_line(tmp_path: Path) -> None:
+    done = run("extract", "--data", tmp_path / "none", "--cache", tmp_path / "c", code=3)
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+
+
+def test_a_wrong_resolution_ends_with_2(tmp_path: Path) -> None:
+    done = run("extract", "--res", "abc", "--cache", tmp_path, code=2)
+    assert "expected whole px" in done.stderr
+
+
+def test_a_grid_without_features_ends_with_4(tmp_path: Path) -> None:
+    done = run("grid", "--cache", tmp_path, code=4)
+    assert "extract" in done.stderr
+
+
+def test_fit_head_then_grid_need_no_option(sample: Path) -> None:
+    fitted = run("fit-head", cwd=sample)
+    assert "accuracy" in fitted.stdout
+    cells = json.loads(run("grid", "--format", "json", cwd=sample).stdout)["cells"]
+    assert {(cell["train_res"], cell["test_res"]) for cell in cells} == {(32, 32), (32, 48), (48, 32), (48, 48)}
+    assert sum(cell["chosen"] for cell in cells) == 1
