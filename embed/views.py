@@ -262,10 +262,9 @@ def render_crop(image: Image.Image, crop: Crop, interpolation: str) -> NDArray[n
 
 
 def _resize_box(image: Image.Image, crop: Crop, resample: Image.Resampling) -> Image.Image:
-    # The same pixels (within 1/255) as resizing the whole image and cutting, without the rows that are cut.
-    # Columns first and whole, rows second, as Pillow does it: given a box it may turn the passes round, and what a
-    # bicubic overshoot loses to clipping between them then differs by up to 40/255; and it keeps the box in
-    # float32, which moves a pixel by 1/255 in each pass that has one.
+    # The same pixels (within 1/255) as resizing all and cutting, without the rows that are cut. Columns first and
+    # whole, rows second: given one box Pillow may turn the passes round, and the bicubic overshoot clipped between
+    # them moves pixels by up to 40/255; and its box is float32, which costs 1/255 in each pass that has one.
     assert crop.resized is not None
     (width, height), (left, top, right, bottom) = crop.resized, crop.box
     inside = (max(left, 0), max(top, 0), min(right, width), min(bottom, height))
