@@ -43,7 +43,9 @@ def tiny() -> Trunk:
 def specs(lite0: Trunk, tmp_path_factory: pytest.TempPathFactory) -> dict[str, BackendSpec]:
     """Both kinds that every install has, prepared from the real weights."""
     folder = tmp_path_factory.mktemp("backends")
-    return {kind: prepare_backend(lite0, SIDES, kind=kind, folder=folder) for kind in ("onnxruntime", "torch")}
+    made = {kind: prepare_backend(lite0, SIDES, kind=kind, folder=folder) for kind in ("onnxruntime", "torch")}
+    assert [spec.kind for spec in made.values()] == list(made)  # none fell back to another
+    return made
 
 
 @pytest.fixture(autouse=True)
@@ -278,6 +280,27 @@ def test_only_norms_that_directly_follow_a_convolution_are_folded(architecture: 
         wanted = module(batch).numpy()
         assert fold_batch_norms(module, batch) == n_norms
         assert distance(module(batch).numpy(), wanted) < 1e-5
+
+
+class Shared(nn.Module):
+    """One convolution under two norms: merging either would change the other's input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.first, self.second = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.BatchNorm2d(4)
+        nn.init.constant_(self.second.running_var, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([self.first(self.conv(x)), self.second(self.conv(x))])
+
+
+def test_a_convolution_that_is_called_twice_is_left_alone() -> None:
+    module, batch = Shared().eval(), torch.ones(1, 3, 5, 5)
+    with torch.inference_mode():
+        wanted = module(batch)
+        assert fold_batch_norms(module, batch) == 0
+        torch.testing.assert_close(module(batch), wanted)
+    assert not any(part._forward_hooks for part in module.modules())
 
 
 def test_a_trunk_that_folding_changes_runs_eager(

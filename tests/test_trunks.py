@@ -225,6 +225,23 @@ def test_keys_that_do_not_fit_are_said_in_one_line(tiny: Trunk, tmp_path: Path) 
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"stray": torch.zeros(1)}, r": 1 unexpected \(stray\):"),
+        ({"bn1.bias": torch.zeros(1)}, r": 1 of another shape \(bn1.bias\):"),
+        ({"bn1.bias": None}, r": 1 missing \(bn1.bias\):"),
+    ],
+)
+def test_one_key_that_does_not_fit_is_enough(
+    change: dict[str, torch.Tensor | None], says: str, tiny: Trunk, tmp_path: Path
+) -> None:
+    changed = tiny.module.state_dict() | change
+    state = {name: value for name, value in changed.items() if value is not None}
+    with pytest.raises(DataError, match=says):
+        load_trunk(TINY, weights=_save(state, tmp_path / "w.pt"))
+
+
 def test_batch_counters_may_be_missing(tiny: Trunk) -> None:
     state = {key: value for key, value in tiny.module.state_dict().items() if "num_batches" not in key}
     load_weights(build_module(TINY).module, state, (), "tiny")
