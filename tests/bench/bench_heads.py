@@ -1,0 +1,152 @@
+"""How fast heads fit: the path of C against scikit-learn's at equal objective, the search, the grid, blocks.
+
+Run from the project's root: python -m tests.bench.bench_heads [FOLDER]. Writes heads.json and heads.md there.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+from cache.features import FeatureSet
+from heads.certify import certify_head
+from heads.closed import RidgePath
+from heads.design import rotate_features, stream_features
+from heads.grid import SEED_PAIRS, choose_cell, run_grid
+from heads.logistic import DINOV2_C, LogisticPath
+from heads.select import choose_strength
+
+COMPARED_C = (1e-4, 1e-2)  # scikit-learn takes minutes for each of the larger ones
+
+
+def draw_features(n, d=2048, k=120, seed=0, noise=0.05, signal=0.3):
+    """Like a trunk's: spectrum 1 / j, class means in 200 directions, mostly not negative; some labels wrong."""
+    rng, world = np.random.default_rng(seed), np.random.default_rng(99)
+    spread = np.sqrt(1 / np.arange(1, d + 1)).astype(np.float32)
+    turn = np.linalg.qr(world.standard_normal((d, d)).astype(np.float32))[0]
+    centres = world.standard_normal((k, d)).astype(np.float32) * spread * (np.arange(d) < 200) * signal
+    y = rng.permutation(n) % k
+    X = (centres[y] + rng.standard_normal((n, d), np.float32) * spread) @ turn
+    wrong = rng.random(n) < noise
+    y[wrong] = rng.integers(0, k, wrong.sum())
+    return np.maximum(X + 0.1 * X.std(), 0).astype(np.float32), y.astype(np.int64)
+
+
+def timed(task):
+    """Result and seconds."""
+    start = time.perf_counter()
+    result = task()
+    return result, time.perf_counter() - start
+
+
+def fit_values(X, y, values):
+    path = LogisticPath(rotate_features(X, y, 120))
+    for C in values:
+        path.solve(C)
+    return path
+
+
+def fit_scikit_learn(S, y, C, objective):
+    """Seconds of the first run, of ever tighter tolerances, within 1e-4 of ``objective``; its excess."""
+    for tol in (1e-4, 1e-6, 1e-8):
+        model = LogisticRegression(C=C, tol=tol, max_iter=5000)
+        _, seconds = timed(lambda model=model: model.fit(S, y))
+        Z = S @ model.coef_.T.astype(np.float64) + model.intercept_
+        top = Z.max(1)
+        loss = (np.log(np.exp(Z - top[:, None]).sum(1)) + top - Z[np.arange(len(y)), y]).sum()
+        excess = ((model.coef_**2).sum() / 2 + C * loss) / objective - 1
+        if excess <= 1e-4:
+            break
+    return seconds, excess
+
+
+def bench_path():
+    """Seconds of 45 values; then the compared values by both, at equal objective."""
+    X, y = draw_features(12_000)
+    path, seconds = timed(lambda: fit_values(X, y, DINOV2_C))
+    few, few_seconds = timed(lambda: fit_values(X, y, COMPARED_C))
+    axes = few.design.axes
+    S = ((X - axes.mean) / axes.scale).astype(np.float32)
+    theirs = [fit_scikit_learn(S, y, C, certify_head(few.head(C), axes, lambda: [(X, y)])[0]) for C in COMPARED_C]
+    return {
+        "path_45_s": seconds,
+        "path_steps": sum(s.steps for s in path.solutions.values()),
+        "path_worst_gap": max(s.gap for s in path.solutions.values()),
+        "compared_s": few_seconds,
+        "scikit_learn_s": sum(seconds for seconds, _ in theirs),
+        "scikit_learn_excess": [excess for _, excess in theirs],
+        "ratio": sum(seconds for seconds, _ in theirs) / few_seconds,
+    }, path
+
+
+def bench_search(path):
+    """The default search against the best of the whole path, on the same data."""
+    X, y = draw_features(12_000)
+    X_val, y_val = draw_features(4_000, seed=1)
+    found, seconds = timed(
+        lambda: choose_strength(LogisticPath(rotate_features(X, y, 120)), X_val, y_val, DINOV2_C)
+    )
+    whole = choose_strength(path, X_val, y_val, DINOV2_C, coarse=1)
+    return {
+        "search_s": seconds,
+        "search_values": len(found.curve),
+        "search_note": found.note,
+        "val_points_below_best": 100 * (whole.val.value - found.val.value),
+    }
+
+
+def bench_grid():
+    """The eight seed cells at Stanford Dogs' size, features in memory."""
+    sizes = {"train": 12_240, "val": 4_200, "test": 4_140}
+
+    def load(split, kind, res):
+        X, y = draw_features(sizes[split], 1280, seed=len(split) + res, signal=0.3 + res / 2000)
+        n = len(y)
+        return FeatureSet(X[:, None], y, np.arange(n), np.zeros((n, 32), np.uint8))
+
+    needed = {("train", r) for r, _ in SEED_PAIRS} | {(s, r) for s in ("val", "test") for _, r in SEED_PAIRS}
+    held = {key: load(key[0], "", key[1]) for key in needed}
+    cells, seconds = timed(lambda: choose_cell(list(run_grid(lambda s, _, r: held[s, r], SEED_PAIRS, 120))))
+    return {"grid_8_cells_s": seconds, "grid_notes": [cell.note for cell in cells]}
+
+
+def bench_blocks():
+    """Ridge and logistic from float16 blocks against the same rows in memory."""
+    X, y = draw_features(12_000, 512)
+    half = X.astype(np.float16)
+
+    def blocks():
+        return ((half[i : i + 2048], y[i : i + 2048]) for i in range(0, len(y), 2048))
+
+    result = {}
+    for name, fit in (("ridge", RidgePath), ("logistic", LogisticPath)):
+        strength = 10.0 if name == "ridge" else 1e-2
+        whole, there = timed(lambda fit=fit, s=strength: fit(rotate_features(X, y, 120)).head(s))
+        parts, streamed = timed(lambda fit=fit, s=strength: fit(stream_features(blocks, 120)).head(s))
+        result |= {
+            f"{name}_memory_s": there,
+            f"{name}_blocks_s": streamed,
+            f"{name}_equal_predictions": float((whole.predict(X) == parts.predict(X)).mean()),
+        }
+    return result
+
+
+def main(folder):
+    figures, path = bench_path()
+    figures |= bench_search(path) | bench_grid() | bench_blocks()
+    figures["peak_rss_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "heads.json").write_text(json.dumps(figures, indent=2) + "\n")
+    lines = ["| figure | value |", "|---|---|", *(f"| {name} | {value} |" for name, value in figures.items())]
+    (folder / "heads.md").write_text("\n".join(lines) + "\n")
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "bench-results"))
