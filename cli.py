@@ -63,10 +63,16 @@ def _read_settings(path: Path) -> dict[str, Any]:
         found = toml.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
         raise UsageError(f"{path} is not readable TOML ({error}).") from error
-    shared = {name.replace("-", "_"): value for name, value in found.items() if not isinstance(value, dict)}
-    for name, value in shared.items():
-        shared[name] = ",".join(map(str, value)) if isinstance(value, list) else value
-    return {name: {**shared, **found.get(name, {})} for name in main.commands}
+    shared = {name: value for name, value in found.items() if not isinstance(value, dict)}
+    return {name: _plain({**shared, **found.get(name, {})}) for name in main.commands}
+
+
+def _plain(table: dict[str, Any]) -> dict[str, Any]:
+    """TOML names and values as click wants them: train-views is train_views, [224, 320] is 224,320."""
+    return {
+        name.replace("-", "_"): ",".join(map(str, value)) if isinstance(value, list) else value
+        for name, value in table.items()
+    }
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
@@ -155,7 +161,9 @@ def _choose_data(ctx: click.Context, store: FeatureStore, data: str | None) -> t
     "--split", type=click.Choice(["official", "2020"]), default="official", show_default=True, help="Dogs' split."
 )
 @_option("--seed", type=int, default=0, show_default=True, help="Of splits and random crops.")
-@_option("--backend", default="auto", show_default=True, help="auto, onnxruntime, torch, compile or openvino.")
+@_option(
+    "--backend", default="auto", show_default=True, help="auto, onnxruntime, torch, eager, compile or openvino."
+)
 @_option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @_option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True)
 @_option(
@@ -409,7 +417,11 @@ def models(style: str) -> None:
                 "note": entry.note,
             }
         )
-    click.echo(format_records(records, style), nl=False)
+    if style == "table":
+        notes = [f"{record['trunk']}: {note}" for record in records if (note := record.pop("note"))]
+        click.echo(format_records(records, style) + "\n" + "\n".join(notes))
+    else:
+        click.echo(format_records(records, style), nl=False)
 
 
 @main.group("cache")
