@@ -481,7 +481,7 @@ def cache_why(cache: Path, key: str) -> None:
     if not others:
         raise CacheError(f"{key} is the only key in {cache}: there is nothing to compare it with.")
     lines, nearest = min(others, key=lambda pair: len(pair[0]))
-    click.echo(f"nearest key {nearest.spec.key[:12]} differs in {len(lines)} fields:")
+    click.echo(f"nearest key {nearest.spec.key[:12]} differs in {len(lines)} field{'s' * (len(lines) != 1)}:")
     for line in lines:
         click.echo(f"  {line}")
 
