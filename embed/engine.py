@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
 import platform
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 
 from cache.adopt import adopt_rows
-from cache.disk import commit_bytes, expect_space
+from cache.disk import expect_space
 from cache.errors import DataError, Interrupted
 from cache.key import Spec
 from cache.lock import hold_lock
@@ -26,6 +24,7 @@ from cache.store import Entry, FeatureStore
 from .decode import POLICY
 from .job import BadRow, Receipt, ShardJob
 from .plan import Goal, plan_jobs
+from .quarantine import read_reasons, write_reasons
 from .signals import stop_on_signals
 from .task import Backend
 from .views import View
@@ -238,12 +237,16 @@ class Extraction:
         """Collect the images without features, and refuse if they are too many."""
         bad: dict[tuple[str, int], BadRow] = {}
         for (split, _), entry in self.entries.items():
+            rows, recorded = self.manifest.splits[split], read_reasons(entry.folder)
             status = entry.read_status()
             for row in np.flatnonzero(status != Status.OK).tolist():
                 code = Status(int(status[row]))
-                known = BadRow(split, row, self.manifest.splits[split].paths[row], code, code.name.lower())
+                known = BadRow(split, row, rows.paths[row], code, recorded.get(row, code.name.lower()))
                 bad.setdefault((split, row), reasons.get((split, row), known))
         outcome.bad = [bad[place] for place in sorted(bad)]
+        for (split, _), entry in self.entries.items():
+            if not entry.is_sealed:
+                write_reasons(entry.folder, [row for row in outcome.bad if row.split == split])
         if len(bad) > max_bad * outcome.images:
             first = outcome.bad[0]
             raise DataError(
@@ -254,10 +257,8 @@ class Extraction:
 
     def _seal(self, outcome: Outcome, provenance: Mapping[str, Any]) -> None:
         facts = {"trunk": self.trunk.name, "host": platform.node(), "created": int(time.time()), **provenance}
-        for (split, _), entry in self.entries.items():
+        for entry in self.entries.values():
             if not entry.is_sealed:
-                lines = [_quarantine_line(row) for row in outcome.bad if row.split == split]
-                commit_bytes(entry.folder / "quarantine.jsonl", "".join(lines).encode("ascii"))
                 entry.seal(facts)
             entry.drop_shards()
 
@@ -283,7 +284,3 @@ def _count_bytes(goals: Sequence[Goal]) -> int:
     """Bytes that the missing rows take: in shards, and again in the sealed files while the shards are there."""
     specs = [(goal.entry.spec, int(goal.missing.sum()), len(goal.rows)) for goal in goals if goal.missing.any()]
     return sum(spec.views * spec.dim * np.dtype(spec.dtype).itemsize * (new + n) for spec, new, n in specs)
-
-
-def _quarantine_line(row: BadRow) -> str:
-    return json.dumps({**asdict(row), "path": os.fsdecode(row.path), "status": row.status.name.lower()}) + "\n"

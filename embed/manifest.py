@@ -21,9 +21,7 @@ from .sample import write_sample
 from .sources import LAYOUTS, Image, Listing, list_folder
 from .splits import choose_shares, recall_split
 
-ACCEPTED = (
-    f"sample, stanford-dogs, torchvision:NAME (such as {', '.join(list(TORCHVISION)[:3])}), or {LAYOUTS}"
-)
+ACCEPTED = f"sample, stanford-dogs, torchvision:NAME (such as {', '.join(list(TORCHVISION)[:3])}), or {LAYOUTS}"
 
 
 def read_manifest(
@@ -159,9 +157,7 @@ def fill_splits(listing: Listing, *, seed: int, folder: Path) -> tuple[list[Imag
     n = Counter(dealt.values())
     carved = ", ".join(f"{n[split]} {split}" for split in SPLITS if split in shares)
     dealt_from = "training images" if given else "images"
-    return images, (
-        f"the {dealt_from} were split with seed {seed} into {carved}; the split is kept in {file}",
-    )
+    return images, (f"the {dealt_from} were split with seed {seed} into {carved}; the split is kept in {file}",)
 
 
 def check_images(images: Sequence[Image], classes: Sequence[str], source: str) -> None:
@@ -174,9 +170,7 @@ def check_images(images: Sequence[Image], classes: Sequence[str], source: str) -
     """
     if len(classes) < 2:
         inside = classes[0] + "/"
-        nested = all(
-            image.path.count(b"/") > 1 and image.path.startswith(inside.encode()) for image in images
-        )
+        nested = all(image.path.count(b"/") > 1 and image.path.startswith(inside.encode()) for image in images)
         hint = f" Did you mean {os.path.join(source, inside)}?" if nested else ""
         raise DataError(f"found one class ({classes[0]}) in {source}; expected at least two.{hint}")
     sizes = Counter(image.split for image in images)
@@ -223,17 +217,22 @@ def find_collisions(images: Sequence[Image]) -> tuple[str, ...]:
 
 
 def find_copies(manifest: Manifest) -> tuple[str, ...]:
-    """Notes on files with equal bytes that a score should know of: in two splits, or under two labels."""
+    """Notes on files with equal bytes: in two splits or under two labels, which a score must know of, or again."""
     splits: Mapping[bytes, set[str]] = defaultdict(set)
     labels: Mapping[bytes, set[int]] = defaultdict(set)
     paths: dict[bytes, bytes] = {}
+    copies: Counter[bytes] = Counter()
     for split, rows in manifest.splits.items():
         for path, content, label in zip(rows.paths, rows.sha256, rows.labels.tolist(), strict=True):
             digest = content.tobytes()
             splits[digest].add(split)
             labels[digest].add(label)
             paths[digest] = path
+            copies[digest] += 1
     notes = []
+    again = [d for d, n in copies.items() if n > 1 and len(splits[d]) == len(labels[d]) == 1]
+    if again:
+        notes.append(f"{len(again)} image(s) occur more than once in a class, such as {show_path(paths[again[0]])}")
     for found, what in ((splits, "in more than one split"), (labels, "under more than one label")):
         repeated = [digest for digest, values in found.items() if len(values) > 1]
         if repeated:
