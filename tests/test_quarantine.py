@@ -10,7 +10,7 @@ from embed.quarantine import NAME, read_reasons, write_reasons
 def test_reasons_are_read_back_by_row(tmp_path: Path) -> None:
     bad = [
         BadRow("train", 3, b"a/\xff\n.jpg", Status.DECODE, "truncated"),
-        BadRow("train", 7, b"b", Status.IO, "gone"),
+        BadRow("train", 7, b"b", Status.CRASH, "gone"),
     ]
     write_reasons(tmp_path, bad)
     assert read_reasons(tmp_path) == {3: "truncated", 7: "gone"}
