@@ -203,10 +203,10 @@ def extract(
     The same command resumes a stopped run and recomputes only what changed.
     """
     from cache.store import FeatureStore
+    from embed.identity import identify_trunk
     from embed.machine import build_extraction, choose_device, choose_precision, extract_here
     from embed.manifest import read_manifest
     from embed.request import parse_resolutions
-    from embed.trunks import load_trunk
 
     store = FeatureStore(cache)
     source, data_origin = _choose_data(ctx, store, data)
@@ -223,11 +223,11 @@ def extract(
             progress=console.show_hashed,
             download_progress=console.show_download,
         )
-        loaded = load_trunk(trunk or DEFAULT_TRUNK, weights=weights)
+        facts, load = identify_trunk(trunk or DEFAULT_TRUNK, weights, cache / "trunks")
         _say_settings(
             data=(source, data_origin),
-            trunk=(loaded.name, _origin(ctx, "trunk")),
-            res=(res or loaded.preprocess.native_res, _origin(ctx, "res") if res else "the trunk's own"),
+            trunk=(facts.name, _origin(ctx, "trunk")),
+            res=(res or facts.preprocess.native_res, _origin(ctx, "res") if res else "the trunk's own"),
             cache=(cache, _origin(ctx, "cache")),
         )
         for note in notes:
@@ -236,7 +236,7 @@ def extract(
         extraction = build_extraction(
             store,
             manifest,
-            loaded,
+            facts,
             resolutions,
             precision=choose_precision(precision, device),
             dtype=dtype,
@@ -248,7 +248,8 @@ def extract(
         )
         outcome = extract_here(
             extraction,
-            loaded,
+            facts,
+            load,
             console,
             backend=backend,
             device=device,

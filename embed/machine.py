@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cache.store import FeatureStore
 
     from .backends import BackendSpec
+    from .identity import TrunkFacts
     from .trunks import Trunk
 
 # A worker holds the trunk's weights, their packed copy, and the runtime with its largest feature maps.
@@ -77,14 +78,22 @@ def choose_device(wanted: str) -> str:
     UsageError
         If `wanted` is not there.
     """
-    import torch
-
-    has_cuda = torch.cuda.is_available()
+    has_cuda = _has_cuda()
     if wanted == "auto":
         return "cuda" if has_cuda else "cpu"
     if wanted not in ("cpu", "cuda") or (wanted == "cuda" and not has_cuda):
         raise UsageError(f"found --device {wanted!r}; expected auto or cpu{' or cuda' if has_cuda else ''} here.")
     return wanted
+
+
+def _has_cuda() -> bool:
+    if not any(
+        Path(driver).exists() for driver in ("/proc/driver/nvidia", "/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+    ):
+        return False  # without a driver, torch need not be asked: importing it takes seconds
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def choose_precision(wanted: str, device: str) -> str:
@@ -118,7 +127,7 @@ class OpenBackend:
 def build_extraction(
     store: FeatureStore,
     manifest: Manifest,
-    trunk: Trunk,
+    trunk: TrunkFacts,
     resolutions: Sequence[int],
     *,
     precision: str = "fp32",
@@ -131,7 +140,7 @@ def build_extraction(
     ----------
     store : FeatureStore
     manifest : Manifest
-    trunk : Trunk
+    trunk : TrunkFacts
     resolutions : sequence of int, px
         The trunk's own if empty.
     precision, dtype : str
@@ -151,7 +160,8 @@ def build_extraction(
 
 def extract_here(
     extraction: Extraction,
-    trunk: Trunk,
+    facts: TrunkFacts,
+    load: Callable[[], Trunk],
     watcher: Watcher,
     *,
     backend: str = "auto",
@@ -164,7 +174,9 @@ def extract_here(
     Parameters
     ----------
     extraction : Extraction
-    trunk : Trunk
+    facts : TrunkFacts
+    load : callable
+        Loads the trunk; called only if it must run.
     watcher : Watcher
     backend, device, workers : str
         ``auto`` or a choice.
@@ -176,22 +188,21 @@ def extract_here(
     FixgridError
         See `Extraction.run` and `embed.backends.prepare_backend`.
     """
-    from .backends import prepare_backend
-
-    weights_bytes = sum(tensor.nbytes for tensor in trunk.module.state_dict().values())
-    sizing = size_workers(weights_bytes, device, workers)
-    prove_versions(extraction, trunk, watcher)
+    sizing = size_workers(facts.weights_bytes, device, workers)
+    prove_versions(extraction, load, watcher)
     made_by: dict[str, Any] = {
         "device": device,
-        "imagenet_labels": trunk.imagenet_labels,
+        "imagenet_labels": facts.imagenet_labels,
         "versions": library_versions(),
     }
     with tempfile.TemporaryDirectory(prefix="fixgrid-") as folder:
 
         def open_backends(views: Sequence[View]) -> Callable[[View], Backend]:
+            from .backends import prepare_backend
+
             square = all(view.kind != "whole" for view in views)
             spec = prepare_backend(
-                trunk,
+                load(),
                 sorted({view.res for view in views}),
                 kind=backend if square else "torch",
                 folder=Path(folder),
@@ -214,7 +225,7 @@ def extract_here(
         )
 
 
-def prove_versions(extraction: Extraction, trunk: Trunk, watcher: Watcher) -> None:
+def prove_versions(extraction: Extraction, load: Callable[[], Trunk], watcher: Watcher) -> None:
     """Before features that other library versions made are reused, compute a few of their rows again.
 
     Raises
@@ -223,7 +234,7 @@ def prove_versions(extraction: Extraction, trunk: Trunk, watcher: Watcher) -> No
         If this machine computes other features.
     """
     versions = library_versions()
-    recompute = Recomputer(extraction.store, trunk)
+    recompute = Recomputer(extraction.store, load)
     for entry in extraction.entries.values():
         whole = entry.spec.view["kind"] == "whole"
         if entry.is_sealed and not whole and probe_entry(entry, versions, recompute):

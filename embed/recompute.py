@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,13 +56,13 @@ class Recomputer:
     ----------
     store : FeatureStore
         Its records of data sets say where the images are.
-    trunk : Trunk, optional
-        What made the features; loaded by the name in their provenance if not given.
+    load : callable, optional
+        Loads the trunk that made the features; if not given, it is found by the name in their provenance.
     """
 
-    def __init__(self, store: FeatureStore, trunk: Trunk | None = None) -> None:
+    def __init__(self, store: FeatureStore, load: Callable[[], Trunk] | None = None) -> None:
         self.store = store
-        self._trunk = trunk
+        self._load = load
         self._backend = cache(self._open_backend)
 
     def __call__(self, entry: Entry, row_ids: Sequence[int]) -> NDArray[np.float32]:
@@ -85,15 +85,13 @@ class Recomputer:
             for rows in manifest.splits.values():
                 if rows.digest == entry.spec.rows_sha256:
                     return manifest, rows
-        raise CacheError(
-            f"{entry.folder}: no data set on record has these rows; see cache gc for what is stale."
-        )
+        raise CacheError(f"{entry.folder}: no data set on record has these rows; see cache gc for what is stale.")
 
     def _open_backend(self, name: str, weights_sha256: str, res: int) -> Backend:
         from .backends import open_backend, prepare_backend
         from .trunks import load_trunk
 
-        trunk = self._trunk or load_trunk(name)
+        trunk = self._load() if self._load else load_trunk(name)
         if trunk.weights_sha256 != weights_sha256:
             raise CacheError(f"the weights of {name} are not those that made these features: nothing to compare.")
         with tempfile.TemporaryDirectory(prefix="fixgrid-") as folder:

@@ -38,6 +38,8 @@ class Trunk:
         Whether the weights saw ImageNet's labels: images taken from ImageNet would leak.
     node : str
         Where the features are taken: always ``pooled``, the classifier's input.
+    weights_file : Path or None
+        Where the weights were read from, if that is known.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Trunk:
     weights_sha256: str
     imagenet_labels: bool
     node: str = "pooled"
+    weights_file: Path | None = None
 
 
 def load_trunk(name: str, *, weights: Path | None = None, random_seed: int | None = None) -> Trunk:
@@ -70,12 +73,14 @@ def load_trunk(name: str, *, weights: Path | None = None, random_seed: int | Non
         If the weights cannot be read or do not fit the architecture.
     """
     source = find_source(name)
+    file: Path | None = None
     if random_seed is not None:
         built, labels = _build_random(source.architecture, random_seed), False
     elif weights is None and source.weights.startswith("timm:"):
         built, labels = _load_timm(source), source.imagenet_labels
     else:
-        built, labels = _load_file(source, weights or _find_file(name, source))
+        file = weights or _find_file(name, source)
+        built, labels = _load_file(source, file)
     return Trunk(
         name=name,
         architecture=source.architecture,
@@ -84,6 +89,7 @@ def load_trunk(name: str, *, weights: Path | None = None, random_seed: int | Non
         dim=built.dim,
         weights_sha256=fingerprint_weights(built.module.state_dict()),
         imagenet_labels=labels,
+        weights_file=file,
     )
 
 

@@ -1,0 +1,109 @@
+"""What a trunk is, remembered by its weights file, so that a complete cache costs neither torch nor the weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cache.disk import commit_bytes
+
+from .preprocess import Preprocess
+
+if TYPE_CHECKING:
+    from .trunks import Trunk
+
+
+@dataclass(frozen=True)
+class TrunkFacts:
+    """A trunk without its weights; see `embed.trunks.Trunk` for the fields that they share.
+
+    Attributes
+    ----------
+    weights_bytes : int
+        Size of parameters and buffers.
+    """
+
+    name: str
+    architecture: str
+    node: str
+    weights_sha256: str
+    weights_bytes: int
+    dim: int
+    imagenet_labels: bool
+    preprocess: Preprocess
+
+
+def identify_trunk(name: str, weights: Path | None, memo_folder: Path) -> tuple[TrunkFacts, Callable[[], Trunk]]:
+    """What a trunk is, and how to load it when it must run.
+
+    The facts are remembered by name, library versions, and the place, size and times of the weights file, all of
+    which a changed trunk would change. Weights whose file is not known (timm's downloads) are read every time.
+
+    Parameters
+    ----------
+    name : str
+        As `embed.trunks.load_trunk` takes it.
+    weights : Path or None
+        State dict to use instead of the published one.
+    memo_folder : Path
+        Where facts are remembered.
+
+    Raises
+    ------
+    UsageError, DataError
+        See `embed.trunks.load_trunk`.
+    """
+
+    @cache
+    def load() -> Trunk:
+        from .trunks import load_trunk
+
+        return load_trunk(name, weights=weights)
+
+    asked = json.dumps([name, str(weights and weights.resolve()), version("timm"), version("torchvision")])
+    memo = memo_folder / f"{hashlib.sha256(asked.encode()).hexdigest()[:16]}.json"
+    facts = _recall(memo)
+    if facts is None:
+        facts = _describe(load())
+        file = load().weights_file
+        if file is not None:
+            record = {"facts": asdict(facts), "file": str(file), "stamp": _stamp(file)}
+            commit_bytes(memo, json.dumps(record, sort_keys=True).encode("ascii"))
+    return facts, load
+
+
+def _describe(trunk: Trunk) -> TrunkFacts:
+    return TrunkFacts(
+        name=trunk.name,
+        architecture=trunk.architecture,
+        node=trunk.node,
+        weights_sha256=trunk.weights_sha256,
+        weights_bytes=sum(tensor.nbytes for tensor in trunk.module.state_dict().values()),
+        dim=trunk.dim,
+        imagenet_labels=trunk.imagenet_labels,
+        preprocess=trunk.preprocess,
+    )
+
+
+def _recall(memo: Path) -> TrunkFacts | None:
+    try:
+        record = json.loads(memo.read_bytes())
+        if record["stamp"] != _stamp(Path(record["file"])):
+            return None
+        fields: dict[str, Any] = dict(record["facts"])
+        look = fields.pop("preprocess")
+        preprocess = Preprocess(**{**look, "mean": tuple(look["mean"]), "std": tuple(look["std"])})
+        return TrunkFacts(preprocess=preprocess, **fields)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _stamp(file: Path) -> list[int]:
+    found = file.stat()
+    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
