@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .design import rotate_features
-from .grid import GridOptions, Load, Pair, apparent_ratio
+from cache.errors import UsageError
+
 from .linear import LinearHead
-from .logistic import LogisticPath
 from .metrics import fit_temperature
-from .select import Choice, Score, choose_strength, score_head
-from .views import mean_view, view_rows
+from .recipe import GridOptions, Load, Pair, Recipe, list_recipes
+from .select import Choice, Score, score_head, score_views
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +24,7 @@ class Fitted:
     apparent : float
         See `apparent_ratio`.
     choice : Choice
-        What val chose; its head is to be kept.
+        What val chose.
     temperature : float
         Divides the logits before a softmax; fitted on val.
     score : Score
@@ -38,45 +37,51 @@ class Fitted:
     choice: Choice
     temperature: float
     score: Score
-
-    @property
-    def head(self) -> LinearHead:
-        """The linear head on raw features."""
-        head = self.choice.head
-        assert isinstance(head, LinearHead)
-        return head
+    head: LinearHead
+    family: str = "logistic"
+    correction: str = "none"
 
 
 def fit_best(load: Load, pairs: Sequence[Pair], n_classes: int, options: GridOptions) -> Fitted:
-    """The head of the pair that is best on val; test images are seen by that head alone.
+    """The head of the cell that is best on val; test images are seen by that head alone.
 
     Parameters
     ----------
     load : callable
-        See `heads.grid.Load`.
+        See `heads.recipe.Load`.
     pairs : sequence of (train_res, test_res), px
-        Of pairs equal on val the first wins.
+        Of cells equal on val the first wins.
     n_classes : int
     options : GridOptions
+
+    Raises
+    ------
+    UsageError
+        If there is no pair, or a family has heads that are not linear.
     """
-    best: tuple[Pair, Choice] | None = None
-    for train_res in dict.fromkeys(train for train, _ in pairs):
-        X, y = view_rows([load("train", kind, train_res) for kind in options.train_kinds])
-        path = LogisticPath(rotate_features(X, y, n_classes))
-        for pair in (pair for pair in pairs if pair[0] == train_res):
-            val = load("val", options.test_kind, pair[1])
-            choice = choose_strength(path, mean_view(val), val.y, options.strengths, coarse=options.coarse)
-            if best is None or choice.val.value > best[1].val.value:
-                best = pair, choice
+    best: tuple[Recipe, Choice, LinearHead] | None = None
+    for recipe in list_recipes(load, pairs, n_classes, options):
+        choice, head = recipe.choose()
+        if not isinstance(head, LinearHead):
+            raise UsageError(
+                f"found a {recipe.family} head, which cannot be kept, expected a linear one: ask for another"
+            )
+        if best is None or choice.val.value > best[1].val.value:
+            best = recipe, choice, head
     if best is None:
-        raise ValueError("no pair of resolutions to choose from")
-    (train_res, test_res), choice = best
-    val, test = (load(split, options.test_kind, test_res) for split in ("val", "test"))
+        raise UsageError("found no pair of resolutions to choose from, expected at least one: give --pairs")
+    recipe, choice, head = best
+    val, test = recipe.load("val"), recipe.load("test")
+    temperature = fit_temperature(score_views(choice.head, recipe.see(val)), val.y)
+    score = score_head(head, recipe.see(test), test.y)
     return Fitted(
-        train_res,
-        test_res,
-        apparent_ratio(options.train_kinds, train_res, test_res),
-        choice,
-        fit_temperature(choice.head.scores(mean_view(val)), val.y),
-        score_head(choice.head, mean_view(test), test.y),
+        train_res=recipe.training.res,
+        test_res=recipe.test_res,
+        apparent=recipe.apparent,
+        choice=choice,
+        temperature=temperature,
+        score=score,
+        head=recipe.fold(head),
+        family=recipe.family,
+        correction=recipe.correction,
     )

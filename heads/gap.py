@@ -7,18 +7,37 @@ back to the statistics of training features at train_res, learnt from training i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .linear import LinearHead
+
 Features = NDArray[np.float32]
-Correction = Callable[[Features], Features]
 
 CORRECTIONS = ("none", "standardize", "frechet")
 _XI = 0.3  # shape of the paper's Frechet law
 # The central 98 % of a channel: its tails do not bend the fit.
 _PROBABILITIES = np.linspace(0.01, 0.99, 50)
+
+
+@dataclass(frozen=True, eq=False)
+class Correction:
+    """The map ``(x - centre) * ratio + target`` of features at test_res; each float32, shape (D,)."""
+
+    centre: Features
+    ratio: Features
+    target: Features
+
+    def __call__(self, X: Features) -> Features:
+        """Features ``X`` (n, D) or (n, V, D), corrected: float32, same shape."""
+        return np.asarray((X - self.centre) * self.ratio + self.target, np.float32)
+
+    def fold(self, head: LinearHead) -> LinearHead:
+        """The head that scores uncorrected features as ``head`` scores corrected ones, but for rounding."""
+        coef = head.coef * self.ratio
+        return LinearHead(coef, head.intercept + head.coef @ self.target - coef @ self.centre, head.strength)
 
 
 def fit_correction(name: str, trained_on: Features, seen_at_test: Features) -> Correction:
@@ -34,8 +53,7 @@ def fit_correction(name: str, trained_on: Features, seen_at_test: Features) -> C
 
     Returns
     -------
-    callable
-        float32 (n, D) to float32 (n, D).
+    Correction
 
     Raises
     ------
@@ -43,7 +61,8 @@ def fit_correction(name: str, trained_on: Features, seen_at_test: Features) -> C
         If ``name`` is none of `CORRECTIONS`.
     """
     if name == "none":
-        return lambda X: X
+        zero: Features = np.zeros(trained_on.shape[1], np.float32)
+        return Correction(zero, np.ones_like(zero), zero)
     if name == "standardize":
         return _standardize(trained_on, seen_at_test)
     if name == "frechet":
@@ -55,7 +74,7 @@ def _standardize(target: Features, source: Features) -> Correction:
     mean, wanted = source.mean(0), target.mean(0)
     spread, wanted_spread = source.std(0), target.std(0)
     ratio = wanted_spread / np.where(spread > 0, spread, 1)
-    return lambda X: (X - mean) * ratio + wanted
+    return Correction(mean, ratio, wanted)
 
 
 def _map_frechet(target: Features, source: Features) -> Correction:
@@ -66,8 +85,8 @@ def _map_frechet(target: Features, source: Features) -> Correction:
     """
     location, scale = _fit_frechet(source)
     wanted_location, wanted_scale = _fit_frechet(target)
-    ratio = wanted_scale / np.where(scale > 0, scale, 1)
-    return lambda X: np.asarray((X - location) * ratio + wanted_location, np.float32)
+    ratio = np.asarray(wanted_scale / np.where(scale > 0, scale, 1), np.float32)
+    return Correction(location, ratio, wanted_location)
 
 
 def _fit_frechet(X: Features) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

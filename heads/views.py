@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 from cache.errors import CacheError
 from cache.features import FeatureSet
 
+# Side of a crop over the photograph's short side. RandomResizedCrop at scale (.08, 1) on 4:3: mean root of the
+# crop's area, from 400,000 draws. The others resize by 256/224 first.
+_CROP_SIDE = {"train": 0.7322}
+
 
 def view_rows(sets: Sequence[FeatureSet]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Every view of every set as a training row of its own: X (rows, D) and y (rows,)."""
@@ -40,3 +44,12 @@ def join_views(sets: Sequence[FeatureSet]) -> FeatureSet:
                 f"{len(other.row)} or others; run extract again for both."
             )
     return FeatureSet(np.concatenate([part.X for part in sets], axis=1), first.y, first.row, first.sha256)
+
+
+def apparent_ratio(kinds: Sequence[str], train_res: int, test_res: int) -> float:
+    """Apparent size of an object at test over that in training, for 4:3 photographs (Touvron et al. 2019).
+
+    A training set of several kinds of view counts with its mean crop.
+    """
+    crops = [_CROP_SIDE.get(kind, train_res / int(256 / 224 * train_res)) for kind in kinds]
+    return int(256 / 224 * test_res) * sum(crops) / len(crops) / train_res

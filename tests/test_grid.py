@@ -6,36 +6,13 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from drawn import FEW, PAIRS, Cache, D, K
 
 import heads.families
 import heads.grid
-from cache.features import FeatureSet
 from heads.families import FAMILIES
-from heads.grid import SEED_PAIRS, GridOptions, apparent_ratio, choose_cell, run_grid
-
-SIZES = {"train": 160, "val": 80, "test": 120}
-K, D = 4, 12
-FEW = GridOptions(strengths=(1e-4, 1e-3, 1e-2, 1e-1, 1.0))
-PAIRS = [(128, 224), (224, 128), (224, 224), (320, 224)]
-
-
-class Cache:
-    """Generated features; larger resolutions are less noisy. Counts what is loaded."""
-
-    def __init__(self, permute=None):
-        self.permute = permute
-        self.loads = Counter()
-
-    def __call__(self, split, kind, res):
-        self.loads[split, kind, res] += 1
-        n, views = SIZES[split], 2 if kind == "train" else 1
-        rng = np.random.default_rng([len(split), res])
-        y = np.arange(n) % K
-        centres = np.random.default_rng(7).standard_normal((K, D))
-        X = centres[y][:, None] + rng.standard_normal((n, views, D)) * (300 / res) ** 1.5
-        if self.permute == split:
-            y = rng.permutation(y)
-        return FeatureSet(X.astype(np.float32), y, np.arange(n), np.zeros((n, 32), np.uint8))
+from heads.grid import SEED_PAIRS, GridOptions, choose_cell, run_grid
+from heads.views import apparent_ratio
 
 
 def test_one_path_serves_all_test_resolutions(monkeypatch):

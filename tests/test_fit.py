@@ -1,0 +1,89 @@
+"""One head is kept: that of the best cell on val, seen as the grid sees it, on raw features."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from drawn import FEW, PAIRS, Cache, K
+
+from cache.errors import UsageError
+from cache.features import FeatureSet
+from heads.families import FAMILIES
+from heads.fit import fit_best
+from heads.grid import choose_cell, run_grid
+from heads.metrics import fit_temperature
+from heads.select import score_views
+
+LINEAR = tuple(name for name in FAMILIES if name != "knn")
+
+
+def five(split, kind, res):
+    """Five views of each image, unequal in how sure they are."""
+    single = Cache()(split, "center", res)
+    rng = np.random.default_rng([res, len(split)])
+    X = np.repeat(single.X, 5, axis=1) * np.array([4, 1, 1, 0.5, 0.2])[:, None]
+    X += 2 * rng.standard_normal(X.shape)
+    return FeatureSet(X.astype(np.float32), single.y, single.row, single.sha256)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        FEW,
+        replace(FEW, families=LINEAR),
+        replace(FEW, corrections=("none", "standardize", "frechet", "refit")),
+        replace(FEW, refit=True),
+    ],
+)
+def test_the_head_is_that_of_the_grids_chosen_cell(options):
+    fitted = fit_best(Cache(), PAIRS, K, options)
+    (cell,) = (c for c in choose_cell(list(run_grid(Cache(), PAIRS, K, options))) if c.chosen)
+    for name in ("train_res", "test_res", "apparent", "family", "correction"):
+        assert getattr(fitted, name) == getattr(cell, name)
+    assert (fitted.choice.strength, fitted.choice.val) == (cell.strength, cell.val)
+    assert fitted.score.accuracy == cell.test
+    test = Cache()("test", "center", fitted.test_res)
+    np.testing.assert_array_equal(fitted.head.predict(test.X[:, 0]) == test.y, cell.correct)
+
+
+def test_a_correction_is_folded_into_the_kept_head():
+    options = replace(FEW, corrections=("frechet",))
+    fitted = fit_best(Cache(), [(320, 128)], K, options)
+    test = Cache()("test", "center", 128)
+    plain = fitted.choice.head.predict(test.X[:, 0])
+    assert (plain != fitted.head.predict(test.X[:, 0])).any()
+
+
+@pytest.mark.parametrize("mean_of", ["features", "probabilities"])
+def test_several_views_count_as_the_grid_counts_them(mean_of):
+    options = replace(FEW, test_kind="five", mean_of=mean_of)
+    fitted = fit_best(five, [(224, 224)], K, options)
+    (cell,) = run_grid(five, [(224, 224)], K, options)
+    np.testing.assert_array_equal(fitted.score.correct, cell.correct)
+    val = five("val", "five", 224)
+    seen = val.X if mean_of == "probabilities" else val.X.mean(1)
+    assert fitted.temperature == fit_temperature(score_views(fitted.head, seen), val.y)
+
+
+def test_test_images_are_loaded_once_and_last():
+    cache, order = Cache(), []
+
+    def load(split, kind, res):
+        order.append(split)
+        return cache(split, kind, res)
+
+    fit_best(load, PAIRS, K, FEW)
+    assert order.count("test") == 1
+    assert order[-1] == "test"
+
+
+def test_neighbours_cannot_be_kept():
+    with pytest.raises(UsageError, match="knn"):
+        fit_best(Cache(), PAIRS[:1], K, replace(FEW, families=("knn",)))
+
+
+def test_no_pair_is_refused():
+    with pytest.raises(UsageError, match="--pairs"):
+        fit_best(Cache(), [], K, FEW)
