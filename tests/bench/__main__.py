@@ -1,0 +1,31 @@
+"""``python -m tests.bench [extract|heads] [--quick] [--large] [--data DIR]``: results in bench-results/."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+RESULTS = Path("bench-results")
+
+
+def main() -> None:
+    """Measure extraction, heads, or both."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure speed and memory.")
+    parser.add_argument("what", nargs="?", choices=["extract", "heads"], help="both if not given")
+    parser.add_argument("--quick", action="store_true", help="extraction in one short round: does it work at all")
+    parser.add_argument("--large", action="store_true", help="resnext101_32x48d too: 8 GB and minutes")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="photographs in a folder per class")
+    options = parser.parse_args()
+    # Each is imported when it is its turn: the heads' measurement must not hold torch in memory.
+    if options.what != "heads":
+        from . import bench_extract
+
+        bench_extract.main(RESULTS, data=options.data, quick=options.quick, large=options.large)
+    if options.what != "extract":
+        from . import bench_heads
+
+        bench_heads.main(RESULTS)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,203 @@
+"""How near extraction comes to the machine's limit, and how far ahead of the usual loop it is.
+
+The limit is 1 / (t_trunk + t_decode): the fastest exact backend on pixels that lie ready, and the fastest decode
+and resize of the same photographs, each measured with every core to itself. Everything is measured in every round,
+one after the other, and ratios are taken within a round: a busy machine slows both sides of them.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from embed.backends import BackendSpec, prepare_backend
+from embed.probe import write_weights
+from embed.request import choose_views
+from embed.trunks import Trunk, load_trunk
+from embed.views import View
+
+from .children import run_child
+from .facts import describe_machine
+from .limit import METHODS, prepare_kinds, size_trunk, time_decode, time_trunk
+from .photos import lay_out, list_photos
+from .report import write_report
+
+TRUNK = "efficientnet_lite0"
+LARGE_TRUNK, LARGE_PHOTOS = "resnext101_32x48d", 8
+ONE, TWO, FIVE = (224,), (224, 320), (224, 128, 320, 380, 400)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much of everything is measured: a round of the full sizes takes about three minutes on two idle cores."""
+
+    rounds: int = 5
+    seconds: float = 3.0
+    one: int = 768
+    two: int = 512
+    five: int = 256
+    loop_one: int = 96
+    loop_five: int = 64
+
+
+QUICK = Sizes(rounds=1, seconds=1.0, one=256, two=256, five=256, loop_one=64, loop_five=32)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One run: photographs laid out, backends exported, the fastest of each known."""
+
+    folder: Path
+    photos: list[Path]
+    sizes: Sizes
+    processes: int
+    views: dict[int, View]
+    spec: BackendSpec
+    method: str
+
+    def time_trunk(self, res: int) -> float:
+        """Seconds per image of the fastest exact backend."""
+        return time_trunk(self.spec, self.photos, res, self.processes, self.sizes.seconds)
+
+    def time_decode(self, resolutions: tuple[int, ...]) -> float:
+        """Seconds per image of the fastest decode and resize."""
+        views = [self.views[res] for res in resolutions]
+        return time_decode(self.method, self.photos, views, self.processes, self.sizes.seconds)
+
+    def extract(self, n: int, resolutions: tuple[int, ...], *options: str) -> dict[str, Any]:
+        """One extraction of `n` photographs into an empty cache, in a process of its own."""
+        data = self.folder / f"photos-{n}"
+        if not data.is_dir():
+            lay_out(self.photos, n, data)
+        numbers = ",".join(map(str, resolutions))
+        return run_child([sys.executable, "-m", "tests.bench.pipeline", str(data), "--res", numbers, *options])
+
+    def loop(self, memory: str) -> dict[str, Any]:
+        """The reference loop over every resolution, in a process of its own."""
+        counts = {res: self.sizes.loop_one if res in ONE else self.sizes.loop_five for res in FIVE}
+        data = str(self.folder / f"photos-{self.sizes.one}" / "train")
+        sizes = [f"{res}:{n}" for res, n in counts.items()]
+        return run_child([sys.executable, "-m", "tests.bench.reference", data, TRUNK, memory, *sizes])
+
+    def run_round(self) -> dict[str, float]:
+        """Every figure once."""
+        trunk = {res: self.time_trunk(res) for res in TWO}
+        one = self.extract(self.sizes.one, ONE)
+        decode = {resolutions: self.time_decode(resolutions) for resolutions in (ONE, TWO)}
+        two = self.extract(self.sizes.two, TWO)
+        loops = {memory: self.loop(memory) for memory in ("default", "tuned")}
+        five = self.extract(self.sizes.five, FIVE)
+        few = self.extract(self.sizes.one // 4, ONE)
+        figures = {
+            "trunk at 224, ms": 1e3 * trunk[224],
+            "trunk at 320, ms": 1e3 * trunk[320],
+            "decode and resize to 224, ms": 1e3 * decode[ONE],
+            "decode and resize to 224 and 320, ms": 1e3 * decode[TWO],
+        }
+        figures |= _list_stages(one) | _compare_limit(trunk, decode, one, two)
+        return figures | _compare_loops(loops, one, five) | _compare_memory(few, one)
+
+
+def _list_stages(one: dict[str, Any]) -> dict[str, float]:
+    """Core-milliseconds per image of every stage at 224."""
+    return {f"stage {stage} at 224, core-ms": 1e3 * s / one["images"] for stage, s in one["stages_s"].items()} | {
+        "pipeline at 224, images/s": 1 / one["steady_image_s"],
+        "loading and exporting, s": one["export_s"],
+        "workers' start and first shard, s": one["first_shard_s"],
+        "sealing, s": one["seal_s"],
+    }
+
+
+def _compare_limit(
+    trunk: dict[int, float], decode: dict[tuple[int, ...], float], one: dict[str, Any], two: dict[str, Any]
+) -> dict[str, float]:
+    """Shares of the limit, and what the second resolution costs beyond its trunk."""
+    figures = {}
+    for resolutions, found in ((ONE, one), (TWO, two)):
+        limit_s = decode[resolutions] + sum(trunk[res] for res in resolutions)
+        name = "+".join(map(str, resolutions))
+        figures[f"limit at {name}, images/s"] = 1 / limit_s
+        figures[f"share of the limit at {name}, steady"] = limit_s / found["steady_image_s"]
+        figures[f"share of the limit at {name}, call to seal"] = limit_s * found["images"] / found["whole_s"]
+    extra_s = two["steady_image_s"] - one["steady_image_s"]
+    figures["320 after 224, over its trunk alone"] = extra_s / trunk[320] - 1
+    return figures
+
+
+def _compare_loops(
+    loops: dict[str, dict[str, Any]], one: dict[str, Any], five: dict[str, Any]
+) -> dict[str, float]:
+    """How many times as long the reference loop takes."""
+    figures = {}
+    for memory, found in loops.items():
+        figures[f"loop ({memory} allocator) at 224, images/s"] = 1 / found["224"]
+        figures[f"ahead of the loop ({memory} allocator) at 224"] = found["224"] / one["steady_image_s"]
+        all_s = sum(found[str(res)] for res in FIVE)
+        figures[f"ahead of the loop ({memory} allocator) over five"] = all_s / five["steady_image_s"]
+    return figures
+
+
+def _compare_memory(few: dict[str, Any], many: dict[str, Any]) -> dict[str, float]:
+    return {
+        "peak memory, GB": many["peak_rss_bytes"] / 1e9,
+        "peak memory at 4x the images": many["peak_rss_bytes"] / few["peak_rss_bytes"],
+    }
+
+
+def measure_large(bench: Bench) -> dict[str, float]:
+    """A trunk of 826 million parameters, random weights: extraction against its trunk alone, seconds per image."""
+    trunk = load_trunk(LARGE_TRUNK, random_seed=0)
+    processes, threads = size_trunk(trunk)
+    weights = write_weights(trunk, bench.folder)
+    spec = prepare_backend(trunk, ONE, folder=bench.folder, threads=threads)
+    del trunk
+    alone_s = time_trunk(spec, bench.photos, 224, processes, 10 * bench.sizes.seconds)
+    found = bench.extract(LARGE_PHOTOS, ONE, "--trunk", LARGE_TRUNK, "--weights", str(weights))
+    images, stages = found["images"], found["stages_s"]
+    return {
+        f"{LARGE_TRUNK} alone, s": alone_s,
+        f"{LARGE_TRUNK}, stage trunk, core-s": stages["trunk"] / images,
+        f"{LARGE_TRUNK}, all stages, core-s": sum(stages.values()) / images,
+        f"{LARGE_TRUNK}, {images} images from call to seal, s": found["whole_s"],
+        f"{LARGE_TRUNK}, peak memory, GB": found["peak_rss_bytes"] / 1e9,
+    }
+
+
+def choose_fastest(bench: Bench, specs: list[BackendSpec]) -> tuple[Bench, dict[str, float]]:
+    """The bench with the fastest backend and decoder, and what each took, ms per image at 224."""
+    trunks = {spec: replace(bench, spec=spec).time_trunk(224) for spec in specs}
+    methods = {method: replace(bench, method=method).time_decode(ONE) for method in METHODS}
+    fastest = replace(bench, spec=min(trunks, key=trunks.__getitem__), method=min(methods, key=methods.__getitem__))
+    scan = {f"trunk by {spec.kind}": 1e3 * s for spec, s in trunks.items()}
+    return fastest, scan | {f"decode by {method}": 1e3 * s for method, s in methods.items()}
+
+
+def open_bench(trunk: Trunk, photos: list[Path], sizes: Sizes, folder: Path) -> tuple[Bench, dict[str, float]]:
+    """Export the trunk, lay the photographs out, and find the fastest of everything."""
+    specs = prepare_kinds(trunk, TWO, folder)
+    views = choose_views(trunk.preprocess, ["val"], TWO, train_views=0)["val"]
+    first = Bench(
+        folder, photos[: sizes.one], sizes, size_trunk(trunk)[0], {view.res: view for view in views}, specs[0], ""
+    )
+    bench, scan = choose_fastest(first, specs)
+    return replace(bench, photos=photos), scan
+
+
+def main(results: Path, *, data: Path | None = None, quick: bool = False, large: bool = False) -> None:
+    """Measure, and write extract.json and extract.md."""
+    machine, sizes = describe_machine(), QUICK if quick else Sizes()
+    with tempfile.TemporaryDirectory(prefix="fixgrid-bench-") as scratch:
+        folder = Path(scratch)
+        source, photos = list_photos(data, folder)
+        bench, scan = open_bench(load_trunk(TRUNK), photos, sizes, folder)
+        rounds = []
+        for i in range(sizes.rounds):
+            rounds.append(bench.run_round())
+            print(f"round {i + 1} of {sizes.rounds} done", file=sys.stderr)
+        if large:
+            scan |= measure_large(bench)
+    facts = {"machine": machine, "photographs": source, "trunk": TRUNK, "fastest": [bench.spec.kind, bench.method]}
+    print(write_report(results, "extract", facts, scan, rounds))

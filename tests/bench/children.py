@@ -1,0 +1,58 @@
+"""Programs that are measured from outside: each runs alone, answers in JSON, and its memory is watched."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+SAMPLE_S = 0.05
+
+
+def run_child(command: list[str]) -> dict[str, Any]:
+    """The last line that a program prints, read as JSON, with its ``peak_rss_bytes`` and ``command_s``.
+
+    The peak is of the sum over the program and its descendants of their resident memory, sampled 20 times a
+    second. Pages that they share (libraries) count once for each: an upper bound.
+
+    Raises
+    ------
+    RuntimeError
+        If the program fails, with the end of what it wrote.
+    """
+    began = time.perf_counter()
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    peak = [0]
+    watch = Thread(target=_watch, args=(child, peak))
+    watch.start()
+    output, _ = child.communicate()
+    watch.join()
+    if child.returncode:
+        raise RuntimeError(f"{' '.join(command)} ended with {child.returncode}:\n{output[-2000:]}")
+    answer: dict[str, Any] = json.loads(output.splitlines()[-1])
+    return {**answer, "peak_rss_bytes": peak[0], "command_s": time.perf_counter() - began}
+
+
+def _watch(child: subprocess.Popen[str], peak: list[int]) -> None:
+    while child.poll() is None:
+        peak[0] = max(peak[0], _sum_rss(child.pid))
+        time.sleep(SAMPLE_S)
+
+
+def _sum_rss(pid: int) -> int:
+    """Resident bytes of a process and its descendants; those that ended meanwhile count nothing."""
+    total, waiting = 0, [pid]
+    while waiting:
+        place = Path("/proc", str(waiting.pop()))
+        try:
+            total += int((place / "statm").read_text().split()[1]) * PAGE_BYTES
+            tasks = list((place / "task").iterdir())
+            waiting += [int(word) for task in tasks for word in (task / "children").read_text().split()]
+        except OSError:
+            continue
+    return total

@@ -1,0 +1,160 @@
+"""The limit: the fastest exact trunk, and the fastest decode and resize, each alone with every core.
+
+One process per core, one thread each, repeats its work for the same few seconds; their rates add up.
+"""
+
+from __future__ import annotations
+
+import io
+import multiprocessing
+import time
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from embed.backends import PACKAGES, BackendSpec, open_backend, prepare_backend
+from embed.decode import decode_rgb, read_file
+from embed.machine import size_workers
+from embed.trunks import Trunk
+from embed.views import View, render_view, resize_side
+
+READY_IMAGES = 8
+"""Images that a trunk process holds ready."""
+
+Work = Callable[[], int]
+"""Does some more of it and returns for how many images."""
+
+
+def prepare_kinds(trunk: Trunk, resolutions: Sequence[int], folder: Path) -> list[BackendSpec]:
+    """Every exact backend that this machine has and that needs no compiler."""
+    kinds = ["torch", *(kind for kind, package in PACKAGES.items() if find_spec(package))]
+    threads = size_trunk(trunk)[1]
+    specs = [prepare_backend(trunk, resolutions, kind=kind, folder=folder, threads=threads) for kind in kinds]
+    return [spec for spec, kind in zip(specs, kinds, strict=True) if spec.kind == kind]
+
+
+def size_trunk(trunk: Trunk) -> tuple[int, int]:
+    """Processes and threads in each, as extraction has them."""
+    sizing = size_workers(sum(tensor.nbytes for tensor in trunk.module.state_dict().values()), "cpu")
+    return sizing.workers, sizing.threads
+
+
+def time_trunk(spec: BackendSpec, photos: Sequence[Path], res: int, processes: int, seconds: float) -> float:
+    """Seconds per image of the trunk alone, its pixels ready in memory."""
+    shares = [(spec, photos[i::processes], res) for i in range(processes)]
+    return _time_together(_open_trunk, shares, seconds)
+
+
+def time_decode(
+    method: str, photos: Sequence[Path], views: Sequence[View], processes: int, seconds: float
+) -> float:
+    """Seconds per image of reading, decoding and resizing to every view, by one of `METHODS`."""
+    shares = [(method, photos[i::processes], views) for i in range(processes)]
+    return _time_together(_open_decoder, shares, seconds)
+
+
+def _time_together(opener: Callable[..., Work], shares: Sequence[tuple[Any, ...]], seconds: float) -> float:
+    context = multiprocessing.get_context("spawn")
+    barrier, rates = context.Barrier(len(shares)), context.SimpleQueue()
+    processes = [
+        context.Process(target=_repeat, args=(opener, share, seconds, barrier, rates)) for share in shares
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    if any(process.exitcode for process in processes):
+        raise RuntimeError("a measuring process failed; its error is above")
+    return 1 / sum(rates.get() for _ in processes)
+
+
+def _repeat(opener: Callable[..., Work], share: tuple[Any, ...], seconds: float, barrier: Any, rates: Any) -> None:
+    work = opener(*share)
+    work()
+    barrier.wait(600)
+    images, began = 0, time.perf_counter()
+    while time.perf_counter() - began < seconds:
+        images += work()
+    rates.put(images / (time.perf_counter() - began))
+
+
+def _open_trunk(spec: BackendSpec, photos: Sequence[Path], res: int) -> Work:
+    backend = open_backend(spec, res)
+    sides = (res, res)
+    ready = [np.asarray(decode_rgb(read_file(path)).resize(sides)) for path in photos[:READY_IMAGES]]
+    batches = cycle([np.stack(ready[i : i + backend.batch]) for i in range(0, len(ready), backend.batch)])
+    return lambda: len(backend(next(batches)))
+
+
+def _open_decoder(method: str, photos: Sequence[Path], views: Sequence[View]) -> Work:
+    render = METHODS[method](views)
+    paths = cycle(photos)
+
+    def work() -> int:
+        render(read_file(next(paths)))
+        return 1
+
+    return work
+
+
+def _render_views(views: Sequence[View]) -> Callable[[bytes], Any]:
+    """As extraction does it."""
+
+    def render(data: bytes) -> list[Any]:
+        image = decode_rgb(data)
+        return [render_view(image, view, bytes(32)) for view in views]
+
+    return render
+
+
+def _render_boxes(views: Sequence[View]) -> Callable[[bytes], Any]:
+    """Pillow resizing only the crop's box."""
+
+    def render(data: bytes) -> list[Any]:
+        image = Image.open(io.BytesIO(data)).convert("RGB")
+        return [np.asarray(_resize_box(image, view)) for view in views]
+
+    return render
+
+
+def _resize_box(image: Image.Image, view: View) -> Image.Image:
+    side = min(image.size) * view.res / resize_side(view.res, view.crop_ratio)
+    left, top = (image.width - side) / 2, (image.height - side) / 2
+    box = (left, top, left + side, top + side)
+    return image.resize((view.res, view.res), Image.Resampling.BICUBIC, box=box)
+
+
+def _render_tensors(views: Sequence[View]) -> Callable[[bytes], Any]:
+    """torchvision decoding to uint8 tensors, resized by torch with antialias."""
+    import torch
+    from torch.nn.functional import interpolate
+    from torchvision.io import ImageReadMode, decode_image
+
+    torch.set_num_threads(1)
+
+    def render(data: bytes) -> list[Any]:
+        image = decode_image(torch.frombuffer(bytearray(data), dtype=torch.uint8), ImageReadMode.RGB)[None]
+        return [cut(image, view) for view in views]
+
+    def cut(image: Any, view: View) -> Any:
+        # The image's centre square first: nothing is resized that the crop would throw away.
+        height, width = image.shape[-2:]
+        side = min(round(min(height, width) * view.res / resize_side(view.res, view.crop_ratio)), height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        square = image[..., top : top + side, left : left + side]
+        sides = (view.res, view.res)
+        return interpolate(square, sides, mode="bicubic", antialias=True)
+
+    return render
+
+
+METHODS: dict[str, Callable[[Sequence[View]], Callable[[bytes], Any]]] = {
+    "views": _render_views,
+    "pillow box": _render_boxes,
+    "uint8 tensors": _render_tensors,
+}

@@ -1,0 +1,96 @@
+"""One ``extract`` into an empty cache, timed from inside: ``python -m tests.bench.pipeline FOLDER OPTIONS...``."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+from unittest.mock import patch
+
+import cli
+from embed.engine import Extraction, Outcome
+from embed.job import Receipt
+from embed.task import Backend
+from embed.views import View
+
+RUN, ADD = Extraction.run, Outcome.add
+
+Opener = Callable[[Sequence[View]], Callable[[View], Backend]]
+
+
+class Stopwatch:
+    """Stands in for the run's watcher, and notes when the first and the last receipt came."""
+
+    def __init__(self) -> None:
+        self.receipts: list[float] = []
+        self.steady_from: tuple[float, int] | None = None
+        self.figures: dict[str, Any] = {}
+
+    def start(self, images: int, done: int) -> None:
+        """Nothing is cached yet."""
+
+    def advance(self, done: int) -> None:
+        """Called right after every receipt with the rows begun, those of unfinished shards included."""
+        if self.receipts and self.steady_from is None:
+            self.steady_from = time.perf_counter(), done
+
+    def notice(self, line: str) -> None:
+        """A backend passed over, a worker replaced: goes where the command's own notices go."""
+        print(line, file=sys.stderr)
+
+    def add(self, outcome: Outcome, receipt: Receipt) -> None:
+        """In place of `Outcome.add`."""
+        self.receipts.append(time.perf_counter())
+        ADD(outcome, receipt)
+
+    def run(self, extraction: Extraction, opener: Opener, watcher: Any, **settings: Any) -> Outcome:
+        """In place of `Extraction.run`."""
+        opened = 0.0
+
+        def open_backends(views: Sequence[View]) -> Callable[[View], Backend]:
+            nonlocal opened
+            open_backend = opener(views)
+            opened = time.perf_counter()
+            return open_backend
+
+        began = time.perf_counter()
+        outcome = RUN(extraction, open_backends, self, **settings)
+        ended = time.perf_counter()
+        self.figures = {
+            "images": outcome.images,
+            "workers": settings["workers"],
+            "whole_s": ended - began,
+            "export_s": opened - began,
+            "first_shard_s": self.receipts[0] - opened,
+            "seal_s": ended - self.receipts[-1],
+            "steady_image_s": self._find_steady(outcome.images),
+            "stages_s": dict(outcome.stages),
+        }
+        return outcome
+
+    def _find_steady(self, images: int) -> float | None:
+        """Seconds per image between the first receipt and the last; None where one shard was all."""
+        if self.steady_from is None or images == self.steady_from[1]:
+            return None
+        began, done = self.steady_from
+        return (self.receipts[-1] - began) / (images - done)
+
+
+def main(data: str, *options: str) -> None:
+    """Run the command and print its figures in one line of JSON."""
+    watch = Stopwatch()
+    with (
+        tempfile.TemporaryDirectory() as cache,
+        patch.object(Extraction, "run", lambda *args, **settings: watch.run(*args, **settings)),
+        patch.object(Outcome, "add", lambda outcome, receipt: watch.add(outcome, receipt)),
+    ):
+        fixed = ["--data", data, "--cache", cache, "--train-views", "0", "--device", "cpu"]
+        cli.main(["extract", *fixed, *options], standalone_mode=False)
+    print(json.dumps(watch.figures))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
