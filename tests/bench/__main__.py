@@ -12,7 +12,9 @@ def main() -> None:
     """Measure extraction, heads, or both."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure speed and memory.")
     parser.add_argument("what", nargs="?", choices=["extract", "heads"], help="both if not given")
-    parser.add_argument("--quick", action="store_true", help="extraction in one short round: does it work at all")
+    parser.add_argument(
+        "--quick", action="store_true", help="extraction in one short round: does it work at all"
+    )
     parser.add_argument("--large", action="store_true", help="resnext101_32x48d too: 8 GB and minutes")
     parser.add_argument("--data", type=Path, metavar="DIR", help="photographs in a folder per class")
     options = parser.parse_args()

@@ -8,7 +8,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("torch", "torchvision", "timm", "onnxruntime", "openvino", "pillow", "numpy", "scikit-learn", "h5py")
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "timm",
+    "onnxruntime",
+    "openvino",
+    "pillow",
+    "numpy",
+    "scikit-learn",
+    "h5py",
+)
 
 
 def describe_machine() -> dict[str, Any]:

@@ -21,7 +21,7 @@ from embed.backends import PACKAGES, BackendSpec, open_backend, prepare_backend
 from embed.decode import decode_rgb, read_file
 from embed.machine import size_workers
 from embed.trunks import Trunk
-from embed.views import View, render_view, resize_side
+from embed.views import View, plan_crops, render_view
 
 READY_IMAGES = 8
 """Images that a trunk process holds ready."""
@@ -73,7 +73,9 @@ def _time_together(opener: Callable[..., Work], shares: Sequence[tuple[Any, ...]
     return 1 / sum(rates.get() for _ in processes)
 
 
-def _repeat(opener: Callable[..., Work], share: tuple[Any, ...], seconds: float, barrier: Any, rates: Any) -> None:
+def _repeat(
+    opener: Callable[..., Work], share: tuple[Any, ...], seconds: float, barrier: Any, rates: Any
+) -> None:
     work = opener(*share)
     work()
     barrier.wait(600)
@@ -123,14 +125,15 @@ def _render_boxes(views: Sequence[View]) -> Callable[[bytes], Any]:
 
 
 def _resize_box(image: Image.Image, view: View) -> Image.Image:
-    side = min(image.size) * view.res / resize_side(view.res, view.crop_ratio)
-    left, top = (image.width - side) / 2, (image.height - side) / 2
-    box = (left, top, left + side, top + side)
-    return image.resize((view.res, view.res), Image.Resampling.BICUBIC, box=box)
+    crop = plan_crops(view, *image.size, bytes(32))[0]
+    across, down = image.width / crop.resized[0], image.height / crop.resized[1]
+    left, top, right, bottom = crop.box
+    box = (left * across, top * down, right * across, bottom * down)
+    return image.resize(crop.out, Image.Resampling.BICUBIC, box=box)
 
 
 def _render_tensors(views: Sequence[View]) -> Callable[[bytes], Any]:
-    """torchvision decoding to uint8 tensors, resized by torch with antialias."""
+    """torchvision decoding to uint8 tensors, resized by torch with antialias, then cropped."""
     import torch
     from torch.nn.functional import interpolate
     from torchvision.io import ImageReadMode, decode_image
@@ -142,13 +145,10 @@ def _render_tensors(views: Sequence[View]) -> Callable[[bytes], Any]:
         return [cut(image, view) for view in views]
 
     def cut(image: Any, view: View) -> Any:
-        # The image's centre square first: nothing is resized that the crop would throw away.
-        height, width = image.shape[-2:]
-        side = min(round(min(height, width) * view.res / resize_side(view.res, view.crop_ratio)), height, width)
-        top, left = (height - side) // 2, (width - side) // 2
-        square = image[..., top : top + side, left : left + side]
-        sides = (view.res, view.res)
-        return interpolate(square, sides, mode="bicubic", antialias=True)
+        crop = plan_crops(view, image.shape[-1], image.shape[-2], bytes(32))[0]
+        left, top, right, bottom = crop.box
+        resized = interpolate(image, crop.resized[::-1], mode="bicubic", antialias=True)
+        return resized[..., top:bottom, left:right].contiguous()
 
     return render
 
