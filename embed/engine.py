@@ -204,7 +204,13 @@ class Extraction:
                     opener = open_backends([goal.view for goal in goals if goal.missing.any()])
                     progress = _Progress(watcher, outcome.images, jobs)
                     supervisor = Supervisor(
-                        opener, workers, decoders, timeout_s, stopped, progress.show, watcher.notice
+                        opener,
+                        workers,
+                        decoders=decoders,
+                        timeout_s=timeout_s,
+                        should_stop=stopped,
+                        on_progress=progress.show,
+                        on_notice=watcher.notice,
                     )
                     for receipt in supervisor.run(jobs):
                         progress.done += receipt.stop - receipt.start

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cache.shard import Status
@@ -70,6 +70,11 @@ class ShardJob:
         """Row id after the last row."""
         return self.start + len(self.paths)
 
+    def after(self, row: int) -> ShardJob:
+        """The same job without the rows before `row`."""
+        done = row - self.start
+        return replace(self, start=row, paths=self.paths[done:], sha256=self.sha256[done:])
+
 
 @dataclass(frozen=True)
 class BadRow:
@@ -90,7 +95,7 @@ class Receipt:
     ----------
     split : str
     start, stop : int
-        The rows that are now safe: fewer than the job's if it was told to stop.
+        The rows that are now safe: fewer than the job's if it was told to stop or took long.
     bad : tuple of BadRow
     decoded : int
         Images decoded.

@@ -62,6 +62,8 @@ class Supervisor:
         Threads per worker that decode ahead of the trunk; 0 for CPU trunks.
     timeout_s : float
         A row that takes longer hangs: its worker is killed.
+    commit_every_s : float
+        A job that takes longer commits what it has and goes on: no crash loses more, however slow the trunk.
     should_stop : callable
         Polled; true ends the run at the next batch edges, keeping what is done.
     on_progress : callable
@@ -74,6 +76,7 @@ class Supervisor:
     workers: int
     decoders: int = 0
     timeout_s: float = 120.0
+    commit_every_s: float = 60.0
     should_stop: Callable[[], bool] = lambda: False
     on_progress: Callable[[int], None] = lambda rows: None
     on_notice: Callable[[str], None] = lambda line: None
@@ -106,7 +109,7 @@ class Supervisor:
     def _start(self, context: Any) -> None:
         ours, theirs = context.Pipe()
         pulse = context.RawArray(ctypes.c_double, 3)
-        args = (theirs, self.open_backend, pulse, self._stop, self.decoders)
+        args = (theirs, self.open_backend, pulse, self._stop, self.decoders, self.commit_every_s)
         process = context.Process(target=_serve, args=args, daemon=True)
         process.start()
         theirs.close()
@@ -131,6 +134,8 @@ class Supervisor:
             if isinstance(answer, FixgridError):
                 raise answer
             if answer is not None:
+                if worker.job and answer.stop < worker.job.stop and not self._stop.value:
+                    queue.appendleft(worker.job.after(answer.stop))
                 worker.job = None
                 yield answer
             elif not worker.process.is_alive():
@@ -187,7 +192,12 @@ def _receive(worker: _Worker) -> Receipt | FixgridError | None:
 
 
 def _serve(
-    pipe: connection.Connection, open_backend: Callable[[View], Backend], pulse: Any, stop: Any, decoders: int
+    pipe: connection.Connection,
+    open_backend: Callable[[View], Backend],
+    pulse: Any,
+    stop: Any,
+    decoders: int,
+    commit_every_s: float,
 ) -> None:
     """A worker's life: jobs in, receipts out, until the pipe closes or the parent is gone."""
     # Ctrl-C and a closed terminal reach the whole group; the parent alone decides.
@@ -196,6 +206,7 @@ def _serve(
     parent = multiprocessing.parent_process()
     assert parent is not None
     backends: dict[View, Backend] = {}
+    began = time.monotonic()
 
     def open_once(view: View) -> Backend:
         if view not in backends:
@@ -206,9 +217,10 @@ def _serve(
         pulse[:] = [row, time.monotonic(), pulse[2] + (row != NO_ROW)]
         if os.getppid() != parent.pid:
             os._exit(0)
-        return not stop.value
+        return not stop.value and time.monotonic() - began < commit_every_s
 
     while (job := _receive_job(pipe)) is not None:
+        began = time.monotonic()
         try:
             answer: Receipt | FixgridError = run_shard(job, open_once, pulse=beat, decoders=decoders)
         except FixgridError as error:

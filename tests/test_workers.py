@@ -55,6 +55,12 @@ def test_every_job_gives_a_receipt(data: Path) -> None:
     assert all(0 <= rows <= 130 for rows in progress)
 
 
+def test_a_job_that_takes_long_commits_what_it_has_and_goes_on(data: Path) -> None:
+    entry, receipts, _ = supervise(data, commit_every_s=0)
+    assert sorted((r.start, r.stop) for r in receipts) == [(row, row + 1) for row in range(130)]
+    assert not entry.find_missing().any()
+
+
 @pytest.mark.parametrize("decoders", [0, 2])
 def test_images_that_end_their_process_are_found_and_the_run_goes_on(data: Path, decoders: int) -> None:
     for row, end in ((3, b"segv"), (40, b"exit"), (70, b"segv")):
