@@ -27,6 +27,8 @@ class TrunkFacts:
     ----------
     weights_bytes : int
         Size of parameters and buffers.
+    weights : str
+        File that was given in place of the published weights, empty if none was.
     """
 
     name: str
@@ -37,6 +39,7 @@ class TrunkFacts:
     dim: int
     imagenet_labels: bool
     preprocess: Preprocess
+    weights: str = ""
 
 
 def identify_trunk(name: str, weights: Path | None, memo_folder: Path) -> tuple[TrunkFacts, Callable[[], Trunk]]:
@@ -70,7 +73,7 @@ def identify_trunk(name: str, weights: Path | None, memo_folder: Path) -> tuple[
     memo = memo_folder / f"{hashlib.sha256(asked.encode()).hexdigest()[:16]}.json"
     facts = _recall(memo)
     if facts is None:
-        facts = _describe(load())
+        facts = _describe(load(), str(weights.resolve()) if weights else "")
         file = load().weights_file
         if file is not None:
             record = {"facts": asdict(facts), "file": str(file), "stamp": _stamp(file)}
@@ -78,7 +81,7 @@ def identify_trunk(name: str, weights: Path | None, memo_folder: Path) -> tuple[
     return facts, load
 
 
-def _describe(trunk: Trunk) -> TrunkFacts:
+def _describe(trunk: Trunk, weights: str) -> TrunkFacts:
     return TrunkFacts(
         name=trunk.name,
         architecture=trunk.architecture,
@@ -88,6 +91,7 @@ def _describe(trunk: Trunk) -> TrunkFacts:
         dim=trunk.dim,
         imagenet_labels=trunk.imagenet_labels,
         preprocess=trunk.preprocess,
+        weights=weights,
     )
 
 

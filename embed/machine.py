@@ -193,6 +193,7 @@ def extract_here(
     made_by: dict[str, Any] = {
         "device": device,
         "imagenet_labels": facts.imagenet_labels,
+        "weights": facts.weights,
         "versions": library_versions(),
     }
     with tempfile.TemporaryDirectory(prefix="fixgrid-") as folder:
