@@ -11,7 +11,7 @@ from .result import Result
 
 # (suite, size at full, size in short).
 SUITES: dict[str, tuple[Callable[[int], Result], int, int]] = {
-    "T1": (kills.run_random_kills, 220, 20),
+    "T1": (kills.run_random_kills, 300, 20),
     "T2": (kills.run_kth_operation, 480, 24),
     "T3": (replay.run_power_losses, 300, 30),
     "T4": (kills.run_full_disk, 100, 6),

@@ -53,10 +53,11 @@ def run_random_kills(size: int) -> Result:
         world.extract(world.fresh_cache())
         span = time.monotonic() - began
         while result.injected.get("kills", 0) < size:
-            cache, code, acknowledged = world.fresh_cache(), -9, []
+            cache, code, acknowledged, patience = world.fresh_cache(), -9, [], span
             while code:
                 child = fork_extraction(world, cache)
-                time.sleep(rng.uniform(0, span * 0.7))
+                time.sleep(rng.uniform(0, patience))
+                patience *= 1.1  # the cores may be busier than when the span was measured
                 os.kill(child.pid, signal.SIGKILL)
                 code, done, said = child.finish()
                 acknowledged += done
@@ -188,7 +189,7 @@ def run_racing_writers(size: int) -> Result:
             children = [fork_extraction(world, cache, prepare) for _ in range(4)]
             for child in children:
                 code, _, said = child.finish()
-                result.count("checks", survived=code == 0)
+                result.count("checks")
                 if code:
                     result.fail(f"a writer ended with {code}: {said[-600:]}", crashes=1)
             try:
@@ -222,7 +223,7 @@ def run_signals(size: int) -> Result:
         for i in range(size):
             cache, number = world.fresh_cache(), numbers[i % 3]
             child = fork_extraction(world, cache, wait_for_handlers())
-            time.sleep(0.03 + rng.uniform(0, span))
+            time.sleep(rng.uniform(0, span * 0.7))
             began = time.monotonic()
             for _ in range(1 + (i % 5 == 0)):
                 with contextlib.suppress(ProcessLookupError):

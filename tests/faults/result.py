@@ -25,22 +25,25 @@ class Result:
 
     suite: str
     injected: dict[str, int] = field(default_factory=dict)
-    survived: int = 0
     lost: int = 0
     wrong: int = 0
     crashes: int = 0
     control: str = ""
     failures: list[str] = field(default_factory=list)
 
-    def count(self, kind: str, *, survived: bool = True) -> None:
+    def count(self, kind: str) -> None:
         """One more fault of a kind."""
         self.injected[kind] = self.injected.get(kind, 0) + 1
-        self.survived += survived
 
     def fail(self, line: str, *, lost: int = 0, wrong: int = 0, crashes: int = 0) -> None:
         """Something went wrong."""
         self.failures.append(line)
         self.lost, self.wrong, self.crashes = self.lost + lost, self.wrong + wrong, self.crashes + crashes
+
+    @property
+    def survived(self) -> int:
+        """Faults after which nothing was wrong."""
+        return sum(self.injected.values()) - len(self.failures)
 
     @property
     def is_clean(self) -> bool:

@@ -49,6 +49,7 @@ class Inline:
     should_stop: Callable[[], bool]
     on_progress: Callable[[int], None]
     on_notice: Callable[[str], None]
+    commit_every_s: float = 60.0
     acknowledge = staticmethod(lambda receipt: None)
 
     def run(self, jobs: Iterable[ShardJob]) -> Iterator[Receipt]:
