@@ -50,10 +50,42 @@ def test_the_search_stops_where_val_has_turned_and_says_so():
     assert "significantly worse than 4.0e+00" in choice.note
 
 
+class Stated:
+    """A head that is right on a share of the images, and as sure of each as told."""
+
+    def __init__(self, share, margin):
+        self.share, self.margin = share, margin
+
+    def scores(self, X):
+        side = np.where(np.arange(len(X)) < self.share * len(X), self.margin, -self.margin)
+        return np.stack([side / 2, -side / 2], 1).astype(np.float32)
+
+
+class StatedPath:
+    def __init__(self, *heads):
+        self.heads = heads
+
+    def head(self, strength):
+        return Stated(*self.heads[min(int(strength) // 2, len(self.heads) - 1)])
+
+
+@pytest.mark.parametrize(
+    ("heads", "end"),
+    [
+        ([(0.5, 0.1), (0.9, 2), (0.85, 4), (0.95, 4)], "stopped at 4.0e+00: significantly worse than 2.0e+00"),
+        ([(0.5, 0.1), (0.9, 0.5), (0.85, 1), (0.95, 2)], "stopped at 1.0e+01: no better since 6.0e+00"),
+        ([(0.5, 0.1), (0.9, 0.5), (0.85, 1), (0.85, 1.5)], "stopped at 6.0e+00: significantly worse than 2.0e+00"),
+    ],
+    ids=["one worse and less likely", "one worse but more likely", "two worse though more likely"],
+)
+def test_val_has_turned(heads, end):
+    assert choose_strength(StatedPath(*heads), X, Y, STRENGTHS).note == end
+
+
 def test_a_flat_curve_stops_and_its_first_value_is_chosen():
     choice = choose_strength(Scripted(dict.fromkeys(STRENGTHS, 0.5)), X, Y, STRENGTHS)
     assert choice.strength == 0
-    assert choice.note == "stopped at 8.0e+00: no better since 0.0e+00"
+    assert choice.note == "stopped at 4.0e+00: no better since 0.0e+00"
 
 
 def test_a_rising_curve_is_walked_to_its_end():
