@@ -16,6 +16,7 @@ from .metrics import Estimate
 FORMATS = ("table", "md", "csv", "json")
 _WIDTH = 80
 _HEADERS = ("train_res", "test_res", "size ratio", "val", "test", "95 % interval", "C", "")
+_SPARE = ("size ratio", "C", "strength")  # columns that a reader misses least, the first first
 
 
 @dataclass(frozen=True)
@@ -50,13 +51,12 @@ def format_cells(cells: Sequence[Cell], notes: Notes, style: str) -> str:
         return _to_csv([cell_record(cell) for cell in cells])
     if style not in FORMATS:
         raise ValueError(f"unknown format {style!r}: expected one of {', '.join(FORMATS)}")
-    rows = [_HEADERS, *(_cell_row(cell) for cell in cells)]
-    for name in ("correction", "family"):
-        values = [str(getattr(cell, name)) for cell in cells]
-        if len(set(values)) > 1:
-            rows = [(head, *row) for head, row in zip([name, *values], rows, strict=True)]
+    rows = _cell_rows(cells)
+    left_out: list[str] = []
+    if style == "table":
+        rows, left_out = _fit_columns(rows)
     lines = _to_markdown(rows) if style == "md" else _to_columns(rows)
-    return "\n".join([*lines, "", *explain_cells(cells, notes)]) + "\n"
+    return "\n".join([*lines, "", *explain_cells(cells, notes, left_out)]) + "\n"
 
 
 def format_records(records: Sequence[dict[str, Any]], style: str) -> str:
@@ -89,8 +89,8 @@ def cell_record(cell: Cell) -> dict[str, Any]:
     }
 
 
-def explain_cells(cells: Sequence[Cell], notes: Notes) -> list[str]:
-    """What the table means, in lines of at most 80 columns."""
+def explain_cells(cells: Sequence[Cell], notes: Notes, left_out: Sequence[str] = ()) -> list[str]:
+    """What the table means and which columns it has no room for, in lines of at most 80 columns."""
     best = next((cell for cell in cells if cell.chosen), None)
     said = []
     if best is not None:
@@ -108,6 +108,8 @@ def explain_cells(cells: Sequence[Cell], notes: Notes) -> list[str]:
         f"Cost: {notes.passes_run} passes of the trunk run, {notes.passes_avoided} avoided; "
         "heads were fitted on cached features."
     )
+    if left_out:
+        said.append(f"Not shown for want of room: {', '.join(left_out)}; the other formats have them.")
     said += [notes.warning] if notes.warning else []
     return [line for text in said for line in textwrap.wrap(text, _WIDTH, subsequent_indent="  ")]
 
@@ -123,6 +125,30 @@ def _interval(estimate: Estimate) -> str:
 
 def _estimate_record(name: str, estimate: Estimate) -> dict[str, float]:
     return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+
+
+def _cell_rows(cells: Sequence[Cell]) -> list[tuple[str, ...]]:
+    """Header and rows; family and correction are columns where cells differ in them."""
+    others = {cell.family for cell in cells} - {"logistic"}
+    header = tuple("strength" if others and name == "C" else name for name in _HEADERS)
+    rows = [header, *(_cell_row(cell) for cell in cells)]
+    for name in ("correction", "family"):
+        values = [str(getattr(cell, name)) for cell in cells]
+        if len(set(values)) > 1:
+            rows = [(head, *row) for head, row in zip([name, *values], rows, strict=True)]
+    return rows
+
+
+def _fit_columns(rows: list[tuple[str, ...]]) -> tuple[list[tuple[str, ...]], list[str]]:
+    """The rows without as many of `_SPARE` as 80 columns have no room for, and the names of those."""
+    left_out: list[str] = []
+    for name in (name for name in _SPARE if name in rows[0]):
+        if max(map(len, _to_columns(rows))) <= _WIDTH:
+            break
+        at = rows[0].index(name)
+        rows = [(*row[:at], *row[at + 1 :]) for row in rows]
+        left_out.append(name)
+    return rows, left_out
 
 
 def _cell_row(cell: Cell) -> tuple[str, ...]:

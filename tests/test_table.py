@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from heads.families import FAMILIES
+from heads.gap import CORRECTIONS
 from heads.grid import Cell, choose_cell
 from heads.metrics import wilson_interval
 from heads.table import FORMATS, Notes, format_cells
@@ -58,6 +61,44 @@ def test_the_table_is_this():
 
 def test_no_line_is_wider_than_80_columns():
     assert max(map(len, format_cells(CELLS, NOTES, "table").splitlines())) <= 80
+
+
+MANY = [
+    replace(one, family=family, correction=correction)
+    for one in CELLS
+    for family in FAMILIES
+    for correction in (*CORRECTIONS, "refit")
+]
+
+
+@pytest.mark.parametrize(
+    ("shared", "left_out"),
+    [
+        ({}, "size ratio, strength"),
+        ({"family": "knn"}, "size ratio"),
+        ({"correction": "standardize"}, "size ratio"),
+    ],
+)
+def test_columns_that_80_have_no_room_for_are_named(shared, left_out):
+    lines = format_cells([replace(one, **shared) for one in MANY], NOTES, "table").splitlines()
+    assert max(map(len, lines)) <= 80
+    assert f"Not shown for want of room: {left_out};" in " ".join(lines)
+    for column in (
+        "train_res",
+        "test_res",
+        "val",
+        "test",
+        "95 % interval",
+        *({"family", "correction"} - set(shared)),
+    ):
+        assert column in lines[0]
+
+
+def test_markdown_has_every_column():
+    text = format_cells(MANY, NOTES, "md")
+    assert text.startswith("| family | correction | train_res | test_res | size ratio |")
+    assert "| strength |" in text
+    assert "want of room" not in text
 
 
 def test_json_holds_every_cell_and_note():
