@@ -374,20 +374,24 @@ def grid(
 ) -> None:
     """Print the accuracy of every train x test resolution pair, the best marked, ties called ties."""
     from heads.grid import choose_cell, run_grid
+    from heads.memo import Memo
     from heads.table import Notes, format_cells
 
     holdings, kinds = _open_holdings(ctx, **choice)
     options = _grid_options(kinds, heads, gap, test_view)
     wanted = _choose_pairs(holdings, kinds, pairs)
     cells = []
-    for cell in run_grid(holdings.load, wanted, len(holdings.manifest.classes), options):
+    memo = Memo(choice["cache"] / "cells", holdings.identify)
+    for cell in run_grid(holdings.load, wanted, len(holdings.manifest.classes), options, memo):
         cells.append(cell)
         _say(
             f"{cell.family} {cell.correction} {cell.train_res} -> {cell.test_res}: val {100 * cell.val.value:.2f} %"
         )
     run = {("train", kind, train_res) for train_res, _ in wanted for kind in kinds}
     run |= {(split, test_view, test_res) for _, test_res in wanted for split in ("val", "test")}
-    avoided = (len(kinds) + 2) * len(wanted) - len(run)
+    if options.corrections != ("none",):
+        run |= {("train", test_view, test_res) for _, test_res in wanted}
+    avoided = (len(kinds) + 2) * len(cells) - len(run)
     notes = Notes(len(run), avoided, _leak_warning(holdings))
     click.echo(format_cells(choose_cell(cells), notes, style), nl=False)
 

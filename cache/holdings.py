@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -62,6 +63,18 @@ class Holdings:
             If they were not extracted or cannot be trusted.
         """
         return self.entry(split, kind, res).load(self.manifest.splits[split])
+
+    def identify(self, split: str, kind: str, res: int) -> str:
+        """What `load` would give: equal strings mean equal features, rows and labels.
+
+        Raises
+        ------
+        CacheError
+            If they were not extracted.
+        """
+        labels = hashlib.sha256(self.manifest.splits[split].labels.tobytes()).hexdigest()
+        entry = self.entry(split, kind, res)
+        return f"{entry.spec.key}:{entry.digest}:{labels}"
 
 
 def list_sources(store: FeatureStore) -> dict[str, Manifest]:

@@ -58,6 +58,11 @@ class Entry:
         return bool(self._seal)
 
     @property
+    def digest(self) -> str:
+        """Hex sha256 of the sealed file as it was sealed; empty before the seal."""
+        return str(self._seal.get("sha256", ""))
+
+    @property
     def provenance(self) -> Mapping[str, Any]:
         """How the features were made (host, backend, versions); empty before the seal."""
         provenance: Mapping[str, Any] = self._seal.get("provenance", {})

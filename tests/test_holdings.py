@@ -64,6 +64,17 @@ def test_what_is_unambiguous_needs_no_name(store: FeatureStore, dogs: Manifest) 
     assert features.y.tolist() == [0, 1, 0, 1, 0, 1]
 
 
+def test_features_are_identified_by_key_and_labels(store: FeatureStore, dogs: Manifest) -> None:
+    seal(store, dogs.splits["train"])
+    first = find_holdings(store).identify("train", "center", 32)
+    rows = dogs.splits["train"]
+    relabelled = Rows(rows.paths, rows.sizes, rows.sha256, 1 - rows.labels)
+    write_manifest(store.folder / "data", Manifest("dogs", "/dogs", ("a", "b"), {"train": relabelled}))
+    again = find_holdings(store).identify("train", "center", 32)
+    assert first.split(":")[0] == again.split(":")[0]
+    assert first != again
+
+
 def test_two_trunks_must_be_told_apart(store: FeatureStore, dogs: Manifest) -> None:
     seal(store, dogs.splits["train"])
     seal(store, dogs.splits["train"], trunk="u", weights="1")
