@@ -44,15 +44,15 @@ def _watch(child: subprocess.Popen[str], peak: list[int]) -> None:
         time.sleep(SAMPLE_S)
 
 
-def _sum_rss(pid: int) -> int:
+def _sum_rss(pid: int, parent: bytes = b"") -> int:
     """Resident bytes of a process and its descendants; those that ended meanwhile count nothing."""
-    total, waiting = 0, [pid]
-    while waiting:
-        place = Path("/proc", str(waiting.pop()))
-        try:
-            total += int((place / "statm").read_text().split()[1]) * PAGE_BYTES
-            tasks = list((place / "task").iterdir())
-            waiting += [int(word) for task in tasks for word in (task / "children").read_text().split()]
-        except OSError:
-            continue
-    return total
+    place = Path("/proc", str(pid))
+    try:
+        command = (place / "cmdline").read_bytes()
+        if command == parent:  # a fork, most likely on its way to become a worker: its pages are its parent's
+            return 0
+        own = int((place / "statm").read_text().split()[1]) * PAGE_BYTES
+        tasks = [(task / "children").read_text().split() for task in (place / "task").iterdir()]
+    except OSError:
+        return 0
+    return own + sum(_sum_rss(int(child), command) for task in tasks for child in task)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -25,6 +25,14 @@ from embed.views import View, plan_crops, render_view
 
 READY_IMAGES = 8
 """Images that a trunk process holds ready."""
+
+
+class Cost(NamedTuple):
+    """Of one image: seconds of the machine, and of its processors, which others that use them cannot take away."""
+
+    wall_s: float
+    cpu_s: float
+
 
 Work = Callable[[], int]
 """Does some more of it and returns for how many images."""
@@ -44,21 +52,21 @@ def size_trunk(trunk: Trunk) -> tuple[int, int]:
     return sizing.workers, sizing.threads
 
 
-def time_trunk(spec: BackendSpec, photos: Sequence[Path], res: int, processes: int, seconds: float) -> float:
-    """Seconds per image of the trunk alone, its pixels ready in memory."""
+def time_trunk(spec: BackendSpec, photos: Sequence[Path], res: int, processes: int, seconds: float) -> Cost:
+    """Cost per image of the trunk alone, its pixels ready in memory."""
     shares = [(spec, photos[i::processes], res) for i in range(processes)]
     return _time_together(_open_trunk, shares, seconds)
 
 
 def time_decode(
     method: str, photos: Sequence[Path], views: Sequence[View], processes: int, seconds: float
-) -> float:
-    """Seconds per image of reading, decoding and resizing to every view, by one of `METHODS`."""
+) -> Cost:
+    """Cost per image of reading, decoding and resizing to every view, by one of `METHODS`."""
     shares = [(method, photos[i::processes], views) for i in range(processes)]
     return _time_together(_open_decoder, shares, seconds)
 
 
-def _time_together(opener: Callable[..., Work], shares: Sequence[tuple[Any, ...]], seconds: float) -> float:
+def _time_together(opener: Callable[..., Work], shares: Sequence[tuple[Any, ...]], seconds: float) -> Cost:
     context = multiprocessing.get_context("spawn")
     barrier, rates = context.Barrier(len(shares)), context.SimpleQueue()
     processes = [
@@ -70,7 +78,9 @@ def _time_together(opener: Callable[..., Work], shares: Sequence[tuple[Any, ...]
         process.join()
     if any(process.exitcode for process in processes):
         raise RuntimeError("a measuring process failed; its error is above")
-    return 1 / sum(rates.get() for _ in processes)
+    found = [rates.get() for _ in processes]
+    cpu_s, images = sum(cpu for _, _, cpu in found), sum(images for images, _, _ in found)
+    return Cost(1 / sum(images / wall for images, wall, _ in found), cpu_s / images)
 
 
 def _repeat(
@@ -79,10 +89,10 @@ def _repeat(
     work = opener(*share)
     work()
     barrier.wait(600)
-    images, began = 0, time.perf_counter()
+    images, began, cpu_began = 0, time.perf_counter(), time.process_time()
     while time.perf_counter() - began < seconds:
         images += work()
-    rates.put(images / (time.perf_counter() - began))
+    rates.put((images, time.perf_counter() - began, time.process_time() - cpu_began))
 
 
 def _open_trunk(spec: BackendSpec, photos: Sequence[Path], res: int) -> Work:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -26,7 +29,8 @@ class Stopwatch:
 
     def __init__(self) -> None:
         self.receipts: list[float] = []
-        self.steady_from: tuple[float, int] | None = None
+        self.cpu_s = 0.0
+        self.steady_from: tuple[float, float, int] | None = None
         self.figures: dict[str, Any] = {}
 
     def start(self, images: int, done: int) -> None:
@@ -35,7 +39,7 @@ class Stopwatch:
     def advance(self, done: int) -> None:
         """Called right after every receipt with the rows begun, those of unfinished shards included."""
         if self.receipts and self.steady_from is None:
-            self.steady_from = time.perf_counter(), done
+            self.steady_from = time.perf_counter(), _read_cpu_s(), done
 
     def notice(self, line: str) -> None:
         """A backend passed over, a worker replaced: goes where the command's own notices go."""
@@ -44,6 +48,7 @@ class Stopwatch:
     def add(self, outcome: Outcome, receipt: Receipt) -> None:
         """In place of `Outcome.add`."""
         self.receipts.append(time.perf_counter())
+        self.cpu_s = _read_cpu_s()
         ADD(outcome, receipt)
 
     def run(self, extraction: Extraction, opener: Opener, watcher: Any, **settings: Any) -> Outcome:
@@ -66,17 +71,30 @@ class Stopwatch:
             "export_s": opened - began,
             "first_shard_s": self.receipts[0] - opened,
             "seal_s": ended - self.receipts[-1],
-            "steady_image_s": self._find_steady(outcome.images),
+            **self._find_steady(outcome.images),
             "stages_s": dict(outcome.stages),
         }
         return outcome
 
-    def _find_steady(self, images: int) -> float | None:
-        """Seconds per image between the first receipt and the last; None where one shard was all."""
-        if self.steady_from is None or images == self.steady_from[1]:
-            return None
-        began, done = self.steady_from
-        return (self.receipts[-1] - began) / (images - done)
+    def _find_steady(self, images: int) -> dict[str, float]:
+        """Seconds and workers' processor seconds per image between the first receipt and the last."""
+        if self.steady_from is None or images == self.steady_from[2]:
+            return {}  # one shard was all
+        began, cpu_began, done = self.steady_from
+        count = images - done
+        return {
+            "steady_image_s": (self.receipts[-1] - began) / count,
+            "steady_cpu_s": (self.cpu_s - cpu_began) / count,
+        }
+
+
+def _read_cpu_s() -> float:
+    """Processor seconds that the workers have used since they started."""
+    ticks = 0
+    for child in multiprocessing.active_children():
+        fields = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def main(data: str, *options: str) -> None:
