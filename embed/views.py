@@ -241,8 +241,19 @@ def _mirror(box: tuple[int, int, int, int], width: int) -> tuple[int, int, int, 
     return width - box[2], box[1], width - box[0], box[3]
 
 
-def render_crop(image: Image.Image, crop: Crop, interpolation: str) -> NDArray[np.uint8]:
-    """The pixels of one crop.
+def render_crop(
+    image: Image.Image, crop: Crop, interpolation: str, resized: Image.Image | None = None
+) -> NDArray[np.uint8]:
+    """The pixels of one crop: exactly those of torchvision's transforms on Pillow images.
+
+    Parameters
+    ----------
+    image : PIL image, RGB
+    crop : Crop
+    interpolation : str
+        One of `INTERPOLATIONS`.
+    resized : PIL image, optional
+        The image already resized to ``crop.resized``, which several crops may share.
 
     Returns
     -------
@@ -250,36 +261,15 @@ def render_crop(image: Image.Image, crop: Crop, interpolation: str) -> NDArray[n
     """
     resample = INTERPOLATIONS[interpolation]
     if crop.resized is None:
-        cut = image.crop(crop.box).resize(crop.out, resample)
-        cut = _enhance(cut, crop.jitter)
-    elif crop.jitter:
-        cut = _enhance(image.resize(crop.resized, resample), crop.jitter).crop(crop.box)
+        cut = _enhance(image.crop(crop.box).resize(crop.out, resample), crop.jitter)
     else:
-        cut = _resize_box(image, crop, resample)
+        # All of the image, though the crop shows three quarters of it: resizing only these is .26 ms faster of
+        # 12, and no longer exact, since Pillow keeps a box in float32 and may turn its two passes round.
+        resized = resized or image.resize(crop.resized, resample)
+        cut = _enhance(resized, crop.jitter).crop(crop.box)
     if crop.flip:
         cut = cut.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     return np.asarray(cut)
-
-
-def _resize_box(image: Image.Image, crop: Crop, resample: Image.Resampling) -> Image.Image:
-    # The same pixels (within 1/255) as resizing all and cutting, without the rows that are cut. Columns first and
-    # whole, rows second: given one box Pillow may turn the passes round, and the bicubic overshoot clipped between
-    # them moves pixels by up to 40/255; and its box is float32, which costs 1/255 in each pass that has one.
-    assert crop.resized is not None
-    (width, height), (left, top, right, bottom) = crop.resized, crop.box
-    inside = (max(left, 0), max(top, 0), min(right, width), min(bottom, height))
-    scale = image.height / height
-    reach = math.ceil(3 * max(scale, 1)) + 1  # the widest filter, lanczos, sees three rows either way
-    first, last = max(0, int(inside[1] * scale) - reach), min(image.height, int(inside[3] * scale) + reach)
-    columns = image.crop((0, first, image.width, last)).resize((width, last - first), resample)
-    columns = columns.crop((inside[0], 0, inside[2], last - first))
-    rows = (inside[1] * scale - first, min(inside[3] * scale, image.height) - first)
-    cut = columns.resize((columns.width, inside[3] - inside[1]), resample, box=(0, rows[0], columns.width, rows[1]))
-    if inside == crop.box:
-        return cut
-    padded = Image.new("RGB", crop.out)
-    padded.paste(cut, (inside[0] - left, inside[1] - top))
-    return padded
 
 
 def _enhance(image: Image.Image, jitter: tuple[tuple[str, float], ...]) -> Image.Image:
@@ -296,4 +286,6 @@ def render_view(image: Image.Image, view: View, content: bytes) -> NDArray[np.ui
     uint8 array, shape (V, res, res, 3), RGB (``whole``: shape (1, height, width, 3))
     """
     crops = plan_crops(view, image.width, image.height, content)
-    return np.stack([render_crop(image, crop, view.interpolation) for crop in crops])
+    size = crops[0].resized  # one size for all crops of a view
+    resized = image.resize(size, INTERPOLATIONS[view.interpolation]) if size else None
+    return np.stack([render_crop(image, crop, view.interpolation, resized) for crop in crops])
