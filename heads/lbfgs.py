@@ -119,7 +119,7 @@ def minimise(
     W : float array, shape (K, R + 1)
         Where to start.
     Z : float array, shape (n, K)
-        Logits of ``W``.
+        Logits of ``W``. Overwritten: with a million rows there is no room for a second copy.
     tol : float
     max_steps : int
     """
@@ -141,7 +141,9 @@ def minimise(
         if t == 0:
             history.forget()
             continue
-        W, Z, before = W + t * D, Z + t * DZ, G
+        W, before = W + t * D, G
+        DZ *= t
+        Z += DZ
         G = problem.gradient(W, Z)
         history.add(t * D, G - before)
     return W, Z, value, gap, steps

@@ -17,8 +17,8 @@ from .lbfgs import Line, Problem, minimise
 from .linear import LinearHead
 
 # DINOv2's grid (Oquab et al. 2023) and CLIP's (Radford et al. 2021, lambda = 1 / C).
-DINOV2_C = tuple(10 ** np.linspace(-6, 5, 45))
-CLIP_C = tuple(10 ** np.linspace(-6, 6, 96))
+DINOV2_C = tuple((10 ** np.linspace(-6, 5, 45)).tolist())
+CLIP_C = tuple((10 ** np.linspace(-6, 6, 96)).tolist())
 
 _KEPT_LOGITS = 3  # solved values of C whose (n, K) logits are kept to start others from
 
@@ -73,7 +73,7 @@ class LogisticPath:
         if C not in self.solutions:
             # With two classes scikit-learn fits the one vector w1 - w0: the same optimum at half the C.
             weight = C / 2 if self.design.n_classes == 2 else C
-            problem = Problem(self.design, 1 / (weight * len(self.design.y)))
+            problem = Problem(self.design, float(1 / (weight * len(self.design.y))))
             W, Z = self._start(problem, C)
             W, Z, value, gap, steps = minimise(problem, W, Z, self.tol, self.max_steps)
             if gap > self.tol:
@@ -88,7 +88,7 @@ class LogisticPath:
         return self.solutions[C]
 
     def _start(self, problem: Problem, C: float) -> tuple[Array, Array]:
-        """Best point on the line, straight in log C, through the two nearest solutions."""
+        """Best point on the line, straight in log C, through the two nearest solutions; both arrays are new."""
         near = sorted(self.solutions, key=lambda other: abs(math.log(other / C)))[:2]
         if not near:
             k, y = self.design.n_classes, self.design.y
@@ -98,20 +98,26 @@ class LogisticPath:
         W, Z = self._point(near[0])
         if len(near) == 1:
             return W, Z
-        other_W, other_Z = self._point(near[1])
+        other_W, DZ = self._point(near[1])
         t = math.log(C / near[0]) / math.log(near[0] / near[1])
         sign = math.copysign(1.0, t)
-        D, DZ = sign * (W - other_W), sign * (Z - other_Z)
+        D = sign * (W - other_W)
+        DZ -= Z
+        DZ *= -sign
         line = Line(problem, W, Z, D, DZ)
         t, _ = line.search(abs(t), line.at(0.0))
-        return W + t * D, Z + t * DZ
+        DZ *= t
+        Z += DZ
+        return W + t * D, Z
 
     def _point(self, C: float) -> tuple[Array, Array]:
-        if C not in self._logits:
-            self._keep_logits(C, self.design.logits(self.solutions[C].W))
-        return self.solutions[C].W, self._logits[C]
+        """Coefficients of a solved value of C, and new logits of them."""
+        W, Z = self.solutions[C].W, self._logits.get(C)
+        return W, self.design.logits(W) if Z is None else Z + 0
 
     def _keep_logits(self, C: float, Z: Array) -> None:
+        if self.design.lazy:
+            return  # rows that do not fit in memory have logits that are large too
         self._logits[C] = Z
         for old in list(self._logits)[:-_KEPT_LOGITS]:
             del self._logits[old]

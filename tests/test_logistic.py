@@ -138,3 +138,14 @@ def test_a_logit_that_overflows_exp_is_a_finite_loss():
 def test_the_default_grid_is_dinov2s():
     assert len(DINOV2_C) == 45
     np.testing.assert_allclose([DINOV2_C[0], DINOV2_C[24], DINOV2_C[-1]], [1e-6, 1.0, 1e5])
+
+
+def test_a_numpy_strength_keeps_float32_arithmetic(monkeypatch):
+    X, y = draw()
+    path = LogisticPath(rotate_features(X, y, 5))
+    found = set()
+    products = type(path.design).logits
+    monkeypatch.setattr(type(path.design), "logits", lambda self, W: found.add(W.dtype) or products(self, W))
+    path.solve(np.float64(1e-2))
+    path.solve(np.float64(3e-2))
+    assert found == {np.dtype(np.float32)}
