@@ -69,7 +69,7 @@ class Entry:
         return provenance
 
     def create(self, rows: Rows) -> None:
-        """Make the folder with its spec and its rows; an existing one is left as it is.
+        """Make the folder with its spec and its rows; whichever is missing or damaged is written again.
 
         Raises
         ------
@@ -79,10 +79,10 @@ class Entry:
         make_folder(self.shards_folder)
         sweep_temps(self.shards_folder)
         sweep_temps(self.folder)
-        spec = self.folder / "spec.json"
-        if not spec.exists() or spec.read_bytes() != self.spec.to_json():
-            commit_bytes(self.folder / "rows.h5", encode_rows(rows))
-            commit_bytes(spec, self.spec.to_json())
+        for name, content in (("rows.h5", encode_rows(rows)), ("spec.json", self.spec.to_json())):
+            file = self.folder / name
+            if not file.exists() or file.read_bytes() != content:
+                commit_bytes(file, content)
 
     def set_aside_damage(self) -> list[str]:
         """Rename the sealed file or every shard that cannot be trusted; say which.

@@ -230,8 +230,8 @@ class Extraction:
             rows = self.manifest.splits[split]
             for line in entry.set_aside_damage():
                 watcher.notice(line)
+            entry.create(rows)
             if not entry.is_sealed:
-                entry.create(rows)
                 outcome.adopted += adopt_rows(self.store, entry, rows)
             missing = entry.find_missing()
             outcome.computed += int(missing.sum())

@@ -16,6 +16,7 @@ from stub import TRUNK, SilentWatcher, center, open_stubs, train
 from zoo import draw_photo, encode, list_manifest, write_photos
 
 from cache.errors import CacheError, DataError, DiskError, Interrupted
+from cache.health import verify_store
 from cache.shard import Status
 from cache.store import FeatureStore
 from embed import engine
@@ -122,6 +123,17 @@ def test_a_flipped_bit_in_the_sealed_file_costs_its_rows(data: Path) -> None:
     assert "69 of 70 rows saved" in watcher.notices[0]
     for ours, theirs in zip(load(again), before, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("name", ["spec.json", "rows.h5"])
+def test_a_damaged_file_beside_a_sealed_file_is_written_again(data: Path, name: str) -> None:
+    extraction, _, _ = extract(data)
+    file = extraction.entries["train", VIEWS[0]].folder / name
+    whole = file.read_bytes()
+    flip(file)
+    extract(data, opener=never)
+    assert file.read_bytes() == whole
+    assert verify_store(extraction.store) == []
 
 
 def test_bad_images_keep_their_rows_within_the_budget(data: Path) -> None:
