@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from . import damage, guards, hostile, kills, processes, replay, walk
+from . import damage, guards, hostile, kills, model, names, processes, replay
 from .result import Result
 
 # (suite, size at full, size in short).
@@ -23,8 +23,8 @@ SUITES: dict[str, tuple[Callable[[int], Result], int, int]] = {
     "T10": (processes.run_broken_workers, 20, 2),
     "T11": (kills.run_signals, 90, 6),
     "T12": (hostile.run_attacks, 1000, 1000),
-    "T13": (walk.run_walks, 1000, 50),
-    "T15": (walk.run_odd_names, 100, 100),
+    "T13": (model.run_state_machine, 60, 8),
+    "T15": (names.run_odd_names, 100, 100),
     "T16": (guards.run_missing_guards, 100, 0),
 }
 KINDS = ("kills", "errors", "files", "attacks", "checks")

@@ -20,16 +20,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from stub import TRUNK, SilentWatcher, center, open_stub, open_stubs, train
+from stub import TRUNK, SilentWatcher, center, open_stubs, train
 from zoo import list_manifest, write_photos
 
 from cache import store
 from cache.errors import FixgridError
+from cache.features import FeatureSet
 from cache.salvage import commit_intact
 from cache.shard import list_shards, read_shard
 from cache.store import Entry, FeatureStore
 from embed import engine, plan
-from embed.engine import Extraction
+from embed.engine import Extraction, Outcome
 from embed.job import Receipt, ShardJob
 from embed.task import run_shard
 
@@ -56,7 +57,7 @@ class Inline:
         for job in jobs:
             if self.should_stop():
                 return
-            receipt = run_shard(job, open_stub, pulse=lambda row: not self.should_stop())
+            receipt = run_shard(job, self.open_backend, pulse=lambda row: not self.should_stop())
             Inline.acknowledge(receipt)
             yield receipt
 
@@ -115,25 +116,25 @@ class World:
     def extraction(self, cache: Path) -> Extraction:
         return Extraction(FeatureStore(cache), self.manifest, TRUNK, {"train": VIEWS})
 
-    def extract(self, cache: Path) -> Extraction:
+    def extract(self, cache: Path) -> Outcome:
         """One whole run here; what `set_aside_damage` and resuming do is part of it."""
-        extraction = self.extraction(cache)
-        extraction.run(open_stubs, SilentWatcher(), workers=1)
-        return extraction
+        return self.extraction(cache).run(open_stubs, SilentWatcher(), workers=1)
 
     def entries(self, cache: Path) -> list[Entry]:
         return list(self.extraction(cache).entries.values())
 
     def count_wrong(self, cache: Path) -> int:
         """Rows of complete entries that a reader believes and that differ from the truth, or are not there."""
+        return sum(self.compare(entry.load(self.rows), i) for i, entry in enumerate(self.entries(cache)))
+
+    def compare(self, found: FeatureSet, view: int) -> int:
+        """Rows whose features or label differ from the truth, which is NaN for an image that is none."""
+        held = {int(row): (x, y) for row, x, y in zip(found.row, found.X, found.y, strict=True)}
         wrong = 0
-        for i, entry in enumerate(self.entries(cache)):
-            found = entry.load(self.rows)
-            equal = [
-                np.array_equal(features, self.truth[content.tobytes(), i])
-                for content, features in zip(found.sha256, found.X, strict=True)
-            ]
-            wrong += len(self.rows) - sum(equal)
+        for row, (content, label) in enumerate(zip(self.rows.sha256, self.rows.labels, strict=True)):
+            truth = self.truth[content.tobytes(), view]
+            features, y = held.get(row, (np.full_like(truth, np.nan), label))
+            wrong += not np.array_equal(features, truth, equal_nan=True) or y != label
         return wrong
 
     def count_lost(self, cache: Path, acknowledged: list[tuple[int, int]]) -> int:
@@ -147,7 +148,8 @@ class World:
             for file in list_shards(entry.shards_folder):
                 shard = read_shard(file, entry.spec)
                 for row, features in enumerate(shard.features, shard.start):
-                    held[row] = np.array_equal(features, self.truth[self.rows.sha256[row].tobytes(), i])
+                    truth = self.truth[self.rows.sha256[row].tobytes(), i]
+                    held[row] = np.array_equal(features, truth, equal_nan=True)
             lost += sum(int((~held[start:stop]).sum()) for start, stop in acknowledged)
         return lost
 
@@ -187,7 +189,7 @@ def fork_extraction(world: World, cache: Path, prepare: Callable[[], None] = lam
 
         Inline.acknowledge = staticmethod(acknowledge)
         prepare()
-        world.extract(cache)
+        os.write(theirs, f"decoded {world.extract(cache).decoded}".encode())
         code = 0
     except FixgridError as error:
         os.write(theirs, f"{error}\n".encode())
