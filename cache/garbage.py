@@ -36,10 +36,12 @@ def find_garbage(store: FeatureStore) -> list[Garbage]:
         newest.setdefault(manifest.source, name)
     kept = set(newest.values())
     needed = {rows.digest for name, manifest in records if name in kept for rows in manifest.splits.values()}
+    # A record that cannot be read may need any of the entries.
+    readable = len(list((store.folder / "data").glob("*/data.json"))) == len(records)
     found = [
         _describe(entry.folder, "of rows that no data set has any more")
         for entry in entries
-        if entry.spec.rows_sha256 not in needed
+        if readable and entry.spec.rows_sha256 not in needed
     ]
     found += [
         _describe(store.folder / "data" / name, "a data set as it was before")

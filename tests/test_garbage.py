@@ -53,6 +53,16 @@ def test_rows_of_an_older_record_go_and_the_newest_stay(store: FeatureStore) -> 
     assert not list(store.root.rglob(f"{TRASH_PREFIX}*"))
 
 
+def test_a_damaged_record_costs_no_features(store: FeatureStore) -> None:
+    old, new = make_rows(20), make_rows(21)
+    for rows in (old, new):
+        record(store, "dogs", rows)
+        fill_entry(store, rows)
+    newest = max((store.folder / "data").glob("*/data.json"), key=lambda path: path.stat().st_mtime_ns)
+    newest.write_bytes(newest.read_bytes()[:-1])
+    assert [item.why for item in find_garbage(store)] == []
+
+
 def test_only_what_dead_processes_left_goes(store: FeatureStore) -> None:
     rows = make_rows(20)
     record(store, "dogs", rows)
