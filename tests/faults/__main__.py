@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from . import damage, guards, hostile, kills, model, names, processes, replay
+from . import damage, disks, guards, hostile, kills, model, names, processes, replay
 from .result import Result
 
 # (suite, size at full, size in short).
@@ -14,7 +14,8 @@ SUITES: dict[str, tuple[Callable[[int], Result], int, int]] = {
     "T1": (kills.run_random_kills, 300, 20),
     "T2": (kills.run_kth_operation, 480, 24),
     "T3": (replay.run_power_losses, 300, 30),
-    "T4": (kills.run_full_disk, 100, 6),
+    "T4": (disks.run_full_disk, 100, 6),
+    "T4m": (disks.run_small_disks, 100, 4),
     "T5": (kills.run_racing_writers, 30, 2),
     "T6": (damage.run_damaged_caches, 2000, 60),
     "T7": (damage.run_changed_data, 16, 8),

@@ -1,10 +1,9 @@
-"""T1, T2, T3 in part, T4, T5, T11, T14: processes that end, disks that refuse, writers that race."""
+"""T1, T2, T5, T11, T14: processes that end, disks that refuse, writers that race."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import signal
 import time
 from collections.abc import Callable
@@ -123,60 +122,6 @@ def run_kth_operation(size: int) -> Result:
                 check(world, cache, acknowledged, result, what)
             resume(world, cache, result, what)
     return result
-
-
-def run_full_disk(size: int) -> Result:
-    """T4: a file may not grow beyond a random size, as on a full disk; HDF5 alone would crash at exit."""
-    result, rng = Result("T4 full disk"), np.random.default_rng(4)
-    with World() as world:
-        for _ in range(size):
-            limit, cache = int(rng.integers(100, 22_000)), world.fresh_cache()
-
-            def prepare(limit: int = limit) -> None:
-                resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-            code, acknowledged, said = fork_extraction(world, cache, prepare).finish()
-            if code == 5:
-                result.count("errors")
-                if "the disk is full" not in said:
-                    result.fail(f"no clear line at {limit} bytes: {said}")
-            elif code:
-                result.fail(f"ended with {code} at {limit} bytes: {said[-300:]}", crashes=1)
-            if list(cache.rglob(".tmp-*")):
-                result.fail(f"a temporary file was left at {limit} bytes")
-            check(world, cache, acknowledged, result, f"{limit} bytes")
-            resume(world, cache, result, f"{limit} bytes")
-    result.control = control_full_disk(20)
-    return result
-
-
-def control_full_disk(size: int) -> str:
-    """Plain h5py streaming rows into a file that may not grow."""
-    rng, crashed, lost = np.random.default_rng(5), 0, 0
-    with World(8) as world:
-        for i in range(size):
-            path, limit = world.folder / f"full{i}.h5", int(rng.integers(10_000, 200_000))
-            pid = os.fork()
-            if not pid:
-                resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-                resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-                os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-                with contextlib.suppress(OSError, RuntimeError):
-                    file = h5py.File(path, "w")
-                    rows = file.create_dataset("x", (4000, 64), "f4", chunks=(16, 64))
-                    for n in range(0, 4000, 16):
-                        rows[n : n + 16] = n
-                        file.flush()
-                h5py.h5.close()
-                os._exit(0)
-            _, status = os.waitpid(pid, 0)
-            crashed += os.WIFSIGNALED(status)
-            try:
-                with h5py.File(path) as file:
-                    file["x"][0]
-            except (OSError, RuntimeError, KeyError):
-                lost += 1
-    return f"{crashed}/{size} segfaults, {lost}/{size} files unreadable"
 
 
 def run_racing_writers(size: int) -> Result:

@@ -1,7 +1,7 @@
 """T13: everything that can happen to a cache, in any order, against a dictionary that knows what must come of it.
 
-The dictionary is the data set: a file's name and its bytes. Features follow from the bytes, the view and the weights
-alone, so whatever was killed, damaged or removed before, what a reader is given can be computed here.
+The dictionary is the data set: a file's name and its bytes. Features follow from bytes, view and weights alone, so
+whatever was killed, damaged or removed before, what a reader is given can be computed here.
 """
 
 from __future__ import annotations
