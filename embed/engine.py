@@ -149,10 +149,6 @@ class Extraction:
             for view in views
         }
 
-    def is_complete(self) -> bool:
-        """Whether every key is sealed, so that no trunk is needed."""
-        return all(entry.is_sealed for entry in self.entries.values())
-
     def run(
         self,
         open_backends: Callable[[Sequence[View]], Callable[[View], Backend]],
@@ -213,6 +209,7 @@ class Extraction:
                         on_notice=watcher.notice,
                     )
                     for receipt in supervisor.run(jobs):
+                        progress.pass_on(receipt.notices)
                         progress.done += receipt.stop - receipt.start
                         outcome.add(receipt)
                         reasons.update(((row.split, row.row), row) for row in receipt.bad)
@@ -270,15 +267,22 @@ class Extraction:
 
 
 class _Progress:
-    """Adds the rows under way to the rows reported."""
+    """Adds the rows under way to the rows reported, and passes on each line of the workers once."""
 
     def __init__(self, watcher: Watcher, images: int, jobs: Sequence[ShardJob]) -> None:
         self.watcher = watcher
         self.done = images - sum(job.stop - job.start for job in jobs)
+        self.said: set[str] = set()
         watcher.start(images, self.done)
 
     def show(self, under_way: int) -> None:
         self.watcher.advance(self.done + under_way)
+
+    def pass_on(self, lines: Sequence[str]) -> None:
+        for line in lines:
+            if line not in self.said:
+                self.said.add(line)
+                self.watcher.notice(line)
 
 
 def _expect_running(stopped: Callable[[], bool]) -> None:

@@ -103,6 +103,8 @@ class Receipt:
         Crops run through the trunk.
     seconds : mapping of stage to float
         read, decode, view, trunk and write, s.
+    notices : tuple of str
+        What the user should know of how it was computed, such as batches halved for want of memory.
     """
 
     split: str
@@ -112,3 +114,4 @@ class Receipt:
     decoded: int
     forwards: int
     seconds: Mapping[str, float]
+    notices: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ import math
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import groupby
@@ -111,7 +111,18 @@ def run_shard(
         for target in job.targets if done > job.start else ():
             commit_shard(target.folder, target.key, work.shard(target, done))
     bad = tuple(row for row in work.bad if row.row < done)
-    return Receipt(job.split, job.start, done, bad, work.decoded, work.forwards, clock.seconds)
+    notices = _take_notices(backends.values())
+    return Receipt(job.split, job.start, done, bad, work.decoded, work.forwards, clock.seconds, notices)
+
+
+def _take_notices(backends: Iterable[Backend]) -> tuple[str, ...]:
+    """What backends have to say since the last shard; each line is taken once."""
+    lines: dict[str, None] = {}
+    for backend in backends:
+        waiting: list[str] = getattr(backend, "notices", [])
+        lines.update(dict.fromkeys(waiting))
+        waiting.clear()
+    return tuple(lines)
 
 
 Batch = tuple[list[int], list["Image.Image | None"]]

@@ -41,7 +41,7 @@ class TorchBackend:
     micro : int
         Images per forward pass that memory is known to allow; kept for the next call.
     notices : list of str
-        One line per reduction.
+        One line per reduction; `embed.task.run_shard` takes them into its receipt.
     """
 
     def __init__(

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import ROOT
-from faulty import open_faulty, open_slow, spoil
+from faulty import open_faulty, open_narrow, open_slow, spoil
 from stub import TRUNK, SilentWatcher, center, open_stubs, train
 from zoo import draw_photo, encode, list_manifest, write_photos
 
@@ -62,7 +62,7 @@ def test_a_second_run_opens_no_trunk(data: Path) -> None:
     first, outcome, watcher = extract(data)
     assert (outcome.computed, outcome.passes, outcome.decoded, outcome.forwards) == (140, 2, 70, 210)
     assert (watcher.images, watcher.done, watcher.notices) == (70, 70, [])
-    assert first.is_complete()
+    assert all(entry.is_sealed for entry in first.entries.values())
     _, again, _ = extract(data, opener=never)
     assert (again.computed, again.passes, again.adopted, again.decoded) == (0, 0, 0, 0)
 
@@ -236,3 +236,13 @@ def test_who_is_stopped_while_waiting_begins_nothing(data: Path, monkeypatch: py
     with pytest.raises(Interrupted):
         extraction.run(stop_at_once, SilentWatcher(), workers=1)
     assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+
+
+def test_the_user_hears_once_that_memory_ran_out(data: Path) -> None:
+    _, outcome, watcher = extract(data, opener=lambda views: open_narrow)
+    assert outcome.decoded == 70
+    said = [line for line in watcher.notices if line.startswith("out of memory")]
+    assert said == [
+        "out of memory with 8 images of 8 x 8 px: going on with 4 at a time",
+        "out of memory with 4 images of 8 x 8 px: going on with 2 at a time",
+    ]

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -182,3 +183,12 @@ def test_a_quarantined_row_is_not_touched(tmp_path: Path, rows: Rows) -> None:
     assert [(bad.row, bad.status, bad.reason) for bad in receipt.bad] == [
         (1, Status.CRASH, "its decoder ended in a crash")
     ]
+
+
+def test_what_a_backend_has_to_say_is_in_the_receipt_once(tmp_path: Path, rows: Rows) -> None:
+    class Loud(StubBackend):
+        notices: ClassVar[list[str]] = ["out of memory", "out of memory"]
+
+    job = make_job(tmp_path, rows)
+    assert run_shard(job, Loud).notices == ("out of memory",)
+    assert run_shard(job, Loud).notices == ()
