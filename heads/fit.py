@@ -10,7 +10,7 @@ from cache.errors import UsageError
 from .linear import LinearHead
 from .metrics import fit_temperature
 from .recipe import GridOptions, Load, Pair, Recipe, list_recipes
-from .select import Choice, Score, score_head, score_views
+from .select import Choice, Head, Score, score_head, score_views
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,20 +57,13 @@ def fit_best(load: Load, pairs: Sequence[Pair], n_classes: int, options: GridOpt
     Raises
     ------
     UsageError
-        If there is no pair, or a family has heads that are not linear.
+        If there is no pair, or the best head is not linear.
     """
-    best: tuple[Recipe, Choice, LinearHead] | None = None
-    for recipe in list_recipes(load, pairs, n_classes, options):
-        choice, head = recipe.choose()
-        if not isinstance(head, LinearHead):
-            raise UsageError(
-                f"found a {recipe.family} head, which cannot be kept, expected a linear one: ask for another"
-            )
-        if best is None or choice.val.value > best[1].val.value:
-            best = recipe, choice, head
-    if best is None:
-        raise UsageError("found no pair of resolutions to choose from, expected at least one: give --pairs")
-    recipe, choice, head = best
+    recipe, choice, head = choose_best(load, pairs, n_classes, options)
+    if not isinstance(head, LinearHead):
+        raise UsageError(
+            f"found a {recipe.family} head, which cannot be kept, expected a linear one: ask for another"
+        )
     val, test = recipe.load("val"), recipe.load("test")
     temperature = fit_temperature(score_views(choice.head, recipe.see(val)), val.y)
     score = score_head(head, recipe.see(test), test.y)
@@ -85,3 +78,23 @@ def fit_best(load: Load, pairs: Sequence[Pair], n_classes: int, options: GridOpt
         family=recipe.family,
         correction=recipe.correction,
     )
+
+
+def choose_best(
+    load: Load, pairs: Sequence[Pair], n_classes: int, options: GridOptions
+) -> tuple[Recipe, Choice, Head]:
+    """The cell that is best on val, what val chose there, and the head to keep. No test image is loaded.
+
+    Raises
+    ------
+    UsageError
+        If there is no pair.
+    """
+    best: tuple[Recipe, Choice, Head] | None = None
+    for recipe in list_recipes(load, pairs, n_classes, options):
+        choice, head = recipe.choose()
+        if best is None or choice.val.value > best[1].val.value:
+            best = recipe, choice, head
+    if best is None:
+        raise UsageError("found no pair of resolutions to choose from, expected at least one: give --pairs")
+    return best

@@ -31,4 +31,19 @@ class Cache:
         X = centres[y][:, None] + rng.standard_normal((n, views, D)) * (300 / res) ** 1.5
         if self.permute == split:
             y = rng.permutation(y)
-        return FeatureSet(X.astype(np.float32), y, np.arange(n), np.zeros((n, 32), np.uint8))
+        digests = np.random.default_rng(len(split)).integers(0, 256, (n, 32), np.uint8)
+        return FeatureSet(X.astype(np.float32), y, np.arange(n), digests)
+
+
+class Source:
+    """Generated features as a holding of a cache; tells in which order splits are loaded."""
+
+    def __init__(self, permute=None):
+        self.cache, self.order = Cache(permute), []
+
+    def load(self, split, kind, res):
+        self.order.append(split)
+        return self.cache(split, kind, res)
+
+    def identify(self, split, kind, res):
+        return f"{split} {kind} {res}"

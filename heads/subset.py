@@ -1,0 +1,60 @@
+"""A data set whose training split lacks some images: another source of features, its row ids unchanged."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cache.features import FeatureSet
+
+
+class Source(Protocol):
+    """Where features come from, as `cache.holdings.Holdings`."""
+
+    def load(self, split: str, kind: str, res: int) -> FeatureSet:
+        """Features and labels of one split, seen one way."""
+
+    def identify(self, split: str, kind: str, res: int) -> str:
+        """A string that changes whenever what `load` gives does."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainSubset:
+    """A source with some of its training images; val and test are whole.
+
+    Its identity holds the rows kept, so whatever is remembered under it is never taken for another subset's.
+
+    Attributes
+    ----------
+    source : Source
+    rows : int64 array
+        Row ids of the training images that are kept, each with all of its views.
+    """
+
+    source: Source
+    rows: NDArray[np.int64]
+
+    def load(self, split: str, kind: str, res: int) -> FeatureSet:
+        """As the source, without the training images left out."""
+        whole = self.source.load(split, kind, res)
+        return keep_rows(whole, self.rows) if split == "train" else whole
+
+    def identify(self, split: str, kind: str, res: int) -> str:
+        """As the source, and for train the rows kept."""
+        whole = self.source.identify(split, kind, res)
+        if split != "train":
+            return whole
+        return f"{whole}:{hashlib.sha256(np.unique(self.rows).astype('<i8').tobytes()).hexdigest()}"
+
+
+def keep_rows(features: FeatureSet, rows: NDArray[np.int64]) -> FeatureSet:
+    """The images of ``features`` whose row ids are among ``rows``; the same object where all are."""
+    kept = np.isin(features.row, rows)
+    if kept.all():
+        return features
+    parts = {name: getattr(features, name)[kept] for name in ("X", "y", "row", "sha256")}
+    return replace(features, **parts)

@@ -1,0 +1,103 @@
+"""A learning curve: nested subsets of images, chosen on val, scored on test once."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+from drawn import FEW, PAIRS, K, Source
+from hypothesis import given
+from hypothesis import strategies as some
+
+from cache.errors import UsageError
+from heads.curve import fit_curve, rank_images, take_share
+from heads.fit import fit_best
+from heads.memo import Memo
+
+SHARES = (0.05, 0.2, 1.0)
+
+
+@given(
+    y=some.lists(some.integers(0, 3), min_size=1, max_size=60),
+    shares=some.tuples(*[some.floats(0.001, 1)] * 2),
+    seed=some.integers(0, 9),
+)
+def test_subsets_are_nested_and_stratified_for_any_shares(y, shares, seed):
+    y, order = np.array(y), np.random.default_rng(seed).permutation(len(y))
+    small, large = (take_share(y, order, share) for share in sorted(shares))
+    assert set(small) <= set(large)
+    for label, count in zip(*np.unique(y, return_counts=True), strict=True):
+        took = (y[small] == label).sum()
+        assert took >= 1
+        assert abs(took - min(shares) * count) <= max(0.5, 1 - min(shares) * count)
+    assert len(take_share(y, order, 1.0)) == len(y)
+
+
+def test_more_images_are_better():
+    few, some_more, whole = fit_curve(Source(), [(224, 128)], K, (0.01, 0.2, 1.0), FEW)
+    assert [point.images for point in (few, some_more, whole)] == [4, 32, 160]
+    assert few.test.value < whole.test.low
+
+
+def test_all_images_give_the_kept_head():
+    (point,) = fit_curve(Source(), PAIRS, K, (1.0,), FEW)
+    best = fit_best(Source().load, PAIRS, K, FEW)
+    assert (point.train_res, point.test_res) == (best.train_res, best.test_res)
+    assert (point.strength, point.val, point.test) == (best.choice.strength, best.choice.val, best.score.accuracy)
+
+
+def test_a_curve_is_told_by_its_seed():
+    order = [rank_images(Source().load("train", "center", 224), seed).tolist() for seed in (0, 0, 1)]
+    assert order[0] == order[1] != order[2]
+    curves = [fit_curve(Source(), PAIRS[:1], K, SHARES[:1], FEW, seed=seed) for seed in (0, 0, 1)]
+    assert curves[0] == curves[1] != curves[2]
+
+
+def test_images_keep_their_turn_when_they_are_listed_otherwise():
+    train = Source().load("train", "center", 224)
+    moved = np.random.default_rng(0).permutation(len(train.y))
+    listed = replace(train, sha256=train.sha256[moved])
+    np.testing.assert_array_equal(moved[rank_images(listed, 0)], rank_images(train, 0))
+
+
+def test_test_is_seen_once_for_each_share_and_last():
+    source = Source()
+    fit_curve(source, PAIRS, K, SHARES, FEW)
+    loads = source.order
+    ends = [i for i, split in enumerate(loads) if split == "test"]
+    assert len(ends) == len(SHARES)
+    assert ends[-1] == len(loads) - 1
+
+
+def test_permuted_test_labels_change_no_choice():
+    honest, shuffled = (fit_curve(Source(permute), PAIRS, K, SHARES, FEW) for permute in (None, "test"))
+    for a, b in zip(honest, shuffled, strict=True):
+        assert replace(a, test=b.test) == b
+        assert a.test != b.test
+
+
+def test_a_repeated_curve_fits_nothing(tmp_path):
+    points = [fit_curve(Source(), PAIRS, K, SHARES, FEW, Memo(tmp_path, Source().identify))]
+    again = Source()
+    points.append(fit_curve(again, PAIRS, K, SHARES, FEW, Memo(tmp_path, again.identify)))
+    assert again.order == ["train"]
+    assert points[0] == points[1] == fit_curve(Source(), PAIRS, K, SHARES, FEW)
+    json.dumps([asdict(point) for point in points[1]])
+
+
+@pytest.mark.parametrize("changed", [{"refit": True}, {"families": ("ridge",)}, {"strengths": (1e-2,)}])
+def test_other_options_or_another_seed_are_other_points(tmp_path, changed):
+    memo = Memo(tmp_path, Source().identify)
+    fit_curve(Source(), PAIRS[:1], K, SHARES[:1], FEW, memo)
+    for options, seed in ((replace(FEW, **changed), 0), (FEW, 1)):
+        source = Source()
+        fit_curve(source, PAIRS[:1], K, SHARES[:1], options, memo, seed=seed)
+        assert "test" in source.order
+
+
+@pytest.mark.parametrize(("pairs", "shares"), [([], SHARES), (PAIRS, []), (PAIRS, [0.0]), (PAIRS, [0.5, 1.5])])
+def test_no_pair_or_a_share_out_of_range_is_refused(pairs, shares):
+    with pytest.raises(UsageError, match="expected shares above 0"):
+        fit_curve(Source(), pairs, K, shares, FEW)
