@@ -12,7 +12,15 @@ from cache.errors import UsageError
 
 from .architectures import Headless, TrunkSource, build_meta_module, build_module, find_source
 from .preprocess import Preprocess
-from .weights import fetch_weights, find_wheel_weights, fingerprint_weights, load_weights, read_weights
+from .weights import (
+    expect_hub,
+    fetch_weights,
+    find_hub_file,
+    find_wheel_weights,
+    fingerprint_weights,
+    load_weights,
+    read_weights,
+)
 
 __all__ = ["Costs", "Preprocess", "Trunk", "count_costs", "load_trunk"]
 
@@ -122,8 +130,13 @@ def _load_timm(source: TrunkSource) -> Headless:
     import timm
 
     built = build_meta_module(source.architecture)
+    model = source.weights.removeprefix("timm:")
+    here = find_hub_file(model)
+    overlay = {"file": str(here)} if here else None  # what is here is not asked for again
     try:
-        module = timm.create_model(source.weights.removeprefix("timm:"), pretrained=True, num_classes=0)
+        if here is None:
+            expect_hub()
+        module = timm.create_model(model, pretrained=True, num_classes=0, pretrained_cfg_overlay=overlay)
     except (OSError, RuntimeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
         raise UsageError(

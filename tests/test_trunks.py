@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import socket
+import time
 import zipfile
 from pathlib import Path
 
@@ -331,5 +333,31 @@ def test_a_download_that_timm_cannot_make_says_what_to_do(monkeypatch: pytest.Mo
         return create(name, **options)
 
     monkeypatch.setattr(timm, "create_model", fail)
+    monkeypatch.setattr(trunks, "expect_hub", lambda: None)
     with pytest.raises(UsageError, match=r"timm:resnet18.a1_in1k \(no network\).*--weights FILE"):
         load_trunk("timm:resnet18")
+
+
+def test_a_hub_that_does_not_answer_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setattr(trunks, "find_hub_file", lambda model: None)
+    began = time.monotonic()
+    with pytest.raises(UsageError, match=r"refused.*check the connection.*--weights FILE"):
+        load_trunk("timm:resnet18.a1_in1k")
+    assert time.monotonic() - began < 5
+
+
+def test_weights_that_the_hub_left_here_need_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise AssertionError("asked the network")
+
+    file = tmp_path / "model.safetensors"
+    save_file(load_trunk(TINY, random_seed=3).module.state_dict(), file)
+    monkeypatch.setattr(trunks, "expect_hub", fail)
+    monkeypatch.setattr(trunks, "find_hub_file", lambda model: file)
+    assert load_trunk(TINY).weights_sha256 == load_trunk(TINY, random_seed=3).weights_sha256
