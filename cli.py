@@ -307,70 +307,132 @@ def _features(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+cell_options = (
+    pairs_option,
+    _option("--heads", default="logistic", show_default=True, help="all, or some of logistic,ridge,lda,mean,knn."),
+    _option("--gap", default="none", show_default=True, help="all, or some of none,standardize,frechet,refit."),
+    _option("--test-view", type=click.Choice(["center", "five", "ten"]), default="center", show_default=True),
+    _option(
+        "--mean-of",
+        type=click.Choice(["probabilities", "features"]),
+        default="probabilities",
+        show_default=True,
+        help="What to average over several views of a test image.",
+    ),
+    _option("--refit", is_flag=True, help="Fit what val chose once more on train and val before test is scored."),
+    _option("--strengths", help="full, or values of C as in 1e-3,1e-2. [default: searched coarse to fine]"),
+)
+
+
+def _makes_cells(command: Callable[..., None]) -> Callable[..., None]:
+    """Options of every command that fits heads."""
+    for option in reversed(cell_options):
+        command = option(command)
+    return command
+
+
 @main.command("fit-head")
 @_features
-@pairs_option
+@_makes_cells
+@_option("--curve", help="Print the learning curve at these shares of the training images, as in 1,5,10,50%.")
 @_option("--out", type=Path, help="Head file, without suffix. [default: beside the features]")
+@format_option
 @click.pass_context
-def fit_head(ctx: click.Context, /, pairs: str | None, out: Path | None, **choice: Any) -> None:
-    """Fit the head of the best resolution pair, chosen on val, score it on test once, and keep it."""
+def fit_head(
+    ctx: click.Context,
+    /,
+    pairs: str | None,
+    heads: str,
+    gap: str,
+    test_view: str,
+    mean_of: str,
+    refit: bool,
+    strengths: str | None,
+    curve: str | None,
+    out: Path | None,
+    style: str,
+    **choice: Any,
+) -> None:
+    """Fit the head of the best resolution pair, chosen on val, score it on test once, and keep it.
+
+    With --curve, print instead what some of the training images would have given; no head is kept.
+    """
     from heads.artifact import SavedHead, save_head
     from heads.fit import fit_best
-    from heads.grid import GridOptions
-    from heads.table import format_estimate
+    from heads.table import fit_record, format_fit
 
     holdings, kinds = _open_holdings(ctx, **choice)
-    fitted = fit_best(
-        holdings.load,
-        _choose_pairs(holdings, kinds, pairs),
-        len(holdings.manifest.classes),
-        GridOptions(train_kinds=kinds),
-    )
-    entry = holdings.entry("test", "center", fitted.test_res)
+    wanted = _choose_pairs(holdings, kinds, pairs)
+    options = _grid_options(kinds, heads, gap, test_view, mean_of, refit, strengths)
+    if curve is not None:
+        _echo_curve(holdings, wanted, _parse_shares(curve), options, choice["cache"], style)
+        return
+    fitted = fit_best(holdings.load, wanted, len(holdings.manifest.classes), options)
+    figures = fit_record(fitted, fitted.measure(holdings.manifest.classes))
+    entry = holdings.entry("test", test_view, fitted.test_res)
     kept = SavedHead(
         fitted.head,
         holdings.manifest.classes,
         fitted.temperature,
         keys={
             "train": [holdings.entry("train", kind, fitted.train_res).spec.key for kind in kinds],
-            "val": holdings.entry("val", "center", fitted.test_res).spec.key,
+            "val": holdings.entry("val", test_view, fitted.test_res).spec.key,
             "test": entry.spec.key,
         },
         trunk={**entry.spec.trunk, **entry.provenance, "precision": entry.spec.precision},
         view=dict(entry.spec.view),
-        figures={
-            "train_res": fitted.train_res,
-            "test_res": fitted.test_res,
-            "val": fitted.choice.val._asdict(),
-            "test": fitted.score.accuracy._asdict(),
-            "n_test": len(fitted.score.correct),
-        },
+        figures=figures,
     )
     stem = out or choice["cache"] / "heads" / f"{holdings.trunk}-{fitted.train_res}-{fitted.test_res}"
     files = save_head(stem, kept)
-    where = f"train at {fitted.train_res} px, test at {fitted.test_res} px"
-    click.echo(f"chosen on val: {where}, C = {fitted.choice.strength:.2e}")
-    click.echo(f"val accuracy   {format_estimate(fitted.choice.val)}")
-    click.echo(f"test accuracy  {format_estimate(fitted.score.accuracy)} on {len(fitted.score.correct)} images")
-    click.echo(f"head written to {files[0]} and {files[1].name}")
+    click.echo(format_fit(figures, style), nl=False)
+    _say(f"head written to {files[0]} and {files[1].name}")
+    _say(_leak_warning(holdings))
+
+
+def _parse_shares(text: str) -> list[float]:
+    """Shares in percent, as in ``1,5,10,50%``."""
+    parts = [part.strip().rstrip("%") for part in text.split(",")]
+    if not all(part.replace(".", "", 1).isdecimal() and 0 < float(part) <= 100 for part in parts):
+        raise UsageError(f"found --curve {text!r}; expected percentages above 0 and up to 100, as in 1,5,10,50%.")
+    return [float(part) / 100 for part in parts]
+
+
+def _echo_curve(
+    holdings: Holdings,
+    pairs: list[tuple[int, int]],
+    shares: list[float],
+    options: GridOptions,
+    cache: Path,
+    style: str,
+) -> None:
+    from heads.curve import fit_curve
+    from heads.memo import Memo
+    from heads.table import format_curve
+
+    memo = Memo(cache / "cells", holdings.identify)
+    points = fit_curve(holdings, pairs, len(holdings.manifest.classes), shares, options, memo)
+    click.echo(format_curve(points, style), nl=False)
     _say(_leak_warning(holdings))
 
 
 @main.command()
 @_features
-@pairs_option
-@_option("--heads", default="logistic", show_default=True, help="all, or some of logistic,ridge,lda,mean,knn.")
-@_option(
-    "--gap",
-    default="none",
-    show_default=True,
-    help="all, or some of none,standardize,frechet,refit.",
-)
-@_option("--test-view", type=click.Choice(["center", "five", "ten"]), default="center", show_default=True)
+@_makes_cells
 @format_option
 @click.pass_context
 def grid(
-    ctx: click.Context, /, pairs: str | None, heads: str, gap: str, test_view: str, style: str, **choice: Any
+    ctx: click.Context,
+    /,
+    pairs: str | None,
+    heads: str,
+    gap: str,
+    test_view: str,
+    mean_of: str,
+    refit: bool,
+    strengths: str | None,
+    style: str,
+    **choice: Any,
 ) -> None:
     """Print the accuracy of every train x test resolution pair, the best marked, ties called ties."""
     from heads.grid import choose_cell, run_grid
@@ -378,7 +440,7 @@ def grid(
     from heads.table import Notes, format_cells
 
     holdings, kinds = _open_holdings(ctx, **choice)
-    options = _grid_options(kinds, heads, gap, test_view)
+    options = _grid_options(kinds, heads, gap, test_view, mean_of, refit, strengths)
     wanted = _choose_pairs(holdings, kinds, pairs)
     cells = []
     memo = Memo(choice["cache"] / "cells", holdings.identify)
@@ -557,14 +619,35 @@ def _choose_pairs(holdings: Holdings, kinds: tuple[str, ...], text: str | None) 
     return list(dict.fromkeys(pairs))
 
 
-def _grid_options(kinds: tuple[str, ...], heads: str, gap: str, test_view: str) -> GridOptions:
+def _grid_options(
+    kinds: tuple[str, ...],
+    heads: str,
+    gap: str,
+    test_view: str,
+    mean_of: str,
+    refit: bool,
+    strengths: str | None,
+) -> GridOptions:
     from heads.families import FAMILIES
     from heads.gap import CORRECTIONS
     from heads.grid import GridOptions
+    from heads.logistic import DINOV2_C
 
     families = _choose_some("--heads", heads, tuple(FAMILIES))
     corrections = _choose_some("--gap", gap, ("none", *CORRECTIONS, "refit"))
-    return GridOptions(kinds, test_view, families=families, corrections=corrections)
+    path = DINOV2_C if strengths in (None, "full") else _parse_strengths(str(strengths))
+    coarse = 2 if strengths is None else 1
+    return GridOptions(kinds, test_view, mean_of, families, corrections, path, coarse, refit)
+
+
+def _parse_strengths(text: str) -> tuple[float, ...]:
+    try:
+        values = {float(part) for part in text.split(",")}
+    except ValueError:
+        values = {-1.0}
+    if not all(0 < value < float("inf") for value in values):
+        raise UsageError(f"found --strengths {text!r}; expected full, or numbers above 0, as in 1e-3,1e-2.")
+    return tuple(sorted(values))
 
 
 def _choose_some(option: str, text: str, known: tuple[str, ...]) -> tuple[str, ...]:

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cache.errors import UsageError
 
+from .figures import HeadFigures, measure_head
 from .linear import LinearHead
 from .metrics import fit_temperature
 from .recipe import GridOptions, Load, Pair, Recipe, list_recipes
@@ -29,6 +33,13 @@ class Fitted:
         Divides the logits before a softmax; fitted on val.
     score : Score
         On test.
+    head : LinearHead
+        On raw features: a correction is folded into it.
+    test_scores : float32 array, shape (n, K)
+    test_y : int64 array, shape (n,)
+        Labels of the test images.
+    family, correction : str
+        Kind of head, and how the resolution gap was corrected.
     """
 
     train_res: int
@@ -38,8 +49,14 @@ class Fitted:
     temperature: float
     score: Score
     head: LinearHead
+    test_scores: NDArray[np.float32]
+    test_y: NDArray[np.int64]
     family: str = "logistic"
     correction: str = "none"
+
+    def measure(self, classes: Sequence[str]) -> HeadFigures:
+        """All figures on test, of the classes by name."""
+        return measure_head(self.test_scores, self.test_y, classes, self.temperature)
 
 
 def fit_best(load: Load, pairs: Sequence[Pair], n_classes: int, options: GridOptions) -> Fitted:
@@ -66,7 +83,8 @@ def fit_best(load: Load, pairs: Sequence[Pair], n_classes: int, options: GridOpt
         )
     val, test = recipe.load("val"), recipe.load("test")
     temperature = fit_temperature(score_views(choice.head, recipe.see(val)), val.y)
-    score = score_head(head, recipe.see(test), test.y)
+    seen = recipe.see(test)
+    score = score_head(head, seen, test.y)
     return Fitted(
         train_res=recipe.training.res,
         test_res=recipe.test_res,
@@ -75,6 +93,8 @@ def fit_best(load: Load, pairs: Sequence[Pair], n_classes: int, options: GridOpt
         temperature=temperature,
         score=score,
         head=recipe.fold(head),
+        test_scores=score_views(head, seen),
+        test_y=test.y,
         family=recipe.family,
         correction=recipe.correction,
     )

@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .curve import CurvePoint
+from .figures import HeadFigures
+from .fit import Fitted
 from .grid import Cell
 from .metrics import Estimate
 
@@ -69,6 +72,73 @@ def format_records(records: Sequence[dict[str, Any]], style: str) -> str:
     rows = [list(records[0]), *shown] if records else [["nothing"]]
     lines = _to_markdown(rows) if style == "md" else _to_columns(rows, left=True)
     return "\n".join(lines) + "\n"
+
+
+def fit_record(fitted: Fitted, figures: HeadFigures) -> dict[str, Any]:
+    """A kept head as JSON values: how it was chosen, and its figures on test with their intervals."""
+    measured = {name: getattr(figures, name)._asdict() for name in ("top5", "class_mean", "nll", "calibration")}
+    return {
+        "train_res": fitted.train_res,
+        "test_res": fitted.test_res,
+        "family": fitted.family,
+        "correction": fitted.correction,
+        "strength": float(fitted.choice.strength),
+        "val": fitted.choice.val._asdict(),
+        "test": fitted.score.accuracy._asdict(),
+        "n_test": figures.n,
+        **measured,
+        "temperature": figures.temperature,
+    }
+
+
+def format_fit(record: dict[str, Any], style: str) -> str:
+    """What `fit_record` gives in one of `FORMATS`, ending in a newline."""
+    if style == "json":
+        return json.dumps(record, indent=2) + "\n"
+    named = {
+        "val accuracy, %": ("val", 100),
+        "test accuracy, %": ("test", 100),
+        "test top-5, %": ("top5", 100),
+        "test mean of classes, %": ("class_mean", 100),
+        "test log-loss, nats": ("nll", 1),
+        "test calibration error, %": ("calibration", 100),
+    }
+    rows = [
+        {"figure": name, **{part: f"{unit * value:.2f}" for part, value in record[field].items()}}
+        for name, (field, unit) in named.items()
+    ]
+    if style == "csv":
+        return _to_csv(rows)
+    chosen = (
+        f"chosen on val: train at {record['train_res']} px, test at {record['test_res']} px\n"
+        f"head {record['family']}, gap {record['correction']}, strength {record['strength']:.2e}, "
+        f"temperature {record['temperature']:.2f}\n"
+    )
+    return f"{chosen}\n{format_records(rows, style)}\n{record['n_test']} test images; 95 % intervals\n"
+
+
+def format_curve(points: Sequence[CurvePoint], style: str) -> str:
+    """A learning curve in one of `FORMATS`, ending in a newline."""
+    if style in ("json", "csv"):
+        return format_records([_point_record(point) for point in points], style)
+    rows = [
+        {
+            "share, %": f"{100 * point.share:g}",
+            "images": point.images,
+            "pair, px": f"{point.train_res}:{point.test_res}",
+            "strength": f"{point.strength:.2e}",
+            "val": f"{100 * point.val.value:.2f}",
+            "test": f"{100 * point.test.value:.2f}",
+            "95 % interval": _interval(point.test),
+        }
+        for point in points
+    ]
+    return format_records(rows, style)
+
+
+def _point_record(point: CurvePoint) -> dict[str, Any]:
+    estimates = {**_estimate_record("val", point.val), **_estimate_record("test", point.test)}
+    return {**{name: value for name, value in vars(point).items() if name not in ("val", "test")}, **estimates}
 
 
 def cell_record(cell: Cell) -> dict[str, Any]:

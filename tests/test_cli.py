@@ -82,3 +82,25 @@ def test_fit_head_then_grid_need_no_option(sample: Path) -> None:
     cells = json.loads(run("grid", "--format", "json", cwd=sample).stdout)["cells"]
     assert {(cell["train_res"], cell["test_res"]) for cell in cells} == {(32, 32), (32, 48), (48, 32), (48, 48)}
     assert sum(cell["chosen"] for cell in cells) == 1
+
+
+def test_options_of_cells_serve_fit_head_and_grid_alike(sample: Path) -> None:
+    words = ("--pairs", "48:48", "--heads", "ridge,lda", "--gap", "refit", "--refit", "--format", "json")
+    kept = json.loads(run("fit-head", *words, "--out", "h", cwd=sample).stdout)
+    (cell,) = (c for c in json.loads(run("grid", *words, cwd=sample).stdout)["cells"] if c["chosen"])
+    assert (kept["family"], kept["correction"], kept["strength"]) == (cell["family"], "refit", cell["C"])
+    assert kept["test"]["value"] == cell["test"]
+    assert json.loads((sample / "h.json").read_text())["figures"] == kept
+
+
+def test_a_curve_is_printed_and_keeps_no_head(sample: Path) -> None:
+    words = ("--pairs", "48:48", "--strengths", "1e-3", "--curve", "1,100%", "--out", "curve", "--format", "json")
+    points = json.loads(run("fit-head", *words, cwd=sample).stdout)
+    assert [(p["share"], p["strength"]) for p in points] == [(0.01, 1e-3), (1.0, 1e-3)]
+    assert points[0]["images"] < points[1]["images"]
+    assert not list(sample.glob("curve*"))
+
+
+@pytest.mark.parametrize(("option", "text"), [("--curve", "1,0%"), ("--strengths", "1,-2"), ("--strengths", "x")])
+def test_a_share_or_a_strength_out_of_range_ends_with_2(sample: Path, option: str, text: str) -> None:
+    assert text in run("fit-head", option, text, code=2, cwd=sample).stderr
