@@ -1,0 +1,102 @@
+"""Images that occur twice, within a split or across splits, and training without those that val or test holds."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations_with_replacement
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cache.features import FeatureSet
+
+from .knn import unit_rows
+from .subset import Source, TrainSubset
+
+# Of the centre features of efficientnet_lite0 at 224 px: no two of 2,047 distinct photographs of dogs or flowers
+# come nearer than .922; copies saved again at JPEG quality 60, mirrored or shrunk to 80 % stay at .953 or above. Copies
+# cropped by a tenth, in grey, or at half size (.82 to .95 at the worst) are found in part or not at all.
+NEAR_COSINE = 0.95
+
+_SPLITS = ("train", "val", "test")
+_CELLS = 2**22  # entries of a block of cosines: 16 MiB
+
+
+@dataclass(frozen=True)
+class Twin:
+    """Two images that are one.
+
+    Attributes
+    ----------
+    how : {"file", "pixels", "near"}
+        Equal bytes; other bytes but equal features, which equal crops have on a CPU; or features nearly alike.
+    first, second : tuple of (str, int)
+        Split and row id.
+    cosine : float
+        Of their features.
+    conflict : bool
+        Their labels differ.
+    """
+
+    how: str
+    first: tuple[str, int]
+    second: tuple[str, int]
+    cosine: float
+    conflict: bool
+
+
+def find_twins(source: Source, res: int, cosine: float = NEAR_COSINE) -> list[Twin]:
+    """For every image its nearest twin in its own split and in each later one, of train, val and test.
+
+    A list of at most three for each image, however often one occurs. Memory: the features of all splits and
+    blocks of 4 Mi cosines.
+
+    Parameters
+    ----------
+    source : Source
+    res : int
+        px; centre views of every split are compared.
+    cosine : float
+        Features at least as near are twins.
+    """
+    sets = {split: source.load(split, "center", res) for split in _SPLITS}
+    return [
+        twin
+        for a, b in combinations_with_replacement(_SPLITS, 2)
+        for twin in _pair_splits(a, sets[a], b, sets[b], cosine)
+    ]
+
+
+def drop_twins(source: Source, res: int, twins: Sequence[Twin]) -> TrainSubset:
+    """The source without the training images that have a twin in val or test; val and test are whole."""
+    leaked = {twin.first[1] for twin in twins if twin.first[0] == "train" and twin.second[0] != "train"}
+    row = source.load("train", "center", res).row
+    return TrainSubset(source, row[~np.isin(row, sorted(leaked))])
+
+
+def _pair_splits(a: str, A: FeatureSet, b: str, B: FeatureSet, cosine: float) -> Iterator[Twin]:
+    here, there = (unit_rows(part.X[:, 0]) for part in (A, B))
+    files, pixels = ((_name(A, of), _name(B, of)) for of in ("sha256", "X"))
+    step = max(1, _CELLS // len(there))
+    for start in range(0, len(here), step):
+        part = slice(start, min(start + step, len(here)))
+        near = here[part] @ there.T
+        near[pixels[0][part, None] == pixels[1]] = 2
+        near[files[0][part, None] == files[1]] = 3
+        if a == b:
+            near[np.arange(part.start, part.stop)[:, None] >= np.arange(len(there))] = -2
+        for i, j in enumerate(near.argmax(1).tolist(), start):
+            value = float(near[i - start, j])
+            if value >= cosine:
+                how = {2.0: "pixels", 3.0: "file"}.get(value, "near")
+                ends = (a, int(A.row[i])), (b, int(B.row[j]))
+                yield Twin(how, *ends, min(value, 1.0), bool(A.y[i] != B.y[j]))
+
+
+def _name(features: FeatureSet, of: str) -> NDArray[np.int64]:
+    """A number for each image, equal where its digest or its features are equal bit for bit."""
+    parts = getattr(features, of)
+    digests = [hashlib.blake2b(part.tobytes(), digest_size=8).digest() for part in parts]
+    return np.frombuffer(b"".join(digests), np.int64)
