@@ -14,7 +14,7 @@ import signal
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing import connection
 from typing import Any
@@ -32,6 +32,18 @@ MAX_IDLE_DEATHS, MAX_DEATHS = 2, 20
 
 class WorkerError(FixgridError):
     """Workers die again and again, and not because of one image."""
+
+
+@contextmanager
+def _name_scarcity() -> Iterator[None]:
+    """The machine refuses a process, its pipe or its shared memory: one line instead of a traceback."""
+    try:
+        yield
+    except OSError as error:
+        raise WorkerError(
+            f"could not start a worker: {error.strerror}; expected a page of shared memory (/dev/shm must be "
+            "writable), a process and a few open files: free some, or try --workers 1."
+        ) from error
 
 
 @dataclass
@@ -89,12 +101,13 @@ class Supervisor:
         Raises
         ------
         FixgridError
-            What a worker raised, or `WorkerError` if workers keep dying.
+            What a worker raised, or `WorkerError` if workers keep dying or none can be started.
         """
         context = multiprocessing.get_context("spawn")
-        self._stop = context.RawValue(ctypes.c_bool, False)
         queue = deque(jobs)
         try:
+            with _name_scarcity():
+                self._stop = context.RawValue(ctypes.c_bool, False)
             for _ in range(min(self.workers, len(queue))):
                 self._start(context)
             while queue or any(worker.job for worker in self._pool):
@@ -107,11 +120,12 @@ class Supervisor:
             self._end()
 
     def _start(self, context: Any) -> None:
-        ours, theirs = context.Pipe()
-        pulse = context.RawArray(ctypes.c_double, 3)
-        args = (theirs, self.open_backend, pulse, self._stop, self.decoders, self.commit_every_s)
-        process = context.Process(target=_serve, args=args, daemon=True)
-        process.start()
+        with _name_scarcity():
+            ours, theirs = context.Pipe()
+            pulse = context.RawArray(ctypes.c_double, 3)
+            args = (theirs, self.open_backend, pulse, self._stop, self.decoders, self.commit_every_s)
+            process = context.Process(target=_serve, args=args, daemon=True)
+            process.start()
         theirs.close()
         self._pool.append(_Worker(process, ours, pulse))
 

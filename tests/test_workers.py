@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
+from multiprocessing import sharedctypes
 from pathlib import Path
 
 import numpy as np
@@ -115,3 +118,19 @@ def test_a_stop_keeps_what_is_done(data: Path) -> None:
 
 def test_nothing_to_do_starts_nothing() -> None:
     assert list(Supervisor(fail_to_open, 2).run([])) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "code"), [("heap.Arena._choose_dir", errno.EROFS), ("popen_spawn_posix.Popen._launch", errno.EAGAIN)]
+)
+def test_a_machine_without_room_for_a_worker_is_told_in_one_line(
+    data: Path, monkeypatch: pytest.MonkeyPatch, place: str, code: int
+) -> None:
+    def refuse(*args: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    # What was allocated before would be handed out again.
+    monkeypatch.setattr(sharedctypes.heap.BufferWrapper, "_heap", sharedctypes.heap.Heap())
+    monkeypatch.setattr(f"multiprocessing.{place}", refuse)
+    with pytest.raises(WorkerError, match=f"could not start a worker: {os.strerror(code)}; expected .*/dev/shm"):
+        supervise(data)

@@ -22,6 +22,7 @@ SUITES: dict[str, tuple[Callable[[int], Result], int, int]] = {
     "T8": (damage.run_misordered_rows, 120, 12),
     "T9": (damage.run_mutated_images, 1200, 120),
     "T10": (processes.run_broken_workers, 20, 2),
+    "T10m": (processes.run_scarce_memory, 8, 3),
     "T11": (kills.run_signals, 90, 6),
     "T12": (hostile.run_attacks, 1000, 1000),
     "T13": (model.run_state_machine, 60, 8),

@@ -1,12 +1,18 @@
-"""T10: real worker processes that segfault, exit, hang or run out of memory."""
+"""T10: real workers that segfault, exit, hang or run out of memory, and machines that have none to share."""
 
 from __future__ import annotations
 
+import ctypes
+import os
+import signal
+import subprocess
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from faulty import open_dying, open_faulty, spoil
-from stub import SilentWatcher
+from stub import SilentWatcher, open_stubs
 from zoo import list_manifest
 
 from cache.errors import FixgridError
@@ -56,3 +62,67 @@ def run_one(world: World, i: int, rng: np.random.Generator, result: Result) -> N
         n = len(extraction.entries["train", view].load(world.rows).X)
         if n != 40 - len(bad):
             result.fail(f"run {i}: {n} rows, expected {40 - len(bad)}", lost=40 - len(bad) - n)
+
+
+# What is done to /dev/shm in a mount namespace of its own, and how an extraction must end there.
+SCARCITY = {
+    "full": ("size=4k", "head -c 4096 /dev/zero > /dev/shm/full", 0),
+    "without room for a file": ("size=1m,nr_inodes=1", "true", 1),
+    "read-only": ("size=1m", "mount -o remount,ro /dev/shm", 1),
+    "tiny": ("size=4k", "true", 0),
+}
+
+
+def run_scarce_memory(size: int) -> Result:
+    """Shared memory that is full, or refuses: the run goes on elsewhere or ends in one line, and never hangs."""
+    result = Result("T10 shared memory full or refused")
+    with World(40, place=Path(tempfile.gettempdir())) as world:
+        for i in range(size):
+            name, (options, command, expected) = list(SCARCITY.items())[i % len(SCARCITY)]
+            code, said = extract_in_scarcity(world, options, command)
+            if code == NOT_ALLOWED:
+                result.control = f"skipped: {said}"
+                break
+            result.count("errors")
+            if code != expected or (code and "could not start a worker" not in said) or said.count("\n") > 1:
+                result.fail(f"{name}: ended with {code}: {said[-300:]}", crashes=1)
+            elif not code:
+                wrong = world.count_wrong(world.folder / "cache")
+                if wrong:
+                    result.fail(f"{name}: {wrong} rows wrong", wrong=wrong)
+    return result
+
+
+NOT_ALLOWED = 77
+
+
+def extract_in_scarcity(world: World, options: str, command: str) -> tuple[int, str]:
+    """An extraction by real workers in a fork that sees another /dev/shm: exit code and what it said."""
+    cache, pipe = world.fresh_cache(), os.pipe()
+    pid = os.fork()
+    if not pid:
+        code = 1
+        try:
+            signal.alarm(60)
+            mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", "/dev/shm"]
+            new_mounts = 0x00020000  # CLONE_NEWNS of unshare(2)
+            if ctypes.CDLL(None, use_errno=True).unshare(new_mounts):
+                raise PermissionError(ctypes.get_errno(), "no mount namespace")
+            for step in (["mount", "--make-rprivate", "/"], mount, ["sh", "-c", command]):
+                subprocess.run(step, check=True, capture_output=True)
+            engine.Supervisor = workers.Supervisor
+            world.extraction(cache).run(open_stubs, SilentWatcher(), workers=2)
+            code = 0
+        except (PermissionError, subprocess.CalledProcessError) as error:
+            os.write(pipe[1], f"{error}\n".encode())
+            code = NOT_ALLOWED
+        except FixgridError as error:
+            os.write(pipe[1], f"{error}\n".encode())
+        except BaseException as error:  # noqa: BLE001 - a fork must never return into the suite
+            os.write(pipe[1], repr(error).encode())
+        finally:
+            os._exit(code)
+    os.close(pipe[1])
+    with open(pipe[0]) as stream:
+        said = stream.read()
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), said
