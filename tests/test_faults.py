@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
 from conftest import ROOT
+from faults.__main__ import SUITES
+from faults.rows import OPEN, ROWS
 
 
 def test_short_form_of_every_fault_suite_loses_nothing() -> None:
@@ -11,3 +14,11 @@ def test_short_form_of_every_fault_suite_loses_nothing() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.rstrip().endswith("0 rows lost, 0 rows silently wrong, 0 crashes")
+
+
+def test_every_promise_names_tests_that_exist() -> None:
+    text = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("test_*.py"))
+    known = {*SUITES, *re.findall(r"^def (test_\w+)", text, re.MULTILINE)}
+    assert list(ROWS) == list(range(1, 34))
+    assert {row: missing for row, (_, tests) in ROWS.items() if (missing := set(tests) - known)} == {}
+    assert OPEN.keys() <= ROWS.keys()
