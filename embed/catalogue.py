@@ -121,6 +121,11 @@ OTHERS = (
 )
 
 
+def find_licence(name: str) -> str:
+    """Licence of a trunk's published weights; empty where it is not known."""
+    return next((entry.licence for entry in list_trunks() if entry.name == name), "")
+
+
 def list_trunks() -> tuple[CatalogueEntry, ...]:
     """Every listed trunk, the default first. Any other timm or torchvision name works too."""
     return (*LITE, *WSL, *NOISY_STUDENT, *TORCHVISION, *OTHERS)

@@ -98,7 +98,7 @@ def check_exact(spec: BackendSpec, trunk: Trunk, res: int, tolerance: float) -> 
     probe = make_probe(res)
     try:
         found = open_backend(spec, res)(probe)
-    except _list_errors(spec.kind) as error:
+    except list_errors(spec.kind) as error:
         raise UnusableBackendError(f"it cannot run {trunk.name} at {res} px ({_first_line(error)})") from error
     wanted = run_eager(trunk, probe)
     distance = float(np.linalg.norm(found - wanted) / np.linalg.norm(wanted))
@@ -108,7 +108,7 @@ def check_exact(spec: BackendSpec, trunk: Trunk, res: int, tolerance: float) -> 
         )
 
 
-def _list_errors(kind: str) -> tuple[type[Exception], ...]:
+def list_errors(kind: str) -> tuple[type[Exception], ...]:
     """What a runtime raises on a graph it cannot run; ONNX Runtime's classes share no base of their own."""
     if kind != "onnxruntime":
         return (RuntimeError,)

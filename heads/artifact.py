@@ -21,6 +21,7 @@ from .linear import LinearHead
 
 FORMAT = "fixgrid-head-1"
 _FACTS = ("keys", "trunk", "view", "figures")
+_LATER_FACTS = ("data",)  # earlier heads have none
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +40,9 @@ class SavedHead:
     trunk, view : dict
         What a later run needs to compute features for it, as the caller describes it.
     figures : dict
-        Accuracies with their intervals.
+        Accuracies with their intervals, and how the head was chosen.
+    data : dict
+        ``source``, and for each of ``splits`` its number of images and their digest.
     """
 
     head: LinearHead
@@ -49,6 +52,7 @@ class SavedHead:
     trunk: dict[str, Any] = field(default_factory=dict)
     view: dict[str, Any] = field(default_factory=dict)
     figures: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
 
 
 def save_head(stem: Path, saved: SavedHead) -> tuple[Path, Path]:
@@ -77,9 +81,9 @@ def save_head(stem: Path, saved: SavedHead) -> tuple[Path, Path]:
         "tensors_sha256": hashlib.sha256(data).hexdigest(),
         "C": saved.head.strength,
         "classes": list(saved.classes),
-        **{name: getattr(saved, name) for name in _FACTS},
+        **{name: getattr(saved, name) for name in (*_FACTS, *_LATER_FACTS)},
     }
-    files = _files_of(stem)
+    files = name_files(stem)
     commit_bytes(files[0], data)
     commit_bytes(files[1], (json.dumps(record, indent=2, sort_keys=True) + "\n").encode())
     return files
@@ -88,12 +92,17 @@ def save_head(stem: Path, saved: SavedHead) -> tuple[Path, Path]:
 def load_head(stem: Path) -> SavedHead:
     """The head that `save_head` wrote, or a refusal; never a head that differs from it.
 
+    Parameters
+    ----------
+    stem : Path
+        As given to `save_head`, or either file.
+
     Raises
     ------
     CacheError
         If a file is missing, of another format, or does not fit the other.
     """
-    tensor_file, record_file = _files_of(stem)
+    tensor_file, record_file = name_files(stem)
     try:
         data, text = tensor_file.read_bytes(), record_file.read_bytes()
     except OSError as error:
@@ -121,11 +130,43 @@ def _build_head(tensors: dict[str, NDArray[np.float32]], record: dict[str, Any])
             raise ValueError(f"expected finite float32 {shape}, found {tensor.dtype} {tensor.shape}")
     head = LinearHead(coef, intercept, float(record["C"]))
     facts = {name: dict(record[name]) for name in _FACTS}
+    facts |= {name: dict(record.get(name, {})) for name in _LATER_FACTS}
     return SavedHead(head, classes, float(temperature[0]), **facts)
 
 
-def _files_of(stem: Path) -> tuple[Path, Path]:
-    return stem.with_name(stem.name + ".safetensors"), stem.with_name(stem.name + ".json")
+def save_coefficients(stem: Path, saved: SavedHead) -> tuple[Path, Path]:
+    """Write ``<stem>.safetensors`` and ``<stem>.json`` with what scikit-learn's LogisticRegression is made of.
+
+    Tensors ``coef_`` (K, D) and ``intercept_`` (K,), of two classes the difference (1, D) and (1,) as scikit-learn
+    has it; ``classes_`` and ``temperature`` in the JSON. Both tensors over the temperature give calibrated
+    probabilities.
+
+    Raises
+    ------
+    DiskError
+        If a write fails.
+    """
+    coef, intercept = (np.asarray(to_numpy(part), np.float32) for part in (saved.head.coef, saved.head.intercept))
+    if len(saved.classes) == 2:
+        coef, intercept = coef[1:] - coef[:1], intercept[1:] - intercept[:1]
+    record = {
+        "classes_": list(saved.classes),
+        "temperature": saved.temperature,
+        "C": saved.head.strength,
+        "trunk": saved.trunk,
+        "view": saved.view,
+    }
+    files = name_files(stem)
+    tensors = {"coef_": np.ascontiguousarray(coef), "intercept_": np.ascontiguousarray(intercept)}
+    commit_bytes(files[0], safetensors.numpy.save(tensors))
+    commit_bytes(files[1], (json.dumps(record, indent=2, sort_keys=True) + "\n").encode())
+    return files
+
+
+def name_files(stem: Path) -> tuple[Path, Path]:
+    """The two files of a head: tensors, then record. `stem` may be either of them."""
+    name = stem.name.removesuffix(".json").removesuffix(".safetensors")
+    return stem.with_name(name + ".safetensors"), stem.with_name(name + ".json")
 
 
 def _refusal(stem: Path, why: str) -> CacheError:

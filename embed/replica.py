@@ -1,0 +1,152 @@
+"""A trunk and a view again, exactly as a head's file describes them, or a refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cache.adopt import adopt_rows
+from cache.errors import CacheError
+from cache.rows import Manifest
+from cache.store import FeatureStore
+
+from .backends import TOLERANCE
+from .decode import POLICY
+from .engine import Extraction, TrunkKey
+from .identity import TrunkFacts, identify_trunk
+from .listing import SPLIT
+from .request import MAX_RES_PX, MIN_RES_PX
+from .views import INTERPOLATIONS, KINDS, View
+
+if TYPE_CHECKING:
+    from .preprocess import Preprocess
+    from .trunks import Trunk
+
+_FIELDS = ("trunk", "architecture", "node", "weights_sha256", "precision")
+
+
+def read_view(spec: Mapping[str, Any]) -> View:
+    """The view of a head's file.
+
+    Raises
+    ------
+    CacheError
+        If this version knows no such view.
+    """
+    try:
+        view = View.from_spec(spec)
+        known = view.kind in KINDS and view.interpolation in INTERPOLATIONS and MIN_RES_PX <= view.res <= MAX_RES_PX
+        known = known and view.resize in ("short-side", "height") and float(view.crop_ratio) > 0
+        known = known and all(len([float(part) for part in parts]) == 3 for parts in (view.mean, view.std))
+    except (TypeError, ValueError) as error:
+        raise CacheError(
+            f"the head's file describes no view of this version ({error}); run fit-head again."
+        ) from error
+    if not known:
+        raise CacheError(f"the head's file describes no view of this version ({dict(spec)}); run fit-head again.")
+    return view
+
+
+def find_trunk(
+    described: Mapping[str, Any], view: View, weights: Path | None, memo_folder: Path
+) -> tuple[TrunkFacts, Callable[[], Trunk]]:
+    """The trunk that a head was fitted on, and how to load it; see `identify_trunk`.
+
+    Parameters
+    ----------
+    described : mapping
+        The trunk as the head's file has it.
+    view : View
+        Its mean and std must be the trunk's own.
+    weights : Path or None
+        Where its weights are now; where they were, if not given.
+    memo_folder : Path
+
+    Raises
+    ------
+    CacheError
+        If the file describes no trunk, or these are other weights, or they are used otherwise.
+    UsageError, DataError
+        See `embed.trunks.load_trunk`.
+    """
+    name, file = _read_trunk(described, weights)
+    facts, load = identify_trunk(name, file, memo_folder)
+    expect_same(described, view, facts.architecture, facts.weights_sha256, facts.preprocess)
+    return facts, load
+
+
+def open_trunk(described: Mapping[str, Any], view: View, weights: Path | None) -> Trunk:
+    """The trunk that a head was fitted on, loaded.
+
+    Raises
+    ------
+    CacheError, UsageError, DataError
+        As `find_trunk`.
+    """
+    from .trunks import load_trunk
+
+    name, file = _read_trunk(described, weights)
+    trunk = load_trunk(name, weights=file)
+    expect_same(described, view, trunk.architecture, trunk.weights_sha256, trunk.preprocess)
+    return trunk
+
+
+def _read_trunk(described: Mapping[str, Any], weights: Path | None) -> tuple[str, Path | None]:
+    """Name of the trunk, and the file of its weights if they are not the published ones."""
+    missing = [name for name in _FIELDS if not isinstance(described.get(name), str)]
+    if missing or described["precision"] not in TOLERANCE or described.get("decode", POLICY) != POLICY:
+        what = f"no {missing[0]}" if missing else "a precision or decoding that this version does not have"
+        raise CacheError(f"the head's file says {what}, so its features cannot be computed; run fit-head again.")
+    return described["trunk"], weights or (Path(described["weights"]) if described.get("weights") else None)
+
+
+def expect_same(
+    described: Mapping[str, Any], view: View, architecture: str, weights_sha256: str, preprocess: Preprocess
+) -> None:
+    """Refuse a trunk whose features are not those that a head was fitted on.
+
+    Raises
+    ------
+    CacheError
+        Naming what differs.
+    """
+    if weights_sha256 != described["weights_sha256"] or architecture != described["architecture"]:
+        raise CacheError(
+            f"found weights {weights_sha256[:12]} of {architecture}, expected {described['weights_sha256'][:12]} "
+            f"of {described['architecture']}, on which the head was fitted; name their file with --weights."
+        )
+    if (preprocess.mean, preprocess.std) != (view.mean, view.std):
+        raise CacheError(
+            f"{described['trunk']} now wants pixels of mean {', '.join(preprocess.mean)} and std "
+            f"{', '.join(preprocess.std)}, the head was fitted with {', '.join(view.mean)} and "
+            f"{', '.join(view.std)}; install the timm and torchvision that its file names, or run fit-head again."
+        )
+
+
+def build_replica(
+    store: FeatureStore, manifest: Manifest, facts: TrunkFacts, described: Mapping[str, Any], view: View
+) -> Extraction:
+    """The extraction that sees the images of `hash_listing` as the head's own were seen."""
+    key = TrunkKey(
+        facts.name, facts.architecture, facts.node, facts.weights_sha256, facts.dim, described["precision"]
+    )
+    return Extraction(store, manifest, key, {SPLIT: [view]}, described.get("dtype", "float32"))
+
+
+def adopt_known(extraction: Extraction, known: FeatureStore) -> int:
+    """Copy the rows whose images another cache has seen in the same way; how many.
+
+    Raises
+    ------
+    DiskError
+        If a write fails.
+    """
+    adopted = 0
+    for (split, _), entry in extraction.entries.items():
+        if not entry.is_sealed:
+            extraction.store.create()
+            rows = extraction.manifest.splits[split]
+            entry.create(rows)
+            adopted += adopt_rows(known, entry, rows)
+    return adopted

@@ -1,0 +1,241 @@
+"""A model card: what an exported head is, how it was chosen, how well it does, and what it cannot do. Pure text."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .artifact import SavedHead
+from .metrics import Estimate
+from .table import format_estimate
+
+_SHOWN_CLASSES = 20
+_UNKNOWN = "not recorded"
+
+# FILE is the exported file, RECORD the JSON beside it, both as Python strings.
+USES = {
+    "onnx": """\
+import json
+import numpy as np
+import onnxruntime
+
+session = onnxruntime.InferenceSession(FILE)
+classes = json.loads(session.get_modelmeta().custom_metadata_map["classes"])
+pixels = np.zeros((1, RES, RES, 3), np.uint8)  # RGB crops, made as "What it sees" says
+(probabilities,) = session.run(None, {"pixels": pixels})
+print(classes[probabilities[0].argmax()])
+""",
+    "torch": """\
+import json
+import torch
+
+extra = {"fixgrid.json": ""}
+program = torch.export.load(FILE, extra_files=extra)
+classes = json.loads(json.loads(extra["fixgrid.json"])["classes"])
+pixels = torch.zeros(1, RES, RES, 3, dtype=torch.uint8)  # RGB crops, made as "What it sees" says
+probabilities = program.module()(pixels)
+print(classes[probabilities[0].argmax()])
+""",
+    "timm": """\
+import json
+import timm
+import torch
+from safetensors.torch import load_file
+
+record = json.load(open(RECORD))
+model = timm.create_model(record["architecture"], num_classes=record["num_classes"]).eval()
+model.load_state_dict(load_file(FILE))
+transform = timm.data.create_transform(**timm.data.resolve_data_config(record["pretrained_cfg"]))
+# batch = transform(image)[None]
+probabilities = torch.softmax(model(batch) / record["temperature"], dim=1)
+""",
+    "torchvision": """\
+import json
+import torch
+import torchvision
+from safetensors.torch import load_file
+
+record = json.load(open(RECORD))
+model = torchvision.models.get_model(record["architecture"], num_classes=record["num_classes"]).eval()
+model.load_state_dict(load_file(FILE))
+# batch: float32 (B, 3, RES, RES), normalised as "What it sees" says
+probabilities = torch.softmax(model(batch) / record["temperature"], dim=1)
+""",
+    "sklearn": """\
+import json
+import numpy as np
+from safetensors.numpy import load_file
+from sklearn.linear_model import LogisticRegression
+
+record, tensors = json.load(open(RECORD)), load_file(FILE)
+model = LogisticRegression()
+model.coef_ = tensors["coef_"] / record["temperature"]
+model.intercept_ = tensors["intercept_"] / record["temperature"]
+model.classes_ = np.array(record["classes_"])
+probabilities = model.predict_proba(features)  # float32 (n, D), pooled features of the trunk below
+""",
+}
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """What a card says beside what the head's file holds.
+
+    Attributes
+    ----------
+    use : str
+        One of `USES`.
+    file, record : str
+        Names of the exported file and of the JSON beside it.
+    licence : str
+        Of the trunk's weights; empty if it is not known.
+    leak : str
+        The warning to give if the trunk has seen ImageNet's labels.
+    version : str
+        Of fixgrid.
+    """
+
+    use: str
+    file: str
+    record: str
+    licence: str
+    leak: str
+    version: str
+
+
+def write_card(saved: SavedHead, facts: CardFacts) -> str:
+    """The card as Markdown. Names from data are escaped: none of them can add markup."""
+    name = escape_markdown(_source(saved))
+    parts = [
+        f"# {len(saved.classes)} classes of {name}",
+        f"A linear head on a frozen image trunk, exported by fixgrid {facts.version}.",
+        "## How to use it",
+        f"```python\n{_fill_use(saved, facts)}```",
+        "## What it sees",
+        _describe_view(saved.view),
+        "## How well it does",
+        _describe_figures(saved),
+    ]
+    if saved.trunk.get("imagenet_labels"):
+        parts.append(f"**{escape_markdown(facts.leak)}**")
+    parts += ["## Data", _describe_data(saved), "## Trunk", _describe_trunk(saved, facts)]
+    parts += ["## How it was chosen", _describe_choice(saved), "## Classes", _list_classes(saved.classes)]
+    parts += ["## What it cannot do", _LIMITS]
+    return "\n\n".join(parts) + "\n"
+
+
+_LIMITS = """\
+- Say "none of these": every image gets one of the classes, whatever it shows.
+- Be as right, or its probabilities as honest, on images unlike those above: other cameras, crops or sources.
+- Take crops of another size, or made in another way: accuracy depends on both.
+- Find or count objects: an image is classified whole."""
+
+
+def _fill_use(saved: SavedHead, facts: CardFacts) -> str:
+    # A name in backquotes must not end the code block; Python reads the escape.
+    quoted = {
+        "FILE": json.dumps(facts.file).replace("`", "\\u0060"),
+        "RECORD": json.dumps(facts.record).replace("`", "\\u0060"),
+        "RES": str(saved.view.get("res", "R")),
+    }
+    return re.sub(r"\b(FILE|RECORD|RES)\b", lambda found: quoted[found[0]], USES[facts.use])
+
+
+def _describe_view(view: Mapping[str, Any]) -> str:
+    sides = {"short-side": "short side", "height": "height"}
+    side = sides.get(str(view.get("resize")), _UNKNOWN)
+    return _bullets(
+        {
+            "Crop": f"{view.get('kind', _UNKNOWN)}, {view.get('res', _UNKNOWN)} px",
+            "Resize before it": f"the {side} to the crop over {view.get('crop_ratio', '1')}, antialiased "
+            f"{view.get('interpolation', _UNKNOWN)} (Pillow)",
+            "Normalisation": f"pixels in 0..1, mean {_join(view.get('mean'))}, std {_join(view.get('std'))}",
+        }
+    )
+
+
+def _describe_figures(saved: SavedHead) -> str:
+    lines = {}
+    for split, note in (("val", ", chosen on it"), ("test", ", scored once")):
+        estimate, n = _read_estimate(saved.figures.get(split)), saved.figures.get(f"n_{split}")
+        on = f" on {n} images" if n is not None else ""
+        lines[f"Top-1 on {split}"] = f"{format_estimate(estimate)}{on}{note}" if estimate else _UNKNOWN
+    lines["Temperature"] = f"{saved.temperature:.4f}, fitted on val; it divides the scores before the softmax"
+    return _bullets(lines) + "\n\nIntervals are 95 % (Wilson 1927)."
+
+
+def _describe_data(saved: SavedHead) -> str:
+    lines = {"Name": _source(saved)}
+    for split, rows in dict(saved.data.get("splits", {})).items():
+        lines[str(split)] = f"{rows.get('images')} images, sha256 {rows.get('rows_sha256')}"
+    return _bullets(lines)
+
+
+def _describe_trunk(saved: SavedHead, facts: CardFacts) -> str:
+    trunk = saved.trunk
+    return _bullets(
+        {
+            "Name": f"{trunk.get('trunk', _UNKNOWN)} ({trunk.get('architecture', _UNKNOWN)})",
+            "Features": f"{saved.head.coef.shape[1]}, {trunk.get('node', _UNKNOWN)}, "
+            f"computed in {trunk.get('precision', 'fp32')}",
+            "Weights": f"sha256 {trunk.get('weights_sha256', _UNKNOWN)}",
+            "Licence of the weights": facts.licence or "not known to fixgrid: ask their publisher",
+        }
+    )
+
+
+def _describe_choice(saved: SavedHead) -> str:
+    figures = saved.figures
+    lines = {
+        "Resolutions": f"train at {figures.get('train_res', _UNKNOWN)} px, "
+        f"test at {figures.get('test_res', _UNKNOWN)} px",
+        "Head": f"{figures.get('family', 'logistic')}, strength (C or alpha) {saved.head.strength:.2e}",
+    }
+    if figures.get("correction", "none") != "none":
+        lines["Correction of the resolution gap"] = str(figures["correction"])
+    if figures.get("tried"):
+        lines["Tried"] = f"{len(figures['tried'])} pairs of resolutions: {', '.join(map(str, figures['tried']))} px"
+    if figures.get("search"):
+        lines["Search of the strength"] = str(figures["search"])
+    return _bullets(lines) + "\n\nBoth were chosen on val; test had no say."
+
+
+def _list_classes(classes: Sequence[str]) -> str:
+    shown = ", ".join(escape_markdown(name) for name in classes[:_SHOWN_CLASSES])
+    more = len(classes) - _SHOWN_CLASSES
+    return shown + (f" and {more} more, in the order of the file's own list." if more > 0 else ".")
+
+
+def _source(saved: SavedHead) -> str:
+    return str(saved.data.get("source", "a data set whose name was not recorded"))
+
+
+def _read_estimate(record: Any) -> Estimate | None:
+    try:
+        return Estimate(*(float(record[name]) for name in Estimate._fields))
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _join(values: Sequence[Any] | None) -> str:
+    return ", ".join(map(str, values or ())) or _UNKNOWN
+
+
+def _bullets(lines: Mapping[str, str]) -> str:
+    return "\n".join(f"- {escape_markdown(name)}: {escape_markdown(text)}" for name, text in lines.items())
+
+
+def show_text(text: str) -> str:
+    """Text for a terminal: control characters (escapes, bidi marks, line ends) and lone surrogates escaped."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for char in text
+    )
+
+
+def escape_markdown(text: str) -> str:
+    r"""Text that Markdown shows as it is: on one line, every mark of its syntax behind a ``\``."""
+    return re.sub(r"([\\`*_{}\[\]<>#|~&!@:$=^])", r"\\\1", show_text(text)).replace("www.", "www\\.")

@@ -1,0 +1,120 @@
+"""What a kept head says of images: calibrated probabilities, and the best few classes of each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cache.features import FeatureSet
+from cache.rowsfile import show_path
+
+from .artifact import SavedHead
+from .card import escape_markdown, show_text
+from .metrics import log_softmax
+from .select import score_views
+from .table import format_records
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One image's classes.
+
+    Attributes
+    ----------
+    path : bytes
+        As the user named it.
+    status : str
+        ``ok``, or why there are no features to score.
+    top : tuple of (class, probability)
+        The most probable first; empty unless the status is ok.
+    """
+
+    path: bytes
+    status: str
+    top: tuple[tuple[str, float], ...] = ()
+
+
+def class_log_probabilities(saved: SavedHead, X: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Logarithms of the calibrated probabilities of ``X`` (n, V, D): float64, shape (n, K).
+
+    A softmax of the scores over the temperature (Guo et al. 2017); of several views the mean probability counts
+    as the score, as it did when the temperature was fitted.
+    """
+    single = X.shape[1] == 1 or saved.figures.get("mean_of") == "features"
+    return log_softmax(score_views(saved.head, X.mean(1) if single else X), saved.temperature)
+
+
+def predict_images(
+    saved: SavedHead, blocks: Iterable[FeatureSet], paths: Sequence[bytes], statuses: Sequence[str], top: int
+) -> list[Prediction]:
+    """One prediction per row, in row order; rows without features have none.
+
+    Parameters
+    ----------
+    saved : SavedHead
+    blocks : iterable of FeatureSet
+        The ok rows; one block is held at a time.
+    paths, statuses : sequence, length n
+        Of every row.
+    top : int
+        Classes per image, all of them if there are fewer.
+    """
+    best: dict[int, tuple[tuple[str, float], ...]] = {}
+    for block in blocks:
+        logs = class_log_probabilities(saved, block.X)
+        # By the logarithms, stable: probabilities that underflow keep their order, ties go to the first class.
+        order = np.argsort(-logs, axis=1, kind="stable")[:, :top]
+        chances = np.exp(np.take_along_axis(logs, order, axis=1))
+        for row, classes, values in zip(block.row.tolist(), order.tolist(), chances.tolist(), strict=True):
+            best[row] = tuple(zip((saved.classes[k] for k in classes), values, strict=True))
+    return [
+        Prediction(path, status, best.get(row, ()))
+        for row, (path, status) in enumerate(zip(paths, statuses, strict=True))
+    ]
+
+
+def format_predictions(predictions: Sequence[Prediction], style: str) -> str:
+    """Predictions in one of `heads.table.FORMATS`, ending in a newline.
+
+    JSON holds paths and classes as they are; the others escape what a terminal or a table would obey.
+    """
+    if style == "json":
+        records = [
+            {
+                "path": os.fsdecode(p.path),
+                "status": p.status,
+                "top": [{"class": name, "probability": value} for name, value in p.top],
+            }
+            for p in predictions
+        ]
+        return format_records(records, style)
+    columns = max((len(p.top) for p in predictions), default=0)
+    if style == "csv":
+        return format_records([_flat_record(p, columns) for p in predictions], style)
+    escape = escape_markdown if style == "md" else str
+    return format_records([dict(_show_cells(p, columns, escape)) for p in predictions], style)
+
+
+def _flat_record(p: Prediction, columns: int) -> dict[str, Any]:
+    record: dict[str, Any] = {"path": show_path(p.path), "status": p.status}
+    for rank in range(columns):
+        name, value = p.top[rank] if rank < len(p.top) else ("", None)
+        record |= {f"class_{rank + 1}": show_text(name), f"probability_{rank + 1}": value}
+    return record
+
+
+def _show_cells(p: Prediction, columns: int, escape: Any) -> Iterator[tuple[str, str]]:
+    yield "image", escape(show_path(p.path))
+    for rank in range(columns):
+        shown = "" if rank or p.top else f"skipped: {p.status}"
+        if rank < len(p.top):
+            name, value = p.top[rank]
+            shown = f"{100 * value:5.1f} % {escape(show_text(name))}"
+        yield str(rank + 1), shown
+    if not columns:
+        yield "1", f"skipped: {p.status}"
