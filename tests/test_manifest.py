@@ -166,6 +166,7 @@ def test_stanford_dogs_keeps_its_test_list_and_carves_val_from_train(data, read)
     ("names", "message"),
     [
         (["a/1.png", "a/2.png"], r"found one class \(a\)"),
+        (["\x1b[2J/1.png", "\x1b[2J/2.png"], r"found one class \(\\x1b\[2J\)"),
         (
             ["Images/a/1.png", "Images/b/2.png"],
             r"found one class \(Images\) .* Did you mean .*/data/Images/\?",

@@ -57,7 +57,6 @@ OPEN = {
     17: "a device-side assert restarts the process",
     21: "near copies",
     24: "a forged memo of hashes whose own digest fits",
-    26: "class names in messages",
     27: "a fit of 21,843 classes below 1 GB",
     29: "a world-writable cache is warned of",
 }
