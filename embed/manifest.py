@@ -172,7 +172,8 @@ def check_images(images: Sequence[Image], classes: Sequence[str], source: str) -
         inside = classes[0] + "/"
         nested = all(image.path.count(b"/") > 1 and image.path.startswith(inside.encode()) for image in images)
         hint = f" Did you mean {os.path.join(source, inside)}?" if nested else ""
-        raise DataError(f"found one class ({show_path(os.fsencode(classes[0]))}) in {source}; expected at least two.{hint}")
+        name = show_path(os.fsencode(classes[0]))
+        raise DataError(f"found one class ({name}) in {source}; expected at least two.{hint}")
     sizes = Counter(image.split for image in images)
     empty = [split for split in SPLITS if not sizes[split]]
     if empty:
@@ -182,8 +183,9 @@ def check_images(images: Sequence[Image], classes: Sequence[str], source: str) -
         )
     untrained = set(classes) - {image.label for image in images if image.split == "train"}
     if untrained:
+        name = show_path(os.fsencode(min(untrained)))
         raise DataError(
-            f"found no training image of {len(untrained)} class(es) in {source}, such as {show_path(os.fsencode(min(untrained)))}; "
+            f"found no training image of {len(untrained)} class(es) in {source}, such as {name}; "
             "add some or remove the class."
         )
 
