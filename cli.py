@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import json
+import os
+import re
 import shlex
 import sys
 import time
@@ -18,8 +21,10 @@ if TYPE_CHECKING:
     from cache.holdings import Holdings
     from cache.store import FeatureStore
     from embed.engine import Outcome
+    from heads.artifact import SavedHead
     from heads.grid import GridOptions
 
+VERSION = "0.1.0"
 SAMPLE = "sample"
 DEFAULT_TRUNK = "efficientnet_lite0"
 LEAK = (
@@ -76,7 +81,7 @@ def _plain(table: dict[str, Any]) -> dict[str, Any]:
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
-@click.version_option("0.1.0", prog_name="fixgrid")
+@click.version_option(VERSION, prog_name="fixgrid")
 @click.pass_context
 def main(ctx: click.Context) -> None:
     """Find the train x test resolution and the linear head that classify your images best.
@@ -270,13 +275,17 @@ def _parse_share(text: str) -> float:
     return share
 
 
-def _echo_outcome(outcome: Outcome) -> None:
+def _say_skipped(outcome: Outcome) -> None:
     from cache.rowsfile import show_path
 
     for row in outcome.bad[:20]:
         _say(f"skipped {show_path(row.path)}: {row.status.name.lower()}, {row.reason}")
     if len(outcome.bad) > 20:
         _say(f"... and {len(outcome.bad) - 20} more, listed in quarantine.jsonl beside the features")
+
+
+def _echo_outcome(outcome: Outcome) -> None:
+    _say_skipped(outcome)
     if not outcome.computed and not outcome.adopted:
         click.echo(f"all features of {outcome.images} images were cached; the trunk ran 0 times")
         return
@@ -357,6 +366,7 @@ def fit_head(
 
     With --curve, print instead what some of the training images would have given; no head is kept.
     """
+    from cache.shard import Status
     from heads.artifact import SavedHead, save_head
     from heads.fit import fit_best
     from heads.table import fit_record, format_fit
@@ -379,9 +389,28 @@ def fit_head(
             "val": holdings.entry("val", test_view, fitted.test_res).spec.key,
             "test": entry.spec.key,
         },
-        trunk={**entry.spec.trunk, **entry.provenance, "precision": entry.spec.precision},
+        trunk={
+            **entry.spec.trunk,
+            **entry.provenance,
+            "precision": entry.spec.precision,
+            "dtype": entry.spec.dtype,
+            "decode": dict(entry.spec.decode),
+        },
         view=dict(entry.spec.view),
-        figures=figures,
+        figures={
+            **figures,
+            "n_val": holdings.entry("val", test_view, fitted.test_res).read_status().tolist().count(Status.OK),
+            "tried": [f"{train}:{test}" for train, test in wanted],
+            "search": fitted.choice.note,
+            "mean_of": mean_of,
+        },
+        data={
+            "source": holdings.manifest.source,
+            "splits": {
+                split: {"images": len(rows), "rows_sha256": rows.digest}
+                for split, rows in holdings.manifest.splits.items()
+            },
+        },
     )
     stem = out or choice["cache"] / "heads" / f"{holdings.trunk}-{fitted.train_res}-{fitted.test_res}"
     files = save_head(stem, kept)
@@ -456,6 +485,139 @@ def grid(
     avoided = (len(kinds) + 2) * len(cells) - len(run)
     notes = Notes(len(run), avoided, _leak_warning(holdings))
     click.echo(format_cells(choose_cell(cells), notes, style), nl=False)
+
+
+head_argument = click.argument("head", type=Path)
+moved_weights_option = _option(
+    "--weights",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Where the trunk's weights are now. [default: where they were]",
+)
+
+
+@main.command()
+@head_argument
+@click.argument("images", nargs=-1, required=True)
+@cache_option
+@moved_weights_option
+@_option("--top", type=click.IntRange(1), default=5, show_default=True, help="Classes per image.")
+@format_option
+@_option("--backend", default="auto", show_default=True, help="As of extract.")
+@_option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@_option("--workers", default="auto", show_default=True, help="Processes that decode and run the trunk.")
+@_option("--follow-links", is_flag=True, help="Follow links that stay inside a folder.")
+@click.pass_context
+def predict(
+    ctx: click.Context,
+    /,
+    head: Path,
+    images: tuple[str, ...],
+    cache: Path,
+    weights: Path | None,
+    top: int,
+    style: str,
+    follow_links: bool,
+    **machine: str,
+) -> None:
+    """Classify images with a kept head: calibrated probabilities, one record per image.
+
+    HEAD is what fit-head wrote. IMAGES are files, folders, patterns, or - for paths on standard input. Trunk,
+    view and precision come from HEAD alone; features are cached, and taken from the cache where it has them.
+    """
+    from cache.shard import Status
+    from cache.store import FeatureStore
+    from embed.listing import SPLIT, hash_listing, list_images, read_paths
+    from embed.machine import choose_device, extract_here
+    from embed.replica import adopt_known, build_replica, find_trunk, read_view
+    from heads.artifact import load_head
+    from heads.predictions import format_predictions, predict_images
+
+    saved = load_head(head)
+    view = read_view(saved.view)
+    typed = read_paths(sys.stdin.buffer) if images == ("-",) else map(os.fsencode, images)
+    named = list_images(typed, follow_links=follow_links)
+    machine["device"] = choose_device(machine["device"])
+    with _Console() as console:
+        facts, load = find_trunk(saved.trunk, view, weights, cache / "trunks")
+        manifest, notes = hash_listing(
+            named, shlex.join(images), memo_folder=cache / "hashes", progress=console.show_hashed
+        )
+        for note in (*named.notes, *notes):
+            _say(f"note: {note}")
+        # A cache of its own: images to classify are no data set that fit-head, grid or cache gc should meet.
+        extraction = build_replica(FeatureStore(cache / "predictions"), manifest, facts, saved.trunk, view)
+        adopted = adopt_known(extraction, FeatureStore(cache))
+        outcome = extract_here(extraction, facts, load, console, max_bad=1.0, **machine)
+    entry, rows = outcome.entries[SPLIT, view], manifest.splits[SPLIT]
+    statuses = [Status(code).name.lower() for code in entry.read_status().tolist()]
+    found = predict_images(saved, entry.read_blocks(rows), named.names, statuses, top)
+    click.echo(format_predictions(found, style), nl=False)
+    _say_skipped(outcome)
+    _say(
+        f"{outcome.images} images: {outcome.decoded} decoded in {outcome.wall_s:.1f} s, "
+        f"{adopted + outcome.adopted} rows taken over, {len(outcome.bad)} skipped"
+    )
+    ctx.exit(6 if outcome.bad else 0)
+
+
+@main.command()
+@head_argument
+@_option("--to", "form", type=click.Choice(["onnx", "torch", "safetensors", "sklearn"]), required=True)
+@_option("--out", type=Path, required=True, help="File to write; the model card goes beside it.")
+@moved_weights_option
+def export(head: Path, form: str, out: Path, weights: Path | None) -> None:
+    """Write trunk and head for other programs, with a model card beside the file.
+
+    onnx and torch take uint8 RGB crops (B, R, R, 3) and give probabilities; safetensors is a state dict for
+    timm or torchvision; sklearn is the head alone. What has a trunk is run against it before it is kept.
+    """
+    from cache.disk import commit_bytes
+    from embed.catalogue import find_licence
+    from heads.artifact import load_head, name_files, save_coefficients
+    from heads.card import CardFacts, write_card
+
+    saved = load_head(head)
+    stem = out.with_name(re.sub(r"\.(onnx|pt2|safetensors|json|md)$", "", out.name))
+    suffix = {"onnx": ".onnx", "torch": ".pt2"}.get(form, ".safetensors")
+    files = [stem.with_name(stem.name + end) for end in (suffix, ".json", ".md")]
+    if not {file.resolve() for file in name_files(head)}.isdisjoint(file.resolve() for file in files):
+        raise UsageError(f"{out} would replace the head itself; name another --out.")
+    if form == "sklearn":
+        save_coefficients(stem, saved)
+    use = form if form == "sklearn" else _export_network(saved, form, stem, files[0], weights)
+    licence = find_licence(str(saved.trunk.get("trunk")))
+    facts = CardFacts(use, files[0].name, files[1].name, licence, LEAK, VERSION)
+    commit_bytes(files[2], write_card(saved, facts).encode())
+    click.echo(f"written to {files[0]}, model card in {files[2].name}")
+
+
+def _export_network(saved: SavedHead, form: str, stem: Path, file: Path, weights: Path | None) -> str:
+    """Write trunk and head together; which code of the card opens them."""
+    from embed.export import Classifier, describe_timm, expect_center, export_onnx, export_state, export_torch
+    from embed.replica import open_trunk, read_view
+
+    view = read_view(saved.view)
+    expect_center(view)
+    trunk = open_trunk(saved.trunk, view, weights)
+    classifier = Classifier(trunk, saved.head.coef, saved.head.intercept, saved.temperature)
+    if form == "safetensors":
+        record = describe_timm(trunk.architecture, view, saved.classes, saved.temperature)
+        distance = export_state(classifier, trunk.architecture, view.res, record, stem)
+    else:
+        facts = {
+            "classes": json.dumps(saved.classes),
+            "resolution": str(view.res),
+            "view": json.dumps(view.to_spec()),
+            "trunk": trunk.name,
+            "architecture": trunk.architecture,
+            "weights_sha256": trunk.weights_sha256,
+            "temperature": repr(saved.temperature),
+            "fixgrid_version": VERSION,
+        }
+        write = export_onnx if form == "onnx" else export_torch
+        distance = write(classifier, view.res, facts, file)
+    _say(f"checked: its probabilities are within {distance:.1e} of the trunk's and head's own")
+    return trunk.architecture.partition(":")[0] if form == "safetensors" else form
 
 
 @main.command()
