@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from heads.artifact import SavedHead
+from heads.card import USES, CardFacts, escape_markdown, write_card
+from heads.linear import LinearHead
+
+HOSTILE = "![x](http://e.vil)\n# <b>`\x1b[2J"
+FIGURES = {"val": {"value": 0.9, "low": 0.8, "high": 0.95}, "n_val": 10, "train_res": 128, "test_res": 224}
+
+
+def card(use: str = "onnx", *, leak: bool = True) -> str:
+    head = LinearHead(np.zeros((2, 3), np.float32), np.zeros(2, np.float32), 0.1)
+    saved = SavedHead(
+        head,
+        (HOSTILE, "b"),
+        trunk={"trunk": "t", "imagenet_labels": leak, "weights_sha256": "f" * 64},
+        view={"kind": "center", "res": 224},
+        figures=FIGURES,
+        data={"source": HOSTILE, "splits": {"test": {"images": 7, "rows_sha256": "e" * 64}}},
+    )
+    return write_card(saved, CardFacts(use, "x```\n.onnx", "x.json", "CC BY-NC 4.0", "Leak: seen.", "9.9"))
+
+
+@pytest.mark.parametrize("use", USES)
+def test_the_code_block_is_python(use: str) -> None:
+    code = card(use).split("```python\n")[1].split("```")[0]
+    compile(code, "card", "exec")
+
+
+def test_hostile_names_add_no_markup() -> None:
+    text = card()
+    assert text.count("```") == 2
+    outside = text.split("```")[0] + text.split("```")[2]
+    assert "![x]" not in outside
+    assert "<b>" not in outside.replace("\\<b\\>", "")
+    assert "\x1b" not in text
+    assert sum(line.startswith("# ") for line in text.splitlines()) == 1
+
+
+def test_figures_licence_digests_and_leak_are_said() -> None:
+    text = card()
+    for said in (
+        "90.00 % \\[80.00, 95.00\\] on 10 images",
+        "CC BY-NC 4.0",
+        "e" * 64,
+        "f" * 64,
+        "7 images",
+        "**Leak",
+    ):
+        assert said in text
+    assert "Leak" not in card(leak=False)
+
+
+def test_escaped_text_is_one_line() -> None:
+    assert escape_markdown("a\n|b|_c_") == "a\\\\n\\|b\\|\\_c\\_"

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+
+from cache.features import FeatureSet
+from heads.artifact import SavedHead
+from heads.linear import LinearHead
+from heads.predictions import class_log_probabilities, format_predictions, predict_images
+
+RNG = np.random.default_rng(0)
+HEAD = LinearHead(RNG.standard_normal((3, 4)).astype(np.float32), np.zeros(3, np.float32), 1.0)
+X = RNG.standard_normal((5, 2, 4)).astype(np.float32)
+SAVED = SavedHead(HEAD, ("a|b", "b\n", "c"), temperature=2.0)
+
+
+def block(rows: list[int]) -> FeatureSet:
+    row = np.array(rows)
+    return FeatureSet(X[row, :1], np.full(len(row), -1), row, np.zeros((len(row), 32), np.uint8))
+
+
+def predict(top: int = 2):
+    paths = [b"0.png", b"1|.png", b"\xff\n.png", b"3.png", b"4.png"]
+    return predict_images(SAVED, [block([0, 1]), block([3, 4])], paths, ["ok", "ok", "decode", "ok", "ok"], top)
+
+
+def test_probabilities_are_a_softmax_of_scores_over_the_temperature() -> None:
+    scores = HEAD.scores(X[:, 0]) / 2.0
+    wanted = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
+    np.testing.assert_allclose(np.exp(class_log_probabilities(SAVED, X[:, :1])), wanted, rtol=1e-5)
+
+
+def test_views_are_averaged_as_the_head_was_chosen() -> None:
+    features = SavedHead(HEAD, SAVED.classes, figures={"mean_of": "features"})
+    found = class_log_probabilities(features, X)
+    np.testing.assert_allclose(found, class_log_probabilities(features, X.mean(1)[:, None]), rtol=1e-5)
+    assert not np.allclose(found, class_log_probabilities(SavedHead(HEAD, SAVED.classes), X))
+
+
+def test_every_row_keeps_its_place_and_its_best_classes() -> None:
+    found = predict()
+    assert [p.status for p in found] == ["ok", "ok", "decode", "ok", "ok"]
+    assert found[2].top == ()
+    best = HEAD.scores(X[:, 0]).argmax(1)
+    assert [p.top[0][0] for p in found if p.top] == [SAVED.classes[best[i]] for i in (0, 1, 3, 4)]
+    assert all(p.top[0][1] >= p.top[1][1] for p in found if p.top)
+    assert len(predict(top=9)[0].top) == 3
+
+
+def test_equal_scores_name_the_first_class() -> None:
+    flat = SavedHead(LinearHead(np.zeros((3, 4), np.float32), np.zeros(3, np.float32), 1.0), ("x", "y", "z"))
+    (found,) = predict_images(flat, [block([0])], [b"p"], ["ok"], 3)
+    assert [name for name, _ in found.top] == ["x", "y", "z"]
+
+
+def test_json_holds_names_as_they_are_and_csv_one_line_each() -> None:
+    records = json.loads(format_predictions(predict(), "json"))
+    assert records[2] == {"path": "\udcff\n.png", "status": "decode", "top": []}
+    text = format_predictions(predict(), "csv")
+    assert text.count("\n") == 6
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert rows[2]["class_1"] == ""
+    assert float(rows[0]["probability_1"]) == records[0]["top"][0]["probability"]
+
+
+@pytest.mark.parametrize("style", ["table", "md"])
+def test_tables_have_one_line_per_image_and_escape_names(style: str) -> None:
+    lines = format_predictions(predict(), style).splitlines()
+    assert len(lines) == 7
+    assert "skipped: decode" in lines[4]
+    assert ("1\\|.png" in lines[3]) is (style == "md")
