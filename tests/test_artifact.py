@@ -10,7 +10,7 @@ import pytest
 import safetensors.numpy
 
 from cache.errors import CacheError
-from heads.artifact import SavedHead, load_head, save_head
+from heads.artifact import SavedHead, load_head, save_coefficients, save_head
 from heads.linear import LinearHead
 
 
@@ -84,3 +84,32 @@ def test_a_missing_or_damaged_file_is_refused(stem, suffix):
     file.unlink()
     with pytest.raises(CacheError, match="No such file"):
         load_head(stem)
+
+
+def test_a_head_is_found_by_either_of_its_files(stem):
+    for suffix in (".safetensors", ".json"):
+        assert load_head(stem.with_name(stem.name + suffix)).temperature == 1.5
+
+
+def test_a_head_without_a_record_of_its_data_is_readable(stem):
+    rewrite(stem, lambda tensors, record: record.pop("data"))
+    assert load_head(stem).data == {}
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_coefficients_make_a_logistic_regression_with_calibrated_probabilities(tmp_path, k):
+    from sklearn.linear_model import LogisticRegression
+
+    from heads.metrics import log_softmax
+
+    rng = np.random.default_rng(1)
+    head = LinearHead(
+        rng.standard_normal((k, 5)).astype(np.float32), rng.standard_normal(k).astype(np.float32), 1.0
+    )
+    tensors, record = save_coefficients(tmp_path / "x", SavedHead(head, tuple("abc"[:k]), temperature=1.7))
+    parts, said = safetensors.numpy.load(tensors.read_bytes()), json.loads(record.read_text())
+    model = LogisticRegression()
+    model.coef_, model.intercept_ = (parts[name] / said["temperature"] for name in ("coef_", "intercept_"))
+    model.classes_ = np.array(said["classes_"])
+    X = rng.standard_normal((7, 5)).astype(np.float32)
+    np.testing.assert_allclose(model.predict_proba(X), np.exp(log_softmax(head.scores(X), 1.7)), atol=1e-6)

@@ -1,0 +1,75 @@
+"""Predict and export as a user types them, on a data set of generated photographs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from test_cli import run
+from zoo import draw_photo, encode, write_photos
+
+TRUNK = "efficientnet_lite0"
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("work")
+    for seed, split in enumerate(("train", "val", "test")):
+        write_photos(folder / "data" / split, 12, seed=seed)
+    run("extract", "--data", "data", "--res", "32", "--train-views", 1, cwd=folder)
+    run("fit-head", "--out", "head", cwd=folder)
+    return folder
+
+
+def test_predict_on_test_images_takes_their_rows_and_repeats_fit_heads_accuracy(work: Path) -> None:
+    done = run("predict", "head.json", "data/test", "--format", "json", "--top", 1, cwd=work)
+    assert "0 decoded" in done.stderr
+    assert "12 rows taken over" in done.stderr
+    records = json.loads(done.stdout)
+    right = sum(record["path"].split("/")[2] == record["top"][0]["class"] for record in records)
+    assert right / 12 == pytest.approx(json.loads((work / "head.json").read_text())["figures"]["test"]["value"])
+
+
+def test_a_bad_image_keeps_its_row_and_ends_with_6(work: Path) -> None:
+    new = work / "new"
+    new.mkdir()
+    (new / "a.png").write_bytes(encode(draw_photo(24, 20, 99)))
+    (new / "b.png").write_bytes(b"no image")
+    paths = [record["path"] for record in json.loads(predict_new(work, 6).stdout)]
+    assert paths == ["new/a.png", "new/b.png"]
+    again = predict_new(work, 6)
+    assert "skipped b.png" in again.stderr
+    assert "0 decoded" in again.stderr
+
+
+def predict_new(work: Path, code: int):
+    return run("predict", "head", "new/*.png", "--format", "json", cwd=work, code=code)
+
+
+def test_fit_head_and_gc_do_not_see_predictions(work: Path) -> None:
+    run("predict", "head", "data/val", cwd=work)
+    assert "the cache holds it" in run("fit-head", "--out", "again", cwd=work).stderr
+    assert (work / "again.json").read_text() == (work / "head.json").read_text()
+    assert "0.0 MB to remove" in run("cache", "gc", cwd=work).stdout
+
+
+def test_other_weights_than_the_heads_are_refused(work: Path) -> None:
+    record = json.loads((work / "head.json").read_text())
+    record["trunk"]["weights_sha256"] = "0" * 64
+    (work / "other.json").write_text(json.dumps(record))
+    shutil.copy(work / "head.safetensors", work / "other.safetensors")
+    for words in (("predict", "other", "data/test"), ("export", "other", "--to", "onnx", "--out", "o.onnx")):
+        done = run(*words, cwd=work, code=4)
+        assert "--weights" in done.stderr
+        assert "Traceback" not in done.stderr
+    assert not (work / "o.onnx").exists()
+
+
+def test_export_writes_a_card_and_never_the_head_itself(work: Path) -> None:
+    before = (work / "head.json").read_bytes()
+    assert "replace the head" in run("export", "head", "--to", "sklearn", "--out", "head", cwd=work, code=2).stderr
+    assert (work / "head.json").read_bytes() == before
+    run("export", "head", "--to", "sklearn", "--out", "flat.safetensors", cwd=work)
+    assert "LogisticRegression" in (work / "flat.md").read_text()
