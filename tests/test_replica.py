@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from stub import FACTS, center
+from zoo import write_photos
+
+from cache.errors import CacheError
+from cache.store import FeatureStore
+from embed.identity import TrunkFacts
+from embed.listing import SPLIT, hash_listing, list_images
+from embed.preprocess import Preprocess
+from embed.replica import adopt_known, build_replica, expect_same, open_trunk, read_view
+from embed.views import View
+
+LOOK = Preprocess(("0", "0", "0"), ("1", "1", "1"), "bilinear", "0.875", 16)
+DESCRIBED = {
+    "trunk": "stub",
+    "architecture": "stub",
+    "node": "pooled",
+    "weights_sha256": "0" * 64,
+    "precision": "fp32",
+}
+
+
+@pytest.mark.parametrize(
+    "change", [{"kind": "odd"}, {"res": "16"}, {"res": 10**6}, {"mean": ["0"]}, {"std": ["a"] * 3}, {"extra": 1}]
+)
+def test_a_view_that_is_none_is_refused(change: dict[str, object]) -> None:
+    assert read_view(center().to_spec()) == center()
+    with pytest.raises(CacheError, match="run fit-head again"):
+        read_view({**center().to_spec(), **change})
+
+
+def test_other_weights_architectures_and_normalisations_are_refused() -> None:
+    expect_same(DESCRIBED, center(), "stub", "0" * 64, LOOK)
+    with pytest.raises(CacheError, match="--weights"):
+        expect_same(DESCRIBED, center(), "stub", "1" * 64, LOOK)
+    with pytest.raises(CacheError, match="--weights"):
+        expect_same(DESCRIBED, center(), "other", "0" * 64, LOOK)
+    with pytest.raises(CacheError, match="now wants pixels"):
+        expect_same(DESCRIBED, View("center", 16, **{**FACTS, "mean": ("1", "0", "0")}), "stub", "0" * 64, LOOK)
+
+
+@pytest.mark.parametrize("change", [{"trunk": None}, {"precision": "fp1"}, {"decode": {"exif": "ignore"}}])
+def test_a_description_that_cannot_be_followed_is_refused(change: dict[str, object]) -> None:
+    with pytest.raises(CacheError, match="run fit-head again"):
+        open_trunk({**DESCRIBED, **change}, center(), None)
+
+
+def test_rows_that_another_cache_has_seen_are_adopted_once(tmp_path: Path) -> None:
+    from stub import TRUNK, SilentWatcher, open_stubs
+    from zoo import list_manifest
+
+    from embed.engine import Extraction
+
+    write_photos(tmp_path / "data", 6)
+    known = FeatureStore(tmp_path / "known")
+    manifest = list_manifest(tmp_path / "data")
+    Extraction(known, manifest, TRUNK, {"train": [center()]}).run(open_stubs, SilentWatcher(), workers=1)
+    named = list_images([os.fsencode(tmp_path / "data" / "b"), os.fsencode(tmp_path / "data" / "a")])
+    mine, _ = hash_listing(named, "typed", memo_folder=tmp_path / "memo")
+    facts = TrunkFacts("stub", "stub", "pooled", "0" * 64, 1, TRUNK.dim, False, LOOK)
+    extraction = build_replica(FeatureStore(tmp_path / "own"), mine, facts, DESCRIBED, center())
+    assert adopt_known(extraction, known) == 6
+    outcome = extraction.run(open_stubs, SilentWatcher(), workers=1)
+    assert (outcome.decoded, outcome.computed) == (0, 0)
+    assert adopt_known(extraction, known) == 0
+    assert outcome.entries[SPLIT, center()].is_sealed
