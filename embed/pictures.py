@@ -1,0 +1,145 @@
+"""Photographs for people: sizes from headers, thumbnails, and one image as training and test crops show it."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cache.rows import Rows
+
+from .decode import FORMATS, BadImage, decode_rgb, read_file
+from .views import View, plan_crops, render_crop
+
+Box = tuple[float, float, float, float]
+_ORIENTATION, _SIDEWAYS = 0x0112, (5, 6, 7, 8)  # EXIF's tag, and its values that turn width into height
+# What Pillow raises on damaged headers; the pixels, where more can go wrong, are not touched.
+_HEADER_ERRORS = (ArithmeticError, LookupError, OSError, SyntaxError, TypeError, ValueError, struct.error)
+_QUALITY = 82
+
+
+@dataclass(frozen=True, eq=False)
+class Crop:
+    """What one view shows of a photograph.
+
+    Attributes
+    ----------
+    box : tuple of float
+        (left, top, right, bottom) as fractions of the photograph's width and height; outside [0, 1] is black.
+    pixels : uint8 array, shape (res, res, 3)
+        As the trunk gets them.
+    jpeg : bytes
+    flip : bool
+        Whether the crop is mirrored.
+    scale : float
+        Pixels of the crop for one pixel of the photograph, the root of both directions' product.
+    """
+
+    box: Box
+    pixels: NDArray[np.uint8]
+    jpeg: bytes
+    flip: bool
+    scale: float
+
+
+@dataclass(frozen=True, eq=False)
+class Principle:
+    """One photograph with its training and test crops.
+
+    Attributes
+    ----------
+    width, height : int
+        Of the upright photograph, px.
+    pixels : uint8 array, shape (h, w, 3)
+        The photograph, at most 640 px long.
+    jpeg : bytes
+        The same.
+    training, test : tuple of Crop
+    """
+
+    width: int
+    height: int
+    pixels: NDArray[np.uint8]
+    jpeg: bytes
+    training: tuple[Crop, ...]
+    test: tuple[Crop, ...]
+
+
+def read_sizes(root: Path, paths: Sequence[bytes]) -> NDArray[np.int64]:
+    """Width and height of upright images, px, from their headers: int64, shape (n, 2), 0 where unreadable."""
+    return np.array([_read_size(root, path) for path in paths], np.int64).reshape(-1, 2)
+
+
+def _read_size(root: Path, path: bytes) -> tuple[int, int]:
+    place = os.path.join(os.fsencode(root), path)
+    try:
+        if not os.path.isfile(place):  # a FIFO would be waited for
+            return 0, 0
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(os.fsdecode(place), formats=FORMATS) as image:
+                size, turn = image.size, image.getexif().get(_ORIENTATION)
+    except (*_HEADER_ERRORS, Image.DecompressionBombError):
+        return 0, 0
+    return (size[1], size[0]) if turn in _SIDEWAYS else size
+
+
+def open_picture(root: Path, rows: Rows, row: int) -> Image.Image | None:
+    """The upright image of one row; None if its file is gone, is no image, or is not what was hashed."""
+    try:
+        data = read_file(os.path.join(os.fsencode(root), rows.paths[row]))
+        same = sha256(data).digest() == rows.sha256[row].tobytes()
+        return decode_rgb(data) if same else None
+    except (OSError, BadImage):
+        return None
+
+
+def make_thumbnail(image: Image.Image, side_px: int = 176) -> bytes:
+    """A JPEG of the image, its longest side at most ``side_px``; never enlarged, no metadata."""
+    small = image.copy()
+    small.thumbnail((side_px, side_px), Image.Resampling.LANCZOS, reducing_gap=3)
+    return _encode_jpeg(small)
+
+
+def show_principle(image: Image.Image, content: bytes, train: View, test: View) -> Principle:
+    """What the training and the test views show of one photograph.
+
+    Parameters
+    ----------
+    image : PIL image, RGB, upright
+    content : bytes
+        sha256 of its file: random crops draw from it.
+    train, test : View
+    """
+    small = image.copy()
+    small.thumbnail((640, 640), Image.Resampling.LANCZOS)
+    shown = (_show_crops(image, content, view) for view in (train, test))
+    return Principle(image.width, image.height, np.asarray(small), _encode_jpeg(small), *shown)
+
+
+def _show_crops(image: Image.Image, content: bytes, view: View) -> tuple[Crop, ...]:
+    crops = []
+    for crop in plan_crops(view, image.width, image.height, content):
+        width, height = crop.resized or image.size
+        left, top, right, bottom = crop.box
+        box = left / width, top / height, right / width, bottom / height
+        pixels = render_crop(image, crop, view.interpolation)
+        seen = (right - left) / width * image.width, (bottom - top) / height * image.height
+        scale = float(np.sqrt(crop.out[0] / seen[0] * crop.out[1] / seen[1]))
+        crops.append(Crop(box, pixels, _encode_jpeg(Image.fromarray(pixels)), crop.flip, scale))
+    return tuple(crops)
+
+
+def _encode_jpeg(image: Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=_QUALITY, optimize=True)
+    return file.getvalue()

@@ -1,0 +1,100 @@
+"""What the chosen head answers on test, image by image: figures, calibration, mistakes, examples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .figures import HeadFigures, measure_head
+from .grid import Cell
+from .metrics import Estimate, fit_temperature, log_softmax, wilson_interval
+from .recipe import GridOptions, Load, list_recipes
+from .select import score_views
+
+BINS = 15  # as many as the calibration error has
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """The chosen head on test.
+
+    Attributes
+    ----------
+    figures : HeadFigures
+    row : int64 array, shape (n,)
+        Row ids of the test images.
+    y, guess : int64 arrays, shape (n,)
+        What each image is, and what the head says.
+    confidence : float64 array, shape (n,)
+        Probability of what it says, at the temperature fitted on val.
+    """
+
+    figures: HeadFigures
+    row: NDArray[np.int64]
+    y: NDArray[np.int64]
+    guess: NDArray[np.int64]
+    confidence: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Test images of like confidence: how sure the head was on average, and how often it was right."""
+
+    n: int
+    confidence: float
+    accuracy: Estimate
+
+
+def answer_test(load: Load, cell: Cell, classes: Sequence[str], options: GridOptions) -> Answers:
+    """Fit the chosen cell once more and let it answer test. The choice must have been made before.
+
+    Parameters
+    ----------
+    load : callable
+        See `heads.recipe.Load`.
+    cell : Cell
+        That `heads.grid.choose_cell` marked.
+    classes : sequence of str
+    options : GridOptions
+        Of the grid that ``cell`` is from.
+    """
+    pairs = [(cell.train_res, cell.test_res)]
+    recipes = list_recipes(load, pairs, len(classes), options)
+    recipe = next(r for r in recipes if (r.family, r.correction) == (cell.family, cell.correction))
+    choice, head = recipe.choose()
+    val, test = recipe.load("val"), recipe.load("test")
+    temperature = fit_temperature(score_views(choice.head, recipe.see(val)), val.y)
+    scores = score_views(head, recipe.see(test))
+    confidence = np.exp(log_softmax(scores, temperature).max(1))
+    figures = measure_head(scores, test.y, classes, temperature)
+    return Answers(figures, test.row, test.y, scores.argmax(1), confidence)
+
+
+def bin_answers(answers: Answers, bins: int = BINS) -> list[Bin]:
+    """Answers by equal widths of confidence, for a reliability diagram (Guo et al. 2017); no empty bin."""
+    index = np.minimum((answers.confidence * bins).astype(np.int64), bins - 1)
+    correct = answers.guess == answers.y
+    members = [index == number for number in range(bins)]
+    return [
+        Bin(int(m.sum()), float(answers.confidence[m].mean()), wilson_interval(int(correct[m].sum()), int(m.sum())))
+        for m in members
+        if m.any()
+    ]
+
+
+def list_mistakes(answers: Answers, length: int = 12) -> list[int]:
+    """Positions of the wrong answers that the head was surest of, the surest first."""
+    wrong = np.flatnonzero(answers.guess != answers.y)
+    order = np.argsort(-answers.confidence[wrong], kind="stable")
+    return [int(place) for place in wrong[order][:length]]
+
+
+def pick_example(answers: Answers, label: int, guess: int) -> int | None:
+    """Position of a test image of ``label``: the surest taken for ``guess``, else the surest; None without one."""
+    mine = answers.y == label
+    taken = mine & (answers.guess == guess)
+    places = np.flatnonzero(taken if taken.any() else mine)
+    return int(places[answers.confidence[places].argmax()]) if len(places) else None

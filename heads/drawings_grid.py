@@ -1,0 +1,196 @@
+"""Figures about resolutions and trunks: the grid, accuracy against compute, top-1 against size, learning curve."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .drawings import BLUE, INK, ORANGE, PAPER, QUIET, Drawing, clip_name, draw, label_log, label_percent
+from .grid import Cell
+from .metrics import Estimate
+from .table import cell_record
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from .curve import CurvePoint
+
+_RAMP = ("#eef4fa", "#c3d9ec", "#84b3d8", "#3f83bb", "#14508c", "#0a2a55")  # one hue: lightness alone tells
+_CELL_PT = 64
+
+
+class TrunkPoint(NamedTuple):
+    """A trunk with its size and an accuracy in [0, 1]: on this data set's test images, or as published."""
+
+    name: str
+    parameters: int
+    top1: Estimate
+
+
+def draw_grid(cells: Sequence[Cell]) -> Drawing:
+    """The heat map of test accuracy over train_res x test_res, for one family and one correction."""
+    rows = sorted({cell.train_res for cell in cells})
+    columns = sorted({cell.test_res for cell in cells})
+    best = next(cell for cell in cells if cell.chosen)
+    alt = (
+        f"Heat map of test accuracy, {len(rows)} training by {len(columns)} test resolutions, from "
+        f"{min(c.test.value for c in cells):.1%} to {max(c.test.value for c in cells):.1%}. "
+        f"Chosen: train {best.train_res} px, test {best.test_res} px, {best.test.value:.1%}. "
+        "The table beside it has every number."
+    )
+    width = max(360, 56 + _CELL_PT * len(columns))
+
+    def fill(figure: Figure) -> None:
+        axes = figure.subplots()
+        _paint_cells(axes, cells, rows, columns)
+        axes.set_xlabel("test resolution, px")
+        axes.set_ylabel("training resolution, px")
+
+    return draw("grid", alt, [cell_record(c) for c in cells], fill, 50 + 58 * len(rows), width_pt=width)
+
+
+def _paint_cells(axes: Axes, cells: Sequence[Cell], rows: list[int], columns: list[int]) -> None:
+    from matplotlib.colors import LinearSegmentedColormap, Normalize
+    from matplotlib.patches import Rectangle
+
+    ramp = LinearSegmentedColormap.from_list("lightness", _RAMP)
+    values = [cell.test.value for cell in cells]
+    scale = Normalize(min(values), max(max(values), min(values) + 0.01))
+    axes.grid(False)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    axes.set_xlim(-0.5, len(columns) - 0.5)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_xticks(range(len(columns)), [str(res) for res in columns])
+    axes.set_yticks(range(len(rows)), [str(res) for res in rows])
+    for cell in cells:
+        x, y = columns.index(cell.test_res), rows.index(cell.train_res)
+        shade = float(scale(cell.test.value))
+        axes.add_patch(Rectangle((x - 0.48, y - 0.47), 0.96, 0.94, facecolor=ramp(shade), edgecolor="none"))
+        colour = "#ffffff" if shade > 0.55 else "#111418"
+        mark = "★ " if cell.chosen else "= " if cell.tie else ""
+        axes.text(x, y - 0.1, f"{mark}{100 * cell.test.value:.1f}", ha="center", va="center", color=colour, size=12)
+        interval = f"{100 * cell.test.low:.1f}-{100 * cell.test.high:.1f}"
+        axes.text(x, y + 0.24, interval, ha="center", va="center", color=colour, size=8.5)
+        if cell.chosen:
+            frame = Rectangle((x - 0.48, y - 0.47), 0.96, 0.94, fill=False, edgecolor=ORANGE, linewidth=3)
+            axes.add_patch(frame)
+
+
+def find_front(cells: Sequence[Cell], macs: Mapping[int, int]) -> list[Cell]:
+    """The cells that no cell of the same or less compute beats on val, from the cheapest on."""
+    front: list[Cell] = []
+    for cell in sorted(cells, key=lambda cell: (macs[cell.test_res], -cell.val.value)):
+        if not front or cell.val.value > front[-1].val.value:
+            front.append(cell)
+    return front
+
+
+def draw_compute(cells: Sequence[Cell], macs: Mapping[int, int]) -> Drawing:
+    """Test accuracy of every cell against multiply-adds per test image, with the front that val sees."""
+    front = find_front(cells, macs)
+    named = ", ".join(f"{c.train_res} to {c.test_res} px {c.test.value:.1%}" for c in front)
+    alt = f"Test accuracy against multiply-adds per image. The front, cheapest first: {named}."
+    records = [
+        {"gmac": macs[c.test_res] / 1e9, "front": any(c is f for f in front), **cell_record(c)} for c in cells
+    ]
+
+    def fill(figure: Figure) -> None:
+        axes = figure.subplots()
+        x = [macs[cell.test_res] / 1e9 for cell in front]
+        axes.plot(x, [cell.test.value for cell in front], "-", color=BLUE, zorder=2)
+        for cell in cells:
+            on_front = any(cell is f for f in front)
+            _mark_estimate(axes, macs[cell.test_res] / 1e9, cell.test, BLUE if on_front else QUIET, on_front)
+        axes.set_xscale("log")
+        label_log(axes.xaxis)
+        axes.margins(x=0.2, y=0.08)
+        for cell in front:
+            at = macs[cell.test_res] / 1e9, cell.test.value
+            text = f"{cell.train_res}→{cell.test_res}"
+            axes.annotate(text, at, (-7, 5), textcoords="offset points", ha="right", color=INK)
+        label_percent(axes.yaxis)
+        axes.set_xlabel("GMAC per test image")
+        axes.set_ylabel("right on test")
+
+    return draw("compute", alt, records, fill, 270)
+
+
+def _mark_estimate(axes: Axes, x: float, estimate: Estimate, colour: str, solid: bool) -> None:
+    axes.plot([x, x], [estimate.low, estimate.high], "-", color=colour, linewidth=1.2, zorder=2)
+    face = colour if solid else PAPER
+    axes.plot([x], [estimate.value], "o", color=colour, markerfacecolor=face, markersize=6, zorder=3)
+
+
+def draw_trunks(ours: Sequence[TrunkPoint], published: Sequence[TrunkPoint]) -> Drawing:
+    """Top-1 against parameters: trunks on this data set, with published ImageNet figures around them."""
+    named = ", ".join(f"{p.name} {p.parameters / 1e6:.1f} M {p.top1.value:.1%}" for p in ours)
+    alt = (
+        f"Top-1 against number of parameters. On this data set: {named}. In grey, for context, ImageNet top-1 of "
+        f"{len(published)} trunks as their publishers state it."
+    )
+
+    def fill(figure: Figure) -> None:
+        axes = figure.subplots()
+        grey = [(point.parameters / 1e6, point.top1.value) for point in published]
+        if grey:
+            axes.plot(*zip(*grey, strict=True), "o", color=QUIET, markerfacecolor="none", markersize=4.5)
+            top = max(grey, key=lambda point: point[1])
+            axes.annotate(
+                "ImageNet, as published", top, (0, 9), textcoords="offset points", ha="right", color=QUIET
+            )
+        for point in ours:
+            x = point.parameters / 1e6
+            _mark_estimate(axes, x, point.top1, ORANGE, True)
+            axes.annotate(
+                clip_name(point.name), (x, point.top1.high), (-3, 5), textcoords="offset points", color=INK
+            )
+        axes.set_xscale("log")
+        label_log(axes.xaxis)
+        axes.margins(x=0.08, y=0.16)
+        label_percent(axes.yaxis)
+        axes.set_xlabel("million parameters")
+        axes.set_ylabel("top-1")
+
+    records = [_trunk_record(point, "this data set, test") for point in ours]
+    records += [_trunk_record(point, "ImageNet, as published") for point in published]
+    return draw("trunks", alt, records, fill, 270)
+
+
+def _trunk_record(point: TrunkPoint, data: str) -> dict[str, Any]:
+    low, high = (None, None) if point.top1.low == point.top1.high else (point.top1.low, point.top1.high)
+    return {
+        "trunk": point.name,
+        "data": data,
+        "parameters": point.parameters,
+        "top1": point.top1.value,
+        "low": low,
+        "high": high,
+    }
+
+
+def draw_curve(points: Sequence[CurvePoint]) -> Drawing:
+    """Test accuracy against the number of training images, with intervals."""
+    named = ", ".join(f"{point.images} images {point.test.value:.1%}" for point in points)
+    alt = f"Learning curve, test accuracy by number of training images: {named}."
+
+    def fill(figure: Figure) -> None:
+        axes = figure.subplots()
+        x = [point.images for point in points]
+        low, high = ([getattr(point.test, end) for point in points] for end in ("low", "high"))
+        axes.fill_between(x, low, high, color=BLUE, alpha=0.18, linewidth=0)
+        axes.plot(x, [point.test.value for point in points], "o-", color=BLUE, markersize=5)
+        axes.set_xscale("log")
+        label_log(axes.xaxis)
+        label_percent(axes.yaxis)
+        axes.set_xlabel("training images")
+        axes.set_ylabel("right on test")
+
+    return draw("curve", alt, [_curve_record(point) for point in points], fill, 250)
+
+
+def _curve_record(point: CurvePoint) -> dict[str, Any]:
+    test = {"test": point.test.value, "test_low": point.test.low, "test_high": point.test.high}
+    chosen = {"train_res": point.train_res, "test_res": point.test_res, "strength": point.strength}
+    return {"share": point.share, "images": point.images, **test, "val": point.val.value, **chosen}
