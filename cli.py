@@ -487,6 +487,92 @@ def grid(
     click.echo(format_cells(choose_cell(cells), notes, style), nl=False)
 
 
+@main.command()
+@_features
+@_makes_cells
+@_option("--out", type=Path, default="report.html", show_default=True, help="HTML file; numbers go beside it.")
+@click.pass_context
+def report(
+    ctx: click.Context,
+    /,
+    pairs: str | None,
+    heads: str,
+    gap: str,
+    test_view: str,
+    mean_of: str,
+    refit: bool,
+    strengths: str | None,
+    out: Path,
+    drop_duplicates: bool = False,
+    **choice: Any,
+) -> None:
+    """Write the grid and the chosen head as one HTML page, with figures as PNG and CSV beside it."""
+    from cache.disk import commit_bytes
+    from embed.manifest import find_copies
+    from embed.pictures import make_thumbnail, open_picture, read_sizes
+    from embed.views import resize_side
+    from heads.answers import answer_test, bin_answers, list_mistakes
+    from heads.drawings_data import draw_classes, draw_counts, draw_reliability, draw_sizes
+    from heads.drawings_grid import draw_grid
+    from heads.grid import choose_cell, run_grid
+    from heads.memo import Memo
+    from heads.report import Report, Shot, render_report
+    from heads.table import format_records
+
+    if drop_duplicates:
+        raise UsageError("found --drop-duplicates, which report does not take; expected grid or fit-head.")
+    holdings, kinds = _open_holdings(ctx, **choice)
+    options = _grid_options(kinds, heads, gap, test_view, mean_of, refit, strengths)
+    manifest = holdings.manifest
+    classes = manifest.classes
+    memo = Memo(choice["cache"] / "cells", holdings.identify)
+    wanted = _choose_pairs(holdings, kinds, pairs)
+    cells = choose_cell(list(run_grid(holdings.load, wanted, len(classes), options, memo)))
+    best = next(cell for cell in cells if cell.chosen)
+    answers = answer_test(holdings.load, best, classes, options)
+    entry = holdings.entry("test", test_view, best.test_res)
+    root, test = Path(manifest.root), manifest.splits["test"]
+    found = read_sizes(root, [path for rows in manifest.splits.values() for path in rows.paths])
+    sizes = found[found[:, 0] > 0]
+    counts = {s: _count_labels(rows.labels.tolist(), len(classes)) for s, rows in manifest.splits.items()}
+    alike = [cell for cell in cells if (cell.family, cell.correction) == (best.family, best.correction)]
+    side = resize_side(best.test_res, entry.spec.view["crop_ratio"])
+    drawn = [draw_grid(alike), draw_reliability(bin_answers(answers)), draw_counts(classes, counts)]
+    drawn += [draw_classes(answers.figures.per_class, answers.figures.class_mean.value)]
+    drawn += [draw_sizes(sizes, side)] if len(sizes) else []
+    shots = [
+        Shot(make_thumbnail(image), classes[answers.y[i]], classes[answers.guess[i]], float(answers.confidence[i]))
+        for i in list_mistakes(answers)
+        if (image := open_picture(root, test, int(answers.row[i]))) is not None
+    ]
+    made = {
+        "command": _typed_command(),
+        "written": time.strftime("%Y-%m-%d %H:%M:%S %z"),
+        "weights sha256": str(entry.spec.trunk["weights_sha256"]),
+        "test key": entry.spec.key,
+        "test view": str(dict(entry.spec.view)),
+        "versions": str(entry.provenance.get("versions", {})),
+    }
+    page = render_report(
+        Report(
+            manifest.source, holdings.trunk, classes, cells, answers, {one.name: one for one in drawn}, shots,
+            copies=find_copies(manifest), made=made, warning=_leak_warning(holdings),
+        )
+    )  # fmt: skip
+    for one in drawn:
+        commit_bytes(out.with_name(f"{out.stem}_files") / f"{one.name}.png", one.png)
+        numbers = format_records(one.records, "csv").encode("utf-8", "backslashreplace")
+        commit_bytes(out.with_name(f"{out.stem}_files") / f"{one.name}.csv", numbers)
+    commit_bytes(out, page.encode("utf-8", "backslashreplace"))
+    click.echo(f"report written to {out}")
+
+
+def _count_labels(labels: list[int], n_classes: int) -> Any:
+    import numpy as np
+
+    return np.bincount(labels, minlength=n_classes)
+
+
 head_argument = click.argument("head", type=Path)
 moved_weights_option = _option(
     "--weights",
