@@ -61,7 +61,8 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _scores(self, X: ArrayLike) -> NDArray[np.float32]:
         check_is_fitted(self)
-        return self.head_.scores(validate_data(self, X, dtype=np.float32, reset=False))
+        rows = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
+        return np.asarray(self.head_.scores(rows))  # float64 stays: a float32 product depends on its batch
 
 
 class _Probable(HeadClassifier):

@@ -33,7 +33,7 @@ class NeighbourHead:
     temperature: float = 0.07
 
     def scores(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Log of each class's share of the votes for ``X`` (n, D): float32, shape (n, K)."""
+        """Log of each class's share of the votes for ``X`` (n, D), in its dtype: shape (n, K)."""
         rows = unit_rows(X)
         parts = [self._vote(rows[i : i + _BLOCK]) for i in range(0, len(rows), _BLOCK)]
         return np.concatenate(parts)
@@ -43,9 +43,9 @@ class NeighbourHead:
         k = min(self.k, len(self.X))
         near = np.argpartition(-cosine, k - 1, axis=1)[:, :k]
         weight = np.exp((np.take_along_axis(cosine, near, 1) - 1) / self.temperature)
-        votes = np.zeros((len(rows), self.n_classes), np.float32)
+        votes = np.zeros((len(rows), self.n_classes), weight.dtype)
         np.add.at(votes, (np.arange(len(rows))[:, None], self.y[near]), weight)
-        return np.asarray(np.log(votes / votes.sum(1, keepdims=True) + 1e-30), np.float32)
+        return np.asarray(np.log(votes / votes.sum(1, keepdims=True) + 1e-30), rows.dtype)
 
 
 class NeighbourPath:
@@ -62,4 +62,4 @@ class NeighbourPath:
 def unit_rows(X: NDArray[np.float32]) -> NDArray[np.float32]:
     """Rows of ``X`` (n, D) divided by their length; a zero row stays zero."""
     length = np.linalg.norm(X, axis=1, keepdims=True)
-    return np.asarray(X / np.where(length > 0, length, 1), np.float32)
+    return np.asarray(X / np.where(length > 0, length, 1), X.dtype)
