@@ -15,6 +15,7 @@ Array: TypeAlias = Any
 # Elements of a softmax block: temporaries of 1 MiB rather than of the size of all logits, at the same speed
 # (4 ms for 12,000 x 120 logits in any block from 2^18 up); a GPU wants few large kernels.
 _CPU_BLOCK, _GPU_BLOCK = 2**18, 2**27
+_PRODUCT_ROWS = 8192  # rows of one product with features: as fast as all at once, without copies of their size
 
 
 def namespace(x: Array) -> Any:
@@ -69,7 +70,31 @@ def block_rows(n: int, width: int, x: Array) -> list[slice]:
     """Slices that cut ``n`` rows of ``width`` elements into blocks the device of ``x`` likes."""
     small = isinstance(x, np.ndarray) or x.device.type == "cpu"
     step = max(64, (_CPU_BLOCK if small else _GPU_BLOCK) // width)
+    return cut_rows(n, step)
+
+
+def cut_rows(n: int, step: int = _PRODUCT_ROWS) -> list[slice]:
+    """Slices of at most ``step`` rows that cover ``n`` in order."""
     return [slice(start, min(start + step, n)) for start in range(0, n, step)]
+
+
+def count_labels(y: Array, n_classes: int) -> Array:
+    """How often each of ``n_classes`` labels occurs in ``y`` int64 (n,): int64, shape (K,)."""
+    return namespace(y).bincount(y, minlength=n_classes)
+
+
+def add_by_label(total: Array, X: Array, y: Array) -> None:
+    """Add each row of ``X`` (b, D) to the row of ``total`` float64 (K, D) that its label in ``y`` (b,) names.
+
+    By sorting: a product with one-hot labels takes (b, K) elements, 357 MB for 4,096 rows of 21,843 classes.
+    """
+    if not isinstance(X, np.ndarray):
+        total.index_add_(0, y, X.to(total.dtype))
+        return
+    order = np.argsort(y, kind="stable")
+    labels = y[order]
+    starts = np.flatnonzero(np.diff(labels, prepend=-1))
+    total[labels[starts]] += np.add.reduceat(X[order], starts, axis=0, dtype=np.float64)
 
 
 def eigh(a: Array) -> tuple[Array, Array]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .arrays import Array, cast, eigh, like, namespace, to_float32, zeros
+from .arrays import Array, cast, count_labels, cut_rows, eigh, namespace, to_float32, zeros
 from .design import Blocks, Design
 from .linear import Axes, LinearHead, standard_scale
 from .moments import measure_moments
@@ -31,7 +31,7 @@ class RidgePath:
         y = design.y
         start = zeros((len(y), design.n_classes), design.spectrum)
         self._sums = -len(y) * design.gradient(start)[:, :-1]
-        count = to_float32(y[:, None] == like(np.arange(design.n_classes), y)).sum(0)
+        count = to_float32(count_labels(y, design.n_classes))
         self._intercept = 2 * count / len(y) - 1
 
     def head(self, strength: float) -> LinearHead:
@@ -93,5 +93,5 @@ class MeanPath:
 
 
 def label_blocks(X: Array, y: Array) -> Blocks:
-    """Features in memory as one block."""
-    return lambda: [(X, y)]
+    """Features in memory as blocks, so that products with them make no copy of their size."""
+    return lambda: ((X[part], y[part]) for part in cut_rows(len(y)))

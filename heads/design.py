@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from .arrays import Array, block_rows, cast, eigh, namespace, to_float32, zeros
+from .arrays import Array, block_rows, cast, cut_rows, eigh, namespace, to_float32, zeros
 from .linear import Axes, standard_scale
 from .moments import Moments, measure_moments
 from .softmax import residual
@@ -87,8 +87,11 @@ def rotate_features(X: Array, y: Array, n_classes: int, *, standardize: bool = T
     if n < d:
         axes, spectrum = _span_axes(X, standardize)
     else:
-        axes, spectrum = _moment_axes(measure_moments([(X, y)], n_classes), standardize)
-    rotated = axes.enter(X)
+        blocks = ((X[part], y[part]) for part in cut_rows(n))
+        axes, spectrum = _moment_axes(measure_moments(blocks, n_classes), standardize)
+    rotated = zeros((n, len(spectrum) - 1), X)
+    for part in cut_rows(n):
+        rotated[part] = axes.enter(X[part])
     return Design(lambda: [(rotated, y)], y, n_classes, axes, spectrum, lazy=False)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .arrays import Array, like, namespace, to_float32
+from .arrays import Array, add_by_label, count_labels, like, namespace, to_float32
 
 
 @dataclass(eq=False)
@@ -40,10 +40,8 @@ class Moments:
     def add(self, X: Array, y: Array) -> None:
         """Count the rows of one block: ``X`` float32 or float16 (b, D), ``y`` int64 (b,)."""
         X = to_float32(X) - self.shift
-        xp = namespace(X)
-        member = to_float32(y[:, None] == like(np.arange(len(self.count)), y))
-        self.count += xp.sum(member, axis=0, dtype=xp.float64)
-        self.total += member.T @ X
+        self.count += count_labels(y, len(self.count))
+        add_by_label(self.total, X, y)
         self.second += X.T @ X
 
     def merge(self, other: Moments) -> Moments:
