@@ -62,14 +62,12 @@ class Report:
 def render_report(report: Report) -> str:
     """The HTML of a report; every name in it is escaped."""
     from jinja2 import Environment, StrictUndefined
-    from markupsafe import Markup
 
     page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     page.filters |= {
         "name": show_name,
         "data": lambda jpeg: "data:image/jpeg;base64," + b64encode(jpeg).decode("ascii"),
         "estimate": format_estimate,
-        "svg": Markup,
     }
     template = page.from_string(Path(__file__).with_name("report.html.j2").read_text(encoding="utf-8"))
     best = next(cell for cell in report.cells if cell.chosen)
