@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from embed.engine import Outcome
     from heads.artifact import SavedHead
     from heads.grid import GridOptions
+    from heads.subset import Source
 
 VERSION = "0.1.0"
 SAMPLE = "sample"
@@ -329,6 +330,9 @@ cell_options = (
         help="What to average over several views of a test image.",
     ),
     _option("--refit", is_flag=True, help="Fit what val chose once more on train and val before test is scored."),
+    _option(
+        "--drop-duplicates", is_flag=True, help="List images that occur twice; train without val's and test's."
+    ),
     _option("--strengths", help="full, or values of C as in 1e-3,1e-2. [default: searched coarse to fine]"),
 )
 
@@ -356,6 +360,7 @@ def fit_head(
     test_view: str,
     mean_of: str,
     refit: bool,
+    drop_duplicates: bool,
     strengths: str | None,
     curve: str | None,
     out: Path | None,
@@ -374,10 +379,11 @@ def fit_head(
     holdings, kinds = _open_holdings(ctx, **choice)
     wanted = _choose_pairs(holdings, kinds, pairs)
     options = _grid_options(kinds, heads, gap, test_view, mean_of, refit, strengths)
+    source = _drop_duplicates(holdings) if drop_duplicates else holdings
     if curve is not None:
-        _echo_curve(holdings, wanted, _parse_shares(curve), options, choice["cache"], style)
+        _echo_curve(holdings, source, wanted, _parse_shares(curve), options, choice["cache"], style)
         return
-    fitted = fit_best(holdings.load, wanted, len(holdings.manifest.classes), options)
+    fitted = fit_best(source.load, wanted, len(holdings.manifest.classes), options)
     figures = fit_record(fitted, fitted.measure(holdings.manifest.classes))
     entry = holdings.entry("test", test_view, fitted.test_res)
     kept = SavedHead(
@@ -429,6 +435,7 @@ def _parse_shares(text: str) -> list[float]:
 
 def _echo_curve(
     holdings: Holdings,
+    source: Source,
     pairs: list[tuple[int, int]],
     shares: list[float],
     options: GridOptions,
@@ -440,7 +447,7 @@ def _echo_curve(
     from heads.table import format_curve
 
     memo = Memo(cache / "cells", holdings.identify)
-    points = fit_curve(holdings, pairs, len(holdings.manifest.classes), shares, options, memo)
+    points = fit_curve(source, pairs, len(holdings.manifest.classes), shares, options, memo)
     click.echo(format_curve(points, style), nl=False)
     _say(_leak_warning(holdings))
 
@@ -459,6 +466,7 @@ def grid(
     test_view: str,
     mean_of: str,
     refit: bool,
+    drop_duplicates: bool,
     strengths: str | None,
     style: str,
     **choice: Any,
@@ -472,8 +480,9 @@ def grid(
     options = _grid_options(kinds, heads, gap, test_view, mean_of, refit, strengths)
     wanted = _choose_pairs(holdings, kinds, pairs)
     cells = []
-    memo = Memo(choice["cache"] / "cells", holdings.identify)
-    for cell in run_grid(holdings.load, wanted, len(holdings.manifest.classes), options, memo):
+    source = _drop_duplicates(holdings) if drop_duplicates else holdings
+    memo = Memo(choice["cache"] / "cells", source.identify)
+    for cell in run_grid(source.load, wanted, len(holdings.manifest.classes), options, memo):
         cells.append(cell)
         _say(
             f"{cell.family} {cell.correction} {cell.train_res} -> {cell.test_res}: val {100 * cell.val.value:.2f} %"
@@ -886,6 +895,28 @@ def _grid_options(
     path = DINOV2_C if strengths in (None, "full") else _parse_strengths(str(strengths))
     coarse = 2 if strengths is None else 1
     return GridOptions(kinds, test_view, mean_of, families, corrections, path, coarse, refit)
+
+
+def _drop_duplicates(holdings: Holdings) -> Source:
+    """The features without the training images that val or test holds too; says which images occur twice."""
+    from cache.rowsfile import show_path
+    from heads.twins import drop_twins, find_twins
+
+    common = set.intersection(*(set(holdings.resolutions(split, "center")) for split in holdings.manifest.splits))
+    if not common:
+        raise CacheError("found no resolution with center views of train, val and test: run extract for all three.")
+    res = min(common, key=lambda px: abs(px - 224))  # where the default cosine was measured
+    twins = find_twins(holdings, res)
+    for twin in twins[:20]:
+        ends = [
+            f"{split} {show_path(holdings.manifest.splits[split].paths[row])}"
+            for split, row in (twin.first, twin.second)
+        ]
+        _say(f"twins ({twin.how}, cosine {twin.cosine:.3f}{', labels differ' * twin.conflict}): {' = '.join(ends)}")
+    subset = drop_twins(holdings, res, twins)
+    dropped = len(holdings.load("train", "center", res).row) - len(subset.rows)
+    _say(f"{len(twins)} pairs of images that occur twice; {dropped} training images dropped: val or test has them")
+    return subset
 
 
 def _parse_strengths(text: str) -> tuple[float, ...]:

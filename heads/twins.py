@@ -16,8 +16,8 @@ from .knn import unit_rows
 from .subset import Source, TrainSubset
 
 # Of the centre features of efficientnet_lite0 at 224 px: no two of 2,047 distinct photographs of dogs or flowers
-# come nearer than .922; copies saved again at JPEG quality 60, mirrored or shrunk to 80 % stay at .953 or above. Copies
-# cropped by a tenth, in grey, or at half size (.82 to .95 at the worst) are found in part or not at all.
+# come nearer than .922; copies saved again at JPEG quality 60, mirrored or shrunk to 80 % stay at .953 or above.
+# Copies cropped by a tenth, in grey, or at half size (.75 to .95) are found in part or not at all.
 NEAR_COSINE = 0.95
 
 _SPLITS = ("train", "val", "test")
