@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -19,8 +19,10 @@ from cache.errors import CacheError, FixgridError, Interrupted, UsageError
 
 if TYPE_CHECKING:
     from cache.holdings import Holdings
+    from cache.rows import Manifest
     from cache.store import FeatureStore
-    from embed.engine import Outcome
+    from embed.engine import Extraction, Outcome
+    from embed.identity import TrunkFacts
     from heads.artifact import SavedHead
     from heads.grid import GridOptions
     from heads.subset import Source
@@ -149,121 +151,173 @@ def _choose_data(ctx: click.Context, store: FeatureStore, data: str | None) -> t
     return (known[0], "the cache holds it") if len(known) == 1 else (SAMPLE, "built in")
 
 
+extract_options = (
+    data_option,
+    cache_option,
+    trunk_option,
+    _option(
+        "--weights", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="State dict of the trunk."
+    ),
+    _option("--res", help="Resolutions in px, as in 224,320. [default: the trunk's own]"),
+    _option(
+        "--train-views",
+        type=click.IntRange(0),
+        default=2,
+        show_default=True,
+        help="Random crops per training image.",
+    ),
+    _option("--views", default="", help="More views: some of val_train,whole,five,ten."),
+    _option(
+        "--jitter", type=click.Choice(["torch", "full"]), default="torch", show_default=True, help="FixRes' kinds."
+    ),
+    resize_option,
+    _option(
+        "--split",
+        type=click.Choice(["official", "2020"]),
+        default="official",
+        show_default=True,
+        help="Dogs' split.",
+    ),
+    _option("--seed", type=int, default=0, show_default=True, help="Of splits and random crops."),
+    _option(
+        "--backend", default="auto", show_default=True, help="auto, onnxruntime, torch, eager, compile or openvino."
+    ),
+    _option("--device", default="auto", show_default=True, help="auto, cpu or cuda."),
+    _option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True),
+    _option(
+        "--dtype",
+        type=click.Choice(["float32", "float16"]),
+        default="float32",
+        show_default=True,
+        help="As stored.",
+    ),
+    _option("--workers", default="auto", show_default=True, help="Processes that decode and run the trunk."),
+    _option("--max-bad", default="1%", show_default=True, help="Images that may be unusable before the run fails."),
+    _option("--strict", is_flag=True, help="Fail at the first unusable image."),
+    _option("--follow-links", is_flag=True, help="Follow links that stay inside the data folder."),
+    _option("--rehash", is_flag=True, help="Read every file again, also those that look untouched."),
+)
+
+
+def _extracts(command: Callable[..., None]) -> Callable[..., None]:
+    """Options of every command that says what to extract."""
+    for option in reversed(extract_options):
+        command = option(command)
+    return command
+
+
 @main.command()
-@data_option
-@cache_option
-@trunk_option
-@_option("--weights", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="State dict of the trunk.")
-@_option("--res", help="Resolutions in px, as in 224,320. [default: the trunk's own]")
-@_option(
-    "--train-views", type=click.IntRange(0), default=2, show_default=True, help="Random crops per training image."
-)
-@_option("--views", default="", help="More views: some of val_train,whole,five,ten.")
-@_option(
-    "--jitter", type=click.Choice(["torch", "full"]), default="torch", show_default=True, help="FixRes' kinds."
-)
-@resize_option
-@_option(
-    "--split", type=click.Choice(["official", "2020"]), default="official", show_default=True, help="Dogs' split."
-)
-@_option("--seed", type=int, default=0, show_default=True, help="Of splits and random crops.")
-@_option(
-    "--backend", default="auto", show_default=True, help="auto, onnxruntime, torch, eager, compile or openvino."
-)
-@_option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-@_option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True)
-@_option(
-    "--dtype", type=click.Choice(["float32", "float16"]), default="float32", show_default=True, help="As stored."
-)
-@_option("--workers", default="auto", show_default=True, help="Processes that decode and run the trunk.")
-@_option("--max-bad", default="1%", show_default=True, help="Images that may be unusable before the run fails.")
-@_option("--strict", is_flag=True, help="Fail at the first unusable image.")
-@_option("--follow-links", is_flag=True, help="Follow links that stay inside the data folder.")
-@_option("--rehash", is_flag=True, help="Read every file again, also those that look untouched.")
+@_extracts
 @click.pass_context
-def extract(
-    ctx: click.Context,
-    data: str | None,
-    cache: Path,
-    trunk: str | None,
-    weights: Path | None,
-    res: str | None,
-    train_views: int,
-    views: str,
-    jitter: str,
-    resize: str | None,
-    split: str,
-    seed: int,
-    backend: str,
-    device: str,
-    precision: str,
-    dtype: str,
-    workers: str,
-    max_bad: str,
-    strict: bool,
-    follow_links: bool,
-    rehash: bool,
-) -> None:
+def extract(ctx: click.Context, /, **asked: Any) -> None:
     """Run the trunk once per split and resolution and cache its features.
 
     The same command resumes a stopped run and recomputes only what changed.
     """
-    from cache.store import FeatureStore
     from embed.identity import identify_trunk
-    from embed.machine import build_extraction, choose_device, choose_precision, extract_here
-    from embed.manifest import read_manifest
-    from embed.request import parse_resolutions
+    from embed.machine import extract_here
 
-    store = FeatureStore(cache)
-    source, data_origin = _choose_data(ctx, store, data)
-    resolutions = parse_resolutions(res) if res else []
-    max_bad_share = 0.0 if strict else _parse_share(max_bad)
+    max_bad = 0.0 if asked["strict"] else _parse_share(asked["max_bad"])
     with _Console() as console:
-        manifest, notes = read_manifest(
-            source,
-            cache_dir=cache,
-            seed=seed,
-            split=split,
-            follow_links=follow_links,
-            rehash=rehash,
-            progress=console.show_hashed,
-            download_progress=console.show_download,
-        )
-        facts, load = identify_trunk(trunk or DEFAULT_TRUNK, weights, cache / "trunks")
-        _say_settings(
-            data=(source, data_origin),
-            trunk=(facts.name, _origin(ctx, "trunk")),
-            res=(res or facts.preprocess.native_res, _origin(ctx, "res") if res else "the trunk's own"),
-            cache=(cache, _origin(ctx, "cache")),
-        )
-        for note in notes:
-            _say(f"note: {note}")
-        device = choose_device(device)
-        extraction = build_extraction(
-            store,
-            manifest,
-            facts,
-            resolutions,
-            precision=choose_precision(precision, device),
-            dtype=dtype,
-            train_views=train_views,
-            jitter=jitter,
-            extra=[kind for kind in views.split(",") if kind],
-            resize=resize or "short-side",
-            seed=seed,
-        )
-        outcome = extract_here(
-            extraction,
-            facts,
-            load,
-            console,
-            backend=backend,
-            device=device,
-            workers=workers,
-            max_bad=max_bad_share,
-        )
+        request = _read_request(ctx, console, asked)
+        facts, load = identify_trunk(asked["trunk"] or DEFAULT_TRUNK, asked["weights"], asked["cache"] / "trunks")
+        extraction = _build_extraction(ctx, request, facts, asked)
+        outcome = extract_here(extraction, facts, load, console, **_machine(asked), max_bad=max_bad)
     _echo_outcome(outcome)
     ctx.exit(6 if outcome.bad else 0)
+
+
+class _Request(NamedTuple):
+    """What extract's options name, once the data set is read."""
+
+    store: FeatureStore
+    manifest: Manifest
+    resolutions: list[int]
+    data: tuple[str, str]
+
+
+def _machine(asked: dict[str, Any]) -> dict[str, str]:
+    from embed.machine import choose_device
+
+    return {name: choose_device(asked[name]) if name == "device" else asked[name] for name in _ON_MACHINE}
+
+
+_ON_MACHINE = ("backend", "device", "workers")
+
+
+def _read_request(
+    ctx: click.Context, console: _Console, asked: dict[str, Any], *, download: bool = True
+) -> _Request:
+    from cache.store import FeatureStore
+    from embed.manifest import read_manifest
+    from embed.prospect import expect_local
+    from embed.request import parse_resolutions
+
+    store = FeatureStore(asked["cache"])
+    source, origin = _choose_data(ctx, store, asked["data"])
+    resolutions = parse_resolutions(asked["res"]) if asked["res"] else []
+    if not download:
+        expect_local(source, asked["cache"])
+    manifest, notes = read_manifest(
+        source,
+        cache_dir=asked["cache"],
+        progress=console.show_hashed,
+        download_progress=console.show_download,
+        **{name: asked[name] for name in ("seed", "split", "follow_links", "rehash")},
+    )
+    for note in notes:
+        _say(f"note: {note}")
+    return _Request(store, manifest, resolutions, (source, origin))
+
+
+def _build_extraction(
+    ctx: click.Context, request: _Request, facts: TrunkFacts, asked: dict[str, Any]
+) -> Extraction:
+    """The extraction that extract's options ask for; says what they were resolved to."""
+    from embed.machine import build_extraction, choose_device, choose_precision
+
+    res = asked["res"]
+    _say_settings(
+        data=request.data,
+        trunk=(facts.name, _origin(ctx, "trunk")),
+        res=(res or facts.preprocess.native_res, _origin(ctx, "res") if res else "the trunk's own"),
+        cache=(asked["cache"], _origin(ctx, "cache")),
+    )
+    return build_extraction(
+        request.store,
+        request.manifest,
+        facts,
+        request.resolutions,
+        precision=choose_precision(asked["precision"], choose_device(asked["device"])),
+        extra=[kind for kind in asked["views"].split(",") if kind],
+        resize=asked["resize"] or "short-side",
+        **{name: asked[name] for name in ("dtype", "train_views", "jitter", "seed")},
+    )
+
+
+@main.command()
+@_extracts
+@_option("--calibrate", is_flag=True, help="Time the trunk on a few images first, and remember how fast it is.")
+@format_option
+@click.pass_context
+def plan(ctx: click.Context, /, calibrate: bool, style: str, **asked: Any) -> None:
+    """Say what extract with the same options would do, take and write, without running the trunk."""
+    from embed import prospect
+    from embed.identity import identify_trunk
+    from heads.table import format_records
+
+    with _Console() as console:
+        request = _read_request(ctx, console, asked, download=False)
+        trunk, weights, memos = asked["trunk"] or DEFAULT_TRUNK, asked["weights"], asked["cache"] / "trunks"
+        if calibrate:
+            facts, load = identify_trunk(trunk, weights, memos)
+            extraction = _build_extraction(ctx, request, facts, asked)
+            prospect.calibrate(extraction, facts, load, console, **_machine(asked))
+        else:
+            facts = prospect.describe_trunk(trunk, weights, request.store)
+            extraction = _build_extraction(ctx, request, facts, asked)
+    items = prospect.list_items(extraction, facts, **_machine(asked))
+    click.echo(format_records([item._asdict() for item in items], style), nl=False)
 
 
 def _parse_share(text: str) -> float:

@@ -23,7 +23,7 @@ from cache.store import Entry, FeatureStore
 
 from .decode import POLICY
 from .job import BadRow, Receipt, ShardJob
-from .plan import Goal, plan_jobs
+from .plan import Goal, count_bytes, plan_jobs
 from .quarantine import read_reasons, write_reasons
 from .signals import stop_on_signals
 from .task import Backend
@@ -84,6 +84,8 @@ class Outcome:
         Rows of all splits.
     decoded, forwards : int
         Images decoded and crops run through the trunk.
+    crops : mapping of px to int
+        Crops that were missing, by resolution.
     stages : mapping of stage to s
         Summed over workers.
     wall_s : float
@@ -97,6 +99,7 @@ class Outcome:
     images: int = 0
     decoded: int = 0
     forwards: int = 0
+    crops: Counter[int] = field(default_factory=Counter)
     stages: Counter[str] = field(default_factory=Counter)
     wall_s: float = 0.0
 
@@ -193,7 +196,7 @@ class Extraction:
                 self.store.create()
                 write_manifest(self.store.folder / "data", self.manifest)
                 goals = self._find_goals(watcher, outcome)
-                expect_space(self.store.folder, _count_bytes(goals))
+                expect_space(self.store.folder, count_bytes(goals))
                 jobs = plan_jobs(goals, self.manifest.root)
                 reasons: dict[tuple[str, int], BadRow] = {}
                 if jobs and not stopped():
@@ -233,6 +236,7 @@ class Extraction:
             missing = entry.find_missing()
             outcome.computed += int(missing.sum())
             outcome.passes += bool(missing.any())
+            outcome.crops[view.res] += int(missing.sum()) * view.count
             goals.append(Goal(split, rows, view, entry, missing))
         return goals
 
@@ -288,9 +292,3 @@ class _Progress:
 def _expect_running(stopped: Callable[[], bool]) -> None:
     if stopped():
         raise Interrupted("stopped; everything computed so far is safe.")
-
-
-def _count_bytes(goals: Sequence[Goal]) -> int:
-    """Bytes that the missing rows take: in shards, and again in the sealed files while the shards are there."""
-    specs = [(goal.entry.spec, int(goal.missing.sum()), len(goal.rows)) for goal in goals if goal.missing.any()]
-    return sum(spec.views * spec.dim * np.dtype(spec.dtype).itemsize * (new + n) for spec, new, n in specs)

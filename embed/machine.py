@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import platform
 import tempfile
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +18,7 @@ from cache.health import probe_entry
 from .engine import Extraction, Outcome, TrunkKey, Watcher
 from .recompute import Recomputer
 from .request import choose_views
+from .speed import Speed, keep_speed
 from .task import Backend
 from .views import View
 
@@ -216,7 +219,7 @@ def extract_here(
                 watcher.notice(spec.reason)
             return OpenBackend(spec)
 
-        return extraction.run(
+        outcome = extraction.run(
             open_backends,
             watcher,
             workers=sizing.workers,
@@ -224,6 +227,26 @@ def extract_here(
             max_bad=max_bad,
             provenance=made_by,
         )
+    if outcome.decoded:
+        keep_speed(extraction.store.root / "speed", _describe_speed(extraction, outcome, made_by, sizing))
+    return outcome
+
+
+def _describe_speed(extraction: Extraction, outcome: Outcome, made_by: Mapping[str, Any], sizing: Sizing) -> Speed:
+    return Speed(
+        host=platform.node(),
+        device=made_by["device"],
+        backend=made_by["backend"],
+        weights_sha256=extraction.trunk.weights_sha256,
+        precision=extraction.trunk.precision,
+        crops={res: n for res, n in outcome.crops.items() if n},
+        decoded=outcome.decoded,
+        stages=dict(outcome.stages),
+        workers=sizing.workers,
+        decoders=sizing.decoders,
+        wall_s=outcome.wall_s,
+        created=time.time(),
+    )
 
 
 def prove_versions(extraction: Extraction, load: Callable[[], Trunk], watcher: Watcher) -> None:

@@ -88,3 +88,9 @@ def _cut_rows(missing: NDArray[np.bool_]) -> list[tuple[int, int]]:
     changes = np.flatnonzero((missing[:, 1:] != missing[:, :-1]).any(axis=0)) + 1
     edges = sorted({*changes.tolist(), *range(0, n, shard_rows(n)), n})
     return list(pairwise(edges))
+
+
+def count_bytes(goals: Sequence[Goal]) -> int:
+    """Bytes that the missing rows take: in shards, and again in the sealed files while the shards are there."""
+    specs = [(goal.entry.spec, int(goal.missing.sum()), len(goal.rows)) for goal in goals if goal.missing.any()]
+    return sum(spec.views * spec.dim * np.dtype(spec.dtype).itemsize * (new + n) for spec, new, n in specs)

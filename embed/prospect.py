@@ -1,0 +1,212 @@
+"""What an extraction would do and take, found out without running it."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from cache.errors import UsageError
+from cache.rows import Rows
+from cache.store import FeatureStore
+
+from . import forecast
+from .catalogue import find_licence
+from .engine import Extraction, Watcher
+from .forecast import Work
+from .identity import TrunkFacts, find_weights, recall_trunk, sketch_trunk
+from .machine import extract_here, size_workers
+from .plan import Goal
+from .speed import MIN_IMAGES, Speed, keep_speed, recall_speeds
+
+if TYPE_CHECKING:
+    from .trunks import Trunk
+
+CALIBRATION = {"cpu": 8, "cuda": 128}
+"""Images that each worker calibrates on: two batches of an accelerator, one of eager torch."""
+
+
+class Item(NamedTuple):
+    """One line of a plan: what, how much of which unit, and how that is known."""
+
+    what: str
+    value: float | str
+    unit: str
+    note: str
+
+
+def expect_local(source: str, cache_dir: Path) -> None:
+    """Nothing, if planning for a data set downloads nothing.
+
+    Raises
+    ------
+    UsageError
+        If the data set would have to be downloaded first.
+    """
+    name = source.removeprefix("torchvision:")
+    folder = cache_dir / "torchvision" / name if name != source else cache_dir / source
+    published = name != source or source == "stanford-dogs"
+    parts = [folder] if name != source else [folder / "lists", folder / "Images"]
+    if published and not all(part.is_dir() for part in parts):
+        raise UsageError(
+            f"found no {source} in {cache_dir}; expected its files, which plan does not download: run extract."
+        )
+
+
+def describe_trunk(name: str, weights: Path | None, store: FeatureStore) -> TrunkFacts:
+    """What is remembered of a trunk, or else what can be said without its weights; see `sketch_trunk`."""
+    return recall_trunk(name, weights, store.root / "trunks") or sketch_trunk(name, weights, store)
+
+
+def find_work(extraction: Extraction) -> Work:
+    """What an extraction still needs; nothing is written, and damaged files count as they are named."""
+    return forecast.count_work(
+        [
+            Goal(split, extraction.manifest.splits[split], view, entry, entry.find_missing())
+            for (split, view), entry in extraction.entries.items()
+        ]
+    )
+
+
+def count_macs(name: str, resolutions: set[int]) -> dict[int, int]:
+    """Multiply-adds of a trunk for one square crop, by resolution (px)."""
+    from .trunks import count_costs
+
+    return {res: count_costs(name, res).macs for res in sorted(resolutions)}
+
+
+def list_items(
+    extraction: Extraction, facts: TrunkFacts, *, backend: str = "auto", device: str = "cpu", workers: str = "auto"
+) -> list[Item]:
+    """A plan, line by line.
+
+    Parameters
+    ----------
+    extraction : Extraction
+    facts : TrunkFacts
+        With an empty ``weights_sha256`` if the weights were not read: then no key can be known to be cached.
+    backend, device, workers : str
+        As `extract_here` takes them.
+
+    Raises
+    ------
+    UsageError
+        If `workers` is no number.
+    """
+    work = find_work(extraction)
+    macs = count_macs(facts.name, set(work.all_crops))
+    images = ", ".join(f"{split} {n}" for split, n in work.images.items())
+    res = ", ".join(map(str, macs))
+    todo, whole = (forecast.count_gmacs(crops, macs) for crops in (work.crops, work.all_crops))
+    trained = forecast.count_training_gmacs(work.images, macs)
+    cells = f"each of {len(macs) ** 2} cells trained alone for {forecast.EPOCHS} epochs"
+    return [
+        Item("images", sum(work.images.values()), "images", images),
+        Item("trunk passes", work.keys - work.cached, "passes", f"{work.keys} at {res} px, {work.cached} cached"),
+        Item("to decode", work.decode, "images", "at most, each once"),
+        Item("to run", sum(work.crops.values()), "crops", f"at most, of {sum(work.all_crops.values())}"),
+        Item("multiply-adds", round(todo, 1), "GMAC", f"at most, of {whole:.1f}"),
+        Item(
+            "features",
+            round(work.sealed_bytes / 1e6, 1),
+            "MB",
+            f"{work.peak_bytes / 1e6:.1f} MB while it runs",
+        ),
+        _describe_weights(facts),
+        _describe_time(extraction, facts, work, macs, backend, device, workers),
+        Item("grid by training", round(trained / whole, 1), "x", f"multiply-adds if {cells}, trunk frozen"),
+    ]
+
+
+def _describe_weights(facts: TrunkFacts) -> Item:
+    if facts.weights:
+        return Item("weights", 0.0, "MB to download", facts.weights)
+    licence = find_licence(facts.name) or "licence not on record"
+    if find_weights(facts.name):
+        read = "" if facts.weights_sha256 else "; not read yet, so no key can be told to be cached"
+        return Item("weights", 0.0, "MB to download", f"they are here, {licence}{read}")
+    size = round(facts.weights_bytes / 1e6, 1)
+    return Item("weights", size, "MB to download", f"not here yet, 4 bytes per parameter; {licence}")
+
+
+def _describe_time(
+    extraction: Extraction,
+    facts: TrunkFacts,
+    work: Work,
+    macs: Mapping[int, int],
+    backend: str,
+    device: str,
+    workers: str,
+) -> Item:
+    if not any(work.crops.values()):
+        return Item("time left", 0.0, "s", "everything is cached; the trunk will not run")
+    speed = forecast.choose_speed(
+        recall_speeds(extraction.store.root / "speed"),
+        device=device,
+        backend=backend,
+        weights_sha256=facts.weights_sha256,
+        precision=extraction.trunk.precision,
+        res=sorted(macs),
+    )
+    if speed is None:
+        return Item("time left", "unknown", "", "no extraction by this trunk was timed here: plan --calibrate")
+    known = {**macs, **count_macs(facts.name, set(speed.crops) - macs.keys())}
+    sizing = size_workers(facts.weights_bytes, device, workers)
+    rates = forecast.measure_rates(speed, known)
+    seconds = forecast.forecast_seconds(work, rates, macs, sizing.workers, sizing.decoders)
+    return Item("time left", round(seconds, 1), "s", _describe_speed(speed, rates, sizing.workers))
+
+
+def _describe_speed(speed: Speed, rates: forecast.Rates, workers: int) -> str:
+    return (
+        f"{1e3 * rates.decode_s:.1f} ms an image, {1e3 * rates.view_s:.1f} ms a crop, {1e3 * rates.gmac_s:.1f} ms "
+        f"a GMAC, measured on {speed.decoded} images ({speed.device}, {speed.backend}); {workers} workers"
+    )
+
+
+def calibrate(
+    extraction: Extraction,
+    facts: TrunkFacts,
+    load: Callable[[], Trunk],
+    watcher: Watcher,
+    *,
+    backend: str = "auto",
+    device: str = "cpu",
+    workers: str = "auto",
+) -> None:
+    """Time a few training images through the very same extraction, into a store that is thrown away.
+
+    Every worker gets a split of its own, since a split this small is one job.
+
+    Raises
+    ------
+    FixgridError
+        As `extract_here`.
+    """
+    n = size_workers(facts.weights_bytes, device, workers).workers
+    each = max(CALIBRATION[device], math.ceil(MIN_IMAGES / n))
+    rows = extraction.manifest.splits["train"]
+    places = np.linspace(0, len(rows) - 1, min(n * each, len(rows))).round().astype(np.int64)
+    splits = {f"batch{i}": _take(rows, places[i::n]) for i in range(min(n, len(places)))}
+    with tempfile.TemporaryDirectory(prefix="fixgrid-") as folder:
+        small = Extraction(
+            FeatureStore(Path(folder)),
+            replace(extraction.manifest, splits=splits),
+            extraction.trunk,
+            dict.fromkeys(splits, extraction.views["train"]),
+            extraction.dtype,
+        )
+        extract_here(small, facts, load, watcher, backend=backend, device=device, workers=workers, max_bad=1.0)
+        for speed in recall_speeds(Path(folder, "speed")):
+            keep_speed(extraction.store.root / "speed", speed)
+
+
+def _take(rows: Rows, places: Any) -> Rows:
+    return Rows(
+        tuple(rows.paths[i] for i in places.tolist()), rows.sizes[places], rows.sha256[places], rows.labels[places]
+    )

@@ -1,0 +1,80 @@
+"""How fast earlier extractions were on this machine, remembered beside the features they made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from cache.disk import commit_bytes
+
+MIN_IMAGES = 16
+"""Below this, opening the backends hides how fast it is."""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What one extraction did and how long it took, as it was measured.
+
+    Attributes
+    ----------
+    host, device, backend, weights_sha256, precision : str
+    crops : mapping of px to int
+        Crops run through the trunk, by resolution.
+    decoded : int
+        Images decoded.
+    stages : mapping of stage to s
+        Summed over workers; see `embed.job.Receipt`.
+    workers, decoders : int
+        Processes that were busy, and decoding threads of each (0: the process decodes itself).
+    wall_s : float
+    created : float
+        Seconds since the epoch.
+    """
+
+    host: str
+    device: str
+    backend: str
+    weights_sha256: str
+    precision: str
+    crops: Mapping[int, int]
+    decoded: int
+    stages: Mapping[str, float]
+    workers: int
+    decoders: int
+    wall_s: float
+    created: float
+
+    @property
+    def name(self) -> str:
+        """File it is remembered in: a later run of the same machine, trunk and resolutions replaces it."""
+        parts = [self.host, self.device, self.backend, self.weights_sha256, self.precision, sorted(self.crops)]
+        return hashlib.sha256(json.dumps(parts).encode("ascii")).hexdigest()[:16] + ".json"
+
+
+def keep_speed(folder: Path, speed: Speed) -> None:
+    """Remember a speed in ``<folder>/<name>.json``, unless it was measured on too few images.
+
+    Raises
+    ------
+    DiskError
+        If it cannot be written.
+    """
+    if speed.decoded >= MIN_IMAGES:
+        commit_bytes(folder / speed.name, json.dumps(asdict(speed), sort_keys=True).encode("ascii"))
+
+
+def recall_speeds(folder: Path) -> list[Speed]:
+    """Every speed remembered of this host, newest first; files that cannot be read are passed over."""
+    found = []
+    for file in folder.glob("*.json"):
+        with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+            fields = json.loads(file.read_bytes())
+            crops = {int(res): int(n) for res, n in fields.pop("crops").items()}
+            found.append(Speed(crops=crops, **fields))
+    mine = [speed for speed in found if speed.host == platform.node()]
+    return sorted(mine, key=lambda speed: -speed.created)
