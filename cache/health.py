@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import shlex
+import stat
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,15 +30,18 @@ TOLERANCE = {"float32": 1e-3, "float16": 2e-3}
 Recompute = Callable[[Entry, Sequence[int]], NDArray[np.float32]]
 
 
-def verify_store(store: FeatureStore) -> list[str]:
-    """A line for everything in the cache that is damaged: specs, rows, shards, sealed files, data sets."""
+def verify_store(store: FeatureStore, *, deep: bool = True) -> list[str]:
+    """A line for everything in the cache that is damaged: specs, rows, shards, sealed files, data sets.
+
+    Without ``deep``, features are not read: only specs, rows and records of data sets are.
+    """
     problems = []
     entries = {entry.folder for entry in store.entries()}
     for path in sorted(store.folder.glob("[0-9a-f][0-9a-f]/*")):
         if path not in entries:
             problems.append(f"{path}: spec.json is missing, damaged or of a newer format")
     for entry in store.entries():
-        problems += verify_entry(entry)
+        problems += verify_entry(entry) if deep else _catch(_check_rows_file, entry)
     for path in sorted((store.folder / "data").glob("*/")):
         problems += _catch(read_manifest_record, path)
     return problems
@@ -61,6 +67,45 @@ def _check_rows_file(entry: Entry) -> None:
         raise CacheError(f"{path}: holds other rows than the key says")
 
 
+def find_exposure(store: FeatureStore) -> list[str]:
+    """A line for every folder at the top of the cache that everyone on this machine may write to."""
+    return [
+        f"{folder} can be written to by everyone, who could replace features: chmod o-w {shlex.quote(str(folder))}"
+        for folder in (store.root, store.folder)
+        if folder.is_dir() and folder.stat().st_mode & stat.S_IWOTH
+    ]
+
+
+def find_filesystem(folder: Path, mounts: str) -> str:
+    """Type of the file system that a folder, which need not exist yet, lies on; empty if it is not told.
+
+    Parameters
+    ----------
+    folder : Path
+    mounts : str
+        Text of ``/proc/self/mountinfo``: proc(5).
+    """
+    here, best, found = folder.resolve(), -1, ""
+    for line in mounts.splitlines():
+        mount, _, source = line.partition(" - ")
+        point = Path(re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), mount.split()[4]))
+        depth = len(point.parts)
+        if (point == here or point in here.parents) and depth >= best:
+            best, found = depth, source.split()[0]
+    return found
+
+
+def count_bad_rows(store: FeatureStore) -> int:
+    """Rows of sealed entries that have no features, because their images are unusable.
+
+    Raises
+    ------
+    CacheError
+        If a sealed file cannot be read.
+    """
+    return sum(int((entry.read_status() != Status.OK).sum()) for entry in store.entries() if entry.is_sealed)
+
+
 def _catch(check: Callable[..., object], *args: object) -> list[str]:
     try:
         check(*args)
@@ -82,6 +127,8 @@ def compare_rows(entry: Entry, rows: Sequence[int], recompute: Recompute) -> Non
 
     Parameters
     ----------
+    rows : sequence of int
+        None are compared if it is empty: an entry may have no ok row.
     recompute : callable
         Given the entry and row ids, the features that this machine computes now: float32, shape (k, V, D).
 
@@ -90,6 +137,8 @@ def compare_rows(entry: Entry, rows: Sequence[int], recompute: Recompute) -> Non
     CacheError
         Naming the rows that differ by more than `TOLERANCE`.
     """
+    if not rows:
+        return
     now = recompute(entry, rows)
     with open_sealed(entry.sealed_file, entry.spec) as file:
         then = np.stack([file["features"][row] for row in rows]).astype(np.float32)
@@ -139,20 +188,17 @@ def _digest(entry: Entry) -> str:
     return hashlib.sha256((entry.folder / "sealed.json").read_bytes()).hexdigest()
 
 
-def explain_miss(store: FeatureStore, wanted: Spec) -> tuple[Path | None, list[str]]:
-    """The sealed entry that is nearest to `wanted`, and every field in which it differs (found -> wanted).
+def explain_miss(store: FeatureStore, wanted: Spec) -> tuple[Entry | None, list[str]]:
+    """The sealed entry, other than its own, that is nearest to `wanted`, and every field in which it differs.
 
-    No entry and no lines if the cache is empty; an entry and no lines if it is not a miss.
+    Fields are shown as found -> wanted. No entry and no lines if there is no other.
     """
-    differences: list[tuple[int, str, list[str]]] = []
-    for entry in store.entries():
-        if entry.is_sealed:
-            lines = explain_difference(wanted, entry.spec)
-            differences.append((len(lines), str(entry.folder), lines))
+    others = [entry for entry in store.entries() if entry.is_sealed and entry.spec.key != wanted.key]
+    differences = [(explain_difference(wanted, entry.spec), entry) for entry in others]
     if not differences:
         return None, []
-    _, folder, lines = min(differences)
-    return Path(folder), lines
+    lines, nearest = min(differences, key=lambda pair: len(pair[0]))
+    return nearest, lines
 
 
 def describe_entry(entry: Entry) -> dict[str, Any]:

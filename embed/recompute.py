@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def recompute_rows(
     root: str, rows: Rows, row_ids: Sequence[int], view: View, backend: Backend
 ) -> NDArray[np.float32]:
-    """Features of some rows of a split, float32, shape (k, V, D).
+    """Features of some rows of a split, at least one: float32, shape (k, V, D).
 
     Raises
     ------

@@ -9,9 +9,20 @@ import pytest
 from entries import features_of, fill_entry, make_rows, make_spec
 
 from cache.errors import CacheError
-from cache.health import choose_rows, compare_rows, describe_entry, explain_miss, probe_entry, verify_store
+from cache.health import (
+    choose_rows,
+    compare_rows,
+    count_bad_rows,
+    describe_entry,
+    explain_miss,
+    find_exposure,
+    find_filesystem,
+    probe_entry,
+    verify_store,
+)
 from cache.rows import Manifest
 from cache.rowsfile import write_manifest
+from cache.shard import Shard, Status, commit_shard
 from cache.store import Entry, FeatureStore
 
 ROWS = make_rows(150)
@@ -104,9 +115,60 @@ def test_a_proof_does_not_outlive_its_seal(store: FeatureStore) -> None:
 def test_a_miss_is_explained_by_the_nearest_key(store: FeatureStore) -> None:
     assert explain_miss(store, make_spec(ROWS)) == (None, [])
     near, far = fill_entry(store, ROWS), fill_entry(store, make_rows(9), res=64, crop_ratio="0.9")
-    assert explain_miss(store, make_spec(ROWS, crop_ratio="1.0")) == (near.folder, ["view.crop_ratio 0.875 -> 1.0"])
-    assert explain_miss(store, near.spec) == (near.folder, [])
-    assert explain_miss(store, replace(far.spec, precision="bf16"))[0] == far.folder
+    assert explain_miss(store, make_spec(ROWS, crop_ratio="1.0")) == (near, ["view.crop_ratio 0.875 -> 1.0"])
+    assert explain_miss(store, replace(far.spec, precision="bf16"))[0] == far
+
+
+def test_a_key_is_not_its_own_neighbour(store: FeatureStore) -> None:
+    mine = fill_entry(store, ROWS)
+    assert explain_miss(store, mine.spec) == (None, [])
+    fill_entry(store, ROWS, res=64, seal=False)
+    assert explain_miss(store, mine.spec) == (None, [])
+    other = fill_entry(store, ROWS, res=48)
+    assert explain_miss(store, mine.spec) == (other, ["view.res 48 -> 32"])
+
+
+def test_an_entry_without_an_ok_row_has_nothing_to_compare(store: FeatureStore) -> None:
+    entry = store.entry(make_spec(ROWS))
+    entry.create(ROWS)
+    features = np.full((150, 1, 3), np.nan, np.float32)
+    commit_shard(entry.shards_folder, entry.spec.key, Shard(0, features, np.full(150, Status.DECODE, np.uint8)))
+    entry.seal({"versions": {"torch": "1"}})
+    assert choose_rows(entry, 4) == []
+    assert probe_entry(entry, {"torch": "2"}, drifted)
+    assert count_bad_rows(store) == 150
+
+
+def test_a_shallow_check_reads_no_features(store: FeatureStore) -> None:
+    entry = fill_entry(store, ROWS)
+    flip(entry.sealed_file)
+    assert len(verify_store(store)) == 1
+    assert verify_store(store, deep=False) == []
+    flip(entry.folder / "rows.h5")
+    assert len(verify_store(store, deep=False)) == 1
+
+
+def test_a_cache_that_everyone_may_write_to_is_said(store: FeatureStore) -> None:
+    assert find_exposure(store) == []
+    store.create()
+    store.root.chmod(0o755)
+    assert find_exposure(store) == []
+    store.folder.chmod(0o777)
+    [line] = find_exposure(store)
+    assert f"chmod o-w {store.folder}" in line
+
+
+def test_the_file_system_is_that_of_the_deepest_mount() -> None:
+    mounts = (
+        "21 1 8:1 / / rw - ext4 /dev/sda1 rw\n"
+        "22 21 0:5 / /data rw shared:1 - nfs4 host:/x rw\n"
+        "23 22 0:6 / /data/my\\040cache rw - tmpfs tmpfs rw\n"
+    )
+    assert find_filesystem(Path("/elsewhere"), mounts) == "ext4"
+    assert find_filesystem(Path("/data/a"), mounts) == "nfs4"
+    assert find_filesystem(Path("/database"), mounts) == "ext4"
+    assert find_filesystem(Path("/data/my cache/v1"), mounts) == "tmpfs"
+    assert find_filesystem(Path("/data"), "") == ""
 
 
 def test_an_entry_is_described(store: FeatureStore) -> None:
