@@ -20,7 +20,7 @@ from cache.errors import CacheError, FixgridError, Interrupted, UsageError
 if TYPE_CHECKING:
     from cache.holdings import Holdings
     from cache.rows import Manifest
-    from cache.store import FeatureStore
+    from cache.store import Entry, FeatureStore
     from embed.engine import Extraction, Outcome
     from embed.identity import TrunkFacts
     from heads.artifact import SavedHead
@@ -248,12 +248,11 @@ _ON_MACHINE = ("backend", "device", "workers")
 def _read_request(
     ctx: click.Context, console: _Console, asked: dict[str, Any], *, download: bool = True
 ) -> _Request:
-    from cache.store import FeatureStore
     from embed.manifest import read_manifest
     from embed.prospect import expect_local
     from embed.request import parse_resolutions
 
-    store = FeatureStore(asked["cache"])
+    store = _open_store(asked["cache"])
     source, origin = _choose_data(ctx, store, asked["data"])
     resolutions = parse_resolutions(asked["res"]) if asked["res"] else []
     if not download:
@@ -802,6 +801,37 @@ def models(style: str) -> None:
         click.echo(format_records(records, style), nl=False)
 
 
+@main.command()
+@cache_option
+@_option("--deep", is_flag=True, help="Read and hash every byte of features, too.")
+@format_option
+@click.pass_context
+def doctor(ctx: click.Context, /, cache: Path, deep: bool, style: str) -> None:
+    """Check libraries, machine and cache, time decoding and the trunk, and recommend options.
+
+    Ends with 2 if the installation is broken, with 4 if the cache is.
+    """
+    from embed.doctor import examine_cache, examine_installation, examine_speed
+    from heads.table import format_records
+
+    machine, held = examine_installation(), examine_cache(cache, deep=deep)
+    unfit, damaged = (any(check.state == "broken" for check in checks) for checks in (machine, held))
+    speed = [] if unfit else examine_speed(DEFAULT_TRUNK)
+    click.echo(format_records([check._asdict() for check in (*machine, *held, *speed)], style), nl=False)
+    ctx.exit(2 if unfit else 4 if damaged else 0)
+
+
+def _open_store(cache: Path) -> FeatureStore:
+    """The cache, with a warning if anyone may put features of their own into it."""
+    from cache.health import find_exposure
+    from cache.store import FeatureStore
+
+    store = FeatureStore(cache)
+    for line in find_exposure(store)[:1]:
+        _say(f"warning: {line}")
+    return store
+
+
 @main.group("cache")
 def cache_group() -> None:
     """Look into the feature cache, check it, clean it."""
@@ -844,24 +874,54 @@ def cache_verify(cache: Path, sample: int) -> None:
 
 
 @cache_group.command("why")
-@cache_option
-@click.argument("key")
-def cache_why(cache: Path, key: str) -> None:
-    """Explain, field by field, how a key differs from its nearest neighbour in the cache."""
-    from cache.key import explain_difference
+@click.argument("key", required=False)
+@_extracts
+@click.pass_context
+def cache_why(ctx: click.Context, /, key: str | None, **asked: Any) -> None:
+    """Explain, field by field, how a key differs from its nearest neighbour in the cache.
+
+    Without KEY, explain it for every key that extract with the same options would have to compute.
+    """
     from cache.store import FeatureStore
 
-    entries = FeatureStore(cache).entries()
-    mine = [entry for entry in entries if entry.spec.key.startswith(key)]
+    if key is None:
+        return _explain_request(ctx, asked)
+    store = FeatureStore(asked["cache"])
+    mine = [entry for entry in store.entries() if entry.spec.key.startswith(key)]
     if len(mine) != 1:
         raise UsageError(f"found {len(mine)} keys that begin with {key!r}; expected one: see cache ls.")
-    others = [(explain_difference(mine[0].spec, entry.spec), entry) for entry in entries if entry is not mine[0]]
-    if not others:
-        raise CacheError(f"{key} is the only key in {cache}: there is nothing to compare it with.")
-    lines, nearest = min(others, key=lambda pair: len(pair[0]))
-    click.echo(f"nearest key {nearest.spec.key[:12]} differs in {len(lines)} field{'s' * (len(lines) != 1)}:")
-    for line in lines:
-        click.echo(f"  {line}")
+    if not _echo_nearest(store, mine[0]):
+        raise CacheError(f"{key} is the only key in {store.root}: there is nothing to compare it with.")
+
+
+def _explain_request(ctx: click.Context, asked: dict[str, Any]) -> None:
+    from embed.prospect import describe_trunk
+
+    with _Console() as console:
+        request = _read_request(ctx, console, asked, download=False)
+    facts = describe_trunk(asked["trunk"] or DEFAULT_TRUNK, asked["weights"], request.store)
+    missing = 0
+    for (split, view), entry in _build_extraction(ctx, request, facts, asked).entries.items():
+        if rows := int(entry.find_missing().sum()):
+            missing += 1
+            click.echo(
+                f"{entry.spec.key[:12]} {split} {view.kind} {view.res} px lacks {rows} of {entry.spec.rows} rows"
+            )
+            if not _echo_nearest(request.store, entry):
+                click.echo(f"  {request.store.root} holds no other key")
+    if not missing:
+        click.echo("every key is cached")
+
+
+def _echo_nearest(store: FeatureStore, entry: Entry) -> bool:
+    from cache.health import explain_miss
+
+    nearest, lines = explain_miss(store, entry.spec)
+    if nearest is not None:
+        click.echo(f"nearest key {nearest.spec.key[:12]} differs in {len(lines)} field{'s' * (len(lines) != 1)}:")
+        for line in lines:
+            click.echo(f"  {line}")
+    return nearest is not None
 
 
 @cache_group.command("gc")
@@ -893,11 +953,10 @@ def _open_holdings(
 ) -> tuple[Holdings, tuple[str, ...]]:
     """The features that the options name, and the kinds of training view to fit on."""
     from cache.holdings import find_holdings
-    from cache.store import FeatureStore
 
     asked = {"resize": resize, "draws": train_views, "seed": seed}
     view = {name: value for name, value in asked.items() if value is not None}
-    holdings = find_holdings(FeatureStore(cache), data, trunk, view)
+    holdings = find_holdings(_open_store(cache), data, trunk, view)
     kinds = {"both": ("train", "center"), None: ("train",)}.get(train_view, (str(train_view),))
     if train_view is None and not holdings.resolutions("train", "train"):
         kinds = ("center",)

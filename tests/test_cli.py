@@ -113,3 +113,18 @@ def test_dropped_duplicates_are_said_and_make_other_cells(sample: Path) -> None:
     assert "training images dropped" not in plain.stderr
     again = run(*words, cwd=sample)
     assert again.stdout == plain.stdout
+
+
+def test_why_without_a_key_explains_every_missing_one(sample: Path) -> None:
+    assert run("cache", "why", "--res", "32,48", "--train-views", 1, cwd=sample).stdout == "every key is cached\n"
+    said = run("cache", "why", "--res", "32,40", "--train-views", 1, cwd=sample).stdout.splitlines()
+    assert len([line for line in said if "px lacks" in line]) == 4
+    assert {line for line in said if line.startswith("  ")} <= {"  view.res 32 -> 40", "  view.res 48 -> 40"}
+
+
+def test_why_explains_a_key_by_another_one(sample: Path) -> None:
+    (key, *_) = (entry["key"] for entry in json.loads(run("cache", "ls", "--format", "json", cwd=sample).stdout))
+    said = run("cache", "why", key, cwd=sample).stdout
+    assert "nearest key" in said
+    assert f"nearest key {key}" not in said
+    assert "expected one" in run("cache", "why", "zz", cwd=sample, code=2).stderr
