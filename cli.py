@@ -827,8 +827,8 @@ def _open_store(cache: Path) -> FeatureStore:
     from cache.store import FeatureStore
 
     store = FeatureStore(cache)
-    for line in find_exposure(store)[:1]:
-        _say(f"warning: {line}")
+    for found, cure in find_exposure(store)[:1]:
+        _say(f"warning: {found}: {cure}")
     return store
 
 

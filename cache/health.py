@@ -67,10 +67,10 @@ def _check_rows_file(entry: Entry) -> None:
         raise CacheError(f"{path}: holds other rows than the key says")
 
 
-def find_exposure(store: FeatureStore) -> list[str]:
-    """A line for every folder at the top of the cache that everyone on this machine may write to."""
+def find_exposure(store: FeatureStore) -> list[tuple[str, str]]:
+    """Every folder at the top of the cache that everyone on this machine may write to, and the cure."""
     return [
-        f"{folder} can be written to by everyone, who could replace features: chmod o-w {shlex.quote(str(folder))}"
+        (f"everyone may write to {folder}, and replace features", f"chmod o-w {shlex.quote(str(folder))}")
         for folder in (store.root, store.folder)
         if folder.is_dir() and folder.stat().st_mode & stat.S_IWOTH
     ]

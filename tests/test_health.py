@@ -161,8 +161,8 @@ def test_a_cache_that_everyone_may_write_to_is_said(store: FeatureStore) -> None
     store.root.chmod(0o755)
     assert find_exposure(store) == []
     store.folder.chmod(0o777)
-    [line] = find_exposure(store)
-    assert f"chmod o-w {store.folder}" in line
+    [(found, cure)] = find_exposure(store)
+    assert (str(store.folder) in found, cure) == (True, f"chmod o-w {store.folder}")
 
 
 def test_the_file_system_is_that_of_the_deepest_mount() -> None:
