@@ -72,7 +72,14 @@ def _read_settings(path: Path) -> dict[str, Any]:
     except (ValueError, OSError) as error:
         raise UsageError(f"{path} is not readable TOML ({error}).") from error
     shared = {name: value for name, value in found.items() if not isinstance(value, dict)}
-    return {name: _plain({**shared, **found.get(name, {})}) for name in main.commands}
+
+    def merge(*tables: str) -> dict[str, Any]:
+        return _plain(shared | {name: value for table in tables for name, value in found.get(table, {}).items()})
+
+    settings = {name: merge(name) for name in main.commands}
+    settings["plan"] = merge("extract", "plan")  # what extract would do, so as it would do it
+    settings["cache"] = {name: merge("extract", "cache") for name in cache_group.commands}
+    return settings
 
 
 def _plain(table: dict[str, Any]) -> dict[str, Any]:

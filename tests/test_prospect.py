@@ -20,7 +20,7 @@ from embed import trunks
 from embed.engine import Extraction
 from embed.identity import find_weights, identify_trunk, recall_trunk, sketch_trunk
 from embed.machine import build_extraction, extract_here
-from embed.prospect import calibrate, expect_local, list_items
+from embed.prospect import calibrate, describe_trunk, expect_local, list_items
 from embed.speed import recall_speeds
 
 LITE = "efficientnet_lite0"
@@ -114,6 +114,23 @@ def test_plan_takes_the_options_of_extract(tmp_path: Path) -> None:
     items = json.loads(run("plan", "--res", "32,48", "--format", "json", cwd=tmp_path).stdout)
     assert {item["what"]: item["value"] for item in items}["to run"] == 2 * (3 * 1078 + 360 + 359)
     assert not list(tmp_path.glob("features/v1"))
+
+
+def test_plan_and_why_take_what_the_settings_say_of_extract(tmp_path: Path) -> None:
+    (tmp_path / "fixgrid.toml").write_text('res = 32\n[extract]\ntrain-views = 0\ncache = "c"\n')
+    done = run("plan", "--format", "json", cwd=tmp_path)
+    assert {item["what"]: item["value"] for item in json.loads(done.stdout)}["to run"] == 1797
+    assert "32 (fixgrid.toml)" in done.stderr
+    said = run("cache", "why", cwd=tmp_path).stdout
+    assert said.count("px lacks") == 3
+    assert said.count("c holds no other key") == 3
+
+
+def test_a_remembered_trunk_is_not_sketched(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path)
+    facts, _ = identify_trunk(LITE, None, tmp_path / "trunks")
+    assert describe_trunk(LITE, None, store) == facts
+    assert describe_trunk("torchvision:resnet18", None, store).weights_sha256 == ""
 
 
 def test_a_trunk_that_does_not_exist_ends_with_2(tmp_path: Path) -> None:
