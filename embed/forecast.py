@@ -126,11 +126,18 @@ def _spend(decode: float, rest: float, workers: int, decoders: int) -> float:
 def choose_speed(
     speeds: Sequence[Speed], *, device: str, backend: str, weights_sha256: str, precision: str, res: Sequence[int]
 ) -> Speed | None:
-    """The newest speed of this trunk, device and backend; one of the same resolutions before others."""
+    """The newest speed of this trunk, device and backend, at these resolutions (px) or else the nearest.
+
+    Small crops take longer per GMAC, and the largest resolution takes most of the time: it is compared.
+    """
     fitting = [
         speed
         for speed in speeds
         if (speed.device, speed.weights_sha256, speed.precision) == (device, weights_sha256, precision)
         and backend in ("auto", speed.backend)
     ]
-    return min(fitting, key=lambda speed: sorted(speed.crops) != sorted(res), default=None)
+
+    def distance(speed: Speed) -> tuple[bool, int]:
+        return sorted(speed.crops) != sorted(res), abs(max(speed.crops) - max(res))
+
+    return min(fitting, key=distance, default=None)

@@ -163,9 +163,10 @@ def _describe_time(
 
 
 def _describe_speed(speed: Speed, rates: forecast.Rates, workers: int) -> str:
+    res = ", ".join(map(str, sorted(speed.crops)))
     return (
-        f"{1e3 * rates.decode_s:.1f} ms an image, {1e3 * rates.view_s:.1f} ms a crop, {1e3 * rates.gmac_s:.1f} ms "
-        f"a GMAC, measured on {speed.decoded} images ({speed.device}, {speed.backend}); {workers} workers"
+        f"{workers} workers; {1e3 * rates.decode_s:.1f} ms an image, {1e3 * rates.view_s:.1f} ms a crop and "
+        f"{1e3 * rates.gmac_s:.1f} ms a GMAC each: {speed.decoded} images at {res} px ({speed.device}, {speed.backend})"
     )
 
 

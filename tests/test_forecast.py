@@ -107,5 +107,7 @@ def test_only_a_speed_of_the_same_trunk_device_and_backend_counts() -> None:
     near, newer = replace(SPEED, crops={100: 1}), SPEED
     assert choose_speed([newer, near], **asked) is near
     assert choose_speed([newer], **asked) is newer
+    assert choose_speed([newer, near], **{**asked, "res": [100, 180]}) is newer
+    assert choose_speed([newer, near], **{**asked, "res": [120]}) is near
     for other in ({"device": "cuda"}, {"backend": "torch"}, {"weights_sha256": "1"}, {"precision": "bf16"}):
         assert choose_speed([newer, near], **{**asked, **other}) is None
