@@ -164,10 +164,10 @@ def _describe_time(
 
 def _describe_speed(speed: Speed, rates: forecast.Rates, workers: int) -> str:
     res = ", ".join(map(str, sorted(speed.crops)))
-    return (
-        f"{workers} workers; {1e3 * rates.decode_s:.1f} ms an image, {1e3 * rates.view_s:.1f} ms a crop and "
-        f"{1e3 * rates.gmac_s:.1f} ms a GMAC each: {speed.decoded} images at {res} px ({speed.device}, {speed.backend})"
-    )
+    measured = f"on {speed.decoded} images at {res} px ({speed.device}, {speed.backend})"
+    decode, view, gmac = (f"{1e3 * seconds:.1f} ms" for seconds in rates[:3])
+    each = f"{decode} an image, {view} a crop, {gmac} a GMAC"
+    return f"{each}, measured {measured}; {workers} workers"
 
 
 def calibrate(

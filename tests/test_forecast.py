@@ -95,7 +95,7 @@ def test_decoding_threads_work_beside_the_trunk() -> None:
     work = Work({"train": 10}, 2, 0, 10, {100: 1}, {100: 1}, 0, 0)
     rates = Rates(decode_s=8.0, view_s=0.0, gmac_s=1.0, start_s=1.0)
     assert forecast_seconds(work, rates, MACS, 1, 4) == 1 + 20
-    assert forecast_seconds(work, replace(rates, gmac_s=50.0), MACS, 1, 4) == 1 + 100
+    assert forecast_seconds(work, rates._replace(gmac_s=50.0), MACS, 1, 4) == 1 + 100
 
 
 def test_nothing_left_takes_no_time() -> None:
