@@ -195,8 +195,12 @@ class Entry:
         with open_sealed(self.sealed_file, self.spec) as file:
             return file["features"][()], file["status"][()]
 
-    def read_blocks(self, rows: Rows, block_rows: int = BLOCK_ROWS) -> Iterator[FeatureSet]:
+    def read_blocks(
+        self, rows: Rows, block_rows: int = BLOCK_ROWS, *, checked: bool = False
+    ) -> Iterator[FeatureSet]:
         """The ok rows in blocks of at most `block_rows`: features of any number in flat memory.
+
+        With ``checked`` the caller has called `check_digest` for an earlier pass of the same fit.
 
         Raises
         ------
@@ -204,7 +208,8 @@ class Entry:
             As `load`.
         """
         self._expect_rows(rows)
-        self.check_digest()
+        if not checked:
+            self.check_digest()
         with open_sealed(self.sealed_file, self.spec) as file:
             for start in range(0, self.spec.rows, block_rows):
                 part = slice(start, min(start + block_rows, self.spec.rows))

@@ -75,9 +75,7 @@ class Bench:
         if not data.is_dir():
             lay_out(self.photos, n, data)
         numbers = ",".join(map(str, resolutions))
-        return run_child(
-            [sys.executable, "-m", "tests.bench.pipeline", str(data), "--res", numbers, *options]
-        )
+        return run_child([sys.executable, "-m", "tests.bench.pipeline", str(data), "--res", numbers, *options])
 
     def loop(self, memory: str) -> dict[str, Any]:
         """The reference loop over every resolution, in a process of its own."""
@@ -107,9 +105,7 @@ class Bench:
 
 def _list_stages(one: dict[str, Any]) -> dict[str, float]:
     """Core-milliseconds per image of every stage at 224."""
-    return {
-        f"stage {stage} at 224, core-ms": 1e3 * s / one["images"] for stage, s in one["stages_s"].items()
-    } | {
+    return {f"stage {stage} at 224, core-ms": 1e3 * s / one["images"] for stage, s in one["stages_s"].items()} | {
         "pipeline at 224, images/s": 1 / one["steady_image_s"],
         "loading and exporting, s": one["export_s"],
         "workers' start and first shard, s": one["first_shard_s"],
@@ -137,9 +133,7 @@ def _compare_limit(
     return figures
 
 
-def _compare_loops(
-    loops: dict[str, dict[str, Any]], one: dict[str, Any], five: dict[str, Any]
-) -> dict[str, float]:
+def _compare_loops(loops: dict[str, dict[str, Any]], one: dict[str, Any], five: dict[str, Any]) -> dict[str, float]:
     """How many times as long the reference loop takes."""
     figures = {}
     for memory, found in loops.items():
@@ -203,9 +197,7 @@ def main(results: Path, *, data: Path | None = None, quick: bool = False, large:
         folder = Path(scratch)
         source, photos = list_photos(data, folder)
         if len(photos) < sizes.one + SPARE:
-            raise SystemExit(
-                f"found {len(photos)} photographs in {source}; expected {sizes.one + SPARE} at least."
-            )
+            raise SystemExit(f"found {len(photos)} photographs in {source}; expected {sizes.one + SPARE} at least.")
         bench, scan = open_bench(photos, sizes, folder)
         rounds = []
         for i in range(sizes.rounds):

@@ -58,9 +58,7 @@ def time_trunk(spec: BackendSpec, photos: Sequence[Path], res: int, processes: i
     return _time_together(_open_trunk, shares, seconds)
 
 
-def time_decode(
-    method: str, photos: Sequence[Path], views: Sequence[View], processes: int, seconds: float
-) -> Cost:
+def time_decode(method: str, photos: Sequence[Path], views: Sequence[View], processes: int, seconds: float) -> Cost:
     """Cost per image of reading, decoding and resizing to every view, by one of `METHODS`."""
     shares = [(method, photos[i::processes], views) for i in range(processes)]
     return _time_together(_open_decoder, shares, seconds)
@@ -69,9 +67,7 @@ def time_decode(
 def _time_together(opener: Callable[..., Work], shares: Sequence[tuple[Any, ...]], seconds: float) -> Cost:
     context = multiprocessing.get_context("spawn")
     barrier, rates = context.Barrier(len(shares)), context.SimpleQueue()
-    processes = [
-        context.Process(target=_repeat, args=(opener, share, seconds, barrier, rates)) for share in shares
-    ]
+    processes = [context.Process(target=_repeat, args=(opener, share, seconds, barrier, rates)) for share in shares]
     for process in processes:
         process.start()
     for process in processes:
@@ -83,9 +79,7 @@ def _time_together(opener: Callable[..., Work], shares: Sequence[tuple[Any, ...]
     return Cost(1 / sum(images / wall for images, wall, _ in found), cpu_s / images)
 
 
-def _repeat(
-    opener: Callable[..., Work], share: tuple[Any, ...], seconds: float, barrier: Any, rates: Any
-) -> None:
+def _repeat(opener: Callable[..., Work], share: tuple[Any, ...], seconds: float, barrier: Any, rates: Any) -> None:
     work = opener(*share)
     work()
     barrier.wait(600)
