@@ -13,6 +13,8 @@ import io
 import os
 import stat
 import time
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,6 +29,7 @@ from cache.rowsfile import show_path
 
 RACY_NS = 2_000_000_000
 _BLOCK = 1 << 20
+_NO_ZIP = (zipfile.BadZipFile, zlib.error, NotImplementedError)
 _SLICE = 64  # files per task: futures for a million files would weigh a gigabyte
 
 Progress = Callable[[int, int], None]
@@ -159,9 +162,10 @@ def _name_error(path: bytes, error: OSError) -> DataError:
 
 
 def read_memo(file: Path) -> dict[bytes, Digest]:
-    """What `_save_memo` wrote; empty if there is none or a byte of it changed.
+    """What `_save_memo` wrote; empty if there is none, a byte of it changed or it is of another shape.
 
-    The file is a sha256 followed by the npz that it covers, so damage is noticed before anything is parsed.
+    The file is a sha256 followed by the npz that it covers, so damage is noticed before anything is parsed. Who
+    can write the file can make the digest fit, so what does not parse is no memo either.
     """
     try:
         data = file.read_bytes()
@@ -169,9 +173,15 @@ def read_memo(file: Path) -> dict[bytes, Digest]:
         return {}
     if hashlib.sha256(data[32:]).digest() != data[:32]:
         return {}
-    with np.load(io.BytesIO(data[32:]), allow_pickle=False) as arrays:
-        paths, stamps, content = arrays["paths"], arrays["stamps"], arrays["sha256"]
-    names = paths.tobytes().split(b"\0")
+    try:
+        with np.load(io.BytesIO(data[32:]), allow_pickle=False) as arrays:
+            paths, stamps, content = arrays["paths"], arrays["stamps"], arrays["sha256"]
+        names = paths.tobytes().split(b"\0")
+        expected = ((len(names), 4), np.int64, (len(names), 32), np.uint8)
+        if (stamps.shape, stamps.dtype, content.shape, content.dtype) != expected:
+            return {}
+    except (ValueError, LookupError, AttributeError, TypeError, EOFError, OSError, MemoryError, *_NO_ZIP):
+        return {}
     return {
         name: Digest(tuple(stamp), bytes(sha256))
         for name, stamp, sha256 in zip(names, stamps.tolist(), content, strict=True)

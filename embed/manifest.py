@@ -171,7 +171,7 @@ def check_images(images: Sequence[Image], classes: Sequence[str], source: str) -
     if len(classes) < 2:
         inside = classes[0] + "/"
         nested = all(image.path.count(b"/") > 1 and image.path.startswith(inside.encode()) for image in images)
-        hint = f" Did you mean {os.path.join(source, inside)}?" if nested else ""
+        hint = f" Did you mean {show_path(os.fsencode(os.path.join(source, inside)))}?" if nested else ""
         name = show_path(os.fsencode(classes[0]))
         raise DataError(f"found one class ({name}) in {source}; expected at least two.{hint}")
     sizes = Counter(image.split for image in images)

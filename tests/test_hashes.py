@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import time
 from pathlib import Path
@@ -176,6 +177,42 @@ def test_any_flipped_byte_of_the_memo_is_noticed(tmp_path):
     for place in range(0, len(data), 7):
         memo.write_bytes(data[:place] + bytes([data[place] ^ 0x10]) + data[place + 1 :])
         assert hashes.read_memo(memo) == {}
+
+
+def pack(**arrays: object) -> bytes:
+    """An npz of what a memo holds of one file, with some arrays replaced."""
+    whole = {"paths": np.frombuffer(b"0.png", np.uint8), "stamps": np.zeros((1, 4), np.int64)}
+    packed = io.BytesIO()
+    np.savez(packed, **(whole | {"sha256": np.zeros((1, 32), np.uint8)} | arrays))
+    return packed.getvalue()
+
+
+def drop_stamps() -> bytes:
+    packed = io.BytesIO()
+    np.savez(packed, paths=np.zeros(1, np.uint8))
+    return packed.getvalue()
+
+
+FORGED = {
+    "nothing": b"",
+    "no archive": b"garbage",
+    "half an archive": pack()[:300],
+    "a damaged member": pack().replace(b"0.png", b"1.png"),
+    "no stamps": drop_stamps(),
+    "objects": pack(stamps=np.array([{}], dtype=object)),
+    "more names than digests": pack(paths=np.frombuffer(b"0.png\0001.png", np.uint8)),
+    "short stamps": pack(stamps=np.zeros((1, 3), np.int64)),
+    "flat stamps": pack(stamps=np.zeros(1, np.int64)),
+    "stamps that are no integers": pack(stamps=np.zeros((1, 4), np.float64)),
+    "short digests": pack(sha256=np.zeros((1, 8), np.uint8)),
+}
+
+
+@pytest.mark.parametrize("forged", FORGED.values(), ids=FORGED)
+def test_a_forged_memo_whose_digest_fits_is_no_memo(tmp_path, forged):
+    memo = tmp_path / "x.memo"
+    memo.write_bytes(hashlib.sha256(forged).digest() + forged)
+    assert hashes.read_memo(memo) == {}
 
 
 @pytest.mark.usefixtures("settled")

@@ -171,6 +171,7 @@ def test_stanford_dogs_keeps_its_test_list_and_carves_val_from_train(data, read)
             ["Images/a/1.png", "Images/b/2.png"],
             r"found one class \(Images\) .* Did you mean .*/data/Images/\?",
         ),
+        (["\x1b[2J/a/1.png", "\x1b[2J/b/2.png"], r"Did you mean .*/data/\\x1b\[2J/\?$"),
         (["a/1.png", "b/2.png"], "found no val image .*too few to split"),
         (
             ["train/a/1.png", "train/b/1.png", "val/c/1.png", "test/a/2.png"],
