@@ -18,13 +18,18 @@ import click
 from cache.errors import CacheError, FixgridError, Interrupted, UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from cache.holdings import Holdings
     from cache.rows import Manifest
     from cache.store import Entry, FeatureStore
     from embed.engine import Extraction, Outcome
     from embed.identity import TrunkFacts
+    from heads.answers import Answers
     from heads.artifact import SavedHead
     from heads.grid import GridOptions
+    from heads.report import Shot
     from heads.subset import Source
 
 VERSION = "0.1.0"
@@ -446,12 +451,14 @@ def fit_head(
     fitted = fit_best(source.load, wanted, len(holdings.manifest.classes), options)
     figures = fit_record(fitted, fitted.measure(holdings.manifest.classes))
     entry = holdings.entry("test", test_view, fitted.test_res)
+    seen = [] if fitted.correction == "refit" else [(kind, fitted.train_res) for kind in kinds]
+    seen += [] if fitted.correction == "none" else [(test_view, fitted.test_res)]
     kept = SavedHead(
         fitted.head,
         holdings.manifest.classes,
         fitted.temperature,
         keys={
-            "train": [holdings.entry("train", kind, fitted.train_res).spec.key for kind in kinds],
+            "train": [holdings.entry("train", kind, res).spec.key for kind, res in seen],
             "val": holdings.entry("val", test_view, fitted.test_res).spec.key,
             "test": entry.spec.key,
         },
@@ -469,6 +476,7 @@ def fit_head(
             "tried": [f"{train}:{test}" for train, test in wanted],
             "search": fitted.choice.note,
             "mean_of": mean_of,
+            "drop_duplicates": drop_duplicates,
         },
         data={
             "source": holdings.manifest.source,
@@ -556,6 +564,9 @@ def grid(
     click.echo(format_cells(choose_cell(cells), notes, style), nl=False)
 
 
+CURVE_SHARES = (0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
+
+
 @main.command()
 @_features
 @_makes_cells
@@ -572,36 +583,35 @@ def report(
     refit: bool,
     strengths: str | None,
     out: Path,
-    drop_duplicates: bool = False,
+    drop_duplicates: bool,
     **choice: Any,
 ) -> None:
     """Write the grid and the chosen head as one HTML page, with figures as PNG and CSV beside it."""
     from cache.disk import commit_bytes
     from embed.manifest import find_copies
-    from embed.pictures import make_thumbnail, open_picture, read_sizes
+    from embed.pictures import read_sizes
     from embed.views import resize_side
     from heads.answers import answer_test, bin_answers, list_mistakes
+    from heads.curve import fit_curve
     from heads.drawings_data import draw_classes, draw_counts, draw_reliability, draw_sizes
-    from heads.drawings_grid import draw_grid
+    from heads.drawings_grid import draw_curve, draw_grid
     from heads.grid import choose_cell, run_grid
     from heads.memo import Memo
-    from heads.report import Report, Shot, render_report
+    from heads.report import Report, render_report
     from heads.table import format_records
 
-    if drop_duplicates:
-        raise UsageError("found --drop-duplicates, which report does not take; expected grid or fit-head.")
     holdings, kinds = _open_holdings(ctx, **choice)
     options = _grid_options(kinds, heads, gap, test_view, mean_of, refit, strengths)
     manifest = holdings.manifest
     classes = manifest.classes
-    memo = Memo(choice["cache"] / "cells", holdings.identify)
+    source = _drop_duplicates(holdings) if drop_duplicates else holdings
+    memo = Memo(choice["cache"] / "cells", source.identify)
     wanted = _choose_pairs(holdings, kinds, pairs)
-    cells = choose_cell(list(run_grid(holdings.load, wanted, len(classes), options, memo)))
+    cells = choose_cell(list(run_grid(source.load, wanted, len(classes), options, memo)))
     best = next(cell for cell in cells if cell.chosen)
-    answers = answer_test(holdings.load, best, classes, options)
+    answers = answer_test(source.load, best, classes, options)
     entry = holdings.entry("test", test_view, best.test_res)
-    root, test = Path(manifest.root), manifest.splits["test"]
-    found = read_sizes(root, [path for rows in manifest.splits.values() for path in rows.paths])
+    found = read_sizes(Path(manifest.root), [path for rows in manifest.splits.values() for path in rows.paths])
     sizes = found[found[:, 0] > 0]
     counts = {s: _count_labels(rows.labels.tolist(), len(classes)) for s, rows in manifest.splits.items()}
     alike = [cell for cell in cells if (cell.family, cell.correction) == (best.family, best.correction)]
@@ -609,11 +619,8 @@ def report(
     drawn = [draw_grid(alike), draw_reliability(bin_answers(answers)), draw_counts(classes, counts)]
     drawn += [draw_classes(answers.figures.per_class, answers.figures.class_mean.value)]
     drawn += [draw_sizes(sizes, side)] if len(sizes) else []
-    shots = [
-        Shot(make_thumbnail(image), classes[answers.y[i]], classes[answers.guess[i]], float(answers.confidence[i]))
-        for i in list_mistakes(answers)
-        if (image := open_picture(root, test, int(answers.row[i]))) is not None
-    ]
+    pair = [(best.train_res, best.test_res)]
+    drawn += [draw_curve(fit_curve(source, pair, len(classes), CURVE_SHARES, options, memo))]
     made = {
         "command": _typed_command(),
         "written": time.strftime("%Y-%m-%d %H:%M:%S %z"),
@@ -624,7 +631,9 @@ def report(
     }
     page = render_report(
         Report(
-            manifest.source, holdings.trunk, classes, cells, answers, {one.name: one for one in drawn}, shots,
+            manifest.source, holdings.trunk, classes, cells, answers, {one.name: one for one in drawn},
+            _take_shots(manifest, answers, list_mistakes(answers)),
+            _take_shots(manifest, answers, _show_confused(classes, answers)),
             copies=find_copies(manifest), made=made, warning=_leak_warning(holdings),
         )
     )  # fmt: skip
@@ -636,7 +645,29 @@ def report(
     click.echo(f"report written to {out}")
 
 
-def _count_labels(labels: list[int], n_classes: int) -> Any:
+def _take_shots(manifest: Manifest, answers: Answers, places: list[int]) -> list[Shot]:
+    """Thumbnails of test images by their place in ``answers``, without those that are gone or changed."""
+    from embed.pictures import make_thumbnail, open_picture
+    from heads.report import Shot
+
+    root, test, names = Path(manifest.root), manifest.splits["test"], manifest.classes
+    return [
+        Shot(make_thumbnail(image), names[answers.y[i]], names[answers.guess[i]], float(answers.confidence[i]))
+        for i in places
+        if (image := open_picture(root, test, int(answers.row[i]))) is not None
+    ]
+
+
+def _show_confused(classes: tuple[str, ...], answers: Answers, length: int = 4) -> list[int]:
+    """Places of one test image of each class of the most confused pairs."""
+    from heads.answers import pick_example
+
+    pairs = [(classes.index(c.first), classes.index(c.second)) for c in answers.figures.confused[:length]]
+    found = [pick_example(answers, *ends) for a, b in pairs for ends in ((a, b), (b, a))]
+    return [place for place in dict.fromkeys(found) if place is not None]
+
+
+def _count_labels(labels: list[int], n_classes: int) -> NDArray[np.int64]:
     import numpy as np
 
     return np.bincount(labels, minlength=n_classes)
