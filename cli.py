@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from embed.identity import TrunkFacts
     from heads.answers import Answers
     from heads.artifact import SavedHead
-    from heads.grid import GridOptions
+    from heads.drawings import Drawing
+    from heads.grid import Cell, GridOptions
     from heads.report import Shot
     from heads.subset import Source
 
@@ -588,13 +589,14 @@ def report(
 ) -> None:
     """Write the grid and the chosen head as one HTML page, with figures as PNG and CSV beside it."""
     from cache.disk import commit_bytes
+    from embed.costs import recall_costs
     from embed.manifest import find_copies
     from embed.pictures import read_sizes
     from embed.views import resize_side
     from heads.answers import answer_test, bin_answers, list_mistakes
     from heads.curve import fit_curve
     from heads.drawings_data import draw_classes, draw_counts, draw_reliability, draw_sizes
-    from heads.drawings_grid import draw_curve, draw_grid
+    from heads.drawings_grid import draw_compute, draw_curve, draw_grid
     from heads.grid import choose_cell, run_grid
     from heads.memo import Memo
     from heads.report import Report, render_report
@@ -619,6 +621,12 @@ def report(
     drawn = [draw_grid(alike), draw_reliability(bin_answers(answers)), draw_counts(classes, counts)]
     drawn += [draw_classes(answers.figures.per_class, answers.figures.class_mean.value)]
     drawn += [draw_sizes(sizes, side)] if len(sizes) else []
+    _, macs = recall_costs(
+        entry.spec.trunk["architecture"],
+        sorted({c.test_res for c in alike}),
+        choice["cache"] / "trunks" / "costs.json",
+    )
+    drawn += [draw_compute(alike, macs), *_draw_principle(holdings, kinds[0], best, answers)]
     pair = [(best.train_res, best.test_res)]
     drawn += [draw_curve(fit_curve(source, pair, len(classes), CURVE_SHARES, options, memo))]
     made = {
@@ -643,6 +651,22 @@ def report(
         commit_bytes(out.with_name(f"{out.stem}_files") / f"{one.name}.csv", numbers)
     commit_bytes(out, page.encode("utf-8", "backslashreplace"))
     click.echo(f"report written to {out}")
+
+
+def _draw_principle(holdings: Holdings, kind: str, best: Cell, answers: Answers) -> list[Drawing]:
+    """The training and the test crop on the first test photograph that is still what it was."""
+    from embed.pictures import open_picture, show_principle
+    from embed.views import View
+    from heads.drawings_data import draw_principle
+
+    train = View.from_spec(holdings.entry("train", kind, best.train_res).spec.view)
+    test = View.from_spec(holdings.entry("test", "center", best.test_res).spec.view)
+    rows = holdings.manifest.splits["test"]
+    for row in answers.row[:5].tolist():
+        image = open_picture(Path(holdings.manifest.root), rows, row)
+        if image is not None:
+            return [draw_principle(show_principle(image, rows.sha256[row].tobytes(), train, test))]
+    return []
 
 
 def _take_shots(manifest: Manifest, answers: Answers, places: list[int]) -> list[Shot]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from .drawings import BLUE, INK, ORANGE, PAPER, QUIET, Drawing, clip_name, draw, label_log, label_percent
+from .drawings import BLUE, INK, ORANGE, PAPER, QUIET, Drawing, draw, label_log, label_percent
 from .grid import Cell
 from .metrics import Estimate
 from .table import cell_record
@@ -18,14 +18,6 @@ if TYPE_CHECKING:
 
 _RAMP = ("#eef4fa", "#c3d9ec", "#84b3d8", "#3f83bb", "#14508c", "#0a2a55")  # one hue: lightness alone tells
 _CELL_PT = 64
-
-
-class TrunkPoint(NamedTuple):
-    """A trunk with its size and an accuracy in [0, 1]: on this data set's test images, or as published."""
-
-    name: str
-    parameters: int
-    top1: Estimate
 
 
 def draw_grid(cells: Sequence[Cell]) -> Drawing:
@@ -121,53 +113,6 @@ def _mark_estimate(axes: Axes, x: float, estimate: Estimate, colour: str, solid:
     axes.plot([x, x], [estimate.low, estimate.high], "-", color=colour, linewidth=1.2, zorder=2)
     face = colour if solid else PAPER
     axes.plot([x], [estimate.value], "o", color=colour, markerfacecolor=face, markersize=6, zorder=3)
-
-
-def draw_trunks(ours: Sequence[TrunkPoint], published: Sequence[TrunkPoint]) -> Drawing:
-    """Top-1 against parameters: trunks on this data set, with published ImageNet figures around them."""
-    named = ", ".join(f"{p.name} {p.parameters / 1e6:.1f} M {p.top1.value:.1%}" for p in ours)
-    alt = (
-        f"Top-1 against number of parameters. On this data set: {named}. In grey, for context, ImageNet top-1 of "
-        f"{len(published)} trunks as their publishers state it."
-    )
-
-    def fill(figure: Figure) -> None:
-        axes = figure.subplots()
-        grey = [(point.parameters / 1e6, point.top1.value) for point in published]
-        if grey:
-            axes.plot(*zip(*grey, strict=True), "o", color=QUIET, markerfacecolor="none", markersize=4.5)
-            top = max(grey, key=lambda point: point[1])
-            axes.annotate(
-                "ImageNet, as published", top, (0, 9), textcoords="offset points", ha="right", color=QUIET
-            )
-        for point in ours:
-            x = point.parameters / 1e6
-            _mark_estimate(axes, x, point.top1, ORANGE, True)
-            axes.annotate(
-                clip_name(point.name), (x, point.top1.high), (-3, 5), textcoords="offset points", color=INK
-            )
-        axes.set_xscale("log")
-        label_log(axes.xaxis)
-        axes.margins(x=0.08, y=0.16)
-        label_percent(axes.yaxis)
-        axes.set_xlabel("million parameters")
-        axes.set_ylabel("top-1")
-
-    records = [_trunk_record(point, "this data set, test") for point in ours]
-    records += [_trunk_record(point, "ImageNet, as published") for point in published]
-    return draw("trunks", alt, records, fill, 270)
-
-
-def _trunk_record(point: TrunkPoint, data: str) -> dict[str, Any]:
-    low, high = (None, None) if point.top1.low == point.top1.high else (point.top1.low, point.top1.high)
-    return {
-        "trunk": point.name,
-        "data": data,
-        "parameters": point.parameters,
-        "top1": point.top1.value,
-        "low": low,
-        "high": high,
-    }
 
 
 def draw_curve(points: Sequence[CurvePoint]) -> Drawing:

@@ -66,7 +66,7 @@ def render_report(report: Report) -> str:
     page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     page.filters |= {
         "name": show_name,
-        "data": lambda jpeg: "data:image/jpeg;base64," + b64encode(jpeg).decode("ascii"),
+        "data": lambda image, kind="jpeg": f"data:image/{kind};base64," + b64encode(image).decode("ascii"),
         "estimate": format_estimate,
     }
     template = page.from_string(Path(__file__).with_name("report.html.j2").read_text(encoding="utf-8"))

@@ -6,7 +6,9 @@ import re
 
 import numpy as np
 from drawn import FEW, PAIRS, Cache, K
+from PIL import Image
 
+from embed.pictures import make_thumbnail
 from heads.answers import answer_test, bin_answers
 from heads.drawings_data import draw_classes, draw_counts, draw_reliability
 from heads.drawings_grid import draw_grid
@@ -26,7 +28,7 @@ def make_page() -> str:
     counts = {"train": np.array([1, 2, 3, 4])}
     drawn = [draw_grid(cells), draw_reliability(bin_answers(answers)), draw_counts(CLASSES, counts)]
     drawn += [draw_classes(answers.figures.per_class, 0.5)]
-    shots = [Shot(b"jpeg", EVIL, EVIL, 0.5)]
+    shots = [Shot(make_thumbnail(Image.new("RGB", (60, 40))), EVIL, EVIL, 0.5)]
     return render_report(Report(EVIL, "t", CLASSES, cells, answers, {d.name: d for d in drawn}, shots))
 
 
