@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,14 @@ def forget_rows_digest() -> None:
     Rows.digest = "0" * 64
 
 
+def keep_damaged_files() -> None:
+    """An entry that is sealed is left as it is, whatever became of the files beside its features."""
+    from cache.store import Entry
+
+    create = Entry.create
+    Entry.create = lambda self, rows: None if self.is_sealed else create(self, rows)  # type: ignore[method-assign]
+
+
 def rename_early() -> None:
     """The file under its final name before it is whole."""
     from cache import disk
@@ -113,6 +122,16 @@ GUARDS: dict[str, tuple[Callable[[], None], str]] = {
         patch("cache.garbage", "is_abandoned", lambda path: True),
         "tests/test_garbage.py",
     ),
+    "garbage while a record is damaged": (patch("cache.garbage", "len", lambda items: 0), "tests/test_garbage.py"),
+    "files beside the sealed one": (keep_damaged_files, "tests/test_engine.py"),
+    "links in a file": (swap_members("cache.schema", "h5py", HardLink=object), "tests/test_schema.py"),
+    "known filters": (patch("cache.schema", "_KNOWN_FILTERS", set(range(1 << 16))), "tests/test_schema.py"),
+    "rights of everyone": (patch("cache.health", "find_exposure", lambda store: []), "tests/test_health.py"),
+    "files that just changed": (patch("embed.hashes", "RACY_NS", -(10**18)), "tests/test_hashes.py"),
+    "forged memo": (patch("embed.hashes", "_NO_ZIP", ()), "tests/test_hashes.py"),
+    "links that lead out": (patch("embed.sources", "is_inside", lambda path, root: True), "tests/test_sources.py"),
+    "no room for a worker": (patch("embed.workers", "_name_scarcity", nullcontext), "tests/test_workers.py"),
+    "twins across splits": (patch("heads.twins", "_pair_splits", lambda *sides: []), "tests/test_twins.py"),
     "escaped names": (patch("cache.rowsfile", "show_path", os.fsdecode), "tests/test_rowsfile.py"),
 }
 
