@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from . import classes, damage, disks, guards, hostile, kills, model, names, processes, replay
 from .result import Result
+from .world import stay_in_process
 
 # (suite, size at full, size in short).
 SUITES: dict[str, tuple[Callable[[int], Result], int, int]] = {
@@ -56,6 +57,7 @@ def main(arguments: Sequence[str]) -> int:
     """The table and its last line."""
     short = "--short" in arguments
     names = [name for name in arguments if name in SUITES] or list(SUITES)
+    stay_in_process()
     results = run_suites([name for name in names if SUITES[name][2] or not short], short=short)
     total = {kind: sum(result.injected.get(kind, 0) for result in results) for kind in KINDS}
     ends = [sum(getattr(result, end) for result in results) for end in ("lost", "wrong", "crashes")]
