@@ -626,7 +626,7 @@ def report(
         sorted({c.test_res for c in alike}),
         choice["cache"] / "trunks" / "costs.json",
     )
-    drawn += [draw_compute(alike, macs), *_draw_principle(holdings, kinds[0], best, answers)]
+    drawn += [draw_compute(alike, macs), *_draw_principle(holdings, kinds[0], test_view, best, answers)]
     pair = [(best.train_res, best.test_res)]
     drawn += [draw_curve(fit_curve(source, pair, len(classes), CURVE_SHARES, options, memo))]
     made = {
@@ -653,14 +653,16 @@ def report(
     click.echo(f"report written to {out}")
 
 
-def _draw_principle(holdings: Holdings, kind: str, best: Cell, answers: Answers) -> list[Drawing]:
+def _draw_principle(
+    holdings: Holdings, train_view: str, test_view: str, best: Cell, answers: Answers
+) -> list[Drawing]:
     """The training and the test crop on the first test photograph that is still what it was."""
     from embed.pictures import open_picture, show_principle
     from embed.views import View
     from heads.drawings_data import draw_principle
 
-    train = View.from_spec(holdings.entry("train", kind, best.train_res).spec.view)
-    test = View.from_spec(holdings.entry("test", "center", best.test_res).spec.view)
+    train = View.from_spec(holdings.entry("train", train_view, best.train_res).spec.view)
+    test = View.from_spec(holdings.entry("test", test_view, best.test_res).spec.view)
     rows = holdings.manifest.splits["test"]
     for row in answers.row[:5].tolist():
         image = open_picture(Path(holdings.manifest.root), rows, row)
