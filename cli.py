@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from heads.artifact import SavedHead
     from heads.drawings import Drawing
     from heads.grid import Cell, GridOptions
+    from heads.memo import Memo
     from heads.report import Shot
     from heads.subset import Source
 
@@ -410,6 +411,34 @@ def _makes_cells(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+class _Cells(NamedTuple):
+    """What the options of a command that fits heads name."""
+
+    holdings: Holdings
+    kinds: tuple[str, ...]
+    source: Source
+    pairs: list[tuple[int, int]]
+    options: GridOptions
+    memo: Memo
+
+    @property
+    def n_classes(self) -> int:
+        return len(self.holdings.manifest.classes)
+
+
+def _read_cells(ctx: click.Context, asked: dict[str, Any]) -> _Cells:
+    """Holdings, pairs and options from the values of `_features` and `_makes_cells`."""
+    from heads.memo import Memo
+
+    names = ("data", "cache", "trunk", "resize", "train_views", "seed", "train_view")
+    holdings, kinds = _open_holdings(ctx, **{name: asked[name] for name in names})
+    how = (asked[name] for name in ("heads", "gap", "test_view", "mean_of", "refit", "strengths"))
+    options = _grid_options(kinds, *how)
+    pairs = _choose_pairs(holdings, kinds, asked["pairs"])
+    source = _drop_duplicates(holdings) if asked["drop_duplicates"] else holdings
+    return _Cells(holdings, kinds, source, pairs, options, Memo(asked["cache"] / "cells", source.identify))
+
+
 @main.command("fit-head")
 @_features
 @_makes_cells
@@ -417,22 +446,7 @@ def _makes_cells(command: Callable[..., None]) -> Callable[..., None]:
 @_option("--out", type=Path, help="Head file, without suffix. [default: beside the features]")
 @format_option
 @click.pass_context
-def fit_head(
-    ctx: click.Context,
-    /,
-    pairs: str | None,
-    heads: str,
-    gap: str,
-    test_view: str,
-    mean_of: str,
-    refit: bool,
-    drop_duplicates: bool,
-    strengths: str | None,
-    curve: str | None,
-    out: Path | None,
-    style: str,
-    **choice: Any,
-) -> None:
+def fit_head(ctx: click.Context, /, curve: str | None, out: Path | None, style: str, **asked: Any) -> None:
     """Fit the head of the best resolution pair, chosen on val, score it on test once, and keep it.
 
     With --curve, print instead what some of the training images would have given; no head is kept.
@@ -442,17 +456,15 @@ def fit_head(
     from heads.fit import fit_best
     from heads.table import fit_record, format_fit
 
-    holdings, kinds = _open_holdings(ctx, **choice)
-    wanted = _choose_pairs(holdings, kinds, pairs)
-    options = _grid_options(kinds, heads, gap, test_view, mean_of, refit, strengths)
-    source = _drop_duplicates(holdings) if drop_duplicates else holdings
+    cells = _read_cells(ctx, asked)
     if curve is not None:
-        _echo_curve(holdings, source, wanted, _parse_shares(curve), options, choice["cache"], style)
+        _echo_curve(cells, _parse_shares(curve), style)
         return
-    fitted = fit_best(source.load, wanted, len(holdings.manifest.classes), options)
+    holdings, test_view = cells.holdings, cells.options.test_kind
+    fitted = fit_best(cells.source.load, cells.pairs, cells.n_classes, cells.options)
     figures = fit_record(fitted, fitted.measure(holdings.manifest.classes))
     entry = holdings.entry("test", test_view, fitted.test_res)
-    seen = [] if fitted.correction == "refit" else [(kind, fitted.train_res) for kind in kinds]
+    seen = [] if fitted.correction == "refit" else [(kind, fitted.train_res) for kind in cells.kinds]
     seen += [] if fitted.correction == "none" else [(test_view, fitted.test_res)]
     kept = SavedHead(
         fitted.head,
@@ -474,10 +486,10 @@ def fit_head(
         figures={
             **figures,
             "n_val": holdings.entry("val", test_view, fitted.test_res).read_status().tolist().count(Status.OK),
-            "tried": [f"{train}:{test}" for train, test in wanted],
+            "tried": [f"{train}:{test}" for train, test in cells.pairs],
             "search": fitted.choice.note,
-            "mean_of": mean_of,
-            "drop_duplicates": drop_duplicates,
+            "mean_of": cells.options.mean_of,
+            "drop_duplicates": asked["drop_duplicates"],
         },
         data={
             "source": holdings.manifest.source,
@@ -487,7 +499,7 @@ def fit_head(
             },
         },
     )
-    stem = out or choice["cache"] / "heads" / f"{holdings.trunk}-{fitted.train_res}-{fitted.test_res}"
+    stem = out or asked["cache"] / "heads" / f"{holdings.trunk}-{fitted.train_res}-{fitted.test_res}"
     files = save_head(stem, kept)
     click.echo(format_fit(figures, style), nl=False)
     _say(f"head written to {files[0]} and {files[1].name}")
@@ -502,23 +514,13 @@ def _parse_shares(text: str) -> list[float]:
     return [float(part) / 100 for part in parts]
 
 
-def _echo_curve(
-    holdings: Holdings,
-    source: Source,
-    pairs: list[tuple[int, int]],
-    shares: list[float],
-    options: GridOptions,
-    cache: Path,
-    style: str,
-) -> None:
+def _echo_curve(cells: _Cells, shares: list[float], style: str) -> None:
     from heads.curve import fit_curve
-    from heads.memo import Memo
     from heads.table import format_curve
 
-    memo = Memo(cache / "cells", holdings.identify)
-    points = fit_curve(source, pairs, len(holdings.manifest.classes), shares, options, memo)
+    points = fit_curve(cells.source, cells.pairs, cells.n_classes, shares, cells.options, cells.memo)
     click.echo(format_curve(points, style), nl=False)
-    _say(_leak_warning(holdings))
+    _say(_leak_warning(cells.holdings))
 
 
 @main.command()
@@ -526,32 +528,15 @@ def _echo_curve(
 @_makes_cells
 @format_option
 @click.pass_context
-def grid(
-    ctx: click.Context,
-    /,
-    pairs: str | None,
-    heads: str,
-    gap: str,
-    test_view: str,
-    mean_of: str,
-    refit: bool,
-    drop_duplicates: bool,
-    strengths: str | None,
-    style: str,
-    **choice: Any,
-) -> None:
+def grid(ctx: click.Context, /, style: str, **asked: Any) -> None:
     """Print the accuracy of every train x test resolution pair, the best marked, ties called ties."""
     from heads.grid import choose_cell, run_grid
-    from heads.memo import Memo
     from heads.table import Notes, format_cells
 
-    holdings, kinds = _open_holdings(ctx, **choice)
-    options = _grid_options(kinds, heads, gap, test_view, mean_of, refit, strengths)
-    wanted = _choose_pairs(holdings, kinds, pairs)
+    holdings, kinds, source, wanted, options, memo = request = _read_cells(ctx, asked)
+    test_view = options.test_kind
     cells = []
-    source = _drop_duplicates(holdings) if drop_duplicates else holdings
-    memo = Memo(choice["cache"] / "cells", source.identify)
-    for cell in run_grid(source.load, wanted, len(holdings.manifest.classes), options, memo):
+    for cell in run_grid(source.load, wanted, request.n_classes, options, memo):
         cells.append(cell)
         _say(
             f"{cell.family} {cell.correction} {cell.train_res} -> {cell.test_res}: val {100 * cell.val.value:.2f} %"
@@ -573,23 +558,10 @@ CURVE_SHARES = (0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
 @_makes_cells
 @_option("--out", type=Path, default="report.html", show_default=True, help="HTML file; numbers go beside it.")
 @click.pass_context
-def report(
-    ctx: click.Context,
-    /,
-    pairs: str | None,
-    heads: str,
-    gap: str,
-    test_view: str,
-    mean_of: str,
-    refit: bool,
-    strengths: str | None,
-    out: Path,
-    drop_duplicates: bool,
-    **choice: Any,
-) -> None:
+def report(ctx: click.Context, /, out: Path, **asked: Any) -> None:
     """Write the grid and the chosen head as one HTML page, with figures as PNG and CSV beside it."""
     from cache.disk import commit_bytes
-    from embed.costs import recall_costs
+    from embed.costs import COSTS_FILE, recall_costs
     from embed.manifest import find_copies
     from embed.pictures import read_sizes
     from embed.views import resize_side
@@ -598,17 +570,12 @@ def report(
     from heads.drawings_data import draw_classes, draw_counts, draw_reliability, draw_sizes
     from heads.drawings_grid import draw_compute, draw_curve, draw_grid
     from heads.grid import choose_cell, run_grid
-    from heads.memo import Memo
     from heads.report import Report, render_report
     from heads.table import format_records
 
-    holdings, kinds = _open_holdings(ctx, **choice)
-    options = _grid_options(kinds, heads, gap, test_view, mean_of, refit, strengths)
-    manifest = holdings.manifest
+    holdings, kinds, source, wanted, options, memo = _read_cells(ctx, asked)
+    manifest, test_view = holdings.manifest, options.test_kind
     classes = manifest.classes
-    source = _drop_duplicates(holdings) if drop_duplicates else holdings
-    memo = Memo(choice["cache"] / "cells", source.identify)
-    wanted = _choose_pairs(holdings, kinds, pairs)
     cells = choose_cell(list(run_grid(source.load, wanted, len(classes), options, memo)))
     best = next(cell for cell in cells if cell.chosen)
     answers = answer_test(source.load, best, classes, options)
@@ -624,7 +591,7 @@ def report(
     _, macs = recall_costs(
         entry.spec.trunk["architecture"],
         sorted({c.test_res for c in alike}),
-        choice["cache"] / "trunks" / "costs.json",
+        asked["cache"] / COSTS_FILE,
     )
     drawn += [draw_compute(alike, macs), *_draw_principle(holdings, kinds[0], test_view, best, answers)]
     pair = [(best.train_res, best.test_res)]

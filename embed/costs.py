@@ -11,6 +11,9 @@ from pathlib import Path
 from cache.disk import commit_bytes
 from cache.errors import DiskError
 
+COSTS_FILE = Path("trunks", "costs.json")
+"""Where a cache folder keeps them."""
+
 
 def recall_costs(architecture: str, resolutions: Sequence[int], memo: Path) -> tuple[int, dict[int, int]]:
     """Parameters of a trunk, and multiply-adds per image at each resolution (px).
