@@ -15,6 +15,8 @@ from .rowsfile import list_manifests
 from .store import Entry, FeatureStore
 
 Place = tuple[str, str, int]
+OMITTED = {"resampler": "pillow"}
+"""What a field of a view is whose key does not name it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +142,7 @@ def _pick(what: str, option: str, choices: Mapping[str, Any], wanted: str | None
 def _by_place(entries: Sequence[Entry], rows: Mapping[str, str], view: Mapping[str, Any]) -> dict[Place, Entry]:
     places: dict[Place, Entry] = {}
     for entry in entries:
-        seen = entry.spec.view
+        seen = {**OMITTED, **entry.spec.view}
         if any(name in seen and seen[name] != value for name, value in view.items()):
             continue
         place = (rows[entry.spec.rows_sha256], seen["kind"], seen["res"])
@@ -149,6 +151,6 @@ def _by_place(entries: Sequence[Entry], rows: Mapping[str, str], view: Mapping[s
             difference = "; ".join(explain_difference(entry.spec, other.spec))
             raise UsageError(
                 f"the cache holds {place[1]} views of {place[0]} at {place[2]} px twice ({difference}): "
-                "choose with --resize, --train-views or --seed."
+                "choose with --resize, --resampler, --train-views or --seed."
             )
     return places

@@ -132,7 +132,7 @@ def _show_crops(image: Image.Image, content: bytes, view: View) -> tuple[Crop, .
         width, height = crop.resized or image.size
         left, top, right, bottom = crop.box
         box = left / width, top / height, right / width, bottom / height
-        pixels = render_crop(image, crop, view.interpolation)
+        pixels = render_crop(image, crop, view)
         seen = (right - left) / width * image.width, (bottom - top) / height * image.height
         scale = float(np.sqrt(crop.out[0] / seen[0] * crop.out[1] / seen[1]))
         crops.append(Crop(box, pixels, _encode_jpeg(Image.fromarray(pixels)), crop.flip, scale))

@@ -17,7 +17,8 @@ from .engine import Extraction, TrunkKey
 from .identity import TrunkFacts, identify_trunk
 from .listing import SPLIT
 from .request import MAX_RES_PX, MIN_RES_PX
-from .views import INTERPOLATIONS, KINDS, View
+from .resample import INTERPOLATIONS, RESAMPLERS, expect_resampler
+from .views import KINDS, View
 
 if TYPE_CHECKING:
     from .preprocess import Preprocess
@@ -33,11 +34,14 @@ def read_view(spec: Mapping[str, Any]) -> View:
     ------
     CacheError
         If this version knows no such view.
+    UsageError
+        If this installation cannot resize so.
     """
     try:
         view = View.from_spec(spec)
         known = view.kind in KINDS and view.interpolation in INTERPOLATIONS and MIN_RES_PX <= view.res <= MAX_RES_PX
         known = known and view.resize in ("short-side", "height") and float(view.crop_ratio) > 0
+        known = known and view.resampler in RESAMPLERS
         known = known and all(len([float(part) for part in parts]) == 3 for parts in (view.mean, view.std))
     except (TypeError, ValueError) as error:
         raise CacheError(
@@ -45,6 +49,7 @@ def read_view(spec: Mapping[str, Any]) -> View:
         ) from error
     if not known:
         raise CacheError(f"the head's file describes no view of this version ({dict(spec)}); run fit-head again.")
+    expect_resampler(view.resampler, view.interpolation)
     return view
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from cache.errors import UsageError
 
 from .preprocess import Preprocess
+from .resample import expect_resampler
 from .views import KINDS, View
 
 MIN_RES_PX, MAX_RES_PX = 8, 2048
@@ -22,6 +23,7 @@ def choose_views(
     jitter: str = "torch",
     extra: Sequence[str] = (),
     resize: str = "short-side",
+    resampler: str = "pillow",
     seed: int = 0,
 ) -> dict[str, list[View]]:
     """Views per split: ``center`` of every split, random draws of the training split, and what else is asked for.
@@ -38,17 +40,19 @@ def choose_views(
         Of the training draws: ``torch`` or ``full``, see `View`.
     extra : sequence of str
         More kinds: ``val_train`` for the training split, ``whole``, ``five`` and ``ten`` for every split.
-    resize, seed
+    resize, resampler, seed
         See `View`.
 
     Raises
     ------
     UsageError
-        If a kind is unknown.
+        If a kind is unknown, or this installation cannot resize so.
     """
     unknown = [kind for kind in extra if kind not in KINDS]
     if unknown:
         raise UsageError(f"found the view {unknown[0]!r}; expected some of {', '.join(KINDS)}.")
+
+    expect_resampler(resampler, preprocess.interpolation)
 
     def view(kind: str, res: int) -> View:
         draws = max(train_views, 1) if kind in ("train", "val_train") else 1
@@ -60,6 +64,7 @@ def choose_views(
             std=preprocess.std,
             crop_ratio=preprocess.crop_ratio,
             resize=resize,
+            resampler=resampler,
             draws=draws,
             seed=seed,
             jitter=jitter,

@@ -17,14 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
 from .draws import Draws
+from .resample import resize_image
 
 KINDS = ("center", "train", "val_train", "whole", "five", "ten")
-INTERPOLATIONS = {
-    "nearest": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-}
 SCALE = (0.08, 1.0)
 RATIO = (3 / 4, 4 / 3)
 # ColorJitter's brightness = contrast = saturation, of FixRes' kinds "full" and "torch" and of its val_train.
@@ -42,7 +37,7 @@ class View:
     res : int
         Side of the crops, px (``whole``: the longest side).
     interpolation : str
-        One of `INTERPOLATIONS`; always antialiased, as Pillow does it.
+        One of `embed.resample.INTERPOLATIONS`; always antialiased.
     mean, std : tuple of three decimal strings
         Normalisation of pixels in [0, 1].
     crop_ratio : str
@@ -55,6 +50,8 @@ class View:
         Seed of the random kinds.
     jitter : str
         Colour jitter of ``train``: ``torch`` (none) or ``full`` (.3).
+    resampler : str
+        One of `embed.resample.RESAMPLERS`.
     """
 
     kind: str
@@ -67,6 +64,7 @@ class View:
     draws: int = 1
     seed: int = 0
     jitter: str = "torch"
+    resampler: str = "pillow"
 
     @property
     def count(self) -> int:
@@ -84,7 +82,7 @@ class View:
     def to_spec(self) -> dict[str, Any]:
         """The fields that matter to this kind, for the key: others must not cause a miss."""
         fields = asdict(self)
-        unused = {
+        unused: tuple[str, ...] = {
             "center": ("draws", "seed", "jitter"),
             "five": ("draws", "seed", "jitter"),
             "ten": ("draws", "seed", "jitter"),
@@ -92,6 +90,8 @@ class View:
             "train": ("crop_ratio", "resize"),
             "val_train": ("jitter",),
         }[self.kind]
+        if self.resampler == "pillow":  # as keys had it before there was another
+            unused += ("resampler",)
         return {name: value for name, value in fields.items() if name not in unused}
 
 
@@ -242,16 +242,16 @@ def _mirror(box: tuple[int, int, int, int], width: int) -> tuple[int, int, int, 
 
 
 def render_crop(
-    image: Image.Image, crop: Crop, interpolation: str, resized: Image.Image | None = None
+    image: Image.Image, crop: Crop, view: View, resized: Image.Image | None = None
 ) -> NDArray[np.uint8]:
-    """The pixels of one crop: exactly those of torchvision's transforms on Pillow images.
+    """The pixels of one crop: those of torchvision's transforms on Pillow images, or on uint8 tensors.
 
     Parameters
     ----------
     image : PIL image, RGB
     crop : Crop
-    interpolation : str
-        One of `INTERPOLATIONS`.
+    view : View
+        Says how to resize.
     resized : PIL image, optional
         The image already resized to ``crop.resized``, which several crops may share.
 
@@ -259,17 +259,20 @@ def render_crop(
     -------
     uint8 array, shape (height, width, 3), RGB
     """
-    resample = INTERPOLATIONS[interpolation]
     if crop.resized is None:
-        cut = _enhance(image.crop(crop.box).resize(crop.out, resample), crop.jitter)
+        cut = _enhance(_resize(image.crop(crop.box), crop.out, view), crop.jitter)
     else:
         # All of the image, though the crop shows three quarters of it: resizing only these is .26 ms faster of
         # 12, and no longer exact, since Pillow keeps a box in float32 and may turn its two passes round.
-        resized = resized or image.resize(crop.resized, resample)
+        resized = resized or _resize(image, crop.resized, view)
         cut = _enhance(resized, crop.jitter).crop(crop.box)
     if crop.flip:
         cut = cut.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     return np.asarray(cut)
+
+
+def _resize(image: Image.Image, size: tuple[int, int], view: View) -> Image.Image:
+    return resize_image(image, size, view.interpolation, view.resampler)
 
 
 def _enhance(image: Image.Image, jitter: tuple[tuple[str, float], ...]) -> Image.Image:
@@ -287,5 +290,5 @@ def render_view(image: Image.Image, view: View, content: bytes) -> NDArray[np.ui
     """
     crops = plan_crops(view, image.width, image.height, content)
     size = crops[0].resized  # one size for all crops of a view
-    resized = image.resize(size, INTERPOLATIONS[view.interpolation]) if size else None
-    return np.stack([render_crop(image, crop, view.interpolation, resized) for crop in crops])
+    resized = _resize(image, size, view) if size else None
+    return np.stack([render_crop(image, crop, view, resized) for crop in crops])

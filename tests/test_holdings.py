@@ -111,6 +111,16 @@ def test_two_views_of_one_kind_must_be_told_apart(store: FeatureStore, dogs: Man
     assert entry.spec.view["resize"] == "height"
 
 
+def test_a_resampler_that_keys_leave_out_can_be_named(store: FeatureStore, dogs: Manifest) -> None:
+    seal(store, dogs.splits["train"])
+    seal(store, dogs.splits["train"], resampler="tensor")
+    with pytest.raises(UsageError, match="choose with .*--resampler"):
+        find_holdings(store)
+    for name in ("pillow", "tensor"):
+        seen = find_holdings(store, view={"resampler": name}).entry("train", "center", 32).spec.view
+        assert seen.get("resampler", "pillow") == name
+
+
 def test_a_missing_resolution_names_the_command(store: FeatureStore, dogs: Manifest) -> None:
     seal(store, dogs.splits["train"])
     with pytest.raises(CacheError, match="extract --res 224"):

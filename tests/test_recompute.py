@@ -11,7 +11,7 @@ from zoo import list_rows, write_photos
 
 from cache.errors import CacheError, DataError
 from cache.health import choose_rows, compare_rows
-from embed import views
+from embed import resample
 from embed.recompute import recompute_rows
 
 VIEW = train(8)
@@ -27,7 +27,7 @@ def test_rows_computed_again_are_those_of_the_cache(tmp_path: Path, monkeypatch:
         return recompute_rows(extraction.manifest.root, rows, row_ids, VIEW, StubBackend(VIEW))
 
     compare_rows(entry, choose_rows(entry, 8), recompute)
-    monkeypatch.setitem(views.INTERPOLATIONS, "bilinear", views.INTERPOLATIONS["nearest"])
+    monkeypatch.setitem(resample.INTERPOLATIONS, "bilinear", resample.INTERPOLATIONS["nearest"])
     with pytest.raises(CacheError, match="computed again, rows 0"):
         compare_rows(entry, choose_rows(entry, 8), recompute)
 

@@ -1,0 +1,62 @@
+"""Resizing an image: by Pillow's arithmetic, or by the faster one of torchvision's uint8 tensors.
+
+``tensor`` rounds its weights to 16 bits where ``pillow`` keeps 22, and is a quarter of the time: on photographs of
+500 x 375 px .34 % of the values of a pixel differ, by 1 or 2 of 255. Pillow-SIMD has the same arithmetic, bit for
+bit, and is used where it stands in Pillow's place; elsewhere torch does it, which every worker then imports.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+import numpy as np
+import PIL
+from PIL import Image
+
+from cache.errors import UsageError
+
+RESAMPLERS = ("pillow", "tensor")
+INTERPOLATIONS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+_OF_TENSORS = ("bilinear", "bicubic")
+HAS_PILLOW_SIMD = ".post" in PIL.__version__
+
+
+def expect_resampler(resampler: str, interpolation: str) -> None:
+    """Refuse what this installation cannot compute bit for bit.
+
+    Raises
+    ------
+    UsageError
+        If the resampler is unknown, has not this interpolation, or Pillow-SIMD stands where Pillow should.
+    """
+    if resampler not in RESAMPLERS:
+        raise UsageError(f"found the resampler {resampler!r}; expected one of {', '.join(RESAMPLERS)}.")
+    if resampler == "tensor" and interpolation not in _OF_TENSORS:
+        raise UsageError(f"--resampler tensor has no {interpolation} interpolation; expected --resampler pillow.")
+    if resampler == "pillow" and HAS_PILLOW_SIMD:
+        raise UsageError("found Pillow-SIMD, whose pixels are not Pillow's; expected --resampler tensor.")
+
+
+def resize_image(image: Image.Image, size: tuple[int, int], interpolation: str, resampler: str) -> Image.Image:
+    """An image resized to (width, height), px, with antialiasing.
+
+    Parameters
+    ----------
+    image : PIL image, RGB
+    size : (width, height), px
+    interpolation : str
+        One of `INTERPOLATIONS`.
+    resampler : {"pillow", "tensor"}
+        See the module; `expect_resampler` says which there are here.
+    """
+    if resampler == "pillow" or HAS_PILLOW_SIMD:
+        return image.resize(size, INTERPOLATIONS[interpolation])
+    torch = importlib.import_module("torch")
+    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
+    planes = torch.nn.functional.interpolate(pixels, size[::-1], mode=interpolation, antialias=True)[0].numpy()
+    return Image.merge("RGB", [Image.fromarray(plane) for plane in planes])
