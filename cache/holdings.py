@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,8 @@ from .store import Entry, FeatureStore
 Place = tuple[str, str, int]
 OMITTED = {"resampler": "pillow"}
 """What a field of a view is whose key does not name it."""
+RECALIBRATED = "recalibrated "
+"""Before a kind of view: as the trunk sees it once its last batch norm has the statistics of that resolution."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +32,7 @@ class Holdings:
     trunk : str
         Name that the trunk was extracted under.
     entries : mapping of (split, view kind, resolution) to Entry
+        A kind that begins with `RECALIBRATED` is of the recalibrated trunk.
     """
 
     manifest: Manifest
@@ -51,9 +55,10 @@ class Holdings:
             return self.entries[split, kind, res]
         except KeyError:
             have = self.resolutions(split, kind)
+            how = "--recalibrate " * kind.startswith(RECALIBRATED)
             raise CacheError(
                 f"no {kind} features of {split} at {res} px; the cache holds {have or 'none'}: "
-                f"run python cli.py extract --res {res}"
+                f"run python cli.py extract {how}--res {res}"
             ) from None
 
     def load(self, split: str, kind: str, res: int) -> FeatureSet:
@@ -112,9 +117,11 @@ def find_holdings(
     manifest = _pick("data set", "--data", list_sources(store), source)
     rows = {part.digest: split for split, part in manifest.splits.items()}
     mine = [entry for entry in store.entries() if entry.is_sealed and entry.spec.rows_sha256 in rows]
-    trunks: dict[str, dict[str, list[Entry]]] = {}
+    trunks: dict[str, dict[tuple[str, ...], list[Entry]]] = {}
     for entry in mine:
-        identity = entry.spec.trunk["weights_sha256"] + entry.spec.precision + entry.spec.dtype
+        if find_origin(entry) is not None:
+            continue
+        identity = entry.spec.trunk["weights_sha256"], entry.spec.precision, entry.spec.dtype
         name = entry.provenance.get("trunk", entry.spec.trunk["architecture"])
         trunks.setdefault(name, {}).setdefault(identity, []).append(entry)
     found = _pick("trunk", "--trunk", trunks, trunk)
@@ -123,8 +130,31 @@ def find_holdings(
             f"the cache holds features by {len(found)} versions of {trunk or next(iter(trunks))} (weights, "
             "precision or stored type differ); extract into another --cache to keep them apart."
         )
-    entries = _by_place(next(iter(found.values())), rows, view or {})
-    return Holdings(manifest, trunk or next(iter(trunks)), entries)
+    identity, entries = next(iter(found.items()))
+    places = _by_place(entries, rows, view or {})
+    places |= _by_place(_list_recalibrated(mine, identity, manifest), rows, view or {}, RECALIBRATED)
+    return Holdings(manifest, trunk or next(iter(trunks)), places)
+
+
+def find_origin(entry: Entry) -> Mapping[str, Any] | None:
+    """What a recalibrated trunk stems from, as `embed.recalibrate` describes it; None for features of any other."""
+    origin = entry.provenance.get("recalibrated")
+    return origin if isinstance(origin, Mapping) else None
+
+
+def _list_recalibrated(entries: Sequence[Entry], identity: tuple[str, ...], manifest: Manifest) -> list[Entry]:
+    """Entries by the trunk of ``identity``, recalibrated on the training images as they are now.
+
+    Statistics measured again by other libraries differ in their last bits: the newest count.
+    """
+    train = manifest.splits["train"].digest if "train" in manifest.splits else ""
+    newest: dict[tuple[str, str], Entry] = {}
+    for entry in sorted(entries, key=lambda entry: float(entry.provenance.get("created", 0))):
+        origin, spec = find_origin(entry) or {}, entry.spec
+        stems = origin.get("weights_sha256"), spec.precision, spec.dtype
+        if stems == identity and (origin.get("rows_sha256"), origin.get("res")) == (train, spec.view["res"]):
+            newest[spec.rows_sha256, json.dumps(spec.view, sort_keys=True)] = entry
+    return list(newest.values())
 
 
 def _pick(what: str, option: str, choices: Mapping[str, Any], wanted: str | None) -> Any:
@@ -139,13 +169,15 @@ def _pick(what: str, option: str, choices: Mapping[str, Any], wanted: str | None
     return next(iter(choices.values()))
 
 
-def _by_place(entries: Sequence[Entry], rows: Mapping[str, str], view: Mapping[str, Any]) -> dict[Place, Entry]:
+def _by_place(
+    entries: Sequence[Entry], rows: Mapping[str, str], view: Mapping[str, Any], prefix: str = ""
+) -> dict[Place, Entry]:
     places: dict[Place, Entry] = {}
     for entry in entries:
         seen = {**OMITTED, **entry.spec.view}
         if any(name in seen and seen[name] != value for name, value in view.items()):
             continue
-        place = (rows[entry.spec.rows_sha256], seen["kind"], seen["res"])
+        place = (rows[entry.spec.rows_sha256], prefix + seen["kind"], seen["res"])
         other = places.setdefault(place, entry)
         if other is not entry:
             difference = "; ".join(explain_difference(entry.spec, other.spec))

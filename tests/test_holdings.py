@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cache.errors import CacheError, UsageError
-from cache.holdings import find_holdings, list_sources
+from cache.holdings import RECALIBRATED, find_holdings, list_sources
 from cache.key import Spec
 from cache.rows import Manifest, Rows
 from cache.rowsfile import write_manifest
@@ -21,7 +22,14 @@ def make_rows(n: int, seed: int) -> Rows:
 
 
 def seal(
-    store: FeatureStore, rows: Rows, *, res: int = 32, trunk: str = "t", weights: str = "0", **view: object
+    store: FeatureStore,
+    rows: Rows,
+    *,
+    res: int = 32,
+    trunk: str = "t",
+    weights: str = "0",
+    made_by: Mapping[str, object] | None = None,
+    **view: object,
 ) -> None:
     spec = Spec(
         trunk={"architecture": trunk, "node": "pooled", "weights_sha256": weights * 64},
@@ -38,7 +46,7 @@ def seal(
     entry.create(rows)
     features = np.full((len(rows), 1, 3), res, np.float32)
     commit_shard(entry.shards_folder, spec.key, Shard(0, features, np.zeros(len(rows), np.uint8)))
-    entry.seal({"trunk": trunk})
+    entry.seal({"trunk": trunk, **(made_by or {})})
 
 
 @pytest.fixture
@@ -114,7 +122,7 @@ def test_two_views_of_one_kind_must_be_told_apart(store: FeatureStore, dogs: Man
 def test_a_resampler_that_keys_leave_out_can_be_named(store: FeatureStore, dogs: Manifest) -> None:
     seal(store, dogs.splits["train"])
     seal(store, dogs.splits["train"], resampler="tensor")
-    with pytest.raises(UsageError, match="choose with .*--resampler"):
+    with pytest.raises(UsageError, match=r"choose with .*--resampler"):
         find_holdings(store)
     for name in ("pillow", "tensor"):
         seen = find_holdings(store, view={"resampler": name}).entry("train", "center", 32).spec.view
@@ -130,3 +138,41 @@ def test_a_missing_resolution_names_the_command(store: FeatureStore, dogs: Manif
 def test_an_empty_cache_names_the_command(store: FeatureStore) -> None:
     with pytest.raises(CacheError, match=r"run python cli\.py extract first"):
         find_holdings(store)
+
+
+def recalibrate(store: FeatureStore, dogs: Manifest, weights: str, created: int = 1, **origin: object) -> None:
+    """Features of val by the recalibrated trunk."""
+    stems = {"weights_sha256": "0" * 64, "rows_sha256": dogs.splits["train"].digest, "res": 32, **origin}
+    seal(store, dogs.splits["val"], weights=weights, made_by={"recalibrated": stems, "created": created})
+
+
+def test_a_recalibrated_trunk_is_no_second_trunk(store: FeatureStore, dogs: Manifest) -> None:
+    seal(store, dogs.splits["val"])
+    recalibrate(store, dogs, "1")
+    holdings = find_holdings(store)
+    assert holdings.resolutions("val", "center") == [32]
+    weights = [holdings.entry("val", kind, 32).spec.trunk["weights_sha256"][0] for kind in KINDS]
+    assert weights == ["0", "1"]
+    assert holdings.identify("val", KINDS[0], 32) != holdings.identify("val", KINDS[1], 32)
+
+
+KINDS = ("center", RECALIBRATED + "center")
+
+
+@pytest.mark.parametrize(
+    "origin", [{"weights_sha256": "9" * 64}, {"rows_sha256": "9" * 64}, {"res": 64}], ids=["trunk", "rows", "res"]
+)
+def test_features_recalibrated_for_another_cell_are_left_aside(
+    store: FeatureStore, dogs: Manifest, origin: dict[str, object]
+) -> None:
+    seal(store, dogs.splits["val"])
+    recalibrate(store, dogs, "1", **origin)
+    with pytest.raises(CacheError, match="extract --recalibrate --res 32"):
+        find_holdings(store).entry("val", KINDS[1], 32)
+
+
+def test_of_statistics_measured_twice_the_newest_count(store: FeatureStore, dogs: Manifest) -> None:
+    seal(store, dogs.splits["val"])
+    for weights, created in (("1", 5), ("2", 9), ("3", 7)):
+        recalibrate(store, dogs, weights, created)
+    assert find_holdings(store).entry("val", KINDS[1], 32).spec.trunk["weights_sha256"] == "2" * 64
