@@ -13,8 +13,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import cut_rows
 from .metrics import Estimate, compare_paired, log_softmax, wilson_interval
 
+_BLOCK = 1024  # images whose scores are in memory at once: at 21,843 classes 180 MB as float64
 _NO_BETTER = 2  # coarse strengths in a row after which val has turned: a decade of DINOv2's C
 
 
@@ -81,8 +83,24 @@ def score_views(head: Head, X: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     if X.ndim == 2:
         return head.scores(X)
+    return np.concatenate([_mean_views(head, X[part]) for part in cut_rows(len(X), _BLOCK)])
+
+
+def _mean_views(head: Head, X: NDArray[np.float32]) -> NDArray[np.float32]:
     total = sum(np.exp(log_softmax(head.scores(X[:, v]))) for v in range(X.shape[1]))
     return np.asarray(np.log(np.maximum(total / X.shape[1], 1e-300)), np.float32)
+
+
+def _judge_rows(
+    head: Head, X: NDArray[np.float32], y: NDArray[np.int64]
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Whether each image is right, and its log-likelihood: shape (n,) each. No array of (n, K) is made."""
+    correct, likelihood = np.empty(len(y), np.bool_), np.empty(len(y))
+    for part in cut_rows(len(y), _BLOCK):
+        scores, labels = score_views(head, X[part]), y[part]
+        correct[part] = scores.argmax(1) == labels
+        likelihood[part] = log_softmax(scores)[np.arange(len(labels)), labels]
+    return correct, likelihood
 
 
 class _Curve:
@@ -95,9 +113,8 @@ class _Curve:
 
     def visit(self, strength: float) -> None:
         if strength not in self.correct:
-            scores = score_views(self._path.head(strength), self._X)
-            self.correct[strength] = scores.argmax(1) == self._y
-            self.loss[strength] = -float(log_softmax(scores)[np.arange(len(self._y)), self._y].mean())
+            self.correct[strength], likelihood = _judge_rows(self._path.head(strength), self._X, self._y)
+            self.loss[strength] = -float(likelihood.mean())
 
     def best(self, strengths: Sequence[float]) -> float:
         """The strength right most often; of several, the first in ``strengths``."""
@@ -181,5 +198,5 @@ def score_head(head: Head, X_test: NDArray[np.float32], y_test: NDArray[np.int64
     X_test : float32 array, shape (n, D) or (n, V, D)
     y_test : int64 array, shape (n,)
     """
-    correct = score_views(head, X_test).argmax(1) == y_test
+    correct, _ = _judge_rows(head, X_test, y_test)
     return Score(wilson_interval(int(correct.sum()), len(correct)), correct)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from heads import select
 from heads.linear import LinearHead
 from heads.select import choose_strength, score_head, score_views
 
@@ -51,13 +52,13 @@ def test_the_search_stops_where_val_has_turned_and_says_so():
 
 
 class Stated:
-    """A head that is right on a share of the images, and as sure of each as told."""
+    """A head that is right on a share of the images of `X`, and as sure of each as told."""
 
     def __init__(self, share, margin):
         self.share, self.margin = share, margin
 
     def scores(self, X):
-        side = np.where(np.arange(len(X)) < self.share * len(X), self.margin, -self.margin)
+        side = np.where(2 * X[:, 0] < self.share * 1000, self.margin, -self.margin)
         return np.stack([side / 2, -side / 2], 1).astype(np.float32)
 
 
@@ -78,7 +79,9 @@ class StatedPath:
     ],
     ids=["one worse and less likely", "one worse but more likely", "two worse though more likely"],
 )
-def test_val_has_turned(heads, end):
+@pytest.mark.parametrize("block", [64, 1024])
+def test_val_has_turned_in_blocks_of_any_size(heads, end, block, monkeypatch):
+    monkeypatch.setattr(select, "_BLOCK", block)
     assert choose_strength(StatedPath(*heads), X, Y, STRENGTHS).note == end
 
 
@@ -112,3 +115,24 @@ def test_views_are_averaged_as_probabilities():
     np.testing.assert_allclose(np.exp(score_views(head, views))[0], expected, rtol=1e-6)
     assert score_views(head, views).argmax() == 0
     assert score_views(head, views.mean(1)).argmax() == 0
+
+
+class Marked:
+    """A linear head that notes how many rows it scores at a time."""
+
+    def __init__(self):
+        self.head = LinearHead(*(np.random.default_rng(0).standard_normal(shape) for shape in ((5, 3), 5)), 1.0)
+        self.blocks = []
+
+    def scores(self, X):
+        self.blocks.append(len(X))
+        return self.head.scores(X)
+
+
+@pytest.mark.parametrize("shape", [(2500, 3), (2500, 2, 3)], ids=["one view", "two views"])
+def test_many_images_are_scored_block_by_block(shape):
+    rng = np.random.default_rng(1)
+    views, y, head = rng.standard_normal(shape), rng.integers(0, 5, 2500), Marked()
+    right = score_views(Marked(), views).argmax(1) == y
+    np.testing.assert_array_equal(score_head(head, views, y).correct, right)
+    assert max(head.blocks) < 1100
