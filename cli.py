@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import re
@@ -10,12 +9,13 @@ import shlex
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from cache.errors import CacheError, FixgridError, Interrupted, UsageError
+from cache.errors import CacheError, DiskError, FixgridError, Interrupted, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,6 +61,12 @@ class _Commands(click.Group):
             raise _Failure(Interrupted(f"{error} Resume with: {_typed_command()}")) from error
         except FixgridError as error:
             raise _Failure(error) from error
+        except BrokenPipeError:
+            raise  # whoever read the output has enough of it: click ends quietly
+        except OSError as error:
+            raise _Failure(
+                DiskError(f"{error}. Everything committed before is safe; mend it and run again.")
+            ) from error
         except KeyboardInterrupt:
             raise _Failure(Interrupted(f"stopped. Resume with: {_typed_command()}")) from None
 
@@ -71,17 +77,12 @@ def _typed_command() -> str:
 
 def _read_settings(path: Path) -> dict[str, Any]:
     """Defaults from fixgrid.toml: plain names for every command, a table [command] for one of them."""
-    if not path.is_file():
-        return {}
-    toml = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
-    try:
-        found = toml.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise UsageError(f"{path} is not readable TOML ({error}).") from error
-    shared = {name: value for name, value in found.items() if not isinstance(value, dict)}
+    from cache.settings import read_settings
+
+    found = read_settings(path, {name: _list_options(command) for name, command in main.commands.items()})
 
     def merge(*tables: str) -> dict[str, Any]:
-        return _plain(shared | {name: value for table in tables for name, value in found.get(table, {}).items()})
+        return {name: value for table in ("", *tables) for name, value in found.get(table, {}).items()}
 
     settings = {name: merge(name) for name in main.commands}
     settings["plan"] = merge("extract", "plan")  # what extract would do, so as it would do it
@@ -89,12 +90,10 @@ def _read_settings(path: Path) -> dict[str, Any]:
     return settings
 
 
-def _plain(table: dict[str, Any]) -> dict[str, Any]:
-    """TOML names and values as click wants them: train-views is train_views, [224, 320] is 224,320."""
-    return {
-        name.replace("-", "_"): ",".join(map(str, value)) if isinstance(value, list) else value
-        for name, value in table.items()
-    }
+def _list_options(command: click.Command) -> dict[str, str]:
+    """Parameter by option, as in train-views: train_views, of every option that settings may give."""
+    parts = command.commands.values() if isinstance(command, click.Group) else [command]
+    return {one.opts[0].lstrip("-"): str(one.name) for part in parts for one in part.params if one.envvar}
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
@@ -108,22 +107,39 @@ def main(ctx: click.Context) -> None:
 
     Options may also come from the environment (FIXGRID_DATA, FIXGRID_RES, ...) or from fixgrid.toml.
     """
+    # Streams that the caller closed: the next file opened would receive what is printed.
+    while (spare := os.open(os.devnull, os.O_RDWR)) < 3:
+        pass
+    os.close(spare)
     ctx.default_map = _read_settings(Path("fixgrid.toml"))
 
 
 def _option(*names: str, **settings: Any) -> Callable[..., Any]:
-    """A click option that can also be given as FIXGRID_<NAME>."""
-    variable = names[-1] if not names[-1].startswith("-") else names[0].lstrip("-")
-    return click.option(*names, envvar="FIXGRID_" + variable.replace("-", "_").upper(), **settings)
+    """A click option that can also be given as FIXGRID_<NAME>, and in fixgrid.toml."""
+    return click.option(*names, envvar="FIXGRID_" + names[0].lstrip("-").replace("-", "_").upper(), **settings)
+
+
+class _Place(click.Path):
+    """A path, in which ~ is expanded where no shell does it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        if not value:
+            self.fail("found nothing; expected a path.", param, ctx)
+        return Path(os.fsdecode(super().convert(os.path.expanduser(value), param, ctx)))
 
 
 data_option = _option("--data", help="Folder, CSV, stanford-dogs, torchvision:NAME or sample.")
-cache_option = _option("--cache", type=Path, default="features", show_default=True, help="Cache folder.")
+cache_option = _option("--cache", type=_Place(), default="features", show_default=True, help="Cache folder.")
 trunk_option = _option("--trunk", help=f"Frozen network, see models. [default: {DEFAULT_TRUNK}]")
 resize_option = _option(
     "--resize",
     type=click.Choice(["short-side", "height"]),
     help="What Resize sets; height is FixRes' own. [default: short-side]",
+)
+resampler_option = _option(
+    "--resampler",
+    type=click.Choice(["pillow", "tensor"]),
+    help="Whose pixels: Pillow's, or the faster ones of torchvision's tensors. [default: pillow]",
 )
 format_option = _option(
     "--format",
@@ -145,7 +161,8 @@ def _origin(ctx: click.Context, name: str) -> str:
 
 
 def _say(line: str = "") -> None:
-    click.echo(line, err=True)
+    with suppress(OSError):  # a terminal that is gone, or a full disk behind 2>, ends no extraction
+        click.echo(line, err=True)
 
 
 def _say_settings(**settings: tuple[Any, str]) -> None:
@@ -169,9 +186,7 @@ extract_options = (
     data_option,
     cache_option,
     trunk_option,
-    _option(
-        "--weights", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="State dict of the trunk."
-    ),
+    _option("--weights", type=_Place(exists=True, dir_okay=False), help="State dict of the trunk."),
     _option("--res", help="Resolutions in px, as in 224,320. [default: the trunk's own]"),
     _option(
         "--train-views",
@@ -185,6 +200,7 @@ extract_options = (
         "--jitter", type=click.Choice(["torch", "full"]), default="torch", show_default=True, help="FixRes' kinds."
     ),
     resize_option,
+    resampler_option,
     _option(
         "--split",
         type=click.Choice(["official", "2020"]),
@@ -304,6 +320,7 @@ def _build_extraction(
         precision=choose_precision(asked["precision"], choose_device(asked["device"])),
         extra=[kind for kind in asked["views"].split(",") if kind],
         resize=asked["resize"] or "short-side",
+        resampler=asked["resampler"] or "pillow",
         **{name: asked[name] for name in ("dtype", "train_views", "jitter", "seed")},
     )
 
@@ -378,7 +395,8 @@ pick_view_options = (
 
 def _features(command: Callable[..., None]) -> Callable[..., None]:
     """Options of every command that reads cached features."""
-    options = (data_option, cache_option, trunk_option, resize_option, *pick_view_options, train_view_option)
+    which_view = (resize_option, resampler_option, *pick_view_options, train_view_option)
+    options = (data_option, cache_option, trunk_option, *which_view)
     for option in reversed(options):
         command = option(command)
     return command
@@ -430,7 +448,7 @@ def _read_cells(ctx: click.Context, asked: dict[str, Any]) -> _Cells:
     """Holdings, pairs and options from the values of `_features` and `_makes_cells`."""
     from heads.memo import Memo
 
-    names = ("data", "cache", "trunk", "resize", "train_views", "seed", "train_view")
+    names = ("data", "cache", "trunk", "resize", "resampler", "train_views", "seed", "train_view")
     holdings, kinds = _open_holdings(ctx, **{name: asked[name] for name in names})
     how = (asked[name] for name in ("heads", "gap", "test_view", "mean_of", "refit", "strengths"))
     options = _grid_options(kinds, *how)
@@ -443,7 +461,7 @@ def _read_cells(ctx: click.Context, asked: dict[str, Any]) -> _Cells:
 @_features
 @_makes_cells
 @_option("--curve", help="Print the learning curve at these shares of the training images, as in 1,5,10,50%.")
-@_option("--out", type=Path, help="Head file, without suffix. [default: beside the features]")
+@_option("--out", type=_Place(), help="Head file, without suffix. [default: beside the features]")
 @format_option
 @click.pass_context
 def fit_head(ctx: click.Context, /, curve: str | None, out: Path | None, style: str, **asked: Any) -> None:
@@ -556,7 +574,7 @@ CURVE_SHARES = (0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
 @main.command()
 @_features
 @_makes_cells
-@_option("--out", type=Path, default="report.html", show_default=True, help="HTML file; numbers go beside it.")
+@_option("--out", type=_Place(), default="report.html", show_default=True, help="HTML file; numbers go beside it.")
 @click.pass_context
 def report(ctx: click.Context, /, out: Path, **asked: Any) -> None:
     """Write the grid and the chosen head as one HTML page, with figures as PNG and CSV beside it."""
@@ -666,10 +684,10 @@ def _count_labels(labels: list[int], n_classes: int) -> NDArray[np.int64]:
     return np.bincount(labels, minlength=n_classes)
 
 
-head_argument = click.argument("head", type=Path)
+head_argument = click.argument("head", type=_Place())
 moved_weights_option = _option(
     "--weights",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=_Place(exists=True, dir_okay=False),
     help="Where the trunk's weights are now. [default: where they were]",
 )
 
@@ -713,7 +731,7 @@ def predict(
 
     saved = load_head(head)
     view = read_view(saved.view)
-    typed = read_paths(sys.stdin.buffer) if images == ("-",) else map(os.fsencode, images)
+    typed = read_paths(sys.stdin.buffer if sys.stdin else ()) if images == ("-",) else map(os.fsencode, images)
     named = list_images(typed, follow_links=follow_links)
     machine["device"] = choose_device(machine["device"])
     with _Console() as console:
@@ -742,7 +760,7 @@ def predict(
 @main.command()
 @head_argument
 @_option("--to", "form", type=click.Choice(["onnx", "torch", "safetensors", "sklearn"]), required=True)
-@_option("--out", type=Path, required=True, help="File to write; the model card goes beside it.")
+@_option("--out", type=_Place(), required=True, help="File to write; the model card goes beside it.")
 @moved_weights_option
 def export(head: Path, form: str, out: Path, weights: Path | None) -> None:
     """Write trunk and head for other programs, with a model card beside the file.
@@ -978,6 +996,7 @@ def _open_holdings(
     cache: Path,
     trunk: str | None,
     resize: str | None,
+    resampler: str | None,
     train_views: int | None,
     seed: int | None,
     train_view: str | None,
@@ -985,7 +1004,7 @@ def _open_holdings(
     """The features that the options name, and the kinds of training view to fit on."""
     from cache.holdings import find_holdings
 
-    asked = {"resize": resize, "draws": train_views, "seed": seed}
+    asked = {"resize": resize, "resampler": resampler, "draws": train_views, "seed": seed}
     view = {name: value for name, value in asked.items() if value is not None}
     holdings = find_holdings(_open_store(cache), data, trunk, view)
     kinds = {"both": ("train", "center"), None: ("train",)}.get(train_view, (str(train_view),))

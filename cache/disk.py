@@ -127,6 +127,8 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(exist_ok=True)
         sync_folder(folder.parent)
+    except FileExistsError as error:
+        raise DiskError(f"{folder} is there, but is no folder; name another --cache.") from error
     except OSError as error:
         raise _disk_error(folder, error) from error
 

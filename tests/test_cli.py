@@ -60,6 +60,38 @@ def test_an_option_beats_the_environment(sample: Path) -> None:
     assert "32 (option)" in said
 
 
+def test_a_setting_is_called_as_its_option_is(sample: Path) -> None:
+    (sample / "fixgrid.toml").write_text('format = "csv"\ncache = "~/features"\n')
+    by_file = run("cache", "ls", cwd=sample, HOME=str(sample)).stdout
+    (sample / "fixgrid.toml").write_text("[grid]\nfromat = 1\n")
+    refused = run("cache", "ls", cwd=sample, code=2).stderr
+    (sample / "fixgrid.toml").unlink()
+    by_environment = run("cache", "ls", cwd=sample, FIXGRID_FORMAT="csv").stdout
+    assert by_file == by_environment
+    assert by_file.startswith("key,trunk,")
+    assert "'fromat', which does not exist; expected format." in refused
+
+
+@pytest.mark.parametrize(
+    ("redirection", "code"),
+    [(">&-", 0), ("2>&-", 0), ("<&- >&- 2>&-", 0), ("2>/dev/full", 0), (">/dev/full", 5)],
+)
+def test_a_stream_that_is_closed_or_full_ends_no_extraction(sample: Path, redirection: str, code: int) -> None:
+    words = ["sh", "-c", f'exec "$@" {redirection}', "", sys.executable, ROOT / "cli.py", "extract"]
+    done = subprocess.run(
+        [*words, "--res", "32,48", "--train-views", "1"], cwd=sample, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("cache", ["", "x" * 300, "/dev/null"])
+def test_a_cache_that_can_be_no_folder_is_told_in_one_line(tmp_path: Path, cache: str) -> None:
+    done = run("extract", "--cache", cache, code=5 if cache else 2, cwd=tmp_path)
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_that_is_not_there_ends_with_3_and_one_line(tmp_path: Path) -> None:
     done = run("extract", "--data", tmp_path / "none", "--cache", tmp_path / "c", code=3)
     assert done.stdout == ""
