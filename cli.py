@@ -404,7 +404,7 @@ def _features(command: Callable[..., None]) -> Callable[..., None]:
 
 cell_options = (
     pairs_option,
-    _option("--heads", default="logistic", show_default=True, help="all, or some of logistic,ridge,lda,mean,knn."),
+    _option("--heads", default="logistic", show_default=True, help="all, or of logistic,ridge,lda,mean,knn,sgd."),
     _option("--gap", default="none", show_default=True, help="all, or some of none,standardize,frechet,refit."),
     _option("--test-view", type=click.Choice(["center", "five", "ten"]), default="center", show_default=True),
     _option(

@@ -12,6 +12,7 @@ from .design import rotate_features
 from .knn import KNN_SIZES, NeighbourPath
 from .logistic import DINOV2_C, LogisticPath
 from .select import HeadPath
+from .sgd import SGD_RATES, SGDPath
 
 FitPath = Callable[[NDArray[np.float32], NDArray[np.int64], int], HeadPath]
 
@@ -42,4 +43,5 @@ FAMILIES: dict[str, tuple[FitPath, tuple[float, ...]]] = {
     "lda": (fit_lda, LDA_SHRINKAGES),
     "mean": (fit_mean, (1.0,)),
     "knn": (NeighbourPath, KNN_SIZES),
+    "sgd": (SGDPath, SGD_RATES),
 }

@@ -10,7 +10,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from heads.estimators import ESTIMATORS, LDAHead, LogisticHead, NearestMeanHead, NeighbourVotes, RidgeHead
+from heads.estimators import (
+    ESTIMATORS,
+    LDAHead,
+    LogisticHead,
+    NearestMeanHead,
+    NeighbourVotes,
+    RidgeHead,
+    SGDHead,
+)
 from heads.families import FAMILIES
 
 NAMES = np.array(["ant", "bee", "cat"])
@@ -40,6 +48,7 @@ def test_every_family_of_the_grid_is_an_estimator():
         (LDAHead(0.5), 0.5),
         (NearestMeanHead(), 1.0),
         (NeighbourVotes(7), 7),
+        (SGDHead(0.02), 0.02),
     ],
 )
 def test_an_estimator_scores_as_the_head_on_its_path(estimator, strength):
@@ -50,7 +59,7 @@ def test_an_estimator_scores_as_the_head_on_its_path(estimator, strength):
     assert (estimator.predict(X) == NAMES[y]).mean() > 0.8
 
 
-@pytest.mark.parametrize("made", [LogisticHead, LDAHead, NeighbourVotes])
+@pytest.mark.parametrize("made", [LogisticHead, LDAHead, NeighbourVotes, SGDHead])
 def test_probabilities_sum_to_one_and_follow_the_predictions(made):
     X, y = draw()
     estimator = made().fit(X, y)
@@ -66,6 +75,7 @@ def test_probabilities_sum_to_one_and_follow_the_predictions(made):
         (RidgeHead(), {"alpha": [1e7, 1.0]}),
         (LDAHead(), {"shrinkage": [0.999, 0.1]}),
         (NeighbourVotes(), {"k": [1, 20]}),
+        (SGDHead(), {"rate": [1e-9, 1e-2]}),
     ],
 )
 def test_a_strength_is_searched_inside_a_pipeline(estimator, values):
@@ -84,6 +94,7 @@ def test_a_strength_is_searched_inside_a_pipeline(estimator, values):
         RidgeHead(-1),
         LDAHead(1.5),
         NeighbourVotes(0),
+        SGDHead(0),
         LogisticHead(np.nan),
     ],
 )

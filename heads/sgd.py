@@ -1,0 +1,86 @@
+"""A softmax head trained by minibatch gradient descent, as FixRes and DINOv2 train theirs: for parity with them.
+
+The exact optimum at the best C is the better founded head; this one says what stopping early would have given.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .linear import LinearHead, standard_scale
+from .softmax import residual
+
+# DINOv2's linear evaluation sweeps these, for batches of 256 (Oquab et al. 2023). From the most to the least
+# regularised, since coefficients start at zero and the number of steps is fixed.
+SGD_RATES = (1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1)
+EPOCHS = 30
+_BATCH = 256
+_MOMENTUM = 0.9
+
+
+class SGDPath:
+    """Linear softmax heads of one training set for any learning rate, each trained once.
+
+    Momentum .9 and, from step to step, a cosine of the rate down to zero. FixRes' weight decay of 1e-4 is left
+    out, for the rate regularises alone: in 30 epochs over 12,240 rows it would shrink coefficients by 7 % at rate
+    .1 and by .7 % at .01. Every rate sees the same seeded batches, and the same call gives the same bits.
+
+    Each rate is trained by itself, so that the walk along them may end early: with all 13 in one product (256 x
+    1,281 by 1,281 x 1,560) a rate costs as much as alone, 2.0 ms against 2.1 for 120 classes on one core.
+
+    Parameters
+    ----------
+    X : float32 array, shape (n, D)
+        Standardised here, in a copy.
+    y : int64 array, shape (n,)
+    n_classes : int
+    epochs : int
+    seed : int
+        Of the order of rows, another one each epoch.
+    """
+
+    def __init__(
+        self,
+        X: NDArray[np.float32],
+        y: NDArray[np.int64],
+        n_classes: int,
+        *,
+        epochs: int = EPOCHS,
+        seed: int = 0,
+    ):
+        self._rows = np.ones((len(y), X.shape[1] + 1), np.float32)  # last column for the intercept
+        mean = X.mean(0, dtype=np.float64)
+        Z = np.subtract(X, mean.astype(np.float32), out=self._rows[:, :-1])
+        self._mean, self._scale = standard_scale(mean, np.mean(Z * Z, axis=0, dtype=np.float64), True)
+        Z /= self._scale
+        self._y, self._n_classes, self._epochs, self._seed = y, n_classes, epochs, seed
+        self._heads: dict[float, LinearHead] = {}
+
+    def head(self, strength: float) -> LinearHead:
+        """The head trained at learning rate ``strength``, on raw features."""
+        if strength not in self._heads:
+            W = self._train(strength)
+            coef = W[:, :-1] / self._scale
+            self._heads[strength] = LinearHead(coef, W[:, -1] - coef @ self._mean, strength)
+        return self._heads[strength]
+
+    def _train(self, rate: float) -> NDArray[np.float32]:
+        W = np.zeros((self._n_classes, self._rows.shape[1]), np.float32)
+        V = np.zeros_like(W)
+        batches = self._shuffle()
+        for step, batch in enumerate(batches):
+            X = self._rows[batch]
+            R = residual(X @ W.T, self._y[batch])[0]
+            V *= _MOMENTUM
+            V += R.T @ X / len(batch)
+            W -= rate * (1 + math.cos(math.pi * step / len(batches))) / 2 * V
+        return W
+
+    def _shuffle(self) -> list[NDArray[np.int64]]:
+        """The rows of each step: every row once in an epoch, in batches as equal as they can be."""
+        rng, n = np.random.default_rng(self._seed), len(self._y)
+        orders = (rng.permutation(n) for _ in range(self._epochs))
+        return [batch for order in orders for batch in np.array_split(order, math.ceil(n / _BATCH))]
