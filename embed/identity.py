@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import version
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cache.disk import commit_bytes
+from cache.holdings import find_origin
 
 from .preprocess import Preprocess
 
@@ -32,6 +33,8 @@ class TrunkFacts:
         Size of parameters and buffers.
     weights : str
         File that was given in place of the published weights, empty if none was.
+    recalibrated : mapping or None
+        What a recalibrated trunk stems from, see `embed.recalibrate.follow_origin`; None for any other.
     """
 
     name: str
@@ -43,6 +46,7 @@ class TrunkFacts:
     imagenet_labels: bool
     preprocess: Preprocess
     weights: str = ""
+    recalibrated: Mapping[str, Any] | None = None
 
 
 def identify_trunk(name: str, weights: Path | None, memo_folder: Path) -> tuple[TrunkFacts, Callable[[], Trunk]]:
@@ -118,6 +122,7 @@ def sketch_trunk(name: str, weights: Path | None, store: FeatureStore) -> TrunkF
         if not weights  # a file of one's own may have changed
         and entry.spec.trunk["architecture"] == source.architecture
         and (entry.provenance.get("trunk"), entry.provenance.get("weights")) == (name, "")
+        and find_origin(entry) is None
     }
     return TrunkFacts(
         name=name,

@@ -198,6 +198,7 @@ def extract_here(
         "imagenet_labels": facts.imagenet_labels,
         "weights": facts.weights,
         "versions": library_versions(),
+        **({"recalibrated": facts.recalibrated} if facts.recalibrated else {}),
     }
     with tempfile.TemporaryDirectory(prefix="fixgrid-") as folder:
 

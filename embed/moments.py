@@ -1,0 +1,143 @@
+"""Moments of what a trunk's last batch norm is given, image by image, and a trunk that takes them for its own."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from cache.errors import CacheError, UsageError
+
+from .architectures import build_module
+from .backends import ACCELERATOR_BATCH
+from .pixels import PixelTrunk
+from .preprocess import Preprocess
+from .torch_backend import TorchBackend, reuse_large_blocks
+from .trunks import Trunk
+from .views import View
+from .weights import fingerprint_weights
+
+
+def find_last_norm(name: str, module: nn.Module, res: int) -> tuple[str, int]:
+    """Name and number of channels of the batch norm that a trunk applies last.
+
+    Parameters
+    ----------
+    name : str
+        Of the trunk, for the message.
+    module : nn.Module
+        On any device, the meta device included: one image of `res` px runs through it.
+    res : int
+        px.
+
+    Raises
+    ------
+    UsageError
+        If it has no ``BatchNorm2d`` with running statistics.
+    """
+    norms = {part: path for path, part in module.named_modules() if isinstance(part, nn.BatchNorm2d)}
+    called: list[nn.BatchNorm2d] = []
+    hooks = [norm.register_forward_pre_hook(lambda part, _: called.append(part)) for norm in norms]
+    example = next(iter(module.parameters())).new_zeros(1, 3, res, res)
+    with torch.inference_mode():
+        module(example)
+    for hook in hooks:
+        hook.remove()
+    last = next((norm for norm in reversed(called) if norm.running_mean is not None), None)
+    if last is None:
+        raise UsageError(
+            f"found no batch norm in {name}, expected a trunk whose last one can be recalibrated: "
+            "run extract without --recalibrate, and try --gap standardize."
+        )
+    return norms[last], last.num_features
+
+
+class Moments(nn.Module):
+    """A trunk that gives, of each image, mean and variance over the cells that its last batch norm is given.
+
+    Parameters
+    ----------
+    whole : nn.Module
+        Pixels to features.
+    norm : nn.Module
+        A batch norm in it.
+    """
+
+    def __init__(self, whole: nn.Module, norm: nn.Module) -> None:
+        super().__init__()
+        self.whole = whole
+        self._given = torch.empty(0)
+        norm.register_forward_pre_hook(self._note)
+
+    def _note(self, norm: nn.Module, given: tuple[Tensor, ...]) -> None:
+        self._given = given[0]
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """uint8 (B, H, W, 3) -> (B, 2 C): C means, then C variances, accumulated in float64."""
+        self.whole(pixels)
+        var, mean = torch.var_mean(self._given.double().flatten(2), dim=2, correction=0)
+        return torch.cat([mean, var], dim=1)
+
+
+@dataclass(frozen=True)
+class OpenMoments:
+    """What a worker calls for every view it meets: opens the trunk as it was loaded, nothing folded.
+
+    Attributes
+    ----------
+    architecture : str
+        See `embed.architectures.build_module`.
+    preprocess : Preprocess
+    weights : str
+        Safetensors file.
+    norm : str
+        See `find_last_norm`.
+    device : str
+    threads : int
+    """
+
+    architecture: str
+    preprocess: Preprocess
+    weights: str
+    norm: str
+    device: str
+    threads: int
+
+    def __call__(self, view: View) -> TorchBackend:
+        """uint8 (B, R, R, 3) -> float32 (B, 2 C); on a CPU one image at a time, so that none depends on another."""
+        torch.set_num_threads(self.threads)
+        module = build_module(self.architecture).module
+        module.load_state_dict(load_file(self.weights))
+        if self.device == "cpu":
+            reuse_large_blocks()
+        else:
+            torch.backends.cudnn.allow_tf32 = False  # TensorFloat-32 keeps 10 bits: not float32
+        whole = PixelTrunk(module, self.preprocess).to(self.device).to(memory_format=torch.channels_last)
+        batch = 1 if self.device == "cpu" else ACCELERATOR_BATCH
+        return TorchBackend(Moments(whole, module.get_submodule(self.norm)), batch=batch, device=self.device)
+
+
+def replace_statistics(trunk: Trunk, norm: str, mean: NDArray[np.float32], var: NDArray[np.float32]) -> Trunk:
+    """The trunk with other running statistics in one batch norm; its parameters are shared, its digest is its own.
+
+    Raises
+    ------
+    CacheError
+        If it has no such batch norm.
+    """
+    module = copy.deepcopy(trunk.module, {id(shared): shared for shared in trunk.module.parameters()})
+    found = dict(module.named_modules()).get(norm)
+    if not isinstance(found, nn.BatchNorm2d) or found.num_features != len(mean):
+        raise CacheError(
+            f"found no batch norm {norm!r} of {len(mean)} channels in {trunk.name}, on which statistics were "
+            "measured; run extract --recalibrate and fit-head again."
+        )
+    for own, new in ((found.running_mean, mean), (found.running_var, var)):
+        if own is not None:
+            own.copy_(torch.from_numpy(new.copy()))
+    return replace(trunk, module=module, weights_sha256=fingerprint_weights(module.state_dict()))

@@ -1,0 +1,188 @@
+"""A trunk recalibrated at each resolution: its statistics, its keys, and what is never computed twice."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from stub import SilentWatcher
+from test_moments import watch
+from zoo import list_manifest, write_photos
+
+from cache.errors import CacheError, UsageError
+from cache.holdings import RECALIBRATED, find_holdings
+from cache.rows import Manifest
+from cache.store import FeatureStore
+from embed.decode import decode_rgb
+from embed.engine import Extraction
+from embed.identity import TrunkFacts
+from embed.machine import build_extraction, extract_here
+from embed.recalibrate import expect_norm, find_origins, follow_origin, list_views, recalibrate_here
+from embed.trunks import Trunk, load_trunk
+from embed.views import render_view
+
+NAME, NORM, SIDES = "timm:test_efficientnet", "bn2", (32, 64)
+ORIGINAL = {"train": 4, "val": 2, "test": 2}  # keys: center, and train's crops, at two resolutions
+
+
+class World(NamedTuple):
+    """A drawn data set, extracted and recalibrated once with one worker."""
+
+    data: Path
+    cache: Path
+    trunk: Trunk
+    before: dict[Path, bytes]
+
+    def extraction(self, cache: Path | None = None, manifest: Manifest | None = None) -> Extraction:
+        splits = {split: split for split in ORIGINAL}
+        manifest = manifest or list_manifest(self.data, splits)
+        return build_extraction(FeatureStore(cache or self.cache), manifest, self.facts, SIDES)
+
+    @property
+    def facts(self) -> TrunkFacts:
+        t = self.trunk
+        return TrunkFacts(NAME, t.architecture, t.node, t.weights_sha256, 1 << 20, t.dim, False, t.preprocess)
+
+    def find(self, cache: Path, workers: str = "1") -> dict[int, tuple[str, dict[str, object]]]:
+        watcher = SilentWatcher()
+        extraction = self.extraction(cache)
+        return find_origins(extraction, self.facts, self.load, watcher, device="cpu", workers=workers)
+
+    def load(self) -> Trunk:
+        return self.trunk
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    folder = tmp_path_factory.mktemp("world")
+    for i, (split, n) in enumerate({"train": 9, "val": 2, "test": 2}.items()):
+        write_photos(folder / "data" / split, n, seed=i)
+    (folder / "data" / "train" / "a" / "0004.png").write_bytes(b"no image")
+    world = World(folder / "data", folder / "cache", load_trunk(NAME, random_seed=0), {})
+    extract_here(world.extraction(), world.facts, world.load, SilentWatcher(), workers="1", max_bad=0.5)
+    world.before.update({file: file.read_bytes() for file in world.cache.rglob("v1/??/*/*.*")})
+    recalibrate_here(world.extraction(), world.facts, world.load, SilentWatcher(), workers="1", max_bad=0.5)
+    return world
+
+
+def decode(origin: dict[str, object], name: str) -> np.ndarray:
+    return np.frombuffer(base64.b64decode(str(origin[name])), "<f4")
+
+
+def never() -> Trunk:
+    raise AssertionError("loaded the trunk although nothing is missing")
+
+
+@pytest.mark.parametrize("res", SIDES)
+def test_statistics_are_numpys_over_the_readable_training_images(world: World, res: int) -> None:
+    extraction = world.extraction()
+    rows = extraction.manifest.splits["train"]
+    view = next(view for view in list_views(extraction) if view.res == res)
+    files = [world.data / path.decode() for path in rows.paths]
+    images = [decode_rgb(file.read_bytes()) for file in files if file.name != "0004.png"]
+    given, _ = watch(world.trunk, np.concatenate([render_view(image, view, b"") for image in images]))
+    _, origin = world.find(world.cache)[res]
+    scale = np.abs(given).max()
+    np.testing.assert_allclose(decode(origin, "mean"), given.mean((0, 2)), rtol=1e-6, atol=1e-6 * scale)
+    np.testing.assert_allclose(decode(origin, "var"), given.var((0, 2)), rtol=1e-5, atol=1e-6 * scale**2)
+    assert len(images) == 8
+    assert origin["norm"] == NORM
+
+
+def test_the_originals_features_keep_their_keys_and_bytes(world: World) -> None:
+    assert len(world.before) > 3 * sum(ORIGINAL.values())
+    assert {file: file.read_bytes() for file in world.before} == world.before
+
+
+def test_val_and_test_are_found_beside_the_original(world: World) -> None:
+    holdings = find_holdings(FeatureStore(world.cache), str(world.data))
+    kind = RECALIBRATED + "center"
+    assert [holdings.resolutions(split, kind) for split in ORIGINAL] == [[], [32, 64], [32, 64]]
+    for res, (weights_sha256, _) in world.find(world.cache).items():
+        entry = holdings.entry("val", kind, res)
+        assert entry.spec.trunk["weights_sha256"] == weights_sha256
+        assert not np.allclose(holdings.load("val", kind, res).X, holdings.load("val", "center", res).X)
+
+
+def test_cached_features_are_those_of_the_recalibrated_module(world: World) -> None:
+    extraction, load = world.extraction(), world.load
+    weights_sha256, origin = world.find(world.cache)[64]
+    mine, again = follow_origin(world.facts, load, weights_sha256, origin)
+    view = list_views(extraction)[1]
+    rows = extraction.manifest.splits["test"]
+    images = [decode_rgb((world.data / path.decode()).read_bytes()) for path in rows.paths]
+    pixels = np.concatenate([render_view(image, view, b"") for image in images])
+    from embed.probe import run_eager
+
+    cached = find_holdings(FeatureStore(world.cache), str(world.data)).load("test", RECALIBRATED + "center", 64)
+    np.testing.assert_allclose(cached.X[:, 0], run_eager(again(), pixels), rtol=1e-3, atol=1e-4)
+    assert (mine.weights_sha256, mine.recalibrated) == (weights_sha256, origin)
+
+
+def test_a_second_run_computes_nothing_and_loads_nothing(world: World) -> None:
+    expect_norm(world.extraction(), world.facts)
+    done = recalibrate_here(world.extraction(), world.facts, never, SilentWatcher(), workers="1", max_bad=0.5)
+    assert [outcome.computed for outcome in done.values()] == [0, 0]
+
+
+@pytest.mark.parametrize("lost", ["statistics", "v1"])
+def test_what_is_lost_of_the_pass_gives_the_same_trunk_again(world: World, tmp_path: Path, lost: str) -> None:
+    found = world.find(world.cache)
+    shutil.copytree(world.cache / "moments", tmp_path / "moments")
+    shutil.rmtree(tmp_path / "moments" / lost)
+    assert world.find(tmp_path) == found
+
+
+def test_the_number_of_workers_changes_no_bit(world: World, tmp_path: Path) -> None:
+    assert world.find(tmp_path, workers="2") == world.find(world.cache)
+
+
+def test_other_training_images_make_another_trunk(world: World, tmp_path: Path) -> None:
+    shutil.copytree(world.data, tmp_path / "data")
+    for name in ("0002.png", "0004.png"):
+        (tmp_path / "data" / "train" / "a" / name).unlink()
+    moved = world._replace(data=tmp_path / "data")
+    shutil.copytree(world.cache / "moments", tmp_path / "cache" / "moments")
+    watcher = SilentWatcher()
+    extraction = moved.extraction(tmp_path / "cache")
+    other = find_origins(extraction, world.facts, world.load, watcher, device="cpu", workers="1")
+    mine = world.find(world.cache)
+    assert all(other[res][0] != mine[res][0] for res in SIDES)
+    assert not hasattr(watcher, "images")  # every remaining image's moments were taken over: no pass began
+
+
+@pytest.mark.parametrize(
+    "change", [{"mean": "AAAA"}, {"var": "?"}, {"norm": "bn1"}, {"norm": None}, {"mean": None}]
+)
+def test_altered_statistics_are_refused_when_the_trunk_runs(world: World, change: dict[str, str | None]) -> None:
+    weights_sha256, origin = world.find(world.cache)[32]
+    _, load = follow_origin(world.facts, world.load, weights_sha256, {**origin, **change})
+    with pytest.raises(CacheError, match="run extract --recalibrate"):
+        load()
+
+
+def test_statistics_of_another_resolution_are_refused_when_the_trunk_runs(world: World) -> None:
+    found = world.find(world.cache)
+    _, load = follow_origin(world.facts, world.load, found[32][0], found[64][1])
+    with pytest.raises(CacheError, match="they were altered"):
+        load()
+
+
+def test_a_damaged_memo_is_measured_again(world: World, tmp_path: Path) -> None:
+    shutil.copytree(world.cache / "moments", tmp_path / "moments")
+    for memo in (tmp_path / "moments" / "statistics").iterdir():
+        memo.write_bytes(memo.read_bytes()[:50])
+    assert world.find(tmp_path) == world.find(world.cache)
+
+
+def test_a_trunk_without_batch_norms_is_refused_before_anything_runs(world: World, tmp_path: Path) -> None:
+    facts = replace(world.facts, name="vit", architecture="timm:test_vit", weights_sha256="1" * 64)
+    extraction = build_extraction(FeatureStore(tmp_path / "c"), world.extraction().manifest, facts, SIDES)
+    with pytest.raises(UsageError, match="found no batch norm in vit"):
+        expect_norm(extraction, facts)
+    assert not (tmp_path / "c").exists()
