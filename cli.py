@@ -31,11 +31,13 @@ if TYPE_CHECKING:
     from heads.drawings import Drawing
     from heads.grid import Cell, GridOptions
     from heads.memo import Memo
+    from heads.recipe import Pair
     from heads.report import Shot
     from heads.subset import Source
 
 VERSION = "0.1.0"
 SAMPLE = "sample"
+SPLITS = ("train", "val", "test")
 DEFAULT_TRUNK = "efficientnet_lite0"
 LEAK = (
     "Leak: this trunk was trained with ImageNet's labels. If your images come from ImageNet (Stanford Dogs does), "
@@ -381,7 +383,7 @@ def _echo_outcome(outcome: Outcome) -> None:
     )
 
 
-pairs_option = _option("--pairs", help="As in 128:224,224:128, or seed. [default: every pair in the cache]")
+pairs_option = _option("--pairs", help="As in 128:224,224:128+224, or seed. [default: every pair in the cache]")
 train_view_option = _option(
     "--train-view",
     type=click.Choice(["train", "center", "both"]),
@@ -435,7 +437,7 @@ class _Cells(NamedTuple):
     holdings: Holdings
     kinds: tuple[str, ...]
     source: Source
-    pairs: list[tuple[int, int]]
+    pairs: list[Pair]
     options: GridOptions
     memo: Memo
 
@@ -469,7 +471,6 @@ def fit_head(ctx: click.Context, /, curve: str | None, out: Path | None, style: 
 
     With --curve, print instead what some of the training images would have given; no head is kept.
     """
-    from cache.shard import Status
     from heads.artifact import SavedHead, save_head
     from heads.fit import fit_best
     from heads.table import fit_record, format_fit
@@ -478,21 +479,16 @@ def fit_head(ctx: click.Context, /, curve: str | None, out: Path | None, style: 
     if curve is not None:
         _echo_curve(cells, _parse_shares(curve), style)
         return
-    holdings, test_view = cells.holdings, cells.options.test_kind
+    holdings = cells.holdings
     fitted = fit_best(cells.source.load, cells.pairs, cells.n_classes, cells.options)
     figures = fit_record(fitted, fitted.measure(holdings.manifest.classes))
-    entry = holdings.entry("test", test_view, fitted.test_res)
-    seen = [] if fitted.correction == "refit" else [(kind, fitted.train_res) for kind in cells.kinds]
-    seen += [] if fitted.correction == "none" else [(test_view, fitted.test_res)]
+    used = {split: [holdings.entry(*place) for place in fitted.places if place[0] == split] for split in SPLITS}
+    entry, views = used["test"][0], [dict(entry.spec.view) for entry in used["test"]]
     kept = SavedHead(
         fitted.head,
         holdings.manifest.classes,
         fitted.temperature,
-        keys={
-            "train": [holdings.entry("train", kind, res).spec.key for kind, res in seen],
-            "val": holdings.entry("val", test_view, fitted.test_res).spec.key,
-            "test": entry.spec.key,
-        },
+        keys={split: [entry.spec.key for entry in entries] for split, entries in used.items()},
         trunk={
             **entry.spec.trunk,
             **entry.provenance,
@@ -500,10 +496,11 @@ def fit_head(ctx: click.Context, /, curve: str | None, out: Path | None, style: 
             "dtype": entry.spec.dtype,
             "decode": dict(entry.spec.decode),
         },
-        view=dict(entry.spec.view),
+        view=views[0] if len(views) == 1 else {},
+        views=views if len(views) > 1 else [],
+        corrections=fitted.corrections,
         figures={
             **figures,
-            "n_val": holdings.entry("val", test_view, fitted.test_res).read_status().tolist().count(Status.OK),
             "tried": [f"{train}:{test}" for train, test in cells.pairs],
             "search": fitted.choice.note,
             "mean_of": cells.options.mean_of,
@@ -549,22 +546,18 @@ def _echo_curve(cells: _Cells, shares: list[float], style: str) -> None:
 def grid(ctx: click.Context, /, style: str, **asked: Any) -> None:
     """Print the accuracy of every train x test resolution pair, the best marked, ties called ties."""
     from heads.grid import choose_cell, run_grid
+    from heads.recipe import count_passes, list_recipes
     from heads.table import Notes, format_cells
 
-    holdings, kinds, source, wanted, options, memo = request = _read_cells(ctx, asked)
-    test_view = options.test_kind
+    holdings, _, source, wanted, options, memo = request = _read_cells(ctx, asked)
     cells = []
     for cell in run_grid(source.load, wanted, request.n_classes, options, memo):
         cells.append(cell)
         _say(
             f"{cell.family} {cell.correction} {cell.train_res} -> {cell.test_res}: val {100 * cell.val.value:.2f} %"
         )
-    run = {("train", kind, train_res) for train_res, _ in wanted for kind in kinds}
-    run |= {(split, test_view, test_res) for _, test_res in wanted for split in ("val", "test")}
-    if options.corrections != ("none",):
-        run |= {("train", test_view, test_res) for _, test_res in wanted}
-    avoided = (len(kinds) + 2) * len(cells) - len(run)
-    notes = Notes(len(run), avoided, _leak_warning(holdings))
+    passes = count_passes(list_recipes(source.load, wanted, request.n_classes, options))
+    notes = Notes(*passes, _leak_warning(holdings))
     click.echo(format_cells(choose_cell(cells), notes, style), nl=False)
 
 
@@ -590,6 +583,7 @@ def report(ctx: click.Context, /, out: Path, **asked: Any) -> None:
     from heads.grid import choose_cell, run_grid
     from heads.report import Report, render_report
     from heads.table import format_records
+    from heads.views import list_resolutions
 
     holdings, kinds, source, wanted, options, memo = _read_cells(ctx, asked)
     manifest, test_view = holdings.manifest, options.test_kind
@@ -597,29 +591,29 @@ def report(ctx: click.Context, /, out: Path, **asked: Any) -> None:
     cells = choose_cell(list(run_grid(source.load, wanted, len(classes), options, memo)))
     best = next(cell for cell in cells if cell.chosen)
     answers = answer_test(source.load, best, classes, options)
-    entry = holdings.entry("test", test_view, best.test_res)
+    entries = [holdings.entry("test", test_view, res) for res in list_resolutions(best.test_res)]
+    entry = entries[-1]  # the largest
     found = read_sizes(Path(manifest.root), [path for rows in manifest.splits.values() for path in rows.paths])
     sizes = found[found[:, 0] > 0]
     counts = {s: _count_labels(rows.labels.tolist(), len(classes)) for s, rows in manifest.splits.items()}
     alike = [cell for cell in cells if (cell.family, cell.correction) == (best.family, best.correction)]
-    side = resize_side(best.test_res, entry.spec.view["crop_ratio"])
+    side = resize_side(entry.spec.view["res"], entry.spec.view["crop_ratio"])
     drawn = [draw_grid(alike), draw_reliability(bin_answers(answers)), draw_counts(classes, counts)]
     drawn += [draw_classes(answers.figures.per_class, answers.figures.class_mean.value)]
     drawn += [draw_sizes(sizes, side)] if len(sizes) else []
-    _, macs = recall_costs(
-        entry.spec.trunk["architecture"],
-        sorted({c.test_res for c in alike}),
-        asked["cache"] / COSTS_FILE,
-    )
-    drawn += [draw_compute(alike, macs), *_draw_principle(holdings, kinds[0], test_view, best, answers)]
+    sees = {cell.test_res: list_resolutions(cell.test_res) for cell in alike}
+    each = sorted({res for seen in sees.values() for res in seen})
+    _, macs = recall_costs(entry.spec.trunk["architecture"], each, asked["cache"] / COSTS_FILE)
+    costs = {test_res: sum(macs[res] for res in seen) for test_res, seen in sees.items()}
+    drawn += [draw_compute(alike, costs), *_draw_principle(holdings, kinds[0], entry, best, answers)]
     pair = [(best.train_res, best.test_res)]
     drawn += [draw_curve(fit_curve(source, pair, len(classes), CURVE_SHARES, options, memo))]
     made = {
         "command": _typed_command(),
         "written": time.strftime("%Y-%m-%d %H:%M:%S %z"),
         "weights sha256": str(entry.spec.trunk["weights_sha256"]),
-        "test key": entry.spec.key,
-        "test view": str(dict(entry.spec.view)),
+        "test key": ", ".join(entry.spec.key for entry in entries),
+        "test view": ", ".join(str(dict(entry.spec.view)) for entry in entries),
         "versions": str(entry.provenance.get("versions", {})),
     }
     page = render_report(
@@ -639,7 +633,7 @@ def report(ctx: click.Context, /, out: Path, **asked: Any) -> None:
 
 
 def _draw_principle(
-    holdings: Holdings, train_view: str, test_view: str, best: Cell, answers: Answers
+    holdings: Holdings, train_view: str, seen: Entry, best: Cell, answers: Answers
 ) -> list[Drawing]:
     """The training and the test crop on the first test photograph that is still what it was."""
     from embed.pictures import open_picture, show_principle
@@ -647,7 +641,7 @@ def _draw_principle(
     from heads.drawings_data import draw_principle
 
     train = View.from_spec(holdings.entry("train", train_view, best.train_res).spec.view)
-    test = View.from_spec(holdings.entry("test", test_view, best.test_res).spec.view)
+    test = View.from_spec(seen.spec.view)
     rows = holdings.manifest.splits["test"]
     for row in answers.row[:5].tolist():
         image = open_picture(Path(holdings.manifest.root), rows, row)
@@ -727,27 +721,29 @@ def predict(
     from embed.machine import choose_device, extract_here
     from embed.replica import adopt_known, build_replica, find_trunk, read_view
     from heads.artifact import load_head
-    from heads.predictions import format_predictions, predict_images
+    from heads.predictions import format_predictions, join_blocks, predict_images
 
     saved = load_head(head)
-    view = read_view(saved.view)
+    views = [read_view(spec) for spec in saved.seen]
     typed = read_paths(sys.stdin.buffer if sys.stdin else ()) if images == ("-",) else map(os.fsencode, images)
     named = list_images(typed, follow_links=follow_links)
     machine["device"] = choose_device(machine["device"])
     with _Console() as console:
-        facts, load = find_trunk(saved.trunk, view, weights, cache / "trunks")
+        facts, load = find_trunk(saved.trunk, views, weights, cache / "trunks")
         manifest, notes = hash_listing(
             named, shlex.join(images), memo_folder=cache / "hashes", progress=console.show_hashed
         )
         for note in (*named.notes, *notes):
             _say(f"note: {note}")
         # A cache of its own: images to classify are no data set that fit-head, grid or cache gc should meet.
-        extraction = build_replica(FeatureStore(cache / "predictions"), manifest, facts, saved.trunk, view)
+        extraction = build_replica(FeatureStore(cache / "predictions"), manifest, facts, saved.trunk, views)
         adopted = adopt_known(extraction, FeatureStore(cache))
         outcome = extract_here(extraction, facts, load, console, max_bad=1.0, **machine)
-    entry, rows = outcome.entries[SPLIT, view], manifest.splits[SPLIT]
-    statuses = [Status(code).name.lower() for code in entry.read_status().tolist()]
-    found = predict_images(saved, entry.read_blocks(rows), named.names, statuses, top)
+    entries, rows = [outcome.entries[SPLIT, view] for view in views], manifest.splits[SPLIT]
+    codes = map(max, zip(*(entry.read_status().tolist() for entry in entries), strict=True))
+    statuses = [Status(code).name.lower() for code in codes]
+    blocks = join_blocks([entry.read_blocks(rows) for entry in entries])
+    found = predict_images(saved, blocks, named.names, statuses, top)
     click.echo(format_predictions(found, style), nl=False)
     _say_skipped(outcome)
     _say(
@@ -774,6 +770,12 @@ def export(head: Path, form: str, out: Path, weights: Path | None) -> None:
     from heads.card import CardFacts, write_card
 
     saved = load_head(head)
+    if saved.views:
+        seen = "+".join(str(view.get("res")) for view in saved.views)
+        raise UsageError(
+            f"found a head that averages each image at {seen} px; expected one test resolution, since a file takes "
+            "one crop: fit another with fit-head --pairs TRAIN:TEST."
+        )
     stem = out.with_name(re.sub(r"\.(onnx|pt2|safetensors|json|md)$", "", out.name))
     suffix = {"onnx": ".onnx", "torch": ".pt2"}.get(form, ".safetensors")
     files = [stem.with_name(stem.name + end) for end in (suffix, ".json", ".md")]
@@ -1020,9 +1022,10 @@ def _open_holdings(
     return holdings, kinds
 
 
-def _choose_pairs(holdings: Holdings, kinds: tuple[str, ...], text: str | None) -> list[tuple[int, int]]:
-    """Resolution pairs from ``128:224,224:128`` or ``seed``; without a text, all that the cache holds."""
+def _choose_pairs(holdings: Holdings, kinds: tuple[str, ...], text: str | None) -> list[Pair]:
+    """Resolution pairs from ``128:224,224:128+224`` or ``seed``; without a text, all that the cache holds."""
     from heads.grid import SEED_PAIRS
+    from heads.recipe import read_pair
 
     if text == "seed":
         return list(SEED_PAIRS)
@@ -1030,13 +1033,7 @@ def _choose_pairs(holdings: Holdings, kinds: tuple[str, ...], text: str | None) 
         train = set.intersection(*(set(holdings.resolutions("train", kind)) for kind in kinds))
         test = set(holdings.resolutions("val", "center")) & set(holdings.resolutions("test", "center"))
         return [(a, b) for a in sorted(train) for b in sorted(test)]
-    pairs = []
-    for part in text.split(","):
-        train_res, colon, test_res = part.partition(":")
-        if not (colon and train_res.strip().isdecimal() and test_res.strip().isdecimal()):
-            raise UsageError(f"found the pair {part!r}; expected train_res:test_res in px, as in 128:224,224:128.")
-        pairs.append((int(train_res), int(test_res)))
-    return list(dict.fromkeys(pairs))
+    return list(dict.fromkeys(map(read_pair, text.split(","))))
 
 
 def _grid_options(

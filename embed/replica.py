@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +54,7 @@ def read_view(spec: Mapping[str, Any]) -> View:
 
 
 def find_trunk(
-    described: Mapping[str, Any], view: View, weights: Path | None, memo_folder: Path
+    described: Mapping[str, Any], views: Sequence[View], weights: Path | None, memo_folder: Path
 ) -> tuple[TrunkFacts, Callable[[], Trunk]]:
     """The trunk that a head was fitted on, and how to load it; see `identify_trunk`.
 
@@ -62,8 +62,8 @@ def find_trunk(
     ----------
     described : mapping
         The trunk as the head's file has it.
-    view : View
-        Its mean and std must be the trunk's own.
+    views : sequence of View
+        Their mean and std must be the trunk's own.
     weights : Path or None
         Where its weights are now; where they were, if not given.
     memo_folder : Path
@@ -77,7 +77,8 @@ def find_trunk(
     """
     name, file = _read_trunk(described, weights)
     facts, load = identify_trunk(name, file, memo_folder)
-    expect_same(described, view, facts.architecture, facts.weights_sha256, facts.preprocess)
+    for view in views:
+        expect_same(described, view, facts.architecture, facts.weights_sha256, facts.preprocess)
     return facts, load
 
 
@@ -130,13 +131,13 @@ def expect_same(
 
 
 def build_replica(
-    store: FeatureStore, manifest: Manifest, facts: TrunkFacts, described: Mapping[str, Any], view: View
+    store: FeatureStore, manifest: Manifest, facts: TrunkFacts, described: Mapping[str, Any], views: Sequence[View]
 ) -> Extraction:
     """The extraction that sees the images of `hash_listing` as the head's own were seen."""
     key = TrunkKey(
         facts.name, facts.architecture, facts.node, facts.weights_sha256, facts.dim, described["precision"]
     )
-    return Extraction(store, manifest, key, {SPLIT: [view]}, described.get("dtype", "float32"))
+    return Extraction(store, manifest, key, {SPLIT: views}, described.get("dtype", "float32"))
 
 
 def adopt_known(extraction: Extraction, known: FeatureStore) -> int:

@@ -17,11 +17,13 @@ from cache.disk import commit_bytes
 from cache.errors import CacheError
 
 from .arrays import to_numpy
+from .gap import Correction
 from .linear import LinearHead
 
 FORMAT = "fixgrid-head-1"
 _FACTS = ("keys", "trunk", "view", "figures")
 _LATER_FACTS = ("data",)  # earlier heads have none
+_VECTORS = ("centre", "ratio", "target")  # of a correction
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +40,12 @@ class SavedHead:
     keys : dict
         Cache keys of the features it was fitted, chosen and scored on, by split.
     trunk, view : dict
-        What a later run needs to compute features for it, as the caller describes it.
+        What a later run needs to compute features for it, as the caller describes it. ``view`` is empty where there
+        are several.
+    views : list of dict
+        All of them, if an image is seen at several resolutions; else empty.
+    corrections : tuple of Correction
+        Of the features of each of ``views``; empty if there is nothing to correct that ``head`` does not.
     figures : dict
         Accuracies with their intervals, and how the head was chosen.
     data : dict
@@ -53,6 +60,13 @@ class SavedHead:
     view: dict[str, Any] = field(default_factory=dict)
     figures: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
+    views: list[dict[str, Any]] = field(default_factory=list)
+    corrections: tuple[Correction, ...] = ()
+
+    @property
+    def seen(self) -> list[dict[str, Any]]:
+        """Every view of an image whose features the head takes."""
+        return self.views or [self.view]
 
 
 def save_head(stem: Path, saved: SavedHead) -> tuple[Path, Path]:
@@ -75,6 +89,9 @@ def save_head(stem: Path, saved: SavedHead) -> tuple[Path, Path]:
         "intercept": np.ascontiguousarray(to_numpy(saved.head.intercept), np.float32),
         "temperature": np.array([saved.temperature], np.float32),
     }
+    if saved.corrections:
+        parts = [[getattr(part, name) for name in _VECTORS] for part in saved.corrections]
+        tensors["corrections"] = np.array(parts, np.float32)
     data = safetensors.numpy.save(tensors)
     record = {
         "format": FORMAT,
@@ -82,6 +99,7 @@ def save_head(stem: Path, saved: SavedHead) -> tuple[Path, Path]:
         "C": saved.head.strength,
         "classes": list(saved.classes),
         **{name: getattr(saved, name) for name in (*_FACTS, *_LATER_FACTS)},
+        **({"views": saved.views} if saved.views else {}),
     }
     files = name_files(stem)
     commit_bytes(files[0], data)
@@ -123,15 +141,19 @@ def load_head(stem: Path) -> SavedHead:
 
 def _build_head(tensors: dict[str, NDArray[np.float32]], record: dict[str, Any]) -> SavedHead:
     classes = tuple(str(name) for name in record["classes"])
-    coef, intercept, temperature = (tensors[name] for name in ("coef", "intercept", "temperature"))
-    shapes = (len(classes), coef.shape[-1]), (len(classes),), (1,)
-    for tensor, shape in zip((coef, intercept, temperature), shapes, strict=True):
+    coef, views = tensors["coef"], [dict(view) for view in record.get("views", [])]
+    shapes = {"coef": (len(classes), coef.shape[-1]), "intercept": (len(classes),), "temperature": (1,)}
+    if "corrections" in tensors:
+        shapes["corrections"] = len(views), len(_VECTORS), coef.shape[-1]
+    for name, shape in shapes.items():
+        tensor = tensors[name]
         if tensor.dtype != np.float32 or tensor.shape != shape or not np.isfinite(tensor).all():
             raise ValueError(f"expected finite float32 {shape}, found {tensor.dtype} {tensor.shape}")
-    head = LinearHead(coef, intercept, float(record["C"]))
+    head = LinearHead(coef, tensors["intercept"], float(record["C"]))
     facts = {name: dict(record[name]) for name in _FACTS}
     facts |= {name: dict(record.get(name, {})) for name in _LATER_FACTS}
-    return SavedHead(head, classes, float(temperature[0]), **facts)
+    corrections = tuple(Correction(*vectors) for vectors in tensors.get("corrections", ()))
+    return SavedHead(head, classes, float(tensors["temperature"][0]), **facts, views=views, corrections=corrections)
 
 
 def save_coefficients(stem: Path, saved: SavedHead) -> tuple[Path, Path]:

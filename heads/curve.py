@@ -19,6 +19,7 @@ from .metrics import Estimate
 from .recipe import GridOptions, Pair, list_recipes
 from .select import score_head
 from .subset import Source, TrainSubset
+from .views import TestRes
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,10 @@ class CurvePoint:
         Asked for, in (0, 1].
     images : int
         Training images used: each class gives its share, rounded, and at least one.
-    train_res, test_res : int
+    train_res : int
         px, chosen on val for this share.
+    test_res : int or str
+        px, likewise; see `heads.views.TestRes`.
     family, correction : str
     strength : float
         Chosen on val for this share.
@@ -43,7 +46,7 @@ class CurvePoint:
     share: float
     images: int
     train_res: int
-    test_res: int
+    test_res: TestRes
     family: str
     correction: str
     strength: float
@@ -148,7 +151,7 @@ def _fit_point(
     return CurvePoint(
         share,
         len(subset.rows),
-        recipe.training.res,
+        recipe.train_res,
         recipe.test_res,
         recipe.family,
         recipe.correction,

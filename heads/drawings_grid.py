@@ -9,6 +9,7 @@ from .drawings import BLUE, INK, ORANGE, PAPER, QUIET, Drawing, draw, label_log,
 from .grid import Cell
 from .metrics import Estimate
 from .table import cell_record
+from .views import TestRes, list_resolutions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +24,7 @@ _CELL_PT = 64
 def draw_grid(cells: Sequence[Cell]) -> Drawing:
     """The heat map of test accuracy over train_res x test_res, for one family and one correction."""
     rows = sorted({cell.train_res for cell in cells})
-    columns = sorted({cell.test_res for cell in cells})
+    columns = sorted({cell.test_res for cell in cells}, key=list_resolutions)
     best = next(cell for cell in cells if cell.chosen)
     alt = (
         f"Heat map of test accuracy, {len(rows)} training by {len(columns)} test resolutions, from "
@@ -42,7 +43,7 @@ def draw_grid(cells: Sequence[Cell]) -> Drawing:
     return draw("grid", alt, [cell_record(c) for c in cells], fill, 50 + 58 * len(rows), width_pt=width)
 
 
-def _paint_cells(axes: Axes, cells: Sequence[Cell], rows: list[int], columns: list[int]) -> None:
+def _paint_cells(axes: Axes, cells: Sequence[Cell], rows: list[int], columns: list[TestRes]) -> None:
     from matplotlib.colors import LinearSegmentedColormap, Normalize
     from matplotlib.patches import Rectangle
 
@@ -70,7 +71,7 @@ def _paint_cells(axes: Axes, cells: Sequence[Cell], rows: list[int], columns: li
             axes.add_patch(frame)
 
 
-def find_front(cells: Sequence[Cell], macs: Mapping[int, int]) -> list[Cell]:
+def find_front(cells: Sequence[Cell], macs: Mapping[TestRes, int]) -> list[Cell]:
     """The cells that no cell of the same or less compute beats on val, from the cheapest on."""
     front: list[Cell] = []
     for cell in sorted(cells, key=lambda cell: (macs[cell.test_res], -cell.val.value)):
@@ -79,7 +80,7 @@ def find_front(cells: Sequence[Cell], macs: Mapping[int, int]) -> list[Cell]:
     return front
 
 
-def draw_compute(cells: Sequence[Cell], macs: Mapping[int, int]) -> Drawing:
+def draw_compute(cells: Sequence[Cell], macs: Mapping[TestRes, int]) -> Drawing:
     """Test accuracy of every cell against multiply-adds per test image, with the front that val sees."""
     front = find_front(cells, macs)
     named = ", ".join(f"{c.train_res} to {c.test_res} px {c.test.value:.1%}" for c in front)

@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 from cache.errors import UsageError
 
 from .figures import HeadFigures, measure_head
+from .gap import Correction
 from .linear import LinearHead
+from .memo import Place
 from .metrics import fit_temperature
 from .recipe import GridOptions, Load, Pair, Recipe, list_recipes
 from .select import Choice, Head, Score, score_head, score_views
+from .views import TestRes
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,8 +26,10 @@ class Fitted:
 
     Attributes
     ----------
-    train_res, test_res : int
+    train_res : int
         px.
+    test_res : int or str
+        px; see `heads.views.TestRes`.
     apparent : float
         See `apparent_ratio`.
     choice : Choice
@@ -34,25 +39,34 @@ class Fitted:
     score : Score
         On test.
     head : LinearHead
-        On raw features: a correction is folded into it.
+        On raw features, or on those that ``corrections`` gives.
+    n_val : int
+        Images it was chosen on.
     test_scores : float32 array, shape (n, K)
     test_y : int64 array, shape (n,)
         Labels of the test images.
     family, correction : str
         Kind of head, and how the resolution gap was corrected.
+    places : tuple of (split, kind, px)
+        The features it was fitted, chosen and scored on.
+    corrections : tuple of Correction
+        One for each of several test resolutions; empty if there is nothing to correct that ``head`` does not.
     """
 
     train_res: int
-    test_res: int
+    test_res: TestRes
     apparent: float
     choice: Choice
     temperature: float
     score: Score
     head: LinearHead
+    n_val: int
     test_scores: NDArray[np.float32]
     test_y: NDArray[np.int64]
     family: str = "logistic"
     correction: str = "none"
+    places: tuple[Place, ...] = ()
+    corrections: tuple[Correction, ...] = ()
 
     def measure(self, classes: Sequence[str]) -> HeadFigures:
         """All figures on test, of the classes by name."""
@@ -85,18 +99,22 @@ def fit_best(load: Load, pairs: Sequence[Pair], n_classes: int, options: GridOpt
     temperature = fit_temperature(score_views(choice.head, recipe.see(val)), val.y)
     seen = recipe.see(test)
     score = score_head(head, seen, test.y)
+    kept, corrections = recipe.fold(head)
     return Fitted(
-        train_res=recipe.training.res,
+        train_res=recipe.train_res,
         test_res=recipe.test_res,
         apparent=recipe.apparent,
         choice=choice,
         temperature=temperature,
         score=score,
-        head=recipe.fold(head),
+        head=kept,
+        n_val=len(val.y),
         test_scores=score_views(head, seen),
         test_y=test.y,
         family=recipe.family,
         correction=recipe.correction,
+        places=tuple(recipe.places),
+        corrections=corrections,
     )
 
 

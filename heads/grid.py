@@ -14,6 +14,7 @@ from .metrics import Estimate, compare_paired
 from .recipe import GridOptions as GridOptions
 from .recipe import Load, Pair, Recipe, list_recipes
 from .select import score_head
+from .views import TestRes
 
 # The rows of the 2020 table this product starts from: train_res, test_res.
 SEED_PAIRS: tuple[Pair, ...] = (
@@ -36,10 +37,13 @@ class Cell:
 
     Attributes
     ----------
-    train_res, test_res : int
+    train_res : int
         px.
+    test_res : int or str
+        px; see `heads.views.TestRes`.
     apparent : float
-        Size of an object in a test view over its size in a training view; FixRes wants 1.
+        Size of an object in a test view over its size in a training view; FixRes wants 1. Of several test
+        resolutions the mean.
     val, test : Estimate
         Top-1 with its Wilson interval.
     strength : float
@@ -59,7 +63,7 @@ class Cell:
     """
 
     train_res: int
-    test_res: int
+    test_res: TestRes
     apparent: float
     val: Estimate
     test: Estimate
@@ -92,12 +96,12 @@ def run_grid(
     memo : Memo, optional
         Cells of earlier grids: one that is there is neither loaded for nor fitted again.
     """
-    refits: dict[tuple[str, int], Cell] = {}
+    refits: dict[tuple[str, TestRes], Cell] = {}
     for recipe in list_recipes(load, pairs, n_classes, options or GridOptions()):
         place = recipe.family, recipe.test_res
         if recipe.is_refit and place in refits:
             # Its training images are those of test_res, so every train_res has the same cell.
-            yield replace(refits[place], train_res=recipe.training.res)
+            yield replace(refits[place], train_res=recipe.train_res)
             continue
         cell = _fill_cell(recipe) if memo is None else _recall_cell(recipe, memo)
         if recipe.is_refit:
@@ -110,7 +114,7 @@ def _fill_cell(recipe: Recipe) -> Cell:
     test = recipe.load("test")
     score = score_head(head, recipe.see(test), test.y)
     return Cell(
-        train_res=recipe.training.res,
+        train_res=recipe.train_res,
         test_res=recipe.test_res,
         apparent=recipe.apparent,
         val=choice.val,

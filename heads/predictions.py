@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,9 @@ from .artifact import SavedHead
 from .card import escape_markdown, show_text
 from .metrics import log_softmax
 from .select import score_views
+from .subset import keep_rows
 from .table import format_records
+from .views import join_views, see_views
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,15 @@ def class_log_probabilities(saved: SavedHead, X: NDArray[np.float32]) -> NDArray
     A softmax of the scores over the temperature (Guo et al. 2017); of several views the mean probability counts
     as the score, as it did when the temperature was fitted.
     """
-    single = X.shape[1] == 1 or saved.figures.get("mean_of") == "features"
-    return log_softmax(score_views(saved.head, X.mean(1) if single else X), saved.temperature)
+    seen = see_views(X, saved.corrections, str(saved.figures.get("mean_of")))
+    return log_softmax(score_views(saved.head, seen), saved.temperature)
+
+
+def join_blocks(kinds: Sequence[Iterator[FeatureSet]]) -> Iterator[FeatureSet]:
+    """Blocks of the same rows, seen in several ways, as blocks of the images that have features in all of them."""
+    for blocks in zip(*kinds, strict=True):
+        rows = reduce(np.intersect1d, (block.row for block in blocks))
+        yield join_views([keep_rows(block, rows) for block in blocks])
 
 
 def predict_images(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +11,20 @@ from numpy.typing import NDArray
 from cache.errors import CacheError
 from cache.features import FeatureSet
 
+from .gap import Correction
+
+# Where test images are seen: at one resolution in px, or at several, as in "224+320", and then averaged. A string,
+# so that tables, JSON and remembered cells hold what the user typed.
+TestRes: TypeAlias = int | str
+
 # Side of a crop over the photograph's short side. RandomResizedCrop at scale (.08, 1) on 4:3: mean root of the
 # crop's area, from 400,000 draws. The others resize by 256/224 first.
 _CROP_SIDE = {"train": 0.7322}
+
+
+def list_resolutions(test_res: TestRes) -> tuple[int, ...]:
+    """Each resolution at which a test image is seen, px."""
+    return tuple(map(int, str(test_res).split("+")))
 
 
 def view_rows(sets: Sequence[FeatureSet]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -36,14 +48,44 @@ def join_views(sets: Sequence[FeatureSet]) -> FeatureSet:
     CacheError
         If the sets hold different rows.
     """
-    first = sets[0]
-    for other in sets[1:]:
+    first, *others = sets
+    for other in others:
         if not np.array_equal(other.row, first.row):
+            few, many = sorted((len(first.row), len(other.row)))
             raise CacheError(
-                f"views of one image cannot be joined: one set has {len(first.row)} rows, another "
-                f"{len(other.row)} or others; run extract again for both."
+                f"found features of {few} images in one view and of {many}, or of others, in another; expected the "
+                "same images in all views that are averaged: run extract again for both, or give --pairs of one."
             )
+    if not others:
+        return first
     return FeatureSet(np.concatenate([part.X for part in sets], axis=1), first.y, first.row, first.sha256)
+
+
+def see_views(X: NDArray[np.float32], corrections: Sequence[Correction], mean_of: str) -> NDArray[np.float32]:
+    """What `heads.select.score_views` takes of an image's views ``X`` (n, V, D).
+
+    Parameters
+    ----------
+    X : float32 array, shape (n, V, D)
+        The views at one test resolution after those at another, as many of each.
+    corrections : sequence of Correction
+        One for each test resolution, or none.
+    mean_of : {"features", "probabilities"}
+
+    Returns
+    -------
+    float32 array, shape (n, D), or (n, V, D) to average the probabilities of V views
+    """
+    single = mean_of == "features"
+    parts = np.split(X, max(1, len(corrections)), axis=1)
+    if single:
+        parts = [part.mean(1, keepdims=True) if part.shape[1] > 1 else part for part in parts]
+    if corrections:
+        parts = [correct(part) for correct, part in zip(corrections, parts, strict=True)]
+    seen = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+    if seen.shape[1] == 1:
+        return seen[:, 0]
+    return seen.mean(1) if single else seen
 
 
 def apparent_ratio(kinds: Sequence[str], train_res: int, test_res: int) -> float:

@@ -63,7 +63,7 @@ def test_rows_that_another_cache_has_seen_are_adopted_once(tmp_path: Path) -> No
     named = list_images([os.fsencode(tmp_path / "data" / "b"), os.fsencode(tmp_path / "data" / "a")])
     mine, _ = hash_listing(named, "typed", memo_folder=tmp_path / "memo")
     facts = TrunkFacts("stub", "stub", "pooled", "0" * 64, 1, TRUNK.dim, False, LOOK)
-    extraction = build_replica(FeatureStore(tmp_path / "own"), mine, facts, DESCRIBED, center())
+    extraction = build_replica(FeatureStore(tmp_path / "own"), mine, facts, DESCRIBED, [center()])
     assert adopt_known(extraction, known) == 6
     outcome = extraction.run(open_stubs, SilentWatcher(), workers=1)
     assert (outcome.decoded, outcome.computed) == (0, 0)
