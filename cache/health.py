@@ -33,8 +33,14 @@ Recompute = Callable[[Entry, Sequence[int]], NDArray[np.float32]]
 def verify_store(store: FeatureStore, *, deep: bool = True) -> list[str]:
     """A line for everything in the cache that is damaged: specs, rows, shards, sealed files, data sets.
 
-    Without ``deep``, features are not read: only specs, rows and records of data sets are.
+    Without ``deep``, features are not read: only specs, rows and records of data sets are. What another process
+    writes or removes meanwhile may look damaged once; damage does so twice.
     """
+    first = _look_for_damage(store, deep)
+    return [line for line in _look_for_damage(store, deep) if line in first] if first else []
+
+
+def _look_for_damage(store: FeatureStore, deep: bool) -> list[str]:
     problems = []
     entries = {entry.folder for entry in store.entries()}
     for path in sorted(store.folder.glob("[0-9a-f][0-9a-f]/*")):
@@ -52,7 +58,7 @@ def verify_entry(entry: Entry) -> list[str]:
     problems = _catch(_check_rows_file, entry)
     for file in list_shards(entry.shards_folder):
         problems += _catch(read_shard, file, entry.spec)
-    if entry.sealed_file.exists() or (entry.folder / "sealed.json").exists():
+    if entry.rests_on_seal:
         problems += _catch(entry.check_digest) or _catch(check_sealed, entry.sealed_file, entry.spec)
     return problems
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from itertools import pairwise
@@ -76,9 +77,21 @@ def write_manifest(folder: Path, manifest: Manifest) -> str:
     digest = _name_record(content)
     for split, rows in manifest.splits.items():
         commit_bytes(folder / digest / f"{split}.h5", encode_rows(rows))
-    text = json.dumps({"source": manifest.source, "root": manifest.root, **content}, sort_keys=True)
-    commit_bytes(folder / digest / "data.json", text.encode("ascii"))
+    # Later than every other record, also where the clock was put back or a copy of the cache lost its times.
+    others = [_read_time(path) for path in folder.glob("*/data.json") if path.parent.name != digest]
+    written = max([time.time_ns(), *(other + 1 for other in others)])
+    record = {"source": manifest.source, "root": manifest.root, "written": written, **content}
+    commit_bytes(folder / digest / "data.json", json.dumps(record, sort_keys=True).encode("ascii"))
     return digest
+
+
+def _read_time(path: Path) -> int:
+    """When a record was written, ns: as it says, or as its file says if it is an old one."""
+    with suppress(OSError, ValueError, LookupError, TypeError, RecursionError):
+        return int(json.loads(path.read_bytes())["written"])
+    with suppress(OSError):
+        return path.stat().st_mtime_ns
+    return 0
 
 
 def _name_record(content: Mapping[str, Any]) -> str:
@@ -117,7 +130,7 @@ def list_manifests(folder: Path) -> list[tuple[str, Manifest]]:
     for path in folder.glob("*/data.json"):
         # A record that is damaged, or removed meanwhile, is written again by the next extract of its data set.
         with suppress(CacheError, OSError):
-            found.append((-path.stat().st_mtime_ns, path.parent.name, read_manifest_record(path.parent)))
+            found.append((-_read_time(path), path.parent.name, read_manifest_record(path.parent)))
     return [(name, manifest) for _, name, manifest in sorted(found, key=lambda record: record[:2])]
 
 

@@ -16,6 +16,7 @@ from .disk import commit_bytes, commit_stream, hash_file, make_folder, remove_fi
 from .errors import CacheError
 from .features import FeatureSet
 from .key import Spec
+from .reader import Reader
 from .rows import Rows
 from .rowsfile import encode_rows
 from .salvage import salvage_rows
@@ -56,6 +57,15 @@ class Entry:
     def is_sealed(self) -> bool:
         """Whether every row is in the sealed file (its digest is checked when it is read)."""
         return bool(self._seal)
+
+    @property
+    def rests_on_seal(self) -> bool:
+        """Whether rows are, or were, in the sealed file alone.
+
+        Not if the entry was never sealed, or interrupted between file and seal, with every row still in a shard.
+        """
+        begun = self.sealed_file.exists() or (self.folder / "sealed.json").exists()
+        return begun and (self.is_sealed or bool(self.find_missing().any()))
 
     @property
     def digest(self) -> str:
@@ -109,10 +119,7 @@ class Entry:
             self.check_digest()
         except CacheError as error:
             seal = self.folder / "sealed.json"
-            # Never sealed, or interrupted between file and seal, with every row still in a shard.
-            if not (self.sealed_file.exists() or seal.exists()) or not (
-                self.is_sealed or self.find_missing().any()
-            ):
+            if not self.rests_on_seal:
                 return []
             saved = salvage_rows(self.sealed_file, self.spec, self.shards_folder)
             remove_file(seal)
@@ -245,18 +252,14 @@ def _join(features: NDArray[Any], status: NDArray[np.uint8], rows: Rows, start: 
     return FeatureSet(X.astype(np.float32, copy=False), rows.labels[row], row, rows.sha256[row])
 
 
-class FeatureStore:
-    """A cache folder: finds, makes and lists entries.
+class FeatureStore(Reader):
+    """A cache folder: finds, makes and lists entries, and gives arrays to notebooks.
 
     Parameters
     ----------
     root : Path
         The cache folder, ``features`` unless the user names another.
     """
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.folder = root / "v1"
 
     def create(self) -> None:
         """Make the folder, with a .gitignore so that features are never committed by accident."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,12 +19,13 @@ from cache.health import (
     find_exposure,
     find_filesystem,
     probe_entry,
+    verify_entry,
     verify_store,
 )
 from cache.key import Spec
 from cache.rows import Manifest
 from cache.rowsfile import write_manifest
-from cache.shard import Shard, Status, commit_shard
+from cache.shard import Shard, Status, commit_shard, list_shards
 from cache.store import Entry, FeatureStore
 
 ROWS = make_rows(150)
@@ -111,6 +113,25 @@ def test_a_proof_does_not_outlive_its_seal(store: FeatureStore) -> None:
     probe_entry(entry, {"torch": "2"}, again)
     (entry.folder / "sealed.json").write_bytes((entry.folder / "sealed.json").read_bytes() + b"\n")
     assert probe_entry(entry, {"torch": "2"}, again)
+
+
+def test_what_is_removed_meanwhile_is_no_damage(store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill_entry(store, ROWS)
+
+    def remove_first(entry: Entry) -> list[str]:
+        shutil.rmtree(entry.folder)
+        return verify_entry(entry)
+
+    monkeypatch.setattr("cache.health.verify_entry", remove_first)
+    assert verify_store(store) == []
+
+
+def test_an_interrupted_seal_is_no_damage(store: FeatureStore) -> None:
+    entry = fill_entry(store, ROWS, seal=False)
+    entry.sealed_file.write_bytes(b"half")
+    assert verify_store(store) == []
+    list_shards(entry.shards_folder)[0].path.unlink()
+    assert len(verify_store(store)) == 1
 
 
 def explain(store: FeatureStore, wanted: Spec) -> tuple[Path, list[str]]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,6 +49,31 @@ def test_a_manifest_survives_with_its_labels(tmp_path: Path) -> None:
     assert list(again.splits) == ["train", "test"]
     assert again.splits["train"].paths == ODD_NAMES
     np.testing.assert_array_equal(again.splits["train"].labels, rows.labels)
+
+
+def test_the_record_written_last_comes_first_whatever_the_clock_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = (Manifest("dogs", "/dogs", ("a", "b"), {"train": make_rows(n)}) for n in (4, 5))
+    first = write_manifest(tmp_path, old)
+    monkeypatch.setattr("cache.rowsfile.time.time_ns", lambda: 0)
+    second = write_manifest(tmp_path, new)
+    for order in (1, -1):  # as a copy of the cache may leave them
+        for when, name in enumerate([first, second][::order]):
+            os.utime(tmp_path / name / "data.json", (when, when))
+        assert [name for name, _ in list_manifests(tmp_path)] == [second, first]
+    write_manifest(tmp_path, old)
+    assert [name for name, _ in list_manifests(tmp_path)] == [first, second]
+
+
+def test_a_record_of_an_older_version_is_as_old_as_its_file(tmp_path: Path) -> None:
+    old, new = (Manifest("dogs", "/dogs", ("a", "b"), {"train": make_rows(n)}) for n in (4, 5))
+    file = tmp_path / write_manifest(tmp_path, old) / "data.json"
+    record = json.loads(file.read_text())
+    del record["written"]
+    file.write_text(json.dumps(record))
+    second = write_manifest(tmp_path, new)
+    assert [name for name, _ in list_manifests(tmp_path)] == [second, file.parent.name]
 
 
 def test_a_moved_folder_is_the_same_data_set_and_a_relabelled_one_is_not(tmp_path: Path) -> None:
