@@ -1,4 +1,4 @@
-"""What a notebook does: extract a folder, take the arrays, and use the heads as scikit-learn estimators."""
+"""What a notebook does: open a cache, take the arrays, and use the heads as scikit-learn estimators."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer
 from stub import TRUNK, SilentWatcher, center, open_stubs
+from stub import train as crops
 from zoo import draw_photo, encode, list_manifest
 
-from cache.holdings import Holdings, find_holdings
 from cache.store import FeatureStore
 from embed.engine import Extraction
-from heads.estimators import LogisticHead
+from heads.estimators import ESTIMATORS, LogisticHead, RidgeHead
 
 SIZES = {"train": 40, "val": 10, "test": 20}
 
 
 @pytest.fixture(scope="module")
-def features(tmp_path_factory: pytest.TempPathFactory) -> Holdings:
+def store(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
     """A data set of dark and bright photographs, extracted and opened again from its cache folder alone."""
     folder = tmp_path_factory.mktemp("work")
     for split, n in SIZES.items():
@@ -31,22 +31,41 @@ def features(tmp_path_factory: pytest.TempPathFactory) -> Holdings:
             path.write_bytes(encode(photo))
     manifest = list_manifest(folder / "data", {split: split for split in SIZES})
     views = {split: [center(16)] for split in SIZES}
-    store = FeatureStore(folder / "features")
-    Extraction(store, manifest, TRUNK, views).run(open_stubs, SilentWatcher(), workers=1)
-    return find_holdings(FeatureStore(folder / "features"))
+    views["train"].append(crops(16, draws=3))
+    Extraction(FeatureStore(folder / "features"), manifest, TRUNK, views).run(
+        open_stubs, SilentWatcher(), workers=1
+    )
+    return FeatureStore.open(str(folder / "features"))
 
 
-def test_arrays_come_with_their_labels(features: Holdings) -> None:
-    train = features.load("train", "center", 16)
-    assert (train.X.shape, train.X.dtype, train.y.shape) == ((40, 1, 6), np.float32, (40,))
-    assert np.bincount(train.y).tolist() == [20, 20]
-    brightness = train.X[:, 0, :3].mean(axis=1)
-    assert brightness[train.y == 1].mean() > 1.5 * brightness[train.y == 0].mean()
+def test_arrays_come_with_their_labels(store: FeatureStore) -> None:
+    X, y = store.load("train", 16)
+    assert (X.shape, X.dtype, y.shape, y.dtype) == ((40, 6), np.float32, (40,), np.int64)
+    assert np.bincount(y).tolist() == [20, 20]
+    brightness = X[:, :3].mean(axis=1)
+    assert brightness[y == 1].mean() > 1.5 * brightness[y == 0].mean()
 
 
-def test_a_head_in_a_pipeline_is_searched_and_scored(features: Holdings) -> None:
-    train, test = features.load("train", "center", 16), features.load("test", "center", 16)
+def test_every_random_crop_is_a_row_with_the_label_of_its_image(store: FeatureStore) -> None:
+    X, y = store.load("train", 16, "train")
+    whole = store.holdings().load("train", "train", 16)
+    assert X.shape == (120, 6)
+    for image in (0, 1, 39):
+        np.testing.assert_array_equal(X[3 * image : 3 * image + 3], whole.X[image])
+        assert y[3 * image : 3 * image + 3].tolist() == [whole.y[image]] * 3
+
+
+def test_a_head_in_a_pipeline_is_searched_and_scored(store: FeatureStore) -> None:
+    train, test = store.load("train", 16), store.load("test", 16)
+    assert store.holdings().manifest.classes == ("a", "b")
     pipeline = make_pipeline(Normalizer(), LogisticHead())
-    assert pipeline.fit(train.X[:, 0], train.y).score(test.X[:, 0], test.y) > 0
-    search = GridSearchCV(LogisticHead(), {"C": [0.01, 1.0]}, cv=4).fit(train.X[:, 0], train.y)
-    assert search.score(test.X[:, 0], test.y) >= 0.9
+    assert pipeline.fit(*train).score(*test) > 0
+    search = GridSearchCV(LogisticHead(), {"C": [0.01, 1.0]}, cv=4).fit(*train)
+    assert search.score(*test) >= 0.9
+    steps = GridSearchCV(make_pipeline(Normalizer(), RidgeHead()), {"ridgehead__alpha": [0.1, 10.0]}, cv=4)
+    assert steps.fit(*train).best_params_.keys() == {"ridgehead__alpha"}
+
+
+@pytest.mark.parametrize("family", ESTIMATORS.keys() - {"knn"})  # its cosine does not see brightness
+def test_every_head_learns_dark_from_bright(family: str, store: FeatureStore) -> None:
+    assert ESTIMATORS[family]().fit(*store.load("train", 16)).score(*store.load("test", 16)) >= 0.9
