@@ -59,6 +59,15 @@ class Entry:
         return bool(self._seal)
 
     @property
+    def rests_on_seal(self) -> bool:
+        """Whether rows are, or were, in the sealed file alone.
+
+        Not if the entry was never sealed, or interrupted between file and seal, with every row still in a shard.
+        """
+        begun = self.sealed_file.exists() or (self.folder / "sealed.json").exists()
+        return begun and (self.is_sealed or bool(self.find_missing().any()))
+
+    @property
     def digest(self) -> str:
         """Hex sha256 of the sealed file as it was sealed; empty before the seal."""
         return str(self._seal.get("sha256", ""))
@@ -110,10 +119,7 @@ class Entry:
             self.check_digest()
         except CacheError as error:
             seal = self.folder / "sealed.json"
-            # Never sealed, or interrupted between file and seal, with every row still in a shard.
-            if not (self.sealed_file.exists() or seal.exists()) or not (
-                self.is_sealed or self.find_missing().any()
-            ):
+            if not self.rests_on_seal:
                 return []
             saved = salvage_rows(self.sealed_file, self.spec, self.shards_folder)
             remove_file(seal)
