@@ -94,6 +94,9 @@ class Supervisor:
     on_notice: Callable[[str], None] = lambda line: None
     _pool: list[_Worker] = field(default_factory=list)
     _deaths: Counter[tuple[str, int]] = field(default_factory=Counter)
+    # When workers were last looked at, and when this process last went on after a stop (monotonic s).
+    _looked: float = field(default_factory=time.monotonic)
+    _woken: float = 0.0
 
     def run(self, jobs: Iterable[ShardJob]) -> Iterator[Receipt]:
         """A receipt for every job, as they finish.
@@ -142,6 +145,10 @@ class Supervisor:
 
     def _collect(self, context: Any, queue: deque[ShardJob]) -> Iterator[Receipt]:
         busy = [worker for worker in self._pool if worker.job]
+        now = time.monotonic()
+        if now - self._looked > self.timeout_s / 2:  # Ctrl-Z stops this process and its workers: no row hangs
+            self._woken = now
+        self._looked = now
         connection.wait([handle for w in busy for handle in (w.pipe, w.process.sentinel)], timeout=0.2)
         for worker in busy:
             answer = _receive(worker)
@@ -155,7 +162,7 @@ class Supervisor:
             elif not worker.process.is_alive():
                 self._bury(worker, queue)
                 self._start(context)
-            elif worker.row != NO_ROW and time.monotonic() - worker.pulse[1] > self.timeout_s:
+            elif worker.row != NO_ROW and now - max(worker.pulse[1], self._woken) > self.timeout_s:
                 worker.died_of = Status.TIMEOUT
                 worker.process.kill()
         self.on_progress(sum(int(worker.pulse[2]) for worker in self._pool if worker.job))

@@ -75,6 +75,17 @@ def open_slow(view: View) -> StubBackend:
     return Slow(view)
 
 
+def open_slow_decoder(view: View) -> StubBackend:
+    """Images that take a while."""
+
+    def decode(data: bytes) -> Image.Image:
+        time.sleep(0.02)
+        return decode_rgb(data)
+
+    task.decode_rgb = decode
+    return StubBackend(view)
+
+
 def open_narrow(view: View) -> object:
     """A torch backend on a device with room for two images."""
     import torch

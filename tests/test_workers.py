@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import errno
+import multiprocessing
 import os
+import signal
+import time
 from collections.abc import Callable
 from multiprocessing import sharedctypes
 from pathlib import Path
@@ -9,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from entries import make_spec
-from faulty import break_open, fail_to_open, open_dying, open_faulty, open_slow, spoil
+from faulty import break_open, fail_to_open, open_dying, open_faulty, open_slow, open_slow_decoder, spoil
 from stub import DIM, center, open_stub
 from zoo import list_rows, write_photos
 
@@ -47,6 +50,23 @@ def supervise(
     notices: list[str] = []
     supervisor = Supervisor(opener, **{"workers": 2, "on_notice": notices.append, **options})
     return entry, list(supervisor.run(jobs)), notices
+
+
+def test_a_run_that_was_stopped_and_goes_on_blames_no_image(data: Path) -> None:
+    calls: list[int] = []
+
+    def stop_and_go_on(under_way: int) -> None:
+        """Ctrl-Z and fg: this process sleeps for longer than a row may take, its workers a little longer yet."""
+        if under_way or calls:
+            calls.append(under_way)
+        for worker in multiprocessing.active_children() if len(calls) in (1, 2) else ():
+            os.kill(worker.pid, signal.SIGSTOP if len(calls) == 1 else signal.SIGCONT)
+        time.sleep(1.5 if len(calls) == 1 else 0)
+
+    _, receipts, notices = supervise(data, open_slow_decoder, on_progress=stop_and_go_on, timeout_s=1.0)
+    assert len(calls) > 2
+    assert notices == []
+    assert sum(r.decoded for r in receipts) == 130
 
 
 def test_every_job_gives_a_receipt(data: Path) -> None:
