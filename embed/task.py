@@ -18,7 +18,6 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from cache.errors import DataError
 from cache.rowsfile import show_path
@@ -30,6 +29,9 @@ from .views import View, render_view
 
 MAX_FLOAT16 = 6e4
 NO_ROW = -1
+# Seeing several images and then running the trunk on them is 6 % faster than image by image (lite0 at 224, 14.6
+# and 13.7 ms of a core): each work finds its own code and tables in the processor's caches.
+GROUP_ROWS, GROUP_BYTES = 16, 64 << 20
 
 
 class Backend(Protocol):
@@ -94,16 +96,17 @@ def run_shard(
     """
     clock = _Clock()
     decoders = 0 if job.careful else decoders
-    backends = {target.view: open_backend(target.view) for target in job.targets}
-    batch = math.lcm(*(backend.batch for backend in backends.values()))
+    backends = [open_backend(target.view) for target in job.targets]
+    batch = math.lcm(*(backend.batch for backend in backends))
     work = _Work(job, clock, pulse)
     done = job.start
-    for rows, images in _read_batches(work, batch, decoders):
-        work.decoded += sum(image is not None for image in images)
+    for rows, seen in _see_batches(work, _size_group(job.targets, batch), batch, decoders):
         if not decoders:
-            pulse(NO_ROW)  # decoding threads go on meanwhile, and the pulse stays theirs
-        for target in job.targets:
-            work.fill(target, rows, images, backends[target.view])
+            work.beat(NO_ROW)  # decoding threads go on meanwhile, and the pulse stays theirs
+        good = {row: crops for row, crops in zip(rows, seen, strict=True) if crops is not None}
+        work.decoded += len(good)
+        for i, backend in enumerate(backends):
+            work.fill(job.targets[i], {row: crops[i] for row, crops in good.items()}, backend)
         done = rows[-1] + 1
         if work.stopped:
             break
@@ -111,7 +114,7 @@ def run_shard(
         for target in job.targets if done > job.start else ():
             commit_shard(target.folder, target.key, work.shard(target, done))
     bad = tuple(row for row in work.bad if row.row < done)
-    notices = _take_notices(backends.values())
+    notices = _take_notices(backends)
     return Receipt(job.split, job.start, done, bad, work.decoded, work.forwards, clock.seconds, notices)
 
 
@@ -125,28 +128,56 @@ def _take_notices(backends: Iterable[Backend]) -> tuple[str, ...]:
     return tuple(lines)
 
 
-Batch = tuple[list[int], list["Image.Image | None"]]
+Crops = list[NDArray[np.uint8]]  # of one image: an array (V, height, width, 3) per target
+Seen = tuple[Sequence[int], "list[Crops | None]"]
 
 
-def _read_batches(work: _Work, batch: int, decoders: int) -> Iterator[Batch]:
-    """(row ids, images) per batch; with `decoders` threads, the next two batches decode meanwhile."""
-    rows = range(work.job.start, work.job.stop)
-    batches = [list(group) for _, group in groupby(rows, key=lambda row: row // batch)]
-    if not decoders:
-        yield from ((part, [work.read(row) for row in part]) for part in batches)
-        return
+def _size_group(targets: Sequence[Target], batch: int) -> int:
+    """Rows to be seen before the trunk runs on them: whole batches of little memory."""
+    each = sum(3 * target.view.res**2 * target.view.count for target in targets)
+    return batch * max(1, min(GROUP_ROWS, GROUP_BYTES // each) // batch)
+
+
+def _cut(rows: Sequence[int], length: int) -> list[list[int]]:
+    """Consecutive rows, cut at multiples of `length`."""
+    return [list(part) for _, part in groupby(rows, key=lambda row: row // length)]
+
+
+def _see_batches(
+    work: _Work, length: int, batch: int, decoders: int
+) -> Iterator[tuple[list[int], list[Crops | None]]]:
+    """Row ids and crops of one batch after the other, seen `length` rows at a time; None for a bad image."""
+    groups = _cut(range(work.job.start, work.job.stop), length)
+    for rows, crops in _see_ahead(work, groups, decoders) if decoders else _see_in_turn(work, groups, batch):
+        for part in _cut(rows[: len(crops)], batch):
+            first = part[0] - rows[0]
+            yield part, crops[first : first + len(part)]
+
+
+def _see_in_turn(work: _Work, groups: Sequence[Sequence[int]], batch: int) -> Iterator[Seen]:
+    """Ends at a batch's edge when the run is to stop."""
+    for rows in groups:
+        crops: list[Crops | None] = []
+        for part in _cut(rows, batch):
+            if not work.stopped:
+                crops += [work.see(row) for row in part]
+        yield rows, crops
+
+
+def _see_ahead(work: _Work, groups: Sequence[Sequence[int]], decoders: int) -> Iterator[Seen]:
+    """With threads that see the next two groups meanwhile."""
     with ThreadPoolExecutor(decoders) as pool:
-        ahead: deque[tuple[list[int], list[Future[Image.Image | None]]]] = deque()
-        for part in batches:
-            ahead.append((part, [pool.submit(work.read, row) for row in part]))
+        ahead: deque[tuple[Sequence[int], list[Future[Crops | None]]]] = deque()
+        for rows in groups:
+            ahead.append((rows, [pool.submit(work.see, row) for row in rows]))
             if len(ahead) > 2:
                 yield _collect(*ahead.popleft())
         while ahead:
             yield _collect(*ahead.popleft())
 
 
-def _collect(rows: list[int], images: list[Future[Image.Image | None]]) -> Batch:
-    return rows, [image.result() for image in images]
+def _collect(rows: Sequence[int], crops: list[Future[Crops | None]]) -> Seen:
+    return rows, [future.result() for future in crops]
 
 
 class _Work:
@@ -163,10 +194,14 @@ class _Work:
             target: np.full((n, target.view.count, target.dim), np.nan, target.dtype) for target in job.targets
         }
 
-    def read(self, row: int) -> Image.Image | None:
-        """The row's image, or None if it is bad. Bytes are read once, hashed and decoded from one buffer."""
+    def beat(self, row: int) -> None:
+        """Tell the supervisor what comes now, and hear whether to stop."""
         if not self._pulse(row):
             self.stopped = True
+
+    def see(self, row: int) -> Crops | None:
+        """The row's crops, or None if it is bad. Bytes are read once, hashed and decoded from one buffer."""
+        self.beat(row)
         i = row - self.job.start
         try:
             if row in self.job.quarantine:
@@ -176,26 +211,20 @@ class _Work:
                 data = self._read_bytes(i)
             with self.clock.time("decode"):
                 image = decode_rgb(data)
-            return image
+            with self.clock.time("view"):
+                return [render_view(image, target.view, self.job.sha256[i]) for target in self.job.targets]
         except BadImage as bad:
             self._quarantine(row, bad.status, bad.reason, self.job.targets)
             return None
 
-    def fill(self, target: Target, rows: list[int], images: list[Image.Image | None], backend: Backend) -> None:
-        """Run rows through one view and the trunk, in batches of the backend, into the target's array."""
-        good = [(row, image) for row, image in zip(rows, images, strict=True) if image is not None]
-        for _, batch in groupby(good, key=lambda pair: pair[0] // backend.batch):
-            self._fill_batch(target, list(batch), backend)
-
-    def _fill_batch(self, target: Target, good: list[tuple[int, Image.Image]], backend: Backend) -> None:
-        with self.clock.time("view"):
-            content = self.job.sha256
-            crops = [render_view(image, target.view, content[row - self.job.start]) for row, image in good]
-            pixels = np.concatenate(crops)
-        with self.clock.time("trunk"):
-            features = backend(pixels).reshape(len(good), target.view.count, -1)
-        self.forwards += len(pixels)
-        self._store(target, [row for row, _ in good], features)
+    def fill(self, target: Target, crops: dict[int, NDArray[np.uint8]], backend: Backend) -> None:
+        """Run the crops of some rows through the trunk, in batches of the backend, into the target's array."""
+        for rows in _cut(list(crops), backend.batch):
+            pixels = np.concatenate([crops[row] for row in rows])
+            with self.clock.time("trunk"):
+                features = backend(pixels).reshape(len(rows), target.view.count, -1)
+            self.forwards += len(pixels)
+            self._store(target, rows, features)
 
     def _store(self, target: Target, rows: list[int], features: NDArray[np.float32]) -> None:
         finite = np.asarray(np.isfinite(features).all(axis=(1, 2)))

@@ -166,14 +166,49 @@ def test_a_stop_keeps_whole_batches(tmp_path: Path, rows: Rows) -> None:
         lambda view: Batched(view, 4, [], lambda features: None),
         pulse=lambda row: row < 5,
     )
-    assert (receipt.start, receipt.stop) == (0, 8)
-    assert read_only(tmp_path, rows).stop == 8
+    assert (receipt.start, receipt.stop) == (0, 4)
+    assert read_only(tmp_path, rows).stop == 4
 
 
 def test_the_pulse_names_the_image_and_then_none(tmp_path: Path, rows: Rows) -> None:
     pulses: list[int] = []
     run_shard(make_job(tmp_path, rows, VIEWS[:1]), open_stub, pulse=lambda row: (pulses.append(row), True)[1])
-    assert pulses == [number for row in range(12) for number in (row, NO_ROW)]
+    assert pulses == [*range(12), *[NO_ROW] * 12]  # one more beat, and chance to stop, before every batch
+
+
+def test_a_stop_while_the_trunk_runs_ends_at_the_next_batch(tmp_path: Path, rows: Rows) -> None:
+    beats: list[int] = []
+    receipt = run_shard(
+        make_job(tmp_path, rows, VIEWS[:1]),
+        open_stub,
+        pulse=lambda row: (beats.append(row), beats.count(NO_ROW) < 3)[1],
+    )
+    assert (receipt.stop, receipt.decoded) == (3, 3)
+    assert read_only(tmp_path, rows).stop == 3
+
+
+def test_threads_that_decode_ahead_stop_at_a_batch_too(tmp_path: Path, rows: Rows) -> None:
+    job = make_job(tmp_path, rows, VIEWS[:1])
+    receipt = run_shard(job, open_stub, pulse=lambda row: row < 11, decoders=2)
+    assert receipt.stop == receipt.decoded < 12
+    np.testing.assert_array_equal(
+        read_only(tmp_path, rows).features, by_hand(tmp_path, rows, VIEWS[0])[: receipt.stop]
+    )
+
+
+def test_images_are_seen_in_groups_of_little_memory(
+    tmp_path: Path, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    each = 3 * sum(view.res**2 * view.count for view in VIEWS)
+    for limit, length in ((5 * each, 4), (7.9 * each, 6), (1, 2)):
+        pulses: list[int] = []
+        monkeypatch.setattr(task, "GROUP_BYTES", int(limit))
+        run_shard(
+            make_job(tmp_path, rows),
+            lambda view: Batched(view, 2, [], lambda features: None),
+            pulse=lambda row, pulses=pulses: (pulses.append(row), True)[1],
+        )
+        assert pulses[: length + 1] == [*range(length), NO_ROW]
 
 
 def test_a_quarantined_row_is_not_touched(tmp_path: Path, rows: Rows) -> None:
