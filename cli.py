@@ -240,22 +240,35 @@ def _extracts(command: Callable[..., None]) -> Callable[..., None]:
 
 @main.command()
 @_extracts
+@_option(
+    "--recalibrate",
+    is_flag=True,
+    help="Also see val and test with the last batch norm recalibrated at each resolution, for --gap batchnorm.",
+)
 @click.pass_context
-def extract(ctx: click.Context, /, **asked: Any) -> None:
+def extract(ctx: click.Context, /, recalibrate: bool, **asked: Any) -> None:
     """Run the trunk once per split and resolution and cache its features.
 
     The same command resumes a stopped run and recomputes only what changed.
     """
     from embed.identity import identify_trunk
     from embed.machine import extract_here
+    from embed.recalibrate import expect_norm, recalibrate_here
 
     max_bad = 0.0 if asked["strict"] else _parse_share(asked["max_bad"])
     with _Console() as console:
         request = _read_request(ctx, console, asked)
         facts, load = identify_trunk(asked["trunk"] or DEFAULT_TRUNK, asked["weights"], asked["cache"] / "trunks")
         extraction = _build_extraction(ctx, request, facts, asked)
-        outcome = extract_here(extraction, facts, load, console, **_machine(asked), max_bad=max_bad)
+        if recalibrate:
+            expect_norm(extraction, facts)
+        options: dict[str, Any] = {**_machine(asked), "max_bad": max_bad}
+        outcome = extract_here(extraction, facts, load, console, **options)
+        again = recalibrate_here(extraction, facts, load, console, **options) if recalibrate else {}
     _echo_outcome(outcome)
+    for res, more in again.items():
+        click.echo(f"recalibrated at {res} px: ", nl=False)
+        _echo_outcome(more)
     ctx.exit(6 if outcome.bad else 0)
 
 
