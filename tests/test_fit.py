@@ -15,6 +15,7 @@ from heads.fit import fit_best
 from heads.grid import choose_cell, run_grid
 from heads.metrics import fit_temperature
 from heads.select import score_views
+from heads.views import join_views, list_resolutions, see_views
 
 LINEAR = tuple(name for name in FAMILIES if name != "knn")
 
@@ -87,3 +88,22 @@ def test_neighbours_cannot_be_kept():
 def test_no_pair_is_refused():
     with pytest.raises(UsageError, match="--pairs"):
         fit_best(Cache(), [], K, FEW)
+
+
+SEVERAL = [(224, "128+224"), (320, "128+224+320")]
+
+
+@pytest.mark.parametrize("mean_of", ["features", "probabilities"])
+@pytest.mark.parametrize("correction", ["none", "standardize", "frechet", "refit"])
+def test_a_head_of_several_test_resolutions_is_that_of_its_cell(correction, mean_of):
+    options = replace(FEW, corrections=(correction,), mean_of=mean_of)
+    fitted = fit_best(Cache(), SEVERAL, K, options)
+    (cell,) = (c for c in choose_cell(list(run_grid(Cache(), SEVERAL, K, options))) if c.chosen)
+    assert (fitted.train_res, fitted.test_res, fitted.apparent) == (cell.train_res, cell.test_res, cell.apparent)
+    np.testing.assert_array_equal(fitted.score.correct, cell.correct)
+    seen = [place for place in fitted.places if place[0] == "test"]
+    assert seen == [("test", "center", res) for res in list_resolutions(cell.test_res)]
+    assert len(fitted.corrections) == (len(seen) if correction in ("standardize", "frechet") else 0)
+    test = join_views([Cache()(*place) for place in seen])
+    scores = score_views(fitted.head, see_views(test.X, fitted.corrections, mean_of))
+    np.testing.assert_array_equal(scores, fitted.test_scores)

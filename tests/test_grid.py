@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ import heads.families
 import heads.grid
 from heads.families import FAMILIES
 from heads.grid import SEED_PAIRS, GridOptions, choose_cell, run_grid
-from heads.views import apparent_ratio
+from heads.metrics import log_softmax
+from heads.views import apparent_ratio, view_rows
 
 
 def test_one_path_serves_all_test_resolutions(monkeypatch):
@@ -125,3 +127,34 @@ def test_refitting_at_the_test_resolution_is_the_cell_of_center_views():
     (center,) = run_grid(Cache(), [(128, 128)], K, plain)
     np.testing.assert_array_equal(refit.correct, center.correct)
     assert (refit.strength, refit.val, refit.apparent) == (center.strength, center.val, center.apparent)
+
+
+SEVERAL = [(224, 128), (224, "128+224"), (320, "128+224+320")]
+EVERY = GridOptions(
+    families=("logistic", "lda"), corrections=("none", "standardize", "frechet", "refit"), strengths=FEW.strengths
+)
+
+
+def test_a_cell_of_several_test_resolutions_averages_what_its_head_says_at_each():
+    single, both = run_grid(Cache(), [(224, 128), (224, "128+224")], K, replace(FEW, strengths=(1e-2,)))
+    cache = Cache()
+    head = FAMILIES["logistic"][0](*view_rows([cache("train", "train", 224)]), K).head(1e-2)
+    logs = [log_softmax(head.scores(cache("test", "center", res).X[:, 0])) for res in (128, 224)]
+    guess = np.mean(np.exp(logs), axis=0).argmax(1)
+    np.testing.assert_array_equal(both.correct, guess == cache("test", "center", 128).y)
+    assert both.test.value > single.test.value
+
+
+@pytest.mark.parametrize("mean_of", ["probabilities", "features"])
+def test_permuting_test_labels_changes_no_choice_among_several_resolutions(mean_of):
+    options = replace(EVERY, mean_of=mean_of, refit=True)
+    honest, shuffled = (list(run_grid(Cache(permute), SEVERAL, K, options)) for permute in (None, "test"))
+    assert choices(honest) == choices(shuffled)
+    assert [c.test for c in honest] != [c.test for c in shuffled]
+
+
+def test_a_cell_beside_one_of_several_resolutions_stays_what_it_was():
+    (alone,) = run_grid(Cache(), SEVERAL[:1], K, FEW)
+    beside, *_ = run_grid(Cache(), SEVERAL, K, FEW)
+    np.testing.assert_array_equal(alone.correct, beside.correct)
+    assert (alone.test_res, alone.val, alone.strength) == (beside.test_res, beside.val, beside.strength)

@@ -3,14 +3,20 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from drawn import FEW, Cache
 
 from cache.features import FeatureSet
-from heads.artifact import SavedHead
+from heads.artifact import SavedHead, load_head, save_head
+from heads.fit import fit_best
+from heads.grid import run_grid
 from heads.linear import LinearHead
-from heads.predictions import class_log_probabilities, format_predictions, predict_images
+from heads.predictions import class_log_probabilities, format_predictions, join_blocks, predict_images
 
 RNG = np.random.default_rng(0)
 HEAD = LinearHead(RNG.standard_normal((3, 4)).astype(np.float32), np.zeros(3, np.float32), 1.0)
@@ -73,3 +79,37 @@ def test_tables_have_one_line_per_image_and_escape_names(style: str) -> None:
     assert len(lines) == 7
     assert "skipped: decode" in lines[4]
     assert ("1\\|.png" in lines[3]) is (style == "md")
+
+
+def cut(features: FeatureSet, step: int) -> Iterator[FeatureSet]:
+    """Blocks of ``step`` rows."""
+    for start in range(0, len(features.y), step):
+        parts = [part[start : start + step] for part in (features.X, features.y, features.row, features.sha256)]
+        yield FeatureSet(*parts)
+
+
+@pytest.mark.parametrize("mean_of", ["features", "probabilities"])
+@pytest.mark.parametrize("correction", ["none", "standardize", "refit"])
+def test_a_kept_head_of_several_resolutions_predicts_what_its_cell_did(
+    tmp_path: Path, correction: str, mean_of: str
+) -> None:
+    options = replace(FEW, corrections=(correction,), mean_of=mean_of)
+    (cell,) = run_grid(Cache(), [(320, "128+224")], 4, options)
+    fitted = fit_best(Cache(), [(320, "128+224")], 4, options)
+    seen: list[dict[str, object]] = [{"res": 128}, {"res": 224}]
+    saved = SavedHead(
+        fitted.head, tuple("abcd"), views=seen, corrections=fitted.corrections, figures={"mean_of": mean_of}
+    )
+    save_head(tmp_path / "h", saved)
+    tests = [Cache()("test", "center", res) for res in (128, 224)]
+    blocks = join_blocks([cut(test, 32) for test in tests])
+    found = predict_images(load_head(tmp_path / "h"), blocks, [b"p"] * 120, ["ok"] * 120, 1)
+    guess = np.array(["abcd".index(p.top[0][0]) for p in found])
+    np.testing.assert_array_equal(guess == tests[0].y, cell.correct)
+
+
+def test_an_image_without_features_in_one_view_is_not_predicted() -> None:
+    views = [[block([0, 1]), block([2, 3])], [block([1]), block([2, 3])]]
+    joined = list(join_blocks([iter(blocks) for blocks in views]))
+    assert [found.row.tolist() for found in joined] == [[1], [2, 3]]
+    assert {found.X.shape[1] for found in joined} == {2}
