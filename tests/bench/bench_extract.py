@@ -13,9 +13,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import PIL
+
 from embed.backends import BackendSpec, prepare_backend
 from embed.probe import write_weights
 from embed.request import choose_views
+from embed.resample import HAS_PILLOW_SIMD, RESAMPLERS
 from embed.trunks import load_trunk
 from embed.views import View
 
@@ -29,11 +32,12 @@ TRUNK = "efficientnet_lite0"
 LARGE_TRUNK, LARGE_PHOTOS = "resnext101_32x48d", 6  # and one each for val and test
 SPARE = 200  # from which val and test take one each, of a class that train has
 ONE, TWO, FIVE = (224,), (224, 320), (224, 128, 320, 380, 400)
+RESAMPLED = ("tensor",) if HAS_PILLOW_SIMD else RESAMPLERS  # the first is compared with the loop, too
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much of everything is measured: a round of the full sizes takes about three minutes on two idle cores."""
+    """How much of everything is measured: a round of the full sizes takes about four minutes on two idle cores."""
 
     rounds: int = 5
     seconds: float = 3.0
@@ -87,20 +91,25 @@ class Bench:
     def run_round(self) -> dict[str, float]:
         """Every figure once."""
         trunk = {res: self.time_trunk(res) for res in TWO}
-        one = self.extract(self.sizes.one, ONE)
+        one, two = {}, {}
+        for name in RESAMPLED:
+            one[name] = self.extract(self.sizes.one, ONE, "--resampler", name)
+            two[name] = self.extract(self.sizes.two, TWO, "--resampler", name)
         decode = {resolutions: self.time_decode(resolutions) for resolutions in (ONE, TWO)}
-        two = self.extract(self.sizes.two, TWO)
+        first = RESAMPLED[0]
         loops = {memory: self.loop(memory) for memory in ("default", "tuned")}
-        five = self.extract(self.sizes.five, FIVE)
-        few = self.extract(self.sizes.one // 4, ONE)
+        five = self.extract(self.sizes.five, FIVE, "--resampler", first)
+        few = self.extract(self.sizes.one // 4, ONE, "--resampler", first)
         figures = {
             "trunk at 224, ms": 1e3 * trunk[224].wall_s,
             "trunk at 320, ms": 1e3 * trunk[320].wall_s,
             "decode and resize to 224, ms": 1e3 * decode[ONE].wall_s,
             "decode and resize to 224 and 320, ms": 1e3 * decode[TWO].wall_s,
         }
-        figures |= _list_stages(one) | _compare_limit(trunk, decode, one, two)
-        return figures | _compare_loops(loops, one, five) | _compare_memory(few, one)
+        for name in RESAMPLED:
+            found = _list_stages(one[name]) | _compare_limit(trunk, decode, one[name], two[name])
+            figures |= {f"{name}: {figure}": value for figure, value in found.items()}
+        return figures | _compare_loops(loops, one[first], five) | _compare_memory(few, one[first])
 
 
 def _list_stages(one: dict[str, Any]) -> dict[str, float]:
@@ -159,7 +168,8 @@ def measure_large(bench: Bench) -> dict[str, float]:
     spec = prepare_backend(trunk, ONE, folder=bench.folder, threads=threads)
     del trunk
     alone_s = processes * time_trunk(spec, bench.photos, 224, processes, 10 * bench.sizes.seconds).wall_s
-    found = bench.extract(LARGE_PHOTOS, ONE, "--trunk", LARGE_TRUNK, "--weights", str(weights))
+    options = ("--trunk", LARGE_TRUNK, "--weights", str(weights), "--resampler", RESAMPLED[0])
+    found = bench.extract(LARGE_PHOTOS, ONE, *options)
     images, stages = found["images"], found["stages_s"]
     return {
         f"{LARGE_TRUNK}, processes": processes,
@@ -185,7 +195,7 @@ def choose_fastest(bench: Bench, specs: list[BackendSpec]) -> tuple[Bench, dict[
 def open_bench(photos: list[Path], sizes: Sizes, folder: Path) -> tuple[Bench, dict[str, float]]:
     """Export the trunk and find the fastest of everything."""
     trunk = load_trunk(TRUNK)
-    views = {view.res: view for view in choose_views(trunk.preprocess, ["val"], TWO)["val"]}
+    views = {view.res: view for view in choose_views(trunk.preprocess, ["val"], TWO, resampler=RESAMPLED[0])["val"]}
     specs = prepare_kinds(trunk, TWO, folder)
     return choose_fastest(Bench(folder, photos, sizes, size_trunk(trunk)[0], views, specs[0], ""), specs)
 
@@ -209,6 +219,7 @@ def main(results: Path, *, data: Path | None = None, quick: bool = False, large:
         "machine": machine,
         "photographs": source,
         "trunk": TRUNK,
+        "pillow": PIL.__version__,
         "fastest": [bench.spec.kind, bench.method],
     }
     print(write_report(results, "extract", facts, scan, rounds))
