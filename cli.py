@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -113,6 +114,8 @@ def main(ctx: click.Context) -> None:
     while (spare := os.open(os.devnull, os.O_RDWR)) < 3:
         pass
     os.close(spare)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a class that Latin-1 cannot print is escaped
+        sys.stdout.reconfigure(errors="backslashreplace")
     ctx.default_map = _read_settings(Path("fixgrid.toml"))
 
 
@@ -992,11 +995,14 @@ def _echo_nearest(store: FeatureStore, entry: Entry) -> bool:
 @cache_option
 @click.option("--yes", is_flag=True, help="Remove it; without, only say what would be removed.")
 def cache_gc(cache: Path, yes: bool) -> None:
-    """Find what nothing needs any more: features of data sets as they were, damaged files, leftovers."""
+    """Find what nothing needs any more: features of data sets as they were, damaged files, leftovers.
+
+    Also of what predict has kept; its images are a data set that is called as they were named.
+    """
     from cache.garbage import find_garbage, remove_garbage
     from cache.store import FeatureStore
 
-    found = find_garbage(FeatureStore(cache))
+    found = [item for root in (cache, cache / "predictions") for item in find_garbage(FeatureStore(root))]
     for item in found:
         click.echo(f"{item.bytes / 1e6:8.1f} MB  {item.path}: {item.why}")
     if yes:

@@ -86,7 +86,7 @@ def commit_stream(path: Path, write: Callable[[BinaryIO], object]) -> None:
     DiskError
         As `commit_bytes`.
     """
-    temp = path.parent / f"{TEMP_PREFIX}{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}"
+    temp = name_temp(path.parent)
     try:
         make_folder(path.parent)
         with open(temp, "w+b", buffering=0) as file:
@@ -99,6 +99,11 @@ def commit_stream(path: Path, write: Callable[[BinaryIO], object]) -> None:
     finally:
         with suppress(OSError):
             temp.unlink()
+
+
+def name_temp(folder: Path) -> Path:
+    """A new name in `folder` for what is not whole yet; it tells `is_abandoned` who is at it."""
+    return folder / f"{TEMP_PREFIX}{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}"
 
 
 def _fill(file: BinaryIO, write: Callable[[BinaryIO], object]) -> None:

@@ -27,13 +27,14 @@ class Garbage:
 def find_garbage(store: FeatureStore) -> list[Garbage]:
     """Entries and records of data sets that were extracted anew since, damaged files, and what killed runs left.
 
-    Nothing of a data set's newest record is garbage, nor is anything that is not understood.
+    A data set is known by its name and its folder. Nothing of its newest record is garbage, nor is anything that is
+    not understood.
     """
     # Entries before records: a record is written before its first entry, so a run that begins now is not seen.
     entries, records = store.entries(), list_manifests(store.folder / "data")
-    newest: dict[str, str] = {}
+    newest: dict[tuple[str, str], str] = {}
     for name, manifest in records:
-        newest.setdefault(manifest.source, name)
+        newest.setdefault((manifest.source, manifest.root), name)
     kept = set(newest.values())
     needed = {rows.digest for name, manifest in records if name in kept for rows in manifest.splits.values()}
     # A record that cannot be read may need any of the entries.
@@ -49,7 +50,7 @@ def find_garbage(store: FeatureStore) -> list[Garbage]:
         if name not in kept
     ]
     gone = {item.path for item in found}
-    for path in sorted(store.folder.rglob("*")):
+    for path in sorted([*store.folder.rglob("*"), *store.root.glob(f"*/{TEMP_PREFIX}*")]):
         if gone.isdisjoint(path.parents) and path not in gone:
             why = _judge_file(path)
             if why:

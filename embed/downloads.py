@@ -9,12 +9,11 @@ import shutil
 import tarfile
 import time
 import urllib.request
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from cache.disk import TEMP_PREFIX, hash_file, sync_folder
+from cache.disk import hash_file, name_temp, sync_folder
 from cache.errors import DataError, DiskError
 from cache.rowsfile import show_path
 
@@ -35,9 +34,7 @@ STANFORD_URL = "http://vision.stanford.edu/aditya86/ImageNetDogs/"
 STANFORD_IMAGES = Archive(
     "images.tar", 793_579_520, "a443fc2f9a851aa1a7b8e4fa4af94b8459fce2c9f5a2f4dd4669cf9673a4ec58"
 )
-STANFORD_LISTS = Archive(
-    "lists.tar", 481_280, "34b47cacd9a98b5d150e084f24d29391c084c55272295ec65c85651bc35f4d6c"
-)
+STANFORD_LISTS = Archive("lists.tar", 481_280, "34b47cacd9a98b5d150e084f24d29391c084c55272295ec65c85651bc35f4d6c")
 
 
 def download_stanford_dogs(
@@ -167,9 +164,7 @@ def _accept(part: Path, file: Path, archive: Archive, url: str) -> Path:
     return file
 
 
-def unpack_tar(
-    tar: Path, target: Path, *, inside: str = "", max_bytes: int, max_files: int = 100_000
-) -> None:
+def unpack_tar(tar: Path, target: Path, *, inside: str = "", max_bytes: int, max_files: int = 100_000) -> None:
     """Unpack a tar's regular files as the folder `target`, whole or not at all.
 
     Parameters
@@ -187,7 +182,7 @@ def unpack_tar(
     DiskError
         If a write fails.
     """
-    temp = target.parent / f"{TEMP_PREFIX}{uuid.uuid4().hex}"
+    temp = name_temp(target.parent)
     try:
         temp.mkdir(parents=True)
         with tarfile.open(tar, "r:") as archive:

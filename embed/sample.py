@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import os
 import shutil
-import uuid
 from pathlib import Path
 
-from cache.disk import TEMP_PREFIX, sync_folder
+from cache.disk import name_temp, sync_folder
 from cache.errors import DiskError
 
 from .splits import deal_images
@@ -36,7 +35,7 @@ def write_sample(folder: Path) -> Path:
     target = folder / "digits"
     if target.is_dir():
         return target
-    temp = folder / f"{TEMP_PREFIX}{uuid.uuid4().hex}"
+    temp = name_temp(folder)
     try:
         _write_digits(temp)
         os.sync()  # one call for 1,797 files; an fsync each costs 4 ms

@@ -55,6 +55,27 @@ def test_fit_head_and_gc_do_not_see_predictions(work: Path) -> None:
     assert "0.0 MB to remove" in run("cache", "gc", cwd=work).stdout
 
 
+def test_gc_finds_what_predict_kept_of_images_as_they_were(work: Path) -> None:
+    shutil.copytree(work / "data" / "val", work / "listed")
+    run("predict", "head", "listed", cwd=work)
+    next((work / "listed").rglob("*.png")).unlink()
+    run("predict", "head", "listed", cwd=work)
+    said = run("cache", "gc", "--yes", cwd=work).stdout
+    assert "/predictions/" in said
+    assert "of rows that no data set has any more" in said
+    assert "0.0 MB removed" in run("cache", "gc", "--yes", cwd=work).stdout
+    assert "0 decoded in 0.0 s, 0 rows" in run("predict", "head", "listed", cwd=work).stderr
+
+
+def test_what_the_terminal_cannot_show_is_escaped(work: Path) -> None:
+    record = json.loads((work / "head.json").read_text())
+    record["classes"] = ["日本", "höhle"]
+    (work / "named.json").write_text(json.dumps(record))
+    shutil.copy(work / "head.safetensors", work / "named.safetensors")
+    said = run("predict", "named", "data/test", cwd=work, PYTHONIOENCODING="latin-1:strict", PYTHONUTF8="0").stdout
+    assert "\\u65e5\\u672c" in said
+
+
 def test_other_weights_than_the_heads_are_refused(work: Path) -> None:
     record = json.loads((work / "head.json").read_text())
     record["trunk"]["weights_sha256"] = "0" * 64
@@ -73,3 +94,19 @@ def test_export_writes_a_card_and_never_the_head_itself(work: Path) -> None:
     assert (work / "head.json").read_bytes() == before
     run("export", "head", "--to", "sklearn", "--out", "flat.safetensors", cwd=work)
     assert "LogisticRegression" in (work / "flat.md").read_text()
+
+
+@pytest.mark.parametrize("gap", ["none", "standardize"])
+def test_a_head_of_two_test_resolutions_predicts_as_it_was_scored(work: Path, gap: str) -> None:
+    common = ("--cache", "both")
+    run("extract", "--data", "data", "--res", "32,48", "--train-views", 1, *common, cwd=work)
+    words = ("--pairs", "32:32+48", "--gap", gap)
+    (cell,) = json.loads(run("grid", *words, *common, "--format", "json", cwd=work).stdout)["cells"]
+    run("fit-head", *words, *common, "--out", "two", cwd=work)
+    done = run("predict", "two", "data/test", *common, "--format", "json", "--top", 1, cwd=work)
+    assert "0 decoded" in done.stderr
+    records = json.loads(done.stdout)
+    right = sum(record["path"].split("/")[2] == record["top"][0]["class"] for record in records)
+    assert (cell["test_res"], right / 12) == ("32+48", pytest.approx(cell["test"]))
+    said = run("export", "two", "--to", "onnx", "--out", "o.onnx", cwd=work, code=2).stderr
+    assert "averages each image at 32+48 px" in said

@@ -21,8 +21,8 @@ def store(tmp_path: Path) -> FeatureStore:
     return FeatureStore(tmp_path)
 
 
-def record(store: FeatureStore, source: str, rows: Rows) -> None:
-    write_manifest(store.folder / "data", Manifest(source, f"/{source}", ("a", "b"), {"train": rows}))
+def record(store: FeatureStore, source: str, rows: Rows, root: str = "/here") -> None:
+    write_manifest(store.folder / "data", Manifest(source, root, ("a", "b"), {"train": rows}))
 
 
 def test_what_the_newest_record_of_a_data_set_needs_stays(store: FeatureStore) -> None:
@@ -53,6 +53,13 @@ def test_rows_of_an_older_record_go_and_the_newest_stay(store: FeatureStore) -> 
     assert not list(store.root.rglob(f"{TRASH_PREFIX}*"))
 
 
+def test_folders_of_one_name_in_two_places_are_two_data_sets(store: FeatureStore) -> None:
+    for n, root in ((20, "/here"), (21, "/there")):
+        record(store, "data", make_rows(n), root)
+        fill_entry(store, make_rows(n))
+    assert find_garbage(store) == []
+
+
 def test_a_damaged_record_costs_no_features(store: FeatureStore) -> None:
     old, new = make_rows(20), make_rows(21)
     for rows in (old, new):
@@ -72,11 +79,15 @@ def test_only_what_dead_processes_left_goes(store: FeatureStore) -> None:
     host = socket.gethostname()
     (folder / f"{TEMP_PREFIX}{host}-{dead.pid}-x").write_bytes(b"left")
     (folder / f"{TEMP_PREFIX}{host}-{os.getpid()}-x").write_bytes(b"mine")
+    memo = store.root / "hashes" / f"{TEMP_PREFIX}{host}-{dead.pid}-x"
+    memo.parent.mkdir()
+    memo.write_bytes(b"left")
     (folder / "features.damaged").write_bytes(b"damaged")
     (folder / "notes.txt").write_bytes(b"not understood")
     remove_garbage(find_garbage(store))
     names = {path.name for path in folder.iterdir()}
     assert names >= {f"{TEMP_PREFIX}{host}-{os.getpid()}-x", "notes.txt", "features.h5"}
+    assert not memo.exists()
     assert names.isdisjoint({f"{TEMP_PREFIX}{host}-{dead.pid}-x", "features.damaged"})
 
 
