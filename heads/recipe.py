@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from cache.errors import UsageError
 from cache.features import FeatureSet
+from cache.holdings import RECALIBRATED
 
 from .families import FAMILIES
 from .gap import Correction, fit_correction
@@ -43,8 +44,9 @@ class GridOptions:
         Kinds of head, of `FAMILIES`.
     corrections : tuple of str
         Of `heads.gap.CORRECTIONS`, or ``refit``: the head fitted on the training images as they are seen at
-        test_res, FixRes' fine-tuning of the classifier alone; at each of several, all of them rows. All but
-        ``none`` need ``test_kind`` of the training images at test_res.
+        test_res, FixRes' fine-tuning of the classifier alone; at each of several, all of them rows. Or
+        ``batchnorm``: val and test as the trunk sees them whose last batch norm is recalibrated at test_res. All
+        but that and ``none`` need ``test_kind`` of the training images at test_res.
     strengths : tuple of float
         Path of C of logistic heads; the others walk their own.
     coarse : int
@@ -144,10 +146,10 @@ class Recipe:
     @property
     def places(self) -> list[Place]:
         """Split, kind of view and resolution of all features that the cell depends on."""
-        kind, seen = self.options.test_kind, list_resolutions(self.test_res)
-        again = [] if self.is_refit or self.correction == "none" else [("train", kind, res) for res in seen]
+        seen = list_resolutions(self.test_res)
+        again = [("train", self.options.test_kind, res) for res in seen] if self._maps else []
         train = [("train", *view) for view in self._source.views]
-        return [*train, *again, *((split, kind, res) for split in ("val", "test") for res in seen)]
+        return [*train, *again, *((split, self._test_kind, res) for split in ("val", "test") for res in seen)]
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -165,7 +167,7 @@ class Recipe:
         CacheError
             If an image has no features at one of several resolutions.
         """
-        kind = self.options.test_kind
+        kind = self._test_kind
         return join_views([self.training.load(split, kind, res) for res in list_resolutions(self.test_res)])
 
     def see(self, features: FeatureSet) -> NDArray[np.float32]:
@@ -190,9 +192,18 @@ class Recipe:
         return self._corrections[0].fold(head), ()
 
     @property
+    def _maps(self) -> bool:
+        """Whether features of val and test are mapped to the statistics of the training features."""
+        return self.correction not in ("none", "refit", "batchnorm")
+
+    @property
+    def _test_kind(self) -> str:
+        return RECALIBRATED * (self.correction == "batchnorm") + self.options.test_kind
+
+    @property
     def _corrections(self) -> tuple[Correction, ...]:
         """One for each test resolution, fitted there; none for a head that needs none."""
-        if self.is_refit or self.correction == "none":
+        if not self._maps:
             return ()
         kind = self.options.test_kind
         return tuple(self.training.correct(self.correction, kind, res) for res in list_resolutions(self.test_res))

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from drawn import FEW, Cache, K
 
+from cache.holdings import RECALIBRATED
 from heads.gap import CORRECTIONS, fit_correction
+from heads.recipe import list_recipes
 
 
 def gev(n, location, scale, seed):
@@ -47,3 +52,24 @@ def test_a_dead_channel_stays_finite(name):
 def test_an_unknown_correction_names_the_known_ones():
     with pytest.raises(ValueError, match="none, standardize, frechet"):
         fit_correction("magic", TRAINED, SEEN)
+
+
+@pytest.mark.parametrize("pair", [(224, 320), (224, "128+320")])
+def test_batchnorm_sees_val_and_test_by_the_recalibrated_trunk_and_fits_on_the_original(pair):
+    asked, cache = [], Cache()
+
+    def load(split, kind, res):
+        asked.append((split, kind, res))
+        return cache(split, kind.removeprefix(RECALIBRATED), res)
+
+    options = replace(FEW, corrections=("none", "batchnorm"))
+    plain, made = list_recipes(load, [pair], K, options)
+    assert made.places == [
+        (split, kind if split == "train" else RECALIBRATED + kind, res) for split, kind, res in plain.places
+    ]
+    made.choose()
+    assert {place[0] for place in asked} == {"train", "val"}
+    head = made.choose()[1]
+    made.see(made.load("test"))
+    assert set(asked) == set(made.places)
+    assert made.fold(head) == (head, ())
