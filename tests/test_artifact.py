@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import safetensors.numpy
 
 from cache.errors import CacheError
 from heads.artifact import SavedHead, load_head, save_coefficients, save_head
+from heads.gap import Correction
 from heads.linear import LinearHead
 
 
@@ -94,6 +96,50 @@ def test_a_head_is_found_by_either_of_its_files(stem):
 def test_a_head_without_a_record_of_its_data_is_readable(stem):
     rewrite(stem, lambda tensors, record: record.pop("data"))
     assert load_head(stem).data == {}
+
+
+SEEN = [{"kind": "center", "res": 128}, {"kind": "center", "res": 224}]
+
+
+def keep_several(stem):
+    """The head of `stem` on two views, each corrected in its own way."""
+    rng = np.random.default_rng(2)
+    corrections = tuple(Correction(*rng.standard_normal((3, 5)).astype(np.float32)) for _ in SEEN)
+    saved = replace(load_head(stem), view={}, views=SEEN, corrections=corrections)
+    save_head(stem, saved)
+    return saved
+
+
+def test_views_and_their_corrections_come_back_equal(stem):
+    kept, found = keep_several(stem), load_head(stem)
+    assert (found.view, found.views, found.seen) == ({}, SEEN, SEEN)
+    for one, other in zip(kept.corrections, found.corrections, strict=True):
+        assert vars(one).keys() == vars(other).keys()
+        for name in vars(one):
+            np.testing.assert_array_equal(vars(one)[name], vars(other)[name])
+
+
+def test_a_head_of_one_view_has_no_list_of_them(stem):
+    assert load_head(stem).seen == [{"kind": "center", "res": 224}]
+    assert load_head(stem).corrections == ()
+    record = json.loads(stem.with_name(stem.name + ".json").read_text())
+    assert "views" not in record
+
+
+MISFITS = {
+    "a view too few": lambda tensors, record: record["views"].pop(),
+    "another width": lambda tensors, record: tensors.update(corrections=tensors["corrections"][..., :4].copy()),
+    "not a number": lambda tensors, record: tensors["corrections"].__setitem__((0, 0, 0), np.nan),
+    "views that are none": lambda tensors, record: record.update(views=[1, 2]),
+}
+
+
+@pytest.mark.parametrize("change", MISFITS.values(), ids=MISFITS)
+def test_corrections_that_do_not_fit_their_views_are_refused(stem, change):
+    keep_several(stem)
+    rewrite(stem, change)
+    with pytest.raises(CacheError, match="fit-head"):
+        load_head(stem)
 
 
 @pytest.mark.parametrize("k", [2, 3])

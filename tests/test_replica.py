@@ -12,7 +12,7 @@ from cache.store import FeatureStore
 from embed.identity import TrunkFacts
 from embed.listing import SPLIT, hash_listing, list_images
 from embed.preprocess import Preprocess
-from embed.replica import adopt_known, build_replica, expect_same, open_trunk, read_view
+from embed.replica import adopt_known, build_replica, expect_same, find_trunk, open_trunk, read_view
 from embed.views import View
 
 LOOK = Preprocess(("0", "0", "0"), ("1", "1", "1"), "bilinear", "0.875", 16)
@@ -69,3 +69,17 @@ def test_rows_that_another_cache_has_seen_are_adopted_once(tmp_path: Path) -> No
     assert (outcome.decoded, outcome.computed) == (0, 0)
     assert adopt_known(extraction, known) == 0
     assert outcome.entries[SPLIT, center()].is_sealed
+
+
+def test_every_view_of_a_head_is_extracted_and_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    views = [center(16), center(24)]
+    facts = TrunkFacts("stub", "stub", "pooled", "0" * 64, 1, 4, False, LOOK)
+    write_photos(tmp_path / "data", 2)
+    mine, _ = hash_listing(list_images([os.fsencode(tmp_path / "data")]), "typed", memo_folder=tmp_path / "memo")
+    extraction = build_replica(FeatureStore(tmp_path / "own"), mine, facts, DESCRIBED, views)
+    assert list(extraction.entries) == [(SPLIT, view) for view in views]
+    monkeypatch.setattr("embed.replica.identify_trunk", lambda *asked: (facts, None))
+    assert find_trunk(DESCRIBED, views, None, tmp_path)[0] is facts
+    odd = View("center", 24, **{**FACTS, "mean": ("1", "0", "0")})
+    with pytest.raises(CacheError, match="now wants pixels"):
+        find_trunk(DESCRIBED, [views[0], odd], None, tmp_path)

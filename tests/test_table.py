@@ -109,6 +109,15 @@ def test_json_holds_every_cell_and_note():
     assert found["warning"] == LEAK
 
 
+def test_a_cell_of_several_test_resolutions_names_them_in_every_format():
+    (one,) = choose_cell([cell(224, "224+320+380", 3990, 3922)])
+    for style in FORMATS:
+        assert "224+320+380" in format_cells([one], NOTES, style)
+    assert "test at 224+320+380 px" in format_cells([one], NOTES, "table")
+    assert max(map(len, format_cells([*CELLS, one], NOTES, "table").splitlines())) <= 80
+    assert json.loads(format_cells(CELLS, NOTES, "json"))["cells"][0]["test_res"] == 224
+
+
 def test_csv_has_the_same_values_as_json():
     rows = list(csv.DictReader(io.StringIO(format_cells(CELLS, NOTES, "csv"))))
     records = json.loads(format_cells(CELLS, NOTES, "json"))["cells"]
