@@ -11,6 +11,7 @@ import ctypes
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -28,6 +29,8 @@ from .views import View
 
 # Deaths that no image explains: at no image at all, and in all.
 MAX_IDLE_DEATHS, MAX_DEATHS = 2, 20
+# Exit code of a worker whose accelerator answers every call with the error of an earlier one.
+LOST_DEVICE = 71
 
 
 class WorkerError(FixgridError):
@@ -181,7 +184,8 @@ class Supervisor:
         if self._deaths.total() > MAX_DEATHS or (row == NO_ROW and self._deaths[place] > MAX_IDLE_DEATHS):
             raise WorkerError(
                 f"workers died {self._deaths.total()} times, last with exit code {code} at {job.split} row {row}; "
-                "if that is -9 memory ran out: try --workers 1."
+                f"-9 means that memory ran out: try --workers 1; {LOST_DEVICE} that the accelerator gave the error "
+                "shown above: try --device cpu."
             )
         if row != NO_ROW and self._deaths[place] > 1:
             del self._deaths[place]
@@ -246,6 +250,13 @@ def _serve(
             answer: Receipt | FixgridError = run_shard(job, open_once, pulse=beat, decoders=decoders)
         except FixgridError as error:
             answer = error
+        except RuntimeError as error:
+            # "CUDA error: device-side assert triggered" and its kin: only a new process gets a working device.
+            if not str(error).startswith(("CUDA error", "HIP error")):
+                raise
+            sys.stderr.write(f"{str(error).splitlines()[0]}\n")
+            sys.stderr.flush()
+            os._exit(LOST_DEVICE)
         with suppress(ConnectionError):  # without a parent the next receive ends this
             pipe.send(answer)
 

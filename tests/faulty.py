@@ -7,6 +7,7 @@ import signal
 import time
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 from stub import StubBackend, open_stub
 
@@ -39,6 +40,20 @@ def open_faulty(view: View) -> StubBackend:
     """An opener whose process decodes with the faults."""
     task.decode_rgb = _decode
     return StubBackend(view)
+
+
+def open_asserting(view: View) -> StubBackend:
+    """A trunk whose accelerator fails for good, in the first process only if ``FAULT_ONCE`` names a file."""
+
+    class Asserting(StubBackend):
+        def __call__(self, pixels: np.ndarray) -> np.ndarray:
+            once = os.environ.get("FAULT_ONCE")
+            if not (once and os.path.exists(once)):
+                Path(once or os.devnull).touch()
+                raise RuntimeError("CUDA error: device-side assert triggered\nCompile with `TORCH_USE_CUDA_DSA`")
+            return super().__call__(pixels)
+
+    return Asserting(view)
 
 
 class _Dying(StubBackend):

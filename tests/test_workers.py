@@ -12,7 +12,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from entries import make_spec
-from faulty import break_open, fail_to_open, open_dying, open_faulty, open_slow, open_slow_decoder, spoil
+from faulty import (
+    break_open,
+    fail_to_open,
+    open_asserting,
+    open_dying,
+    open_faulty,
+    open_slow,
+    open_slow_decoder,
+    spoil,
+)
 from stub import DIM, center, open_stub
 from zoo import list_rows, write_photos
 
@@ -21,7 +30,7 @@ from cache.shard import Status
 from cache.store import Entry
 from embed.job import Receipt, ShardJob
 from embed.plan import Goal, plan_jobs
-from embed.workers import Supervisor, WorkerError
+from embed.workers import LOST_DEVICE, Supervisor, WorkerError
 
 VIEW = center(8)
 
@@ -67,6 +76,26 @@ def test_a_run_that_was_stopped_and_goes_on_blames_no_image(data: Path) -> None:
     assert len(calls) > 2
     assert notices == []
     assert sum(r.decoded for r in receipts) == 130
+
+
+@pytest.mark.parametrize("decoders", [0, 2])
+def test_a_device_side_assert_costs_a_process_and_no_row(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decoders: int
+) -> None:
+    monkeypatch.setenv("FAULT_ONCE", str(tmp_path / "failed"))
+    _, receipts, notices = supervise(data, open_asserting, workers=1, decoders=decoders)
+    assert [f"({LOST_DEVICE})" in line for line in notices] == [True]
+    assert sum(r.decoded for r in receipts) == 130
+    assert [row for r in receipts for row in r.bad] == []
+
+
+def test_a_device_that_stays_lost_ends_the_run_and_blames_no_image(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("FAULT_ONCE", raising=False)
+    with pytest.raises(WorkerError, match="try --device cpu"):
+        supervise(data, open_asserting, workers=1)
+    assert set(capfd.readouterr().err.splitlines()) == {"CUDA error: device-side assert triggered"}
 
 
 def test_every_job_gives_a_receipt(data: Path) -> None:
