@@ -487,7 +487,10 @@ def fit_head(ctx: click.Context, /, curve: str | None, out: Path | None, style: 
 
     With --curve, print instead what some of the training images would have given; no head is kept.
     """
+    from dataclasses import replace
+
     from heads.artifact import SavedHead, save_head
+    from heads.families import keep_linear
     from heads.fit import fit_best
     from heads.table import fit_record, format_fit
 
@@ -495,8 +498,11 @@ def fit_head(ctx: click.Context, /, curve: str | None, out: Path | None, style: 
     if curve is not None:
         _echo_curve(cells, _parse_shares(curve), style)
         return
+    families = keep_linear(cells.options.families)
+    if families != cells.options.families:
+        _say(f"note: knn heads are the training features, and not kept: chosen among {','.join(families)}")
     holdings = cells.holdings
-    fitted = fit_best(cells.source.load, cells.pairs, cells.n_classes, cells.options)
+    fitted = fit_best(cells.source.load, cells.pairs, cells.n_classes, replace(cells.options, families=families))
     figures = fit_record(fitted, fitted.measure(holdings.manifest.classes))
     used = {split: [holdings.entry(*place) for place in fitted.places if place[0] == split] for split in SPLITS}
     entry, views = used["test"][0], [dict(entry.spec.view) for entry in used["test"]]
