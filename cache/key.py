@@ -14,6 +14,9 @@ FORMAT = 1
 # Raised when the code computes something else under an unchanged spec: another rounding, another decode rule.
 SEMANTICS = 1
 
+DTYPES = ("float32", "float16")
+"""What features are stored as."""
+
 _KINDS: dict[str, type] = {
     **dict.fromkeys(("trunk", "view", "decode"), Mapping),
     **dict.fromkeys(("precision", "dtype", "rows_sha256"), str),
@@ -91,6 +94,8 @@ class Spec:
             spec = cls(**fields)
             if not all(isinstance(getattr(spec, name), kind) for name, kind in _KINDS.items()):
                 raise TypeError("a field of another type")
+            if spec.dtype not in DTYPES or min(spec.views, spec.dim, spec.rows) < 0:
+                raise ValueError(f"features of {spec.rows} x {spec.views} x {spec.dim} {spec.dtype[:20]}")
             return spec
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise CacheError(f"found a spec.json that is not one ({error})") from error

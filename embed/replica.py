@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cache.adopt import adopt_rows
 from cache.errors import CacheError
+from cache.key import DTYPES
 from cache.rows import Manifest
 from cache.store import FeatureStore
 
@@ -40,7 +41,7 @@ def read_view(spec: Mapping[str, Any]) -> View:
     try:
         view = View.from_spec(spec)
         known = view.kind in KINDS and view.interpolation in INTERPOLATIONS and MIN_RES_PX <= view.res <= MAX_RES_PX
-        known = known and view.resize in ("short-side", "height") and float(view.crop_ratio) > 0
+        known = known and view.resize in ("short-side", "height") and 0.1 <= float(view.crop_ratio) <= 1
         known = known and view.resampler in RESAMPLERS
         known = known and all(len([float(part) for part in parts]) == 3 for parts in (view.mean, view.std))
     except (TypeError, ValueError) as error:
@@ -101,8 +102,9 @@ def open_trunk(described: Mapping[str, Any], view: View, weights: Path | None) -
 def _read_trunk(described: Mapping[str, Any], weights: Path | None) -> tuple[str, Path | None]:
     """Name of the trunk, and the file of its weights if they are not the published ones."""
     missing = [name for name in _FIELDS if not isinstance(described.get(name), str)]
-    if missing or described["precision"] not in TOLERANCE or described.get("decode", POLICY) != POLICY:
-        what = f"no {missing[0]}" if missing else "a precision or decoding that this version does not have"
+    strange = missing or described["precision"] not in TOLERANCE or described.get("decode", POLICY) != POLICY
+    if strange or described.get("dtype", "float32") not in DTYPES:
+        what = f"no {missing[0]}" if missing else "a precision, type or decoding that this version does not have"
         raise CacheError(f"the head's file says {what}, so its features cannot be computed; run fit-head again.")
     return described["trunk"], weights or (Path(described["weights"]) if described.get("weights") else None)
 

@@ -64,7 +64,7 @@ def test_gc_finds_what_predict_kept_of_images_as_they_were(work: Path) -> None:
     assert "/predictions/" in said
     assert "of rows that no data set has any more" in said
     assert "0.0 MB removed" in run("cache", "gc", "--yes", cwd=work).stdout
-    assert "0 decoded in 0.0 s, 0 rows" in run("predict", "head", "listed", cwd=work).stderr
+    assert ": 0 decoded in" in run("predict", "head", "listed", cwd=work).stderr
 
 
 def test_what_the_terminal_cannot_show_is_escaped(work: Path) -> None:

@@ -27,9 +27,10 @@ from cache.sealed import open_sealed
 from cache.shard import list_shards, read_shard
 from embed.csvfile import list_csv
 from embed.downloads import unpack_tar
+from embed.replica import find_trunk, read_view
 
 from .result import Result
-from .world import World
+from .world import VIEWS, World
 
 MEMORY = 3 << 30
 Attack = Callable[[], object]
@@ -241,6 +242,13 @@ def attack_heads(world: World, canary: Path) -> Iterator[tuple[str, Attack]]:
     }
     for name, stem in heads.items():
         yield f"head: {name}", lambda stem=stem: load_head(stem)
+    view = VIEWS[0].to_spec()
+    for field, value in {"crop_ratio": "1e-300", "res": 10**12, "mean": ["x"] * 3, "kind": "os.system"}.items():
+        yield f"head: a view of {field} {value}", partial(read_view, {**view, field: value})
+    trunk = {**dict.fromkeys(("trunk", "architecture", "node", "weights_sha256"), "stub"), "precision": "fp32"}
+    for field, value in {"dtype": "object", "precision": "fp7", "decode": {}, "trunk": ["a"]}.items():
+        found = partial(find_trunk, {**trunk, field: value}, VIEWS[0], None, world.folder / "trunks")
+        yield f"head: a trunk of {field} {value}", found
 
 
 def attack_lists(world: World, canary: Path) -> Iterator[tuple[str, Attack]]:
@@ -297,6 +305,8 @@ def attack_specs(world: World, canary: Path) -> Iterator[tuple[str, Attack]]:
         "a list": "[]",
         "a newer format": json.dumps({**good, "format": 999}),
         "rows of text": json.dumps({**good, "rows": "9" * 100}),
+        "objects": json.dumps({**good, "dtype": "object"}),
+        "fewer than no rows": json.dumps({**good, "rows": -1}),
         "an extra field": json.dumps({**good, "__class__": "os.system"}),
     }.items():
         yield f"spec: {name}", lambda text=text: Spec.from_json(text.encode())
