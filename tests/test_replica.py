@@ -44,7 +44,9 @@ def test_other_weights_architectures_and_normalisations_are_refused() -> None:
         expect_same(DESCRIBED, View("center", 16, **{**FACTS, "mean": ("1", "0", "0")}), "stub", "0" * 64, LOOK)
 
 
-@pytest.mark.parametrize("change", [{"trunk": None}, {"precision": "fp1"}, {"decode": {"exif": "ignore"}}])
+@pytest.mark.parametrize(
+    "change", [{"trunk": None}, {"precision": "fp1"}, {"dtype": "object"}, {"decode": {"exif": "ignore"}}]
+)
 def test_a_description_that_cannot_be_followed_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(CacheError, match="run fit-head again"):
         open_trunk({**DESCRIBED, **change}, center(), None)
