@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from .disk import commit_bytes
 from .errors import CacheError
+from .holdings import RECALIBRATED, find_origin
 from .key import Spec, explain_difference
 from .rowsfile import decode_rows, read_manifest_record
 from .sealed import check_sealed, open_sealed
@@ -213,7 +214,7 @@ def describe_entry(entry: Entry) -> dict[str, Any]:
     return {
         "key": entry.spec.key[:12],
         "trunk": entry.provenance.get("trunk", entry.spec.trunk["architecture"]),
-        "kind": entry.spec.view["kind"],
+        "kind": RECALIBRATED * (find_origin(entry) is not None) + entry.spec.view["kind"],
         "res": entry.spec.view["res"],
         "views": entry.spec.views,
         "rows": entry.spec.rows,

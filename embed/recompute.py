@@ -6,7 +6,6 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Sequence
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cache.errors import CacheError, DataError
+from cache.holdings import find_origin
 from cache.rows import Manifest, Rows
 from cache.rowsfile import list_manifests, show_path
 from cache.store import Entry, FeatureStore
@@ -63,7 +63,7 @@ class Recomputer:
     def __init__(self, store: FeatureStore, load: Callable[[], Trunk] | None = None) -> None:
         self.store = store
         self._load = load
-        self._backend = cache(self._open_backend)
+        self._backends: dict[tuple[str, int], Backend] = {}
 
     def __call__(self, entry: Entry, row_ids: Sequence[int]) -> NDArray[np.float32]:
         """Features of some rows of an entry: float32, shape (k, V, D).
@@ -77,8 +77,10 @@ class Recomputer:
         """
         manifest, rows = self._find_rows(entry)
         view = View.from_spec(entry.spec.view)
-        backend = self._backend(str(entry.provenance.get("trunk")), entry.spec.trunk["weights_sha256"], view.res)
-        return recompute_rows(manifest.root, rows, row_ids, view, backend)
+        place = entry.spec.trunk["weights_sha256"], view.res
+        if place not in self._backends:
+            self._backends[place] = self._open_backend(entry, view.res)
+        return recompute_rows(manifest.root, rows, row_ids, view, self._backends[place])
 
     def _find_rows(self, entry: Entry) -> tuple[Manifest, Rows]:
         for _, manifest in list_manifests(self.store.folder / "data"):
@@ -87,12 +89,23 @@ class Recomputer:
                     return manifest, rows
         raise CacheError(f"{entry.folder}: no data set on record has these rows; see cache gc for what is stale.")
 
-    def _open_backend(self, name: str, weights_sha256: str, res: int) -> Backend:
-        from .backends import open_backend, prepare_backend
+    def _load_trunk(self, name: str, entry: Entry) -> Trunk:
+        from .recalibrate import recalibrate_trunk
         from .trunks import load_trunk
 
-        trunk = self._load() if self._load else load_trunk(name)
-        if trunk.weights_sha256 != weights_sha256:
+        if self._load:
+            return self._load()
+        trunk, origin = load_trunk(name), find_origin(entry)
+        if origin is None or trunk.weights_sha256 != origin.get("weights_sha256"):
+            return trunk
+        return recalibrate_trunk(trunk, entry.spec.trunk["weights_sha256"], origin)
+
+    def _open_backend(self, entry: Entry, res: int) -> Backend:
+        from .backends import open_backend, prepare_backend
+
+        name = str(entry.provenance.get("trunk"))
+        trunk = self._load_trunk(name, entry)
+        if trunk.weights_sha256 != entry.spec.trunk["weights_sha256"]:
             raise CacheError(f"the weights of {name} are not those that made these features: nothing to compare.")
         with tempfile.TemporaryDirectory(prefix="fixgrid-") as folder:
             return open_backend(prepare_backend(trunk, [res], folder=Path(folder)), res)

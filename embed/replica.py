@@ -17,6 +17,7 @@ from .decode import POLICY
 from .engine import Extraction, TrunkKey
 from .identity import TrunkFacts, identify_trunk
 from .listing import SPLIT
+from .recalibrate import follow_origin, recalibrate_trunk
 from .request import MAX_RES_PX, MIN_RES_PX
 from .resample import INTERPOLATIONS, RESAMPLERS, expect_resampler
 from .views import KINDS, View
@@ -77,10 +78,11 @@ def find_trunk(
         See `embed.trunks.load_trunk`.
     """
     name, file = _read_trunk(described, weights)
+    stem, origin = _find_stem(described)
     facts, load = identify_trunk(name, file, memo_folder)
     for view in views:
-        expect_same(described, view, facts.architecture, facts.weights_sha256, facts.preprocess)
-    return facts, load
+        expect_same(stem, view, facts.architecture, facts.weights_sha256, facts.preprocess)
+    return follow_origin(facts, load, described["weights_sha256"], origin) if origin else (facts, load)
 
 
 def open_trunk(described: Mapping[str, Any], view: View, weights: Path | None) -> Trunk:
@@ -94,9 +96,10 @@ def open_trunk(described: Mapping[str, Any], view: View, weights: Path | None) -
     from .trunks import load_trunk
 
     name, file = _read_trunk(described, weights)
+    stem, origin = _find_stem(described)
     trunk = load_trunk(name, weights=file)
-    expect_same(described, view, trunk.architecture, trunk.weights_sha256, trunk.preprocess)
-    return trunk
+    expect_same(stem, view, trunk.architecture, trunk.weights_sha256, trunk.preprocess)
+    return recalibrate_trunk(trunk, described["weights_sha256"], origin) if origin else trunk
 
 
 def _read_trunk(described: Mapping[str, Any], weights: Path | None) -> tuple[str, Path | None]:
@@ -107,6 +110,16 @@ def _read_trunk(described: Mapping[str, Any], weights: Path | None) -> tuple[str
         what = f"no {missing[0]}" if missing else "a precision, type or decoding that this version does not have"
         raise CacheError(f"the head's file says {what}, so its features cannot be computed; run fit-head again.")
     return described["trunk"], weights or (Path(described["weights"]) if described.get("weights") else None)
+
+
+def _find_stem(described: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any] | None]:
+    """The trunk as it was before it was recalibrated, and what it was given then; None if it never was."""
+    origin = described.get("recalibrated")
+    if origin is None:
+        return described, None
+    if not isinstance(origin, Mapping) or not isinstance(origin.get("weights_sha256"), str):
+        raise CacheError("the head's file does not say which trunk was recalibrated; run fit-head again.")
+    return {**described, "weights_sha256": origin["weights_sha256"]}, origin
 
 
 def expect_same(

@@ -10,19 +10,24 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from safetensors.torch import save_file
 from stub import SilentWatcher
 from test_moments import watch
 from zoo import list_manifest, write_photos
 
 from cache.errors import CacheError, UsageError
+from cache.health import compare_rows, describe_entry
 from cache.holdings import RECALIBRATED, find_holdings
 from cache.rows import Manifest
 from cache.store import FeatureStore
+from embed import trunks
 from embed.decode import decode_rgb
 from embed.engine import Extraction
-from embed.identity import TrunkFacts
+from embed.identity import TrunkFacts, sketch_trunk
 from embed.machine import build_extraction, extract_here
 from embed.recalibrate import expect_norm, find_origins, follow_origin, list_views, recalibrate_here
+from embed.recompute import Recomputer
+from embed.replica import find_trunk, open_trunk
 from embed.trunks import Trunk, load_trunk
 from embed.views import render_view
 
@@ -186,3 +191,61 @@ def test_a_trunk_without_batch_norms_is_refused_before_anything_runs(world: Worl
     with pytest.raises(UsageError, match="found no batch norm in vit"):
         expect_norm(extraction, facts)
     assert not (tmp_path / "c").exists()
+
+
+@pytest.fixture
+def described(world: World, tmp_path: Path) -> dict[str, object]:
+    """The trunk of a batchnorm head at 64 px as its file has it."""
+    weights = tmp_path / "weights.safetensors"
+    save_file(world.trunk.module.state_dict(), weights)
+    weights_sha256, origin = world.find(world.cache)[64]
+    parts = {"trunk": NAME, "architecture": world.trunk.architecture, "node": "pooled", "weights": str(weights)}
+    return {**parts, "weights_sha256": weights_sha256, "precision": "fp32", "recalibrated": origin}
+
+
+def test_a_heads_file_is_enough_to_have_its_recalibrated_trunk_again(
+    world: World, described: dict[str, object], tmp_path: Path
+) -> None:
+    view = list_views(world.extraction())[1]
+    facts, load = find_trunk(described, [view], None, tmp_path / "trunks")
+    opened = open_trunk(described, view, None)
+    assert {facts.weights_sha256, load().weights_sha256, opened.weights_sha256} == {described["weights_sha256"]}
+    norm = opened.module.get_submodule(NORM)
+    np.testing.assert_array_equal(norm.running_mean.numpy(), decode(described["recalibrated"], "mean"))
+
+
+@pytest.mark.parametrize("origin", ["statistics", {}, {"weights_sha256": 1}])
+def test_a_heads_file_without_an_original_trunk_is_refused(
+    world: World, described: dict[str, object], tmp_path: Path, origin: object
+) -> None:
+    with pytest.raises(CacheError, match="does not say which trunk"):
+        open_trunk({**described, "recalibrated": origin}, list_views(world.extraction())[1], None)
+
+
+def test_another_original_is_refused(world: World, described: dict[str, object], tmp_path: Path) -> None:
+    other = tmp_path / "other.safetensors"
+    save_file(load_trunk(NAME, random_seed=1).module.state_dict(), other)
+    view = list_views(world.extraction())[1]
+    with pytest.raises(CacheError, match="name their file with --weights"):
+        open_trunk(described, view, other)
+    with pytest.raises(CacheError, match="name their file with --weights"):
+        find_trunk(described, [view], other, tmp_path / "trunks")
+
+
+def test_its_rows_can_be_computed_again_and_its_kind_is_listed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trunks, "load_trunk", lambda name: world.trunk)
+    store = FeatureStore(world.cache)
+    entries = [
+        find_holdings(store, str(world.data)).entry("val", kind + "center", 64) for kind in ("", RECALIBRATED)
+    ]
+    assert [describe_entry(entry)["kind"] for entry in entries] == ["center", "recalibrated center"]
+    recompute = Recomputer(store)
+    for entry in entries:
+        compare_rows(entry, [0, 1], recompute)
+
+
+def test_a_recalibrated_trunk_is_not_taken_for_the_published_one(world: World) -> None:
+    sketched = sketch_trunk(NAME, None, FeatureStore(world.cache))
+    assert sketched.weights_sha256 == world.trunk.weights_sha256
