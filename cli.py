@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,21 +20,15 @@ import click
 from cache.errors import CacheError, DiskError, FixgridError, Interrupted, UsageError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from cache.holdings import Holdings
     from cache.rows import Manifest
     from cache.store import Entry, FeatureStore
     from embed.engine import Extraction, Outcome
     from embed.identity import TrunkFacts
-    from heads.answers import Answers
     from heads.artifact import SavedHead
-    from heads.drawings import Drawing
-    from heads.grid import Cell, GridOptions
+    from heads.grid import GridOptions
     from heads.memo import Memo
     from heads.recipe import Pair
-    from heads.report import Shot
     from heads.subset import Source
 
 VERSION = "0.1.0"
@@ -583,9 +578,6 @@ def grid(ctx: click.Context, /, style: str, **asked: Any) -> None:
     click.echo(format_cells(choose_cell(cells), notes, style), nl=False)
 
 
-CURVE_SHARES = (0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
-
-
 @main.command()
 @_features
 @_makes_cells
@@ -596,108 +588,48 @@ def report(ctx: click.Context, /, out: Path, **asked: Any) -> None:
     from cache.disk import commit_bytes
     from embed.costs import COSTS_FILE, recall_costs
     from embed.manifest import find_copies
-    from embed.pictures import read_sizes
-    from embed.views import resize_side
-    from heads.answers import answer_test, bin_answers, list_mistakes
-    from heads.curve import fit_curve
-    from heads.drawings_data import draw_classes, draw_counts, draw_reliability, draw_sizes
-    from heads.drawings_grid import draw_compute, draw_curve, draw_grid
-    from heads.grid import choose_cell, run_grid
-    from heads.report import Report, render_report
+    from embed.pictures import Album
+    from heads.exhibits import fill_report
+    from heads.findings import find_all
+    from heads.report import render_report
     from heads.table import format_records
-    from heads.views import list_resolutions
 
-    holdings, kinds, source, wanted, options, memo = _read_cells(ctx, asked)
-    manifest, test_view = holdings.manifest, options.test_kind
-    classes = manifest.classes
-    cells = choose_cell(list(run_grid(source.load, wanted, len(classes), options, memo)))
-    best = next(cell for cell in cells if cell.chosen)
-    answers = answer_test(source.load, best, classes, options)
-    entries = [holdings.entry("test", test_view, res) for res in list_resolutions(best.test_res)]
-    entry = entries[-1]  # the largest
-    found = read_sizes(Path(manifest.root), [path for rows in manifest.splits.values() for path in rows.paths])
-    sizes = found[found[:, 0] > 0]
-    counts = {s: _count_labels(rows.labels.tolist(), len(classes)) for s, rows in manifest.splits.items()}
-    alike = [cell for cell in cells if (cell.family, cell.correction) == (best.family, best.correction)]
-    side = resize_side(entry.spec.view["res"], entry.spec.view["crop_ratio"])
-    drawn = [draw_grid(alike), draw_reliability(bin_answers(answers)), draw_counts(classes, counts)]
-    drawn += [draw_classes(answers.figures.per_class, answers.figures.class_mean.value)]
-    drawn += [draw_sizes(sizes, side)] if len(sizes) else []
-    sees = {cell.test_res: list_resolutions(cell.test_res) for cell in alike}
-    each = sorted({res for seen in sees.values() for res in seen})
-    _, macs = recall_costs(entry.spec.trunk["architecture"], each, asked["cache"] / COSTS_FILE)
-    costs = {test_res: sum(macs[res] for res in seen) for test_res, seen in sees.items()}
-    drawn += [draw_compute(alike, costs), *_draw_principle(holdings, kinds[0], entry, best, answers)]
-    pair = [(best.train_res, best.test_res)]
-    drawn += [draw_curve(fit_curve(source, pair, len(classes), CURVE_SHARES, options, memo))]
-    made = {
-        "command": _typed_command(),
-        "written": time.strftime("%Y-%m-%d %H:%M:%S %z"),
-        "weights sha256": str(entry.spec.trunk["weights_sha256"]),
-        "test key": ", ".join(entry.spec.key for entry in entries),
-        "test view": ", ".join(str(dict(entry.spec.view)) for entry in entries),
-        "versions": str(entry.provenance.get("versions", {})),
-    }
-    page = render_report(
-        Report(
-            manifest.source, holdings.trunk, classes, cells, answers, {one.name: one for one in drawn},
-            _take_shots(manifest, answers, list_mistakes(answers)),
-            _take_shots(manifest, answers, _show_confused(classes, answers)),
-            copies=find_copies(manifest), made=made, warning=_leak_warning(holdings),
-        )
-    )  # fmt: skip
-    for one in drawn:
-        commit_bytes(out.with_name(f"{out.stem}_files") / f"{one.name}.png", one.png)
-        numbers = format_records(one.records, "csv").encode("utf-8", "backslashreplace")
-        commit_bytes(out.with_name(f"{out.stem}_files") / f"{one.name}.csv", numbers)
+    cells = _read_cells(ctx, asked)
+    manifest, others = cells.holdings.manifest, _read_others(ctx, asked, cells.holdings)
+    found = find_all(cells, others, partial(recall_costs, memo=asked["cache"] / COSTS_FILE))
+    made = {"command": _typed_command(), "fixgrid": VERSION, "written": time.strftime("%Y-%m-%d %H:%M:%S %z")}
+    shown = fill_report(
+        found,
+        cells,
+        Album(manifest),
+        made=made,
+        leak=_leak_warning(cells.holdings),
+        copies=find_copies(manifest),
+    )
+    page = render_report(shown)
+    beside = out.with_name(f"{out.stem}_files")
+    for drawing in shown.drawings.values():
+        commit_bytes(beside / f"{drawing.name}.png", drawing.png)
+        numbers = format_records(drawing.records, "csv")
+        commit_bytes(beside / f"{drawing.name}.csv", numbers.encode("utf-8", "backslashreplace"))
     commit_bytes(out, page.encode("utf-8", "backslashreplace"))
     click.echo(f"report written to {out}")
 
 
-def _draw_principle(
-    holdings: Holdings, train_view: str, seen: Entry, best: Cell, answers: Answers
-) -> list[Drawing]:
-    """The training and the test crop on the first test photograph that is still what it was."""
-    from embed.pictures import open_picture, show_principle
-    from embed.views import View
-    from heads.drawings_data import draw_principle
+def _read_others(ctx: click.Context, asked: dict[str, Any], holdings: Holdings) -> list[_Cells]:
+    """The same cells by every other trunk that has seen these images; says which cannot give them."""
+    from cache.store import FeatureStore
+    from heads.findings import list_trunks
 
-    train = View.from_spec(holdings.entry("train", train_view, best.train_res).spec.view)
-    test = View.from_spec(seen.spec.view)
-    rows = holdings.manifest.splits["test"]
-    for row in answers.row[:5].tolist():
-        image = open_picture(Path(holdings.manifest.root), rows, row)
-        if image is not None:
-            return [draw_principle(show_principle(image, rows.sha256[row].tobytes(), train, test))]
-    return []
-
-
-def _take_shots(manifest: Manifest, answers: Answers, places: list[int]) -> list[Shot]:
-    """Thumbnails of test images by their place in ``answers``, without those that are gone or changed."""
-    from embed.pictures import make_thumbnail, open_picture
-    from heads.report import Shot
-
-    root, test, names = Path(manifest.root), manifest.splits["test"], manifest.classes
-    return [
-        Shot(make_thumbnail(image), names[answers.y[i]], names[answers.guess[i]], float(answers.confidence[i]))
-        for i in places
-        if (image := open_picture(root, test, int(answers.row[i]))) is not None
-    ]
-
-
-def _show_confused(classes: tuple[str, ...], answers: Answers, length: int = 4) -> list[int]:
-    """Places of one test image of each class of the most confused pairs."""
-    from heads.answers import pick_example
-
-    pairs = [(classes.index(c.first), classes.index(c.second)) for c in answers.figures.confused[:length]]
-    found = [pick_example(answers, *ends) for a, b in pairs for ends in ((a, b), (b, a))]
-    return [place for place in dict.fromkeys(found) if place is not None]
-
-
-def _count_labels(labels: list[int], n_classes: int) -> NDArray[np.int64]:
-    import numpy as np
-
-    return np.bincount(labels, minlength=n_classes)
+    others = []
+    for trunk in list_trunks(FeatureStore(asked["cache"]), holdings.manifest):
+        if trunk == holdings.trunk:
+            continue
+        try:
+            others.append(_read_cells(ctx, {**asked, "data": holdings.manifest.source, "trunk": trunk}))
+        except FixgridError as error:
+            _say(f"note: {trunk} is not compared: {error}")
+    return others
 
 
 head_argument = click.argument("head", type=_Place())

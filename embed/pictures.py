@@ -6,19 +6,20 @@ import io
 import os
 import struct
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cache.rows import Rows
+from cache.rows import Manifest, Rows
 
 from .decode import FORMATS, BadImage, decode_rgb, read_file
-from .views import View, plan_crops, render_crop
+from .views import View, plan_crops, render_crop, resize_side
 
 Box = tuple[float, float, float, float]
 _ORIENTATION, _SIDEWAYS = 0x0112, (5, 6, 7, 8)  # EXIF's tag, and its values that turn width into height
@@ -72,6 +73,42 @@ class Principle:
     jpeg: bytes
     training: tuple[Crop, ...]
     test: tuple[Crop, ...]
+
+
+class Album:
+    """The photographs of a data set, by split and row id; those that are gone or changed are not shown.
+
+    Parameters
+    ----------
+    manifest : Manifest
+    """
+
+    def __init__(self, manifest: Manifest) -> None:
+        self.manifest, self.root = manifest, Path(manifest.root)
+
+    def measure(self) -> NDArray[np.int64]:
+        """Width and height of every photograph that can be read, px: int64, shape (n, 2)."""
+        found = read_sizes(self.root, [path for rows in self.manifest.splits.values() for path in rows.paths])
+        return found[found[:, 0] > 0]
+
+    def resize_side(self, view: Mapping[str, Any]) -> int:
+        """Side, px, that a view resizes a photograph's short side to, before it cuts."""
+        return resize_side(view["res"], view["crop_ratio"])
+
+    def thumbnail(self, split: str, row: int) -> bytes | None:
+        """A small JPEG of one photograph."""
+        image = open_picture(self.root, self.manifest.splits[split], row)
+        return None if image is None else make_thumbnail(image)
+
+    def principle(
+        self, split: str, row: int, train: Mapping[str, Any], test: Mapping[str, Any]
+    ) -> Principle | None:
+        """One photograph as two views, described as keys hold them, show it."""
+        rows = self.manifest.splits[split]
+        image = open_picture(self.root, rows, row)
+        if image is None:
+            return None
+        return show_principle(image, rows.sha256[row].tobytes(), View.from_spec(train), View.from_spec(test))
 
 
 def read_sizes(root: Path, paths: Sequence[bytes]) -> NDArray[np.int64]:

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 
 from .answers import Answers
 from .drawings import Drawing, show_name
 from .grid import Cell
 from .table import format_estimate
+
+NAMES = {
+    "logistic": "a logistic head",
+    "ridge": "a ridge head",
+    "lda": "linear discriminants",
+    "mean": "nearest class means",
+    "knn": "nearest neighbours",
+    "sgd": "a softmax head by gradient descent",
+}
+_MOST_NAMED = 4
 
 
 @dataclass(frozen=True)
@@ -21,6 +33,28 @@ class Shot:
     label: str
     guess: str
     confidence: float
+
+
+@dataclass(frozen=True)
+class TwinShot:
+    """Two images that are one.
+
+    Attributes
+    ----------
+    how : str
+        In words.
+    cosine : float
+        Of their features.
+    conflict : bool
+        Their labels differ.
+    ends : sequence of (JPEG or None, split, label, path)
+        The two.
+    """
+
+    how: str
+    cosine: float
+    conflict: bool
+    ends: Sequence[tuple[bytes | None, str, str, str]]
 
 
 @dataclass(frozen=True)
@@ -38,12 +72,14 @@ class Report:
     drawings : dict of str to Drawing
         By name; what could not be drawn is left out.
     mistakes, confused : sequence of Shot
-    copies : sequence of str
-        What was found of files that occur more than once.
+    found_twins : str
+        How many images occur twice, or why they were not looked for.
+    twins : sequence of TwinShot
+        The first of them.
     made : dict of str to str
         How the report was made.
-    warning : str
-        About leaked labels; empty if there is none.
+    warnings : sequence of str
+        Why the accuracies are not to be trusted; for the top of the page.
     """
 
     source: str
@@ -54,9 +90,10 @@ class Report:
     drawings: dict[str, Drawing]
     mistakes: Sequence[Shot] = ()
     confused: Sequence[Shot] = ()
-    copies: Sequence[str] = ()
+    found_twins: str = ""
+    twins: Sequence[TwinShot] = ()
     made: dict[str, str] = field(default_factory=dict)
-    warning: str = ""
+    warnings: Sequence[str] = ()
 
 
 def render_report(report: Report) -> str:
@@ -66,20 +103,37 @@ def render_report(report: Report) -> str:
     page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     page.filters |= {
         "name": show_name,
+        "words": lambda name: re.split(r"(?<=[_/-])", show_name(name)),  # may each begin a line
         "data": lambda image, kind="jpeg": f"data:image/{kind};base64," + b64encode(image).decode("ascii"),
         "estimate": format_estimate,
     }
-    template = page.from_string(Path(__file__).with_name("report.html.j2").read_text(encoding="utf-8"))
+    source = Path(__file__).with_name("report.html.j2").read_text(encoding="utf-8")
+    script = source.partition("<script>")[2].partition("</script>")[0]
+    allowed = b64encode(sha256(script.encode("utf-8")).digest()).decode("ascii")
     best = next(cell for cell in report.cells if cell.chosen)
-    return template.render(r=report, best=best, said=say_answer(report.cells))
+    said = {"said": say_answer(best), "ties": say_ties(report.cells)}
+    return page.from_string(source).render(r=report, best=best, allowed=allowed, **said)
 
 
-def say_answer(cells: Sequence[Cell]) -> str:
-    """The outcome in one sentence: what val chose, how it did on test, and what cannot be told from it."""
-    best = next(cell for cell in cells if cell.chosen)
-    ties = sum(cell.tie for cell in cells)
-    tied = f"{ties} of the other {len(cells) - 1} cells cannot be told from it" if ties else "no other cell ties"
+def say_answer(best: Cell) -> str:
+    """What to do, in one sentence: with which head, trained and tested at which resolutions, and how good it is."""
+    gap = {"none": "", "refit": ", fitted on training images as test images are seen"}
+    how = gap.get(best.correction, f", with the {best.correction} correction of features")
     return (
-        f"Train at {best.train_res} px and test at {best.test_res} px: {format_estimate(best.test)} of "
-        f"{len(best.row)} test images are right; the pair was chosen on val, and {tied} (McNemar, 5 %)."
+        f"Train {NAMES.get(best.family, best.family)} at {best.train_res} px and test at {best.test_res} px{how}: "
+        f"{format_estimate(best.test)} of {len(best.row)} test images are right."
     )
+
+
+def say_ties(cells: Sequence[Cell]) -> str:
+    """How it was chosen, and which other cells test cannot tell from it; of many, how many."""
+    ties, others = [cell for cell in cells if cell.tie], len(cells) - 1
+    kinds = {(cell.family, cell.correction) for cell in cells}
+    named = ", ".join(f"{cell.train_res} to {cell.test_res} px" for cell in ties)
+    if not ties:
+        tied = f"All {others} other cells differ from it on test" if others else "There is no other cell"
+    elif len(kinds) == 1 and len(ties) <= _MOST_NAMED:
+        tied = f"Test cannot tell it from {len(ties)} of {others} other cells, a tie: {named}"
+    else:
+        tied = f"Test cannot tell it from {len(ties)} of {others} other cells: a tie"
+    return f"Val chose this pair; brackets hold 95 % intervals. {tied} (McNemar, 5 %)."

@@ -1,0 +1,190 @@
+"""All that a report tells of features and heads: the cells, the chosen head's answers, rival trunks, twins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from cache.errors import FixgridError
+from cache.holdings import Holdings, find_origin
+from cache.rows import Manifest
+from cache.store import Entry, FeatureStore
+
+from .answers import Answers, answer_test
+from .curve import CurvePoint, fit_curve
+from .grid import Cell, choose_cell, run_grid
+from .memo import Memo
+from .recipe import GridOptions, Pair
+from .subset import Source
+from .twins import Twin, choose_res, find_twins
+from .views import TestRes, list_resolutions
+
+CURVE_SHARES = (0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
+MOST_COMPARED = 60_000  # images; every pair of them is a product of 1,280 numbers: 2 minutes on two cores
+
+# From an architecture and resolutions, px, to its parameters and its multiply-adds at each.
+CountCosts = Callable[[str, Sequence[int]], tuple[int, dict[int, int]]]
+
+
+class Asked(Protocol):
+    """What the options of a command that fits heads name."""
+
+    @property
+    def holdings(self) -> Holdings:
+        """Features of one data set by one trunk."""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Views of the training images."""
+
+    @property
+    def source(self) -> Source:
+        """The holdings, perhaps without some training images."""
+
+    @property
+    def pairs(self) -> list[Pair]:
+        """Cells to make."""
+
+    @property
+    def options(self) -> GridOptions:
+        """How."""
+
+    @property
+    def memo(self) -> Memo:
+        """Cells made before."""
+
+
+@dataclass(frozen=True)
+class Rival:
+    """The best cell of one trunk, chosen on val, and what it costs.
+
+    Attributes
+    ----------
+    trunk : str
+    parameters : int
+    macs : int
+        Multiply-adds per test image.
+    cell : Cell
+    """
+
+    trunk: str
+    parameters: int
+    macs: int
+    cell: Cell
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """What one run found.
+
+    Attributes
+    ----------
+    cells : list of Cell
+        One of them chosen.
+    answers : Answers
+        Of the chosen cell.
+    seen : list of Entry
+        Test features of the chosen cell, one for each test resolution.
+    macs : dict of test_res to int
+        Multiply-adds per test image.
+    curve : list of CurvePoint
+        At the chosen pair of resolutions.
+    rivals : list of Rival
+        The trunk itself first, then the others that the cache holds for this data set.
+    twins : list of Twin or None
+        None where the images were not compared.
+    """
+
+    cells: list[Cell]
+    answers: Answers
+    seen: list[Entry]
+    macs: dict[TestRes, int]
+    curve: list[CurvePoint]
+    rivals: list[Rival]
+    twins: list[Twin] | None
+
+    @property
+    def best(self) -> Cell:
+        """The chosen cell."""
+        return next(cell for cell in self.cells if cell.chosen)
+
+    @property
+    def alike(self) -> list[Cell]:
+        """The cells of the chosen one's family and correction, one for each pair of resolutions."""
+        best = self.best
+        return [c for c in self.cells if (c.family, c.correction) == (best.family, best.correction)]
+
+
+def find_all(asked: Asked, others: Sequence[Asked], count: CountCosts) -> Findings:
+    """The grid, then what val's choice is worth, costs and leaves wrong.
+
+    Parameters
+    ----------
+    asked : Asked
+    others : sequence of Asked
+        The same for other trunks; one whose features do not suffice is left out.
+    count : callable
+        See `CountCosts`.
+    """
+    holdings, options = asked.holdings, asked.options
+    classes = holdings.manifest.classes
+    cells = _fill_cells(asked)
+    best = next(cell for cell in cells if cell.chosen)
+    answers = answer_test(asked.source.load, best, classes, options)
+    seen = [holdings.entry("test", options.test_kind, res) for res in list_resolutions(best.test_res)]
+    pair = [(best.train_res, best.test_res)]
+    curve = fit_curve(asked.source, pair, len(classes), CURVE_SHARES, options, asked.memo)
+    rivals = [weigh_trunk(asked, best, count), *_find_rivals(others, count)]
+    return Findings(cells, answers, seen, _count_macs(asked, cells, count), curve, rivals, compare_images(holdings))
+
+
+def list_trunks(store: FeatureStore, manifest: Manifest) -> list[str]:
+    """Names of the trunks that have seen a data set."""
+    digests = {rows.digest for rows in manifest.splits.values()}
+    mine = [entry for entry in store.entries() if entry.is_sealed and entry.spec.rows_sha256 in digests]
+    own = [entry for entry in mine if find_origin(entry) is None]
+    return sorted({str(entry.provenance.get("trunk", entry.spec.trunk["architecture"])) for entry in own})
+
+
+def weigh_trunk(asked: Asked, best: Cell, count: CountCosts) -> Rival:
+    """A trunk's chosen cell with the trunk's parameters and its multiply-adds there."""
+    each = list_resolutions(best.test_res)
+    parameters, macs = count(_name_architecture(asked.holdings), each)
+    return Rival(asked.holdings.trunk, parameters, sum(macs[res] for res in each), best)
+
+
+def compare_images(holdings: Holdings) -> list[Twin] | None:
+    """Images that occur twice; None if a split's centre views are not cached or there are too many to compare."""
+    if sum(len(rows) for rows in holdings.manifest.splits.values()) > MOST_COMPARED:
+        return None
+    try:
+        return find_twins(holdings, choose_res(holdings))
+    except FixgridError:
+        return None
+
+
+def _fill_cells(asked: Asked) -> list[Cell]:
+    n_classes = len(asked.holdings.manifest.classes)
+    return choose_cell(list(run_grid(asked.source.load, asked.pairs, n_classes, asked.options, asked.memo)))
+
+
+def _find_rivals(others: Sequence[Asked], count: CountCosts) -> list[Rival]:
+    found = []
+    for other in others:
+        try:
+            best = next(cell for cell in _fill_cells(other) if cell.chosen)
+            found.append(weigh_trunk(other, best, count))
+        except FixgridError:
+            continue
+    return found
+
+
+def _count_macs(asked: Asked, cells: Sequence[Cell], count: CountCosts) -> dict[TestRes, int]:
+    sees: Mapping[TestRes, tuple[int, ...]] = {cell.test_res: list_resolutions(cell.test_res) for cell in cells}
+    _, macs = count(_name_architecture(asked.holdings), sorted({res for seen in sees.values() for res in seen}))
+    return {test_res: sum(macs[res] for res in seen) for test_res, seen in sees.items()}
+
+
+def _name_architecture(holdings: Holdings) -> str:
+    return str(next(iter(holdings.entries.values())).spec.trunk["architecture"])
