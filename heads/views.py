@@ -76,16 +76,12 @@ def see_views(X: NDArray[np.float32], corrections: Sequence[Correction], mean_of
     -------
     float32 array, shape (n, D), or (n, V, D) to average the probabilities of V views
     """
-    single = mean_of == "features"
-    parts = np.split(X, max(1, len(corrections)), axis=1)
-    if single:
-        parts = [part.mean(1, keepdims=True) if part.shape[1] > 1 else part for part in parts]
     if corrections:
-        parts = [correct(part) for correct, part in zip(corrections, parts, strict=True)]
-    seen = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
-    if seen.shape[1] == 1:
-        return seen[:, 0]
-    return seen.mean(1) if single else seen
+        parts = zip(corrections, np.split(X, len(corrections), axis=1), strict=True)
+        X = np.concatenate([correct(part) for correct, part in parts], axis=1)
+    if X.shape[1] == 1:
+        return X[:, 0]
+    return X.mean(1) if mean_of == "features" else X
 
 
 def apparent_ratio(kinds: Sequence[str], train_res: int, test_res: int) -> float:
