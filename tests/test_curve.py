@@ -87,6 +87,13 @@ def test_a_repeated_curve_fits_nothing(tmp_path):
     json.dumps([asdict(point) for point in points[1]])
 
 
+def test_a_curve_of_several_test_resolutions_is_remembered_as_it_is(tmp_path):
+    pairs = [(224, "128+224")]
+    points = [fit_curve(Source(), pairs, K, SHARES, FEW, Memo(tmp_path, Source().identify)) for _ in range(2)]
+    assert points[0] == points[1]
+    assert {point.test_res for point in points[0]} == {"128+224"}
+
+
 @pytest.mark.parametrize("changed", [{"refit": True}, {"families": ("ridge",)}, {"strengths": (1e-2,)}])
 def test_other_options_or_another_seed_are_other_points(tmp_path, changed):
     memo = Memo(tmp_path, Source().identify)

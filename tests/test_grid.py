@@ -13,6 +13,7 @@ import heads.families
 import heads.grid
 from heads.families import FAMILIES
 from heads.grid import SEED_PAIRS, GridOptions, choose_cell, run_grid
+from heads.memo import Memo
 from heads.metrics import log_softmax
 from heads.views import apparent_ratio, view_rows
 
@@ -158,3 +159,19 @@ def test_a_cell_beside_one_of_several_resolutions_stays_what_it_was():
     beside, *_ = run_grid(Cache(), SEVERAL, K, FEW)
     np.testing.assert_array_equal(alone.correct, beside.correct)
     assert (alone.test_res, alone.val, alone.strength) == (beside.test_res, beside.val, beside.strength)
+
+
+def test_a_remembered_cell_of_several_resolutions_is_read_and_no_other_pair_takes_it(tmp_path):
+    memo = Memo(tmp_path, lambda *place: str(place))
+    first, again = Cache(), Cache()
+    cold, warm = (list(run_grid(cache, SEVERAL, K, EVERY, memo)) for cache in (first, again))
+    assert again.loads.total() == 0
+    for one, other in zip(cold, warm, strict=True):
+        np.testing.assert_array_equal(one.correct, other.correct)
+        assert (one.test_res, type(one.test_res), one.val) == (other.test_res, type(other.test_res), other.val)
+    assert {cell.test_res for cell in cold} == {128, "128+224", "128+224+320"}
+    moved = Memo(tmp_path, lambda *place: str(place) + "'" * (place == ("val", "center", 320)))
+    more = Cache()
+    list(run_grid(more, SEVERAL, K, EVERY, moved))
+    assert {res for split, _, res in more.loads if split == "test"} == {128, 224, 320}
+    assert not any(place == ("train", "train", 224) for place in more.loads)
