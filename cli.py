@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import os
@@ -428,9 +429,7 @@ cell_options = (
         help="What to average over several views of a test image.",
     ),
     _option("--refit", is_flag=True, help="Fit what val chose once more on train and val before test is scored."),
-    _option(
-        "--drop-duplicates", is_flag=True, help="List images that occur twice; train without val's and test's."
-    ),
+    _option("--drop-duplicates", is_flag=True, help="Train without the images that val or test holds as well."),
     _option("--strengths", help="full, or values of C as in 1e-3,1e-2. [default: searched coarse to fine]"),
 )
 
@@ -474,6 +473,8 @@ def _read_cells(ctx: click.Context, asked: dict[str, Any]) -> _Cells:
 @_features
 @_makes_cells
 @_option("--curve", help="Print the learning curve at these shares of the training images, as in 1,5,10,50%.")
+@_option("--per-class", is_flag=True, help="Print the accuracy of each class as well.")
+@_option("--confused", type=click.IntRange(1), help="Print as many of the most confused pairs of classes as well.")
 @_option("--out", type=_Place(), help="Head file, without suffix. [default: beside the features]")
 @format_option
 @click.pass_context
@@ -482,12 +483,11 @@ def fit_head(ctx: click.Context, /, curve: str | None, out: Path | None, style: 
 
     With --curve, print instead what some of the training images would have given; no head is kept.
     """
-    from dataclasses import replace
-
     from heads.artifact import SavedHead, save_head
+    from heads.breakdown import format_breakdown
     from heads.families import keep_linear
     from heads.fit import fit_best
-    from heads.table import fit_record, format_fit
+    from heads.table import fit_record
 
     cells = _read_cells(ctx, asked)
     if curve is not None:
@@ -496,9 +496,10 @@ def fit_head(ctx: click.Context, /, curve: str | None, out: Path | None, style: 
     families = keep_linear(cells.options.families)
     if families != cells.options.families:
         _say(f"note: knn heads are the training features, and not kept: chosen among {','.join(families)}")
-    holdings = cells.holdings
-    fitted = fit_best(cells.source.load, cells.pairs, cells.n_classes, replace(cells.options, families=families))
-    figures = fit_record(fitted, fitted.measure(holdings.manifest.classes))
+    holdings, options = cells.holdings, dataclasses.replace(cells.options, families=families)
+    fitted = fit_best(cells.source.load, cells.pairs, cells.n_classes, options)
+    measured = fitted.measure(holdings.manifest.classes, n_confused=asked["confused"] or 0)
+    figures = fit_record(fitted, measured)
     used = {split: [holdings.entry(*place) for place in fitted.places if place[0] == split] for split in SPLITS}
     entry, views = used["test"][0], [dict(entry.spec.view) for entry in used["test"]]
     kept = SavedHead(
@@ -533,7 +534,7 @@ def fit_head(ctx: click.Context, /, curve: str | None, out: Path | None, style: 
     )
     stem = out or asked["cache"] / "heads" / f"{holdings.trunk}-{fitted.train_res}-{fitted.test_res}"
     files = save_head(stem, kept)
-    click.echo(format_fit(figures, style), nl=False)
+    click.echo(format_breakdown(figures, measured, style, asked["per_class"], asked["confused"]), nl=False)
     _say(f"head written to {files[0]} and {files[1].name}")
     _say(_leak_warning(holdings))
 

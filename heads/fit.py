@@ -68,9 +68,9 @@ class Fitted:
     places: tuple[Place, ...] = ()
     corrections: tuple[Correction, ...] = ()
 
-    def measure(self, classes: Sequence[str]) -> HeadFigures:
-        """All figures on test, of the classes by name."""
-        return measure_head(self.test_scores, self.test_y, classes, self.temperature)
+    def measure(self, classes: Sequence[str], n_confused: int = 10) -> HeadFigures:
+        """All figures on test, of the classes by name, and at most ``n_confused`` pairs of them."""
+        return measure_head(self.test_scores, self.test_y, classes, self.temperature, n_confused=n_confused)
 
 
 def fit_best(load: Load, pairs: Sequence[Pair], n_classes: int, options: GridOptions) -> Fitted:

@@ -27,3 +27,16 @@ def test_of_all_heads_the_best_that_can_be_kept_is(work: Path) -> None:
     assert "--heads" in alone.stderr
     assert not list(work.glob("none*"))
     assert "chosen among" not in run("fit-head", "--heads", "mean,ridge", "--out", "two", cwd=work).stderr
+
+
+def test_classes_and_confused_pairs_are_printed_in_every_format(work: Path) -> None:
+    words = ("fit-head", "--heads", "mean", "--per-class", "--confused", 1, "--out", "more", "--format")
+    found = json.loads(run(*words, "json", cwd=work).stdout)
+    assert [(row["class"], row["n"]) for row in found["per_class"]] == [("a", 6), ("b", 6)]
+    assert sum(row["accuracy"] for row in found["per_class"]) / 2 == found["test"]["value"]
+    (pair,) = found["confused"]
+    assert pair["first as second"] + pair["second as first"] == round(12 * (1 - found["test"]["value"]))
+    assert "per_class" not in json.loads((work / "more.json").read_text())["figures"]
+    assert "| a | 6 |" in run(*words, "md", cwd=work).stdout
+    assert run(*words, "csv", cwd=work).stdout.startswith("class,n,accuracy,")
+    assert "first as second" in run(*words, "table", cwd=work).stdout

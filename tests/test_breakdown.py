@@ -1,0 +1,81 @@
+"""Accuracy by class and confused pairs are printed in every format, beside the figures of the whole."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+
+from heads.breakdown import format_breakdown
+from heads.figures import measure_head
+from heads.table import FORMATS, format_fit
+
+Y, GUESS = np.array([0, 0, 0, 0, 1, 1, 2, 2]), np.array([0, 1, 1, 2, 0, 1, 2, 2])
+FIGURES = measure_head(np.eye(4, dtype=np.float32)[GUESS], Y, ("cat|dog", "b\x1b[31m", "c", "no image"))
+SHARE = {"value": 0.625, "low": 0.3, "high": 0.86}
+RECORD = dict.fromkeys(("val", "test", "top5", "class_mean", "nll", "calibration"), SHARE) | {
+    "train_res": 224, "test_res": 224, "family": "ridge", "correction": "none", "strength": 1.0,
+    "temperature": 1.0, "n_test": 8,
+}  # fmt: skip
+
+
+def show(style, *, per_class=True, n_confused=10):
+    return format_breakdown(RECORD, FIGURES, style, per_class=per_class, n_confused=n_confused)
+
+
+@pytest.mark.parametrize("style", FORMATS)
+def test_without_a_table_asked_for_the_text_is_that_of_the_figures(style):
+    assert show(style, per_class=False, n_confused=None) == format_fit(RECORD, style)
+
+
+def test_the_tables_follow_the_figures():
+    text = show("table")
+    assert text.startswith(format_fit(RECORD, "table"))
+    lines = text.removeprefix(format_fit(RECORD, "table")).splitlines()
+    assert lines[1].split() == ["class", "n", "accuracy,", "95", "%", "interval", "precision"]
+    assert [line.rstrip() for line in lines[3:7]] == [
+        r"cat|dog    4  25.00 % [4.56, 69.94]     50.00 %",
+        r"b\x1b[31m  2  50.00 % [9.45, 90.55]     33.33 %",
+        r"c          2  100.00 % [34.24, 100.00]  66.67 %",
+        r"no image   0",
+    ]
+    assert [line.split() for line in lines[10:]] == [
+        ["cat|dog", "b\\x1b[31m", "2", "1"],
+        ["cat|dog", "c", "1", "0"],
+    ]
+
+
+def test_each_table_is_left_out_unless_asked_for():
+    assert "first as second" not in show("table", n_confused=None)
+    assert "precision" not in show("table", per_class=False)
+
+
+def test_the_most_confused_pairs_come_first_and_no_more_than_asked_for():
+    assert [pair["second"] for pair in json.loads(show("json", n_confused=1))["confused"]] == ["b\x1b[31m"]
+
+
+def test_json_has_them_as_lists_with_names_as_they_are():
+    found = json.loads(show("json"))
+    assert found.items() >= RECORD.items()
+    assert [row["class"] for row in found["per_class"]] == [row.name for row in FIGURES.per_class]
+    assert found["per_class"][0] == {
+        "class": "cat|dog", "n": 4, "accuracy": 0.25, "precision": 0.5,
+        "accuracy_low": FIGURES.per_class[0].recall.low, "accuracy_high": FIGURES.per_class[0].recall.high,
+    }  # fmt: skip
+    assert found["per_class"][3] == dict.fromkeys(found["per_class"][3], None) | {"class": "no image", "n": 0}
+    assert found["confused"][1] == {"first": "cat|dog", "second": "c", "first as second": 1, "second as first": 0}
+
+
+def test_csv_has_the_tables_alone():
+    classes, pairs = (list(csv.DictReader(io.StringIO(part))) for part in show("csv").split("\n\n"))
+    assert [row["class"] for row in classes] == ["cat|dog", r"b\x1b[31m", "c", "no image"]
+    assert (classes[0]["accuracy"], classes[3]["accuracy"]) == ("0.25", "")
+    assert [row["first as second"] for row in pairs] == ["2", "1"]
+    assert len(list(csv.DictReader(io.StringIO(show("csv", n_confused=None))))) == 4
+
+
+def test_markdown_escapes_what_it_would_obey():
+    assert r"| cat\|dog | 4 |" in show("md")
