@@ -91,17 +91,15 @@ def fill_report(
 
 def describe_making(found: Findings, asked: Asked) -> dict[str, str]:
     """What a repetition needs: images, weights, views, head, and the versions that computed the features."""
-    best, holdings, entry = found.best, asked.holdings, found.seen[0]
-    kind = asked.options.test_kind
-    trained = [holdings.entry("train", view, best.train_res) for view in asked.kinds]
-    checked = [holdings.entry("val", kind, one.spec.view["res"]) for one in found.seen]
-    used = {"training": trained, "val": checked, "test": found.seen}
+    best, entry = found.best, found.used["test"][0]
     images = {
         f"images of {split}": f"{len(rows)}, rows sha256 {rows.digest}"
-        for split, rows in holdings.manifest.splits.items()
+        for split, rows in asked.holdings.manifest.splits.items()
     }
-    views = {f"{split} view": "; ".join(_dump(dict(e.spec.view)) for e in part) for split, part in used.items()}
-    keys = {f"{split} key": "; ".join(e.spec.key for e in part) for split, part in used.items()}
+    views = {
+        f"{split} view": "; ".join(_dump(dict(e.spec.view)) for e in part) for split, part in found.used.items()
+    }
+    keys = {f"{split} key": "; ".join(e.spec.key for e in part) for split, part in found.used.items()}
     made = {name: value for name, value in entry.provenance.items() if name not in ("trunk", "versions")}
     return {
         **images,
@@ -134,15 +132,14 @@ def draw_all(found: Findings, asked: Asked, album: Album) -> list[Drawing]:
         *([draw_trunks(found.rivals)] if len(found.rivals) > 1 else []),
         draw_classes(figures.per_class, figures.class_mean.value),
         draw_counts(manifest.classes, counts),
-        *([draw_sizes(sizes, album.resize_side(found.seen[-1].spec.view))] if len(sizes) else []),
-        *_draw_principle(found, asked, album),
+        *([draw_sizes(sizes, album.resize_side(found.used["test"][-1].spec.view))] if len(sizes) else []),
+        *_draw_principle(found, album),
     ]
 
 
-def _draw_principle(found: Findings, asked: Asked, album: Album) -> list[Drawing]:
+def _draw_principle(found: Findings, album: Album) -> list[Drawing]:
     """The training and the test crop on the first of a few test photographs that is still what it was."""
-    train = asked.holdings.entry("train", asked.kinds[0], found.best.train_res).spec.view
-    test = found.seen[-1].spec.view
+    train, test = found.used["train"][0].spec.view, found.used["test"][-1].spec.view
     shown = (album.principle("test", row, train, test) for row in found.answers.row[:5].tolist())
     return [draw_principle(one) for one in shown if one is not None][:1]
 

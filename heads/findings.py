@@ -15,7 +15,7 @@ from .answers import Answers, answer_test
 from .curve import CurvePoint, fit_curve
 from .grid import Cell, choose_cell, run_grid
 from .memo import Memo
-from .recipe import GridOptions, Pair
+from .recipe import GridOptions, Pair, list_recipes
 from .subset import Source
 from .twins import Twin, choose_res, find_twins
 from .views import TestRes, list_resolutions
@@ -84,8 +84,8 @@ class Findings:
         One of them chosen.
     answers : Answers
         Of the chosen cell.
-    seen : list of Entry
-        Test features of the chosen cell, one for each test resolution.
+    used : dict of str to list of Entry
+        By split, the features that the chosen cell depends on; of val and test one for each test resolution.
     macs : dict of test_res to int
         Multiply-adds per test image.
     curve : list of CurvePoint
@@ -98,7 +98,7 @@ class Findings:
 
     cells: list[Cell]
     answers: Answers
-    seen: list[Entry]
+    used: dict[str, list[Entry]]
     macs: dict[TestRes, int]
     curve: list[CurvePoint]
     rivals: list[Rival]
@@ -132,11 +132,11 @@ def find_all(asked: Asked, others: Sequence[Asked], count: CountCosts) -> Findin
     cells = _fill_cells(asked)
     best = next(cell for cell in cells if cell.chosen)
     answers = answer_test(asked.source.load, best, classes, options)
-    seen = [holdings.entry("test", options.test_kind, res) for res in list_resolutions(best.test_res)]
     pair = [(best.train_res, best.test_res)]
     curve = fit_curve(asked.source, pair, len(classes), CURVE_SHARES, options, asked.memo)
     rivals = [weigh_trunk(asked, best, count), *_find_rivals(others, count)]
-    return Findings(cells, answers, seen, _count_macs(asked, cells, count), curve, rivals, compare_images(holdings))
+    used = _list_used(asked, best)
+    return Findings(cells, answers, used, _count_macs(asked, cells, count), curve, rivals, compare_images(holdings))
 
 
 def list_trunks(store: FeatureStore, manifest: Manifest) -> list[str]:
@@ -167,6 +167,16 @@ def compare_images(holdings: Holdings) -> list[Twin] | None:
 def _fill_cells(asked: Asked) -> list[Cell]:
     n_classes = len(asked.holdings.manifest.classes)
     return choose_cell(list(run_grid(asked.source.load, asked.pairs, n_classes, asked.options, asked.memo)))
+
+
+def _list_used(asked: Asked, best: Cell) -> dict[str, list[Entry]]:
+    n_classes, pair = len(asked.holdings.manifest.classes), [(best.train_res, best.test_res)]
+    recipes = list_recipes(asked.source.load, pair, n_classes, asked.options)
+    places = next(r for r in recipes if (r.family, r.correction) == (best.family, best.correction)).places
+    used: dict[str, list[Entry]] = {}
+    for place in places:
+        used.setdefault(place[0], []).append(asked.holdings.entry(*place))
+    return used
 
 
 def _find_rivals(others: Sequence[Asked], count: CountCosts) -> list[Rival]:
