@@ -210,7 +210,8 @@ def draw_classes(rows: Sequence[ClassRow], mean: float) -> Drawing:
     known = sorted((row for row in rows if row.recall), key=lambda row: row.recall.value if row.recall else 0)
     shown = known[:_MOST_ROWS]
     named = ", ".join(f"{show_name(row.name)} {row.recall.value:.0%}" for row in known[:3] if row.recall)
-    alt = f"Accuracy within {len(shown)} of {len(known)} classes, the worst first: {named}. The table has every number."
+    within = f"Accuracy within {len(shown)} of {len(known)} classes"
+    alt = f"{within}, the worst first: {named}. The table has every number."
 
     def fill(figure: Figure) -> None:
         axes = figure.subplots()

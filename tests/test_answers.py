@@ -1,0 +1,56 @@
+"""What the chosen head answers, image by image: bins hold every image, mistakes come surest first."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from drawn import FEW, PAIRS, SIZES, Cache, K
+
+from heads.answers import Answers, answer_test, bin_answers, list_mistakes, pick_example
+from heads.figures import measure_head
+from heads.grid import choose_cell, run_grid
+
+
+@pytest.fixture(scope="module")
+def answers() -> Answers:
+    cells = choose_cell(list(run_grid(Cache(), PAIRS, K, FEW)))
+    best = next(cell for cell in cells if cell.chosen)
+    return answer_test(Cache(), best, "abcd", FEW)
+
+
+def test_every_test_image_is_answered_as_the_cell_was_scored(answers):
+    assert len(answers.row) == SIZES["test"] == answers.figures.n
+    assert (answers.guess == answers.y).mean() == answers.figures.top1.value
+    assert answers.confidence.min() >= 1 / K
+
+
+def test_bins_hold_every_image_and_their_gap_is_the_calibration_error(answers):
+    bins = bin_answers(answers)
+    assert sum(b.n for b in bins) == SIZES["test"]
+    gaps = sum(b.n * abs(b.confidence - b.accuracy.value) for b in bins) / SIZES["test"]
+    assert gaps == pytest.approx(answers.figures.calibration.value)
+
+
+def made(y, guess, confidence):
+    y, guess = np.array(y), np.array(guess)
+    figures = measure_head(np.eye(3, dtype=np.float32)[guess], y, "abc")
+    return Answers(figures, np.arange(len(y)), y, guess, np.array(confidence))
+
+
+def test_mistakes_come_surest_first():
+    answers = made([0, 1, 2, 0], [1, 1, 0, 2], [0.5, 0.99, 0.9, 0.7])
+    assert list_mistakes(answers) == [2, 3, 0]
+    assert list_mistakes(answers, 1) == [2]
+    assert list_mistakes(made([0], [0], [1.0])) == []
+
+
+def test_an_example_is_the_surest_of_its_confusion_else_of_its_class():
+    answers = made([0, 0, 0, 1], [1, 1, 0, 1], [0.5, 0.6, 0.9, 1.0])
+    assert pick_example(answers, 0, 1) == 1
+    assert pick_example(answers, 0, 2) == 2
+    assert pick_example(answers, 2, 0) is None
+
+
+def test_a_certain_answer_falls_into_the_last_bin():
+    (only,) = bin_answers(made([0], [0], [1.0]))
+    assert (only.n, only.confidence, only.accuracy.value) == (1, 1.0, 1.0)
