@@ -1,4 +1,7 @@
-"""``python -m tests.bench [extract|heads] [--quick] [--large] [--data DIR]``: results in bench-results/."""
+"""``python -m tests.bench [extract|heads] [--quick] [--large] [--data DIR] [--other TOOL=PYTHON]``.
+
+Results go to bench-results/.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,14 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="extraction in one short round: does it work at all")
     parser.add_argument("--large", action="store_true", help="a trunk of 3.3 GB and a million rows too")
     parser.add_argument("--data", type=Path, metavar="DIR", help="photographs in a folder per class")
+    parser.add_argument("--other", action="append", default=[], metavar="TOOL=PYTHON", help="see others.py")
     options = parser.parse_args()
     # Each is imported when it is its turn: the heads' measurement must not hold torch in memory.
     if options.what != "heads":
         from . import bench_extract
 
-        bench_extract.main(RESULTS, data=options.data, quick=options.quick, large=options.large)
+        others = dict(pair.split("=", 1) for pair in options.other)
+        bench_extract.main(RESULTS, data=options.data, quick=options.quick, large=options.large, others=others)
     if options.what != "extract":
         from . import bench_heads
 

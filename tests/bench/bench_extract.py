@@ -62,6 +62,7 @@ class Bench:
     views: dict[int, View]
     spec: BackendSpec
     method: str
+    others: dict[str, str]
 
     def time_trunk(self, res: int) -> Cost:
         """Cost per image of the fastest exact backend."""
@@ -88,6 +89,11 @@ class Bench:
         sizes = [f"{res}:{n}" for res, n in counts.items()]
         return run_child([sys.executable, "-m", "tests.bench.reference", data, TRUNK, memory, *sizes])
 
+    def other(self, tool: str) -> dict[str, Any]:
+        """Another tool's own way at 224, in a process of its own."""
+        data = str(self.folder / f"photos-{self.sizes.five}")
+        return run_child([self.others[tool], str(Path(__file__).with_name("others.py")), tool, data])
+
     def run_round(self) -> dict[str, float]:
         """Every figure once."""
         trunk = {res: self.time_trunk(res) for res in TWO}
@@ -109,6 +115,10 @@ class Bench:
         for name in RESAMPLED:
             found = _list_stages(one[name]) | _compare_limit(trunk, decode, one[name], two[name])
             figures |= {f"{name}: {figure}": value for figure, value in found.items()}
+        for tool in self.others:
+            found = self.other(tool)
+            figures[f"{tool}, images/s"] = 1 / found["image_s"]
+            figures[f"ahead of {tool} at 224"] = found["image_s"] / one[first]["steady_image_s"]
         return figures | _compare_loops(loops, one[first], five) | _compare_memory(few, one[first])
 
 
@@ -192,15 +202,24 @@ def choose_fastest(bench: Bench, specs: list[BackendSpec]) -> tuple[Bench, dict[
     return replace(bench, spec=spec, method=method), scan
 
 
-def open_bench(photos: list[Path], sizes: Sizes, folder: Path) -> tuple[Bench, dict[str, float]]:
+def open_bench(
+    photos: list[Path], sizes: Sizes, folder: Path, others: dict[str, str]
+) -> tuple[Bench, dict[str, float]]:
     """Export the trunk and find the fastest of everything."""
     trunk = load_trunk(TRUNK)
     views = {view.res: view for view in choose_views(trunk.preprocess, ["val"], TWO, resampler=RESAMPLED[0])["val"]}
     specs = prepare_kinds(trunk, TWO, folder)
-    return choose_fastest(Bench(folder, photos, sizes, size_trunk(trunk)[0], views, specs[0], ""), specs)
+    return choose_fastest(Bench(folder, photos, sizes, size_trunk(trunk)[0], views, specs[0], "", others), specs)
 
 
-def main(results: Path, *, data: Path | None = None, quick: bool = False, large: bool = False) -> None:
+def main(
+    results: Path,
+    *,
+    data: Path | None = None,
+    quick: bool = False,
+    large: bool = False,
+    others: dict[str, str] | None = None,
+) -> None:
     """Measure, and write extract.json and extract.md."""
     machine, sizes = describe_machine(), QUICK if quick else Sizes()
     with tempfile.TemporaryDirectory(prefix="fixgrid-bench-") as scratch:
@@ -208,7 +227,7 @@ def main(results: Path, *, data: Path | None = None, quick: bool = False, large:
         source, photos = list_photos(data, folder)
         if len(photos) < sizes.one + SPARE:
             raise SystemExit(f"found {len(photos)} photographs in {source}; expected {sizes.one + SPARE} at least.")
-        bench, scan = open_bench(photos, sizes, folder)
+        bench, scan = open_bench(photos, sizes, folder, others or {})
         rounds = []
         for i in range(sizes.rounds):
             rounds.append(bench.run_round())
