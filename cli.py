@@ -558,6 +558,23 @@ def _echo_curve(cells: _Cells, shares: list[float], style: str) -> None:
 
 @main.command()
 @_features
+@format_option
+@click.pass_context
+def duplicates(ctx: click.Context, /, style: str, **asked: Any) -> None:
+    """List images that occur twice, within a split or across splits, and drop none.
+
+    Equal bytes, equal pixels, or features nearly alike in the cached center views nearest 224 px.
+    """
+    from heads.twins import choose_res, find_twins, format_twins
+
+    holdings, _ = _open_holdings(ctx, **asked)
+    twins = find_twins(holdings, choose_res(holdings))
+    click.echo(format_twins(twins, holdings.manifest.splits, style), nl=False)
+    _say(f"{len(twins)} pairs of images that occur twice, {sum(twin.conflict for twin in twins)} with other labels")
+
+
+@main.command()
+@_features
 @_makes_cells
 @format_option
 @click.pass_context
@@ -1016,24 +1033,14 @@ def _grid_options(
 
 
 def _drop_duplicates(holdings: Holdings) -> Source:
-    """The features without the training images that val or test holds too; says which images occur twice."""
-    from cache.rowsfile import show_path
-    from heads.twins import drop_twins, find_twins
+    """The features without the training images that val or test holds too; says how many those are."""
+    from heads.twins import choose_res, drop_twins, find_twins
 
-    common = set.intersection(*(set(holdings.resolutions(split, "center")) for split in holdings.manifest.splits))
-    if not common:
-        raise CacheError("found no resolution with center views of train, val and test: run extract for all three.")
-    res = min(common, key=lambda px: abs(px - 224))  # where the default cosine was measured
+    res = choose_res(holdings)
     twins = find_twins(holdings, res)
-    for twin in twins[:20]:
-        ends = [
-            f"{split} {show_path(holdings.manifest.splits[split].paths[row])}"
-            for split, row in (twin.first, twin.second)
-        ]
-        _say(f"twins ({twin.how}, cosine {twin.cosine:.3f}{', labels differ' * twin.conflict}): {' = '.join(ends)}")
     subset = drop_twins(holdings, res, twins)
     dropped = len(holdings.load("train", "center", res).row) - len(subset.rows)
-    _say(f"{len(twins)} pairs of images that occur twice; {dropped} training images dropped: val or test has them")
+    _say(f"{dropped} training images dropped, val or test has them; python cli.py duplicates: {len(twins)} pairs")
     return subset
 
 

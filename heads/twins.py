@@ -1,24 +1,32 @@
-"""Images that occur twice, within a split or across splits, and training without those that val or test holds."""
+"""Images that occur twice, within a split or across splits: listed, or left out of the training images."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cache.errors import CacheError
 from cache.features import FeatureSet
+from cache.holdings import Holdings
+from cache.rows import Rows
+from cache.rowsfile import show_path
 
+from .card import escape_markdown
 from .knn import unit_rows
 from .subset import Source, TrainSubset
+from .table import format_records
 
 # Of the centre features of efficientnet_lite0 at 224 px: no two of 2,047 distinct photographs of dogs or flowers
 # come nearer than .922; copies saved again at JPEG quality 60, mirrored or shrunk to 80 % stay at .953 or above.
 # Copies cropped by a tenth, in grey, or at half size (.75 to .95) are found in part or not at all.
 NEAR_COSINE = 0.95
+_MEASURED_RES = 224
 
 _SPLITS = ("train", "val", "test")
 _CELLS = 2**22  # entries of a block of cosines: 16 MiB
@@ -30,7 +38,7 @@ class Twin:
 
     Attributes
     ----------
-    how : {"file", "pixels", "near"}
+    how : {"bytes", "pixels", "near"}
         Equal bytes; other bytes but equal features, which equal crops have on a CPU; or features nearly alike.
     first, second : tuple of (str, int)
         Split and row id.
@@ -45,6 +53,21 @@ class Twin:
     second: tuple[str, int]
     cosine: float
     conflict: bool
+
+
+def choose_res(holdings: Holdings) -> int:
+    """The resolution, px, to compare images at: of those cached in centre views of every split, nearest 224.
+
+    Raises
+    ------
+    CacheError
+        If there is none.
+    """
+    cached = (set(holdings.resolutions(split, "center")) for split in holdings.manifest.splits)
+    common = set.intersection(*cached)
+    if not common:
+        raise CacheError("found no resolution with center views of train, val and test: run extract for all three.")
+    return min(common, key=lambda res: abs(res - _MEASURED_RES))
 
 
 def find_twins(source: Source, res: int, cosine: float = NEAR_COSINE) -> list[Twin]:
@@ -76,6 +99,39 @@ def drop_twins(source: Source, res: int, twins: Sequence[Twin]) -> TrainSubset:
     return TrainSubset(source, row[~np.isin(row, sorted(leaked))])
 
 
+def format_twins(twins: Sequence[Twin], splits: Mapping[str, Rows], style: str) -> str:
+    """One record per pair in one of `heads.table.FORMATS`, ending in a newline.
+
+    JSON holds paths as they are; the others escape what a terminal or a table would obey.
+
+    Parameters
+    ----------
+    twins : sequence of Twin
+    splits : mapping of str to Rows
+        Of the data set that the row ids are from.
+    style : str
+    """
+    records = [_describe_twin(twin, splits, style) for twin in twins]
+    return format_records(records, style)
+
+
+def _describe_twin(twin: Twin, splits: Mapping[str, Rows], style: str) -> dict[str, object]:
+    paths = [splits[split].paths[row] for split, row in (twin.first, twin.second)]
+    if style == "json":
+        shown = [os.fsdecode(path) for path in paths]
+    else:
+        shown = [escape_markdown(show_path(path)) if style == "md" else show_path(path) for path in paths]
+    return {
+        "split": twin.first[0],
+        "path": shown[0],
+        "other split": twin.second[0],
+        "other path": shown[1],
+        "how": twin.how,
+        "cosine": round(twin.cosine, 4),
+        "labels differ": twin.conflict if style in ("json", "csv") else "yes" if twin.conflict else "",
+    }
+
+
 def _pair_splits(a: str, A: FeatureSet, b: str, B: FeatureSet, cosine: float) -> Iterator[Twin]:
     here, there = (unit_rows(part.X[:, 0]) for part in (A, B))
     files, pixels = ((_name(A, of), _name(B, of)) for of in ("sha256", "X"))
@@ -90,7 +146,7 @@ def _pair_splits(a: str, A: FeatureSet, b: str, B: FeatureSet, cosine: float) ->
         for i, j in enumerate(near.argmax(1).tolist(), start):
             value = float(near[i - start, j])
             if value >= cosine:
-                how = {2.0: "pixels", 3.0: "file"}.get(value, "near")
+                how = {2.0: "pixels", 3.0: "bytes"}.get(value, "near")
                 ends = (a, int(A.row[i])), (b, int(B.row[j]))
                 yield Twin(how, *ends, min(value, 1.0), bool(A.y[i] != B.y[j]))
 

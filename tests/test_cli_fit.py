@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("work")
     for seed, split in enumerate(("train", "val", "test")):
         write_photos(folder / "data" / split, 12, seed=seed)
+    shutil.copy(folder / "data/test/b/0001.png", folder / "data/train/a/again.png")
+    shutil.copy(folder / "data/train/b/0003.png", folder / "data/train/b/more.png")
     run("extract", "--data", "data", "--res", "32", "--train-views", 1, cwd=folder)
     return folder
 
@@ -40,3 +43,23 @@ def test_classes_and_confused_pairs_are_printed_in_every_format(work: Path) -> N
     assert "| a | 6 |" in run(*words, "md", cwd=work).stdout
     assert run(*words, "csv", cwd=work).stdout.startswith("class,n,accuracy,")
     assert "first as second" in run(*words, "table", cwd=work).stdout
+
+
+def test_images_that_occur_twice_are_listed_across_and_within_splits_and_none_is_dropped(work: Path) -> None:
+    done = run("duplicates", "--format", "json", cwd=work)
+    found = {(r["split"], r["path"], r["other split"], r["other path"]): r for r in json.loads(done.stdout)}
+    across = found["train", "train/a/again.png", "test", "test/b/0001.png"]
+    within = found["train", "train/b/0003.png", "train", "train/b/more.png"]
+    assert (across["how"], across["labels differ"]) == ("bytes", True)
+    assert (within["how"], within["labels differ"]) == ("bytes", False)
+    assert f"{len(found)} pairs" in done.stderr
+    assert "train/a/again.png" in run("duplicates", cwd=work).stdout
+
+
+def test_dropping_says_how_many_and_which_command_lists_them(work: Path) -> None:
+    words = ("grid", "--pairs", "32:32", "--heads", "mean", "--drop-duplicates")
+    said = run(*words, cwd=work).stderr
+    pairs = json.loads(run("duplicates", "--format", "json", cwd=work).stdout)
+    leaked = {r["path"] for r in pairs if r["split"] == "train" and r["other split"] != "train"}
+    assert f"{len(leaked)} training images dropped" in said
+    assert f"duplicates: {len(pairs)} pairs" in said

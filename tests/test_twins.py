@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
+from types import SimpleNamespace
+
 import numpy as np
+import pytest
 from drawn import Source
 
 import heads.twins
-from heads.twins import Twin, drop_twins, find_twins
+from cache.errors import CacheError
+from cache.rows import Rows
+from heads.twins import Twin, choose_res, drop_twins, find_twins, format_twins
 
 
 class Copied(Source):
@@ -29,8 +37,8 @@ class Copied(Source):
 
 
 def test_each_kind_of_twin_is_found_with_its_row_ids():
-    file, near, pixels = sorted(find_twins(Copied(), 224), key=lambda twin: twin.how)
-    assert file == Twin("file", ("train", 1005), ("val", 1003), 1.0, False)
+    same, near, pixels = sorted(find_twins(Copied(), 224), key=lambda twin: twin.how)
+    assert same == Twin("bytes", ("train", 1005), ("val", 1003), 1.0, False)
     assert pixels == Twin("pixels", ("train", 1006), ("test", 1004), 1.0, True)
     assert near.how == "near"
     assert (near.first, near.second, near.conflict) == (("train", 1007), ("train", 1008), True)
@@ -48,3 +56,55 @@ def test_training_images_that_val_or_test_holds_are_dropped_and_no_other():
     whole = Copied().load("train", "center", 224).row
     assert set(whole) - set(subset.rows) == {1005, 1006}
     assert [len(subset.load(split, "center", 224).row) for split in ("train", "val", "test")] == [158, 80, 120]
+
+
+def holding(**resolutions):
+    """A data set whose splits are cached in centre views at these resolutions."""
+    manifest = SimpleNamespace(splits=resolutions)
+    return SimpleNamespace(manifest=manifest, resolutions=lambda split, kind: resolutions[split])
+
+
+def test_images_are_compared_where_the_cosine_was_measured_or_nearest_to_it():
+    assert choose_res(holding(train=[128, 224, 320], val=[128, 224], test=[128, 224, 320])) == 224
+    assert choose_res(holding(train=[128, 224, 320], val=[128, 320], test=[128, 320])) in (128, 320)
+    assert choose_res(holding(train=[320, 480], val=[320, 480], test=[320, 480])) == 320
+    with pytest.raises(CacheError, match="extract"):
+        choose_res(holding(train=[224], val=[128], test=[224]))
+
+
+def rows(*paths):
+    n = len(paths)
+    return Rows(paths, np.zeros(n, np.int64), np.zeros((n, 32), np.uint8), np.zeros(n, np.int64))
+
+
+SPLITS = {"train": rows(b"a|b.jpg", b"c\x1b.jpg"), "test": rows(b"\xff.jpg")}
+PAIRS = [
+    Twin("near", ("train", 0), ("train", 1), 0.95678, False),
+    Twin("bytes", ("train", 1), ("test", 0), 1.0, True),
+]
+
+
+def test_a_pair_is_a_line_with_both_places_and_a_conflict_is_marked():
+    head, _, first, second = format_twins(PAIRS, SPLITS, "table").splitlines()
+    assert " ".join(head.split()) == "split path other split other path how cosine labels differ"
+    assert first.split() == ["train", "a|b.jpg", "train", r"c\x1b.jpg", "near", "0.9568"]
+    assert second.split() == ["train", r"c\x1b.jpg", "test", r"\udcff.jpg", "bytes", "1.0", "yes"]
+    assert r"| a\|b.jpg |" in format_twins(PAIRS, SPLITS, "md")
+
+
+def test_records_hold_paths_and_conflicts_for_programs():
+    found = json.loads(format_twins(PAIRS, SPLITS, "json"))
+    assert [(r["path"], r["other path"], r["labels differ"]) for r in found] == [
+        ("a|b.jpg", "c\x1b.jpg", False),
+        ("c\x1b.jpg", "\udcff.jpg", True),
+    ]
+    table = list(csv.DictReader(io.StringIO(format_twins(PAIRS, SPLITS, "csv"))))
+    assert [(r["other split"], r["how"], r["labels differ"]) for r in table] == [
+        ("train", "near", "False"),
+        ("test", "bytes", "True"),
+    ]
+
+
+def test_no_pair_is_said_so():
+    assert format_twins([], SPLITS, "table").startswith("nothing")
+    assert json.loads(format_twins([], SPLITS, "json")) == []
