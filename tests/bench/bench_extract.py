@@ -91,7 +91,7 @@ class Bench:
 
     def other(self, tool: str) -> dict[str, Any]:
         """Another tool's own way at 224, in a process of its own."""
-        data = str(self.folder / f"photos-{self.sizes.five}")
+        data = str(self.folder / f"photos-{self.sizes.five}" / "train")
         return run_child([self.others[tool], str(Path(__file__).with_name("others.py")), tool, data])
 
     def run_round(self) -> dict[str, float]:
