@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import numpy as np
 
+from .disk import read_file
 from .errors import CacheError
 from .rows import Rows
 from .rowsfile import decode_rows
@@ -40,7 +41,7 @@ def adopt_rows(store: FeatureStore, entry: Entry, rows: Rows) -> int:
 
 
 def _adopt_from(donor: Entry, entry: Entry, rows: Rows) -> int:
-    known = decode_rows((donor.folder / "rows.h5").read_bytes())
+    known = decode_rows(read_file(donor.folder / "rows.h5"))
     if known.digest != donor.spec.rows_sha256:
         return 0
     place = {content.tobytes(): i for i, content in enumerate(known.sha256)}

@@ -11,6 +11,7 @@ import hashlib
 import os
 import shutil
 import socket
+import stat
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -194,10 +195,30 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def read_file(path: Path) -> bytes:
+    """A regular file's bytes: nothing waits for a FIFO, which a stranger's cache may hold.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read, or is no regular file.
+    """
+    with open(path, "rb", opener=_open_regular) as file:
+        return file.read()
+
+
+def _open_regular(path: str, flags: int) -> int:
+    handle = os.open(path, flags | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "not a regular file", path)
+    return handle
+
+
 def hash_file(path: Path) -> str:
-    """Hex sha256 of a file's bytes, read in blocks of 1 MiB."""
+    """Hex sha256 of a regular file's bytes, read in blocks of 1 MiB."""
     total = hashlib.sha256()
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=_open_regular) as file:
         while block := file.read(1 << 20):
             total.update(block)
     return total.hexdigest()

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .disk import commit_bytes
+from .disk import commit_bytes, read_file
 from .errors import CacheError
 from .holdings import RECALIBRATED, find_origin
 from .key import Spec, explain_difference
@@ -67,7 +67,7 @@ def verify_entry(entry: Entry) -> list[str]:
 def _check_rows_file(entry: Entry) -> None:
     path = entry.folder / "rows.h5"
     try:
-        digest = decode_rows(path.read_bytes()).digest
+        digest = decode_rows(read_file(path)).digest
     except (OSError, CacheError) as error:
         raise CacheError(f"{path}: {error}") from error
     if digest != entry.spec.rows_sha256:
@@ -184,7 +184,7 @@ def probe_entry(entry: Entry, versions: Mapping[str, str], recompute: Recompute)
     name = hashlib.sha256(json.dumps(dict(versions), sort_keys=True).encode()).hexdigest()[:16]
     proof = entry.folder / f"proven-{name}.json"
     content = json.dumps({"sealed": _digest(entry), "versions": dict(versions)}, sort_keys=True).encode()
-    if proof.exists() and proof.read_bytes() == content:
+    if proof.exists() and read_file(proof) == content:
         return False
     compare_rows(entry, choose_rows(entry, PROBE_ROWS), recompute)
     commit_bytes(proof, content)
@@ -192,7 +192,7 @@ def probe_entry(entry: Entry, versions: Mapping[str, str], recompute: Recompute)
 
 
 def _digest(entry: Entry) -> str:
-    return hashlib.sha256((entry.folder / "sealed.json").read_bytes()).hexdigest()
+    return hashlib.sha256(read_file(entry.folder / "sealed.json")).hexdigest()
 
 
 def explain_miss(store: FeatureStore, wanted: Spec) -> tuple[Entry | None, list[str]]:

@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 
 from . import schema
-from .disk import commit_bytes
+from .disk import commit_bytes, read_file
 from .errors import CacheError
 from .rows import SPLITS, Manifest, Rows
 
@@ -88,7 +88,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> str:
 def _read_time(path: Path) -> int:
     """When a record was written, ns: as it says, or as its file says if it is an old one."""
     with suppress(OSError, ValueError, LookupError, TypeError, RecursionError):
-        return int(json.loads(path.read_bytes())["written"])
+        return int(json.loads(read_file(path))["written"])
     with suppress(OSError):
         return path.stat().st_mtime_ns
     return 0
@@ -108,11 +108,11 @@ def read_manifest_record(folder: Path) -> Manifest:
         If the record is damaged.
     """
     try:
-        record = json.loads((folder / "data.json").read_bytes())
+        record = json.loads(read_file(folder / "data.json"))
         splits = {}
         for split in SPLITS:
             if split in record["labels"]:
-                image = (folder / f"{split}.h5").read_bytes()
+                image = read_file(folder / f"{split}.h5")
                 splits[split] = decode_rows(image, record["labels"][split])
         digests = {split: rows.digest for split, rows in splits.items()}
         damaged = digests != record["rows_sha256"] or _name_record(record) != folder.name

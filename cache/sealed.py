@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import schema
-from .disk import commit_bytes, hash_file
+from .disk import commit_bytes, hash_file, read_file
 from .errors import CacheError
 from .key import Spec
 from .shard import Shard, ShardFile, Status, arrays_of, check_rows, read_shard, row_checksums
@@ -70,6 +70,8 @@ def open_sealed(path: Path, spec: Spec) -> Iterator[h5py.File]:
         If it is not such a file.
     """
     try:
+        if not path.is_file():
+            raise OSError("not a regular file")
         # No lock: the file never changes, and a read-only cache or a network disk may refuse one.
         with h5py.File(path, "r", locking=False) as file:
             schema.check_arrays(file, arrays_of(spec, spec.rows))
@@ -120,7 +122,7 @@ def write_seal(path: Path, sealed_file: Path, spec: Spec, provenance: Mapping[st
 def read_seal(path: Path, sealed_file: Path, spec: Spec) -> Mapping[str, Any]:
     """What `write_seal` wrote; empty if there is none, or it is not one of this key and of a file of this size."""
     try:
-        seal: dict[str, Any] = json.loads(path.read_bytes())
+        seal: dict[str, Any] = json.loads(read_file(path))
         whole = isinstance(seal["sha256"], str) and isinstance(seal["provenance"], dict)
         if not whole or seal["key"] != spec.key or seal["bytes"] != sealed_file.stat().st_size:
             return {}

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import schema
-from .disk import commit_bytes
+from .disk import commit_bytes, read_file
 from .errors import CacheError
 from .key import Spec
 
@@ -124,7 +124,7 @@ def read_shard(file: ShardFile, spec: Spec) -> Shard:
         If it is gone, or the digest, the schema, the row ids, a status or a row's checksum is wrong.
     """
     try:
-        image = file.path.read_bytes()
+        image = read_file(file.path)
     except OSError as error:
         raise CacheError(f"{file.path}: could not be read ({error.strerror})") from error
     if hashlib.sha256(image).hexdigest()[:8] != file.digest:

@@ -12,7 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .disk import commit_bytes, commit_stream, hash_file, make_folder, remove_file, rename_file, sweep_temps
+from .disk import (
+    commit_bytes,
+    commit_stream,
+    hash_file,
+    make_folder,
+    read_file,
+    remove_file,
+    rename_file,
+    sweep_temps,
+)
 from .errors import CacheError
 from .features import FeatureSet
 from .key import Spec
@@ -91,7 +100,7 @@ class Entry:
         sweep_temps(self.folder)
         for name, content in (("rows.h5", encode_rows(rows)), ("spec.json", self.spec.to_json())):
             file = self.folder / name
-            if not file.exists() or file.read_bytes() != content:
+            if not file.exists() or read_file(file) != content:
                 commit_bytes(file, content)
 
     def set_aside_damage(self) -> list[str]:
@@ -278,7 +287,7 @@ class FeatureStore(Reader):
         for path in sorted(self.folder.glob("[0-9a-f][0-9a-f]/*/spec.json")):
             # What another process removes meanwhile, a damaged spec and a newer format are no entries of ours.
             with suppress(OSError, CacheError):
-                data = path.read_bytes()
+                data = read_file(path)
                 if hashlib.sha256(data).hexdigest() == path.parent.name:
                     found.append(Entry(path.parent, Spec.from_json(data)))
         return found

@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cache.disk import commit_bytes
+from cache.disk import commit_bytes, read_file
 from cache.errors import DataError, DiskError
 from cache.rowsfile import show_path
 
@@ -84,9 +84,7 @@ def hash_files(
     """
     file = memo_folder / f"{hashlib.sha256(root).hexdigest()[:16]}.memo"
     memo = {} if rehash else read_memo(file)
-    found = {
-        path: memo[path] for path in paths if path in memo and memo[path].stamp == _stat_file(root, path)
-    }
+    found = {path: memo[path] for path in paths if path in memo and memo[path].stamp == _stat_file(root, path)}
     pending = [path for path in paths if path not in found]
     settled: dict[bytes, Digest] = {}
     notes: tuple[str, ...] = ()
@@ -106,9 +104,7 @@ def hash_files(
     return Hashes(sizes, content, notes)
 
 
-def _hash_in_threads(
-    root: bytes, paths: Sequence[bytes], workers: int | None
-) -> Iterator[tuple[bytes, Digest]]:
+def _hash_in_threads(root: bytes, paths: Sequence[bytes], workers: int | None) -> Iterator[tuple[bytes, Digest]]:
     pool = ThreadPoolExecutor(workers or min(8, 2 * (os.cpu_count() or 1)))
     slices = [paths[start : start + _SLICE] for start in range(0, len(paths), _SLICE)]
     try:
@@ -151,9 +147,7 @@ def _stat_file(root: bytes, path: bytes) -> Stamp:
 
 
 def _stamp(status: os.stat_result) -> Stamp:
-    inode = (
-        status.st_ino & (1 << 63) - 1
-    )  # some network file systems use all 64 bits; the memo's column is int64
+    inode = status.st_ino & (1 << 63) - 1  # some network file systems use all 64 bits; the memo's column is int64
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, inode
 
 
@@ -168,7 +162,7 @@ def read_memo(file: Path) -> dict[bytes, Digest]:
     can write the file can make the digest fit, so what does not parse is no memo either.
     """
     try:
-        data = file.read_bytes()
+        data = read_file(file)
     except OSError:
         return {}
     if hashlib.sha256(data[32:]).digest() != data[:32]:
@@ -195,9 +189,7 @@ def _save_memo(file: Path, memo: dict[bytes, Digest]) -> tuple[str, ...]:
         packed,
         paths=np.frombuffer(b"\0".join(memo), dtype=np.uint8),
         stamps=np.array([digest.stamp for digest in memo.values()], dtype=np.int64),
-        sha256=np.frombuffer(b"".join(digest.sha256 for digest in memo.values()), dtype=np.uint8).reshape(
-            -1, 32
-        ),
+        sha256=np.frombuffer(b"".join(digest.sha256 for digest in memo.values()), dtype=np.uint8).reshape(-1, 32),
     )
     data = packed.getvalue()
     try:

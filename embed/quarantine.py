@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from cache.disk import commit_bytes
+from cache.disk import commit_bytes, read_file
 
 from .job import BadRow
 
@@ -39,7 +39,7 @@ def write_reasons(folder: Path, bad: Iterable[BadRow]) -> None:
 def read_reasons(folder: Path) -> dict[int, str]:
     """Reason by row id, as recorded; what is missing or damaged says nothing."""
     try:
-        lines = (folder / NAME).read_bytes().splitlines()
+        lines = read_file(folder / NAME).splitlines()
         records = [json.loads(line) for line in lines]
         return {int(record["row"]): str(record["reason"]) for record in records}
     except (OSError, ValueError, KeyError, TypeError):

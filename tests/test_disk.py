@@ -6,11 +6,21 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from cache import disk
-from cache.disk import commit_bytes, commit_stream, expect_space, hash_file, make_folder, rename_file, sweep_temps
+from cache.disk import (
+    commit_bytes,
+    commit_stream,
+    expect_space,
+    hash_file,
+    make_folder,
+    read_file,
+    rename_file,
+    sweep_temps,
+)
 from cache.errors import DiskError
 
 
@@ -145,3 +155,25 @@ def test_hdf5_is_told_to_load_no_plugin_before_it_is_loaded() -> None:
     env = {name: value for name, value in os.environ.items() if name != "HDF5_PLUGIN_PRELOAD"}
     done = subprocess.run([sys.executable, "-c", SPY], capture_output=True, text=True, check=True, env=env)
     assert done.stdout.split() == ["::"]
+
+
+def test_what_is_no_regular_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "link").symlink_to(tmp_path / "fifo")
+    for name in ("fifo", "link"):
+        for read in (read_file, hash_file):
+            with pytest.raises(OSError, match="not a regular file"):
+                read(tmp_path / name)
+
+
+def test_two_writers_of_one_file_leave_one_of_them_whole(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+
+    def write(file: BinaryIO) -> None:
+        file.write(b"first " * 1000)
+        commit_bytes(path, b"second")
+        file.write(b"first " * 1000)
+
+    commit_stream(path, write)
+    assert path.read_bytes() == b"first " * 2000
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]

@@ -10,6 +10,7 @@ import os
 import pickle
 import resource
 import shutil
+import signal
 import struct
 import tarfile
 import zipfile
@@ -20,11 +21,14 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from cache.errors import FixgridError
+from cache.errors import CacheError, FixgridError
+from cache.garbage import find_garbage
+from cache.health import verify_store
 from cache.key import Spec
 from cache.rowsfile import decode_rows
 from cache.sealed import open_sealed
 from cache.shard import list_shards, read_shard
+from cache.store import FeatureStore
 from embed.csvfile import list_csv
 from embed.downloads import unpack_tar
 from embed.replica import find_trunk, read_view
@@ -53,7 +57,7 @@ def run_attacks(size: int) -> Result:
     with World(16) as world:
         canary = world.folder / "canary"
         canary.write_bytes(b"alive")
-        for kind in (attack_hdf5, attack_weights, attack_heads, attack_lists, attack_specs):
+        for kind in (attack_hdf5, attack_weights, attack_heads, attack_lists, attack_reads, attack_specs):
             attacks = list(kind(world, canary))
             for name, attack in attacks[: max(2, size // 5)] if size < 40 else attacks:
                 outcome = try_attack(attack)
@@ -75,6 +79,7 @@ def try_attack(attack: Attack) -> str:
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             resource.setrlimit(resource.RLIMIT_AS, (MEMORY + _used_bytes(), MEMORY + _used_bytes()))
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+            signal.alarm(60)
             attack()
         except FixgridError:
             code = 0
@@ -294,6 +299,25 @@ def attack_lists(world: World, canary: Path) -> Iterator[tuple[str, Attack]]:
 def _write(path: Path, data: bytes) -> Path:
     path.write_bytes(data)
     return path
+
+
+def attack_reads(world: World, canary: Path) -> Iterator[tuple[str, Attack]]:
+    """FIFOs in place of a cache's files: whoever opens one waits for ever."""
+    patterns = ("??/*/spec.json", "??/*/rows.h5", "??/*/sealed.json", "??/*/features.h5", "data/*/data.json")
+    for i, pattern in enumerate(patterns):
+        cache = world.folder / f"fifos-{i}"
+        shutil.copytree(world.folder / "truth", cache)
+        for path in (cache / "v1").glob(pattern):
+            path.unlink()
+            os.mkfifo(path)
+        yield f"a FIFO for {pattern}", partial(_expect_whole, cache)
+
+
+def _expect_whole(cache: Path) -> None:
+    store = FeatureStore(cache)
+    find_garbage(store)
+    if problems := verify_store(store):
+        raise CacheError(problems[0])
 
 
 def attack_specs(world: World, canary: Path) -> Iterator[tuple[str, Attack]]:
