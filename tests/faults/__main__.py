@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from . import classes, damage, disks, guards, hostile, kills, model, names, processes, replay
+from . import classes, crowd, damage, disks, guards, hostile, kills, model, names, processes, replay
 from .result import Result
 from .world import stay_in_process
 
@@ -29,6 +29,7 @@ SUITES: dict[str, tuple[Callable[[int], Result], int, int]] = {
     "T13": (model.run_state_machine, 60, 8),
     "T15": (names.run_odd_names, 100, 100),
     "T15k": (classes.run_many_classes, 21843, 21843),
+    "T17": (crowd.run_crowd, 8, 1),
     "T16": (guards.run_missing_guards, 100, 0),
 }
 KINDS = ("kills", "errors", "files", "attacks", "checks")

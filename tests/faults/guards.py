@@ -20,6 +20,11 @@ def nothing(*args: Any, **options: Any) -> None:
     """In place of a check."""
 
 
+def give_up(*args: Any, **options: Any) -> None:
+    """In place of what mends."""
+    raise MemoryError
+
+
 def patch(module: str, name: str, value: Any) -> Callable[[], None]:
     """Replace an attribute, of a class in a module if the module's name goes on after a colon."""
 
@@ -92,6 +97,72 @@ def rename_early() -> None:
     disk.os.replace = nothing
 
 
+def sort_by_file_times() -> None:
+    """Records in the order of their files' times, which a copy or a clock that is put back turns round."""
+    from cache import rowsfile
+
+    rowsfile._read_time = lambda path: path.stat().st_mtime_ns
+
+
+def leave_locks() -> None:
+    """A lock that is a mark in its file, and outlives whoever left it."""
+    from cache import lock
+
+    lock._try_lock = lambda handle: not os.fstat(handle).st_size and bool(os.write(handle, b"x"))
+
+
+def lock_or_fail() -> None:
+    """A disk without locks is an error."""
+    from cache import lock
+
+    lock._try_lock = lambda handle: lock.fcntl.flock(handle, lock.fcntl.LOCK_EX | lock.fcntl.LOCK_NB) is None
+
+
+def forget_ctime() -> None:
+    """A file is known by size and mtime, which anyone may put back."""
+    from embed import hashes
+
+    hashes._stamp = lambda status: (status.st_size, status.st_mtime_ns, 0, 0)
+
+
+def seal_alone() -> None:
+    """Whoever comes second to a seal fails."""
+    from cache import store
+
+    write_sealed = store.write_sealed
+
+    def write(file: Any, spec: Any, shards: Any) -> None:
+        try:
+            write_sealed(file, spec, shards)
+        except store.CacheError as error:
+            raise RuntimeError("another process was first") from error
+
+    store.write_sealed = write
+
+
+def clip_16_bits() -> None:
+    """What Pillow does by itself: nearly everything comes out white."""
+    from embed import decode
+
+    decode._from_16_bit = lambda image: image.convert("RGB")
+
+
+def _look(store: Any, deep: bool) -> list[str]:
+    from cache.health import _look_for_damage
+
+    return _look_for_damage(store, deep)
+
+
+def unpickle() -> None:
+    """Weights are read as anyone may have written them."""
+    import functools
+
+    import torch
+
+    load = torch.load
+    torch.load = functools.wraps(load)(lambda *args, **options: load(*args, **{**options, "weights_only": False}))
+
+
 GUARDS: dict[str, tuple[Callable[[], None], str]] = {
     "fsync": (swap_members("cache.disk", "os", fsync=nothing), "tests/test_disk.py"),
     "rename": (rename_early, "tests/test_disk.py"),
@@ -132,6 +203,55 @@ GUARDS: dict[str, tuple[Callable[[], None], str]] = {
     "links that lead out": (patch("embed.sources", "is_inside", lambda path, root: True), "tests/test_sources.py"),
     "no room for a worker": (patch("embed.workers", "_name_scarcity", nullcontext), "tests/test_workers.py"),
     "twins across splits": (patch("heads.twins", "_pair_splits", lambda *sides: []), "tests/test_twins.py"),
+    "a temporary name for each writer": (
+        patch("cache.disk", "name_temp", lambda folder: folder / ".tmp-x"),
+        "tests/test_disk.py::test_two_writers_of_one_file_leave_one_of_them_whole",
+    ),
+    "second to a seal": (
+        seal_alone,
+        "tests/test_store.py::test_a_seal_that_another_process_was_first_with_is_fine",
+    ),
+    "locks die": (leave_locks, "tests/test_lock.py::test_a_lock_dies_with_its_holder"),
+    "disks without locks": (
+        lock_or_fail,
+        "tests/test_lock.py::test_a_disk_without_locks_does_not_stop_the_work",
+    ),
+    "times that were put back": (forget_ctime, "tests/test_hashes.py"),
+    "order of records": (
+        sort_by_file_times,
+        "tests/test_rowsfile.py::test_the_record_written_last_comes_first_whatever_the_clock_says",
+    ),
+    "second look at damage": (
+        patch("cache.health", "verify_store", lambda store, deep=True: _look(store, deep)),
+        "tests/test_health.py::test_what_is_removed_meanwhile_is_no_damage",
+    ),
+    "16 bits": (clip_16_bits, "tests/test_decode.py::test_16_bits_are_scaled_not_clipped"),
+    "orientation": (patch("embed.decode", "_TURNS", {}), "tests/test_decode.py"),
+    "sizes of batches": (
+        patch("embed.torch_backend:TorchBackend", "_shrink", give_up),
+        "tests/test_backends.py::test_out_of_memory_halves_the_micro_batch_inside_the_same_batch_and_remembers",
+    ),
+    "time in which the run was stopped": (
+        patch("embed.workers", "max", lambda begun, woken: begun),
+        "tests/test_workers.py::test_a_run_that_was_stopped_and_goes_on_blames_no_image",
+    ),
+    "frozen trunk": (
+        patch("embed.backends", "_expect_frozen", nothing),
+        "tests/test_backends.py::test_a_trunk_left_in_train_mode_is_refused",
+    ),
+    "plain weights": (unpickle, "tests/test_trunks.py::test_a_malicious_pickle_is_refused_and_not_run"),
+    "data that can be learnt from": (
+        patch("embed.manifest", "check_images", nothing),
+        "tests/test_manifest.py::test_data_that_cannot_be_learnt_from_is_refused",
+    ),
+    "blocks of rows": (
+        patch("heads.select", "_BLOCK", 10**9),
+        "tests/test_select.py::test_many_images_are_scored_block_by_block",
+    ),
+    "newer formats": (
+        patch("cache.key", "FORMAT", 10**9),
+        "tests/test_key.py::test_a_newer_format_is_refused_with_a_remedy",
+    ),
     "escaped names": (patch("cache.rowsfile", "show_path", os.fsdecode), "tests/test_rowsfile.py"),
 }
 
