@@ -419,7 +419,12 @@ def _features(command: Callable[..., None]) -> Callable[..., None]:
 cell_options = (
     pairs_option,
     _option("--heads", default="logistic", show_default=True, help="all, or of logistic,ridge,lda,mean,knn,sgd."),
-    _option("--gap", default="none", show_default=True, help="all, or some of none,standardize,frechet,refit."),
+    _option(
+        "--gap",
+        default="none",
+        show_default=True,
+        help="all, or some of none,standardize,frechet,refit,batchnorm (that after extract --recalibrate).",
+    ),
     _option("--test-view", type=click.Choice(["center", "five", "ten"]), default="center", show_default=True),
     _option(
         "--mean-of",
@@ -462,9 +467,10 @@ def _read_cells(ctx: click.Context, asked: dict[str, Any]) -> _Cells:
 
     names = ("data", "cache", "trunk", "resize", "resampler", "train_views", "seed", "train_view")
     holdings, kinds = _open_holdings(ctx, **{name: asked[name] for name in names})
-    how = (asked[name] for name in ("heads", "gap", "test_view", "mean_of", "refit", "strengths"))
-    options = _grid_options(kinds, *how)
     pairs = _choose_pairs(holdings, kinds, asked["pairs"])
+    gaps = _choose_gaps(holdings, pairs, asked["gap"], asked["test_view"])
+    how = (asked[name] for name in ("heads", "test_view", "mean_of", "refit", "strengths"))
+    options = _grid_options(kinds, gaps, *how)
     source = _drop_duplicates(holdings) if asked["drop_duplicates"] else holdings
     return _Cells(holdings, kinds, source, pairs, options, Memo(asked["cache"] / "cells", source.identify))
 
@@ -502,6 +508,11 @@ def fit_head(ctx: click.Context, /, curve: str | None, out: Path | None, style: 
     figures = fit_record(fitted, measured)
     used = {split: [holdings.entry(*place) for place in fitted.places if place[0] == split] for split in SPLITS}
     entry, views = used["test"][0], [dict(entry.spec.view) for entry in used["test"]]
+    if len({entry.spec.trunk["weights_sha256"] for entry in used["test"]}) > 1:
+        raise UsageError(
+            f"found a batchnorm head on trunks recalibrated at {fitted.test_res} px, which cannot be kept yet; "
+            "expected one test resolution: name such --pairs, or leave batchnorm out of --gap."
+        )
     kept = SavedHead(
         fitted.head,
         holdings.manifest.classes,
@@ -1011,22 +1022,39 @@ def _choose_pairs(holdings: Holdings, kinds: tuple[str, ...], text: str | None) 
     return list(dict.fromkeys(map(read_pair, text.split(","))))
 
 
+def _choose_gaps(holdings: Holdings, pairs: list[Pair], text: str, test_view: str) -> tuple[str, ...]:
+    """Corrections that --gap names; ``all`` has batchnorm only where the cache holds it for every pair."""
+    from cache.holdings import RECALIBRATED
+    from heads.gap import CORRECTIONS
+    from heads.views import list_resolutions
+
+    chosen = _choose_some("--gap", text, ("none", *CORRECTIONS, "refit", "batchnorm"))
+    if "batchnorm" in chosen:
+        try:
+            for res in sorted({res for _, test_res in pairs for res in list_resolutions(test_res)}):
+                for split in ("val", "test"):
+                    holdings.entry(split, RECALIBRATED + test_view, res)
+        except CacheError:
+            if text != "all":
+                raise
+            return chosen[:-1]
+    return chosen
+
+
 def _grid_options(
     kinds: tuple[str, ...],
+    corrections: tuple[str, ...],
     heads: str,
-    gap: str,
     test_view: str,
     mean_of: str,
     refit: bool,
     strengths: str | None,
 ) -> GridOptions:
     from heads.families import FAMILIES
-    from heads.gap import CORRECTIONS
     from heads.grid import GridOptions
     from heads.logistic import DINOV2_C
 
     families = _choose_some("--heads", heads, tuple(FAMILIES))
-    corrections = _choose_some("--gap", gap, ("none", *CORRECTIONS, "refit"))
     path = DINOV2_C if strengths in (None, "full") else _parse_strengths(str(strengths))
     coarse = 2 if strengths is None else 1
     return GridOptions(kinds, test_view, mean_of, families, corrections, path, coarse, refit)
