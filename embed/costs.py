@@ -8,7 +8,7 @@ from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
-from cache.disk import commit_bytes
+from cache.disk import commit_bytes, read_file
 from cache.errors import DiskError
 
 COSTS_FILE = Path("trunks", "costs.json")
@@ -45,7 +45,7 @@ def recall_costs(architecture: str, resolutions: Sequence[int], memo: Path) -> t
 
 def _recall(memo: Path) -> dict[str, int]:
     try:
-        record = json.loads(memo.read_bytes())
+        record = json.loads(read_file(memo))
         counts = record["counts"] if record["versions"] == _versions() else {}
         return {str(name): int(count) for name, count in counts.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

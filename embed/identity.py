@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cache.disk import commit_bytes
+from cache.disk import commit_bytes, read_file
 from cache.holdings import find_origin
 
 from .preprocess import Preprocess
@@ -179,7 +179,7 @@ def _describe(trunk: Trunk, weights: str) -> TrunkFacts:
 
 def _recall(memo: Path) -> TrunkFacts | None:
     try:
-        record = json.loads(memo.read_bytes())
+        record = json.loads(read_file(memo))
         if record["stamp"] != _stamp(Path(record["file"])):
             return None
         fields: dict[str, Any] = dict(record["facts"])

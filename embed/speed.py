@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from cache.disk import commit_bytes
+from cache.disk import commit_bytes, read_file
 
 MIN_IMAGES = 16
 """Below this, opening the backends hides how fast it is."""
@@ -73,7 +73,7 @@ def recall_speeds(folder: Path) -> list[Speed]:
     found = []
     for file in folder.glob("*.json"):
         with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
-            fields = json.loads(file.read_bytes())
+            fields = json.loads(read_file(file))
             crops = {int(res): int(n) for res, n in fields.pop("crops").items()}
             found.append(Speed(crops=crops, **fields))
     mine = [speed for speed in found if speed.host == platform.node()]

@@ -13,7 +13,7 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from cache.disk import commit_bytes
+from cache.disk import commit_bytes, read_file
 from cache.errors import CacheError
 
 from .arrays import to_numpy
@@ -122,7 +122,7 @@ def load_head(stem: Path) -> SavedHead:
     """
     tensor_file, record_file = name_files(stem)
     try:
-        data, text = tensor_file.read_bytes(), record_file.read_bytes()
+        data, text = read_file(tensor_file), read_file(record_file)
     except OSError as error:
         raise _refusal(stem, f"{error.filename}: {error.strerror}") from error
     try:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cache.disk import commit_bytes
+from cache.disk import commit_bytes, read_file
 from cache.errors import DiskError
 
 # Raise it with any change that moves a figure of a cell: older results are then left aside.
@@ -43,7 +43,7 @@ class Memo:
     def recall(self, name: str) -> dict[str, Any] | None:
         """What was kept under a name; None if nothing was or its file is damaged."""
         try:
-            kept = json.loads(self._file(name).read_bytes())
+            kept = json.loads(read_file(self._file(name)))
             record = kept["record"]
             whole = isinstance(record, dict) and kept["sha256"] == _digest([name, record])
         except (OSError, ValueError, KeyError, TypeError, RecursionError):

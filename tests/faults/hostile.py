@@ -245,6 +245,10 @@ def attack_heads(world: World, canary: Path) -> Iterator[tuple[str, Attack]]:
         ),
         "a text for a number": put("text", save(good), C="__import__('os')"),
     }
+    heads["a FIFO"] = put("fifo", save(good))
+    for suffix in (".json", ".safetensors"):
+        heads["a FIFO"].with_suffix(suffix).unlink()
+        os.mkfifo(heads["a FIFO"].with_suffix(suffix))
     for name, stem in heads.items():
         yield f"head: {name}", lambda stem=stem: load_head(stem)
     view = VIEWS[0].to_spec()
