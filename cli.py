@@ -481,7 +481,7 @@ def _read_cells(ctx: click.Context, asked: dict[str, Any]) -> _Cells:
 @_option("--curve", help="Print the learning curve at these shares of the training images, as in 1,5,10,50%.")
 @_option("--per-class", is_flag=True, help="Print the accuracy of each class as well.")
 @_option("--confused", type=click.IntRange(1), help="Print as many of the most confused pairs of classes as well.")
-@_option("--out", type=_Place(), help="Head file, without suffix. [default: beside the features]")
+@_option("--out", type=_Place(dir_okay=False), help="Head file, without suffix. [default: beside the features]")
 @format_option
 @click.pass_context
 def fit_head(ctx: click.Context, /, curve: str | None, out: Path | None, style: str, **asked: Any) -> None:
@@ -610,7 +610,7 @@ def grid(ctx: click.Context, /, style: str, **asked: Any) -> None:
 @main.command()
 @_features
 @_makes_cells
-@_option("--out", type=_Place(), default="report.html", show_default=True, help="HTML file; numbers go beside it.")
+@_option("--out", type=_Place(dir_okay=False), default="report.html", show_default=True, help="HTML file.")
 @click.pass_context
 def report(ctx: click.Context, /, out: Path, **asked: Any) -> None:
     """Write the grid and the chosen head as one HTML page, with figures as PNG and CSV beside it."""
@@ -661,7 +661,7 @@ def _read_others(ctx: click.Context, asked: dict[str, Any], holdings: Holdings) 
     return others
 
 
-head_argument = click.argument("head", type=_Place())
+head_argument = click.argument("head", type=_Place(dir_okay=False))
 moved_weights_option = _option(
     "--weights",
     type=_Place(exists=True, dir_okay=False),
@@ -739,7 +739,7 @@ def predict(
 @main.command()
 @head_argument
 @_option("--to", "form", type=click.Choice(["onnx", "torch", "safetensors", "sklearn"]), required=True)
-@_option("--out", type=_Place(), required=True, help="File to write; the model card goes beside it.")
+@_option("--out", type=_Place(dir_okay=False), required=True, help="File to write; the model card goes beside it.")
 @moved_weights_option
 def export(head: Path, form: str, out: Path, weights: Path | None) -> None:
     """Write trunk and head for other programs, with a model card beside the file.

@@ -113,6 +113,8 @@ def list_source(
     UsageError, DataError, DiskError
         As `read_manifest`.
     """
+    if not source:
+        raise UsageError(f"found an empty name of a data set; expected {ACCEPTED}.")
     if split not in ("official", "2020"):
         raise UsageError(f"found the split {split!r}; expected official or 2020.")
     if source == "stanford-dogs":

@@ -92,6 +92,13 @@ def test_a_cache_that_can_be_no_folder_is_told_in_one_line(tmp_path: Path, cache
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "words", [("predict", ".", "a.png"), ("export", "/", "--to", "onnx", "--out", "x"), ("fit-head", "--out", "..")]
+)
+def test_a_folder_is_no_head(tmp_path: Path, words: tuple[str, ...]) -> None:
+    assert "is a directory" in run(*words, code=2, cwd=tmp_path).stderr
+
+
 def test_a_folder_that_is_not_there_ends_with_3_and_one_line(tmp_path: Path) -> None:
     done = run("extract", "--data", tmp_path / "none", "--cache", tmp_path / "c", code=3)
     assert done.stdout == ""

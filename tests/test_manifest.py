@@ -28,9 +28,7 @@ def draw(folder: Path, *names: str) -> Path:
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
         seed = list(os.fsencode(str(file.relative_to(folder))))
-        Image.fromarray(np.random.default_rng(seed).integers(0, 256, (4, 6, 3), dtype=np.uint8)).save(
-            file, "png"
-        )
+        Image.fromarray(np.random.default_rng(seed).integers(0, 256, (4, 6, 3), dtype=np.uint8)).save(file, "png")
     return folder
 
 
@@ -138,9 +136,7 @@ def test_a_csv_gives_its_own_split_or_is_split(data, read):
     lines = [f"{label}/{i}.png,{label}" for label in ("cat", "dog") for i in range(10)]
     (data / "all.csv").write_text("\n".join(["path,label", *lines]))
     assert [len(rows) for rows in read(data / "all.csv")[0].splits.values()] == [14, 3, 3]
-    given = [
-        f"{line},{split}" for line, split in zip(lines, ["train", "train", "val", "test"] * 5, strict=True)
-    ]
+    given = [f"{line},{split}" for line, split in zip(lines, ["train", "train", "val", "test"] * 5, strict=True)]
     (data / "given.csv").write_text("\n".join(["path,label,split", *reversed(given)]))
     manifest, notes = read(data / "given.csv")
     assert [len(rows) for rows in manifest.splits.values()] == [10, 5, 5]
@@ -187,9 +183,7 @@ def test_data_that_cannot_be_learnt_from_is_refused(data, read, names, message):
 
 
 def test_one_word_that_names_nothing_lists_what_is_accepted(read):
-    with pytest.raises(
-        UsageError, match=r"expected sample, stanford-dogs, torchvision:NAME .*<class>/<images>"
-    ):
+    with pytest.raises(UsageError, match=r"expected sample, stanford-dogs, torchvision:NAME .*<class>/<images>"):
         read("smaple")
 
 
@@ -197,6 +191,11 @@ def test_one_word_that_names_nothing_lists_what_is_accepted(read):
 def test_a_missing_path_is_a_data_error(read, source):
     with pytest.raises(DataError, match=f"there is no {source}"):
         read(source)
+
+
+def test_an_empty_name_is_not_the_current_folder(read):
+    with pytest.raises(UsageError, match="empty name"):
+        read("")
 
 
 def test_a_file_that_is_no_csv_is_a_usage_error(data, read):
