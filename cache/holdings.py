@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -85,11 +86,20 @@ class Holdings:
 
 
 def list_sources(store: FeatureStore) -> dict[str, Manifest]:
-    """The newest record of every data set that was extracted into this cache, by the name it was given."""
+    """The newest record of every data set that was extracted into this cache, by the name it was given.
+
+    Of two folders that were given one name in two places, the one that the name means here comes first.
+    """
+    records = [manifest for _, manifest in list_manifests(store.folder / "data")]
     sources: dict[str, Manifest] = {}
-    for _, manifest in list_manifests(store.folder / "data"):
+    for manifest in sorted(records, key=_is_elsewhere):
         sources.setdefault(manifest.source, manifest)
     return sources
+
+
+def _is_elsewhere(manifest: Manifest) -> bool:
+    here = os.path.realpath(os.path.expanduser(manifest.source))
+    return manifest.root not in (here, os.path.dirname(here))  # of a folder, and of a CSV
 
 
 def find_holdings(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +103,19 @@ def test_two_data_sets_must_be_told_apart(store: FeatureStore, dogs: Manifest) -
     write_manifest(store.folder / "data", Manifest("cats", "/cats", ("a", "b"), {"train": make_rows(3, 9)}))
     with pytest.raises(UsageError, match="cats, dogs"):
         find_holdings(store)
+
+
+def test_a_name_means_the_folder_that_it_names_from_here(
+    store: FeatureStore, dogs: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    roots = [tmp_path / place / "dogs" for place in ("a", "b", "c")]
+    for n, root in enumerate(roots, 5):
+        root.mkdir(parents=True)
+        manifest = replace(dogs, root=str(root), splits={"train": make_rows(n)})
+        write_manifest(store.folder / "data", manifest)
+    for n, place in ((5, roots[0].parent), (6, roots[1].parent), (7, tmp_path)):
+        monkeypatch.chdir(place)
+        assert len(list_sources(store)["dogs"].splits["train"]) == n
 
 
 def test_the_newest_record_of_a_source_counts(store: FeatureStore, dogs: Manifest) -> None:
