@@ -111,7 +111,7 @@ def test_a_name_means_the_folder_that_it_names_from_here(
     roots = [tmp_path / place / "dogs" for place in ("a", "b", "c")]
     for n, root in enumerate(roots, 5):
         root.mkdir(parents=True)
-        manifest = replace(dogs, root=str(root), splits={"train": make_rows(n)})
+        manifest = replace(dogs, root=str(root), splits={"train": make_rows(n, 1)})
         write_manifest(store.folder / "data", manifest)
     for n, place in ((5, roots[0].parent), (6, roots[1].parent), (7, tmp_path)):
         monkeypatch.chdir(place)
