@@ -1,4 +1,4 @@
-"""Figures about resolutions and trunks: the grid, accuracy against compute, top-1 against size, learning curve."""
+"""Figures about resolutions: the grid, accuracy against compute, and the learning curve."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def draw_grid(cells: Sequence[Cell]) -> Drawing:
         axes.set_xlabel("test resolution, px")
         axes.set_ylabel("training resolution, px")
 
-    return draw("grid", alt, [cell_record(c) for c in cells], fill, 50 + 58 * len(rows), width_pt=width)
+    return draw("grid", alt, [cell_record(c) for c in cells], fill, max(150, 50 + 58 * len(rows)), width_pt=width)
 
 
 def _paint_cells(axes: Axes, cells: Sequence[Cell], rows: list[int], columns: list[TestRes]) -> None:

@@ -131,9 +131,11 @@ def say_ties(cells: Sequence[Cell]) -> str:
     kinds = {(cell.family, cell.correction) for cell in cells}
     named = ", ".join(f"{cell.train_res} to {cell.test_res} px" for cell in ties)
     if not ties:
-        tied = f"All {others} other cells differ from it on test" if others else "There is no other cell"
+        differ = "The other cell differs" if others == 1 else f"All {others} other cells differ"
+        tied = f"{differ} from it on test" if others else ""
     elif len(kinds) == 1 and len(ties) <= _MOST_NAMED:
         tied = f"Test cannot tell it from {len(ties)} of {others} other cells, a tie: {named}"
     else:
         tied = f"Test cannot tell it from {len(ties)} of {others} other cells: a tie"
-    return f"Val chose this pair; brackets hold 95 % intervals. {tied} (McNemar, 5 %)."
+    chosen = f"Val chose this pair. {tied} (McNemar, 5 %)." if tied else "No other pair was tried."
+    return f"{chosen} Brackets hold 95 % intervals."

@@ -1,0 +1,128 @@
+"""What a page shows of its findings: figures for what has numbers, photographs for what is still there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from drawn import SIZES
+from test_findings import Asked, count
+
+from heads.exhibits import describe_making, fill_report, leaks, say_twins, show_twins, warn_of_twins
+from heads.findings import Findings, find_all
+from heads.report import render_report
+from heads.twins import Twin
+
+
+class NoAlbum:
+    """Every photograph is gone."""
+
+    def measure(self):
+        return np.zeros((0, 2), np.int64)
+
+    def resize_side(self, view):
+        return 256
+
+    def thumbnail(self, split, row):
+        return None
+
+    def principle(self, split, row, train, test):
+        return None
+
+
+class Named(NoAlbum):
+    """A thumbnail says whose it is."""
+
+    def thumbnail(self, split, row):
+        return f"{split} {row}".encode()
+
+
+def twin(first: str, second: str, *, how: str = "near", conflict: bool = False, at: int = 0) -> Twin:
+    return Twin(how, (first, at), (second, at + 1), 0.97 if how == "near" else 1.0, conflict)
+
+
+TWINS = [
+    twin("train", "train", how="bytes", conflict=True),
+    twin("train", "test", at=3),
+    twin("val", "test", how="pixels"),
+    twin("train", "val", conflict=True, at=5),
+]
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory) -> Asked:
+    return Asked(tmp_path_factory.mktemp("cells"))
+
+
+@pytest.fixture(scope="module")
+def found(asked: Asked) -> Findings:
+    return find_all(asked, [], count)
+
+
+def test_a_page_without_photographs_has_every_other_figure(asked, found):
+    report = fill_report(found, asked, NoAlbum(), made={"command": "typed"}, leak="LEAK", copies=[])
+    assert report.drawings.keys() == {"grid", "reliability", "compute", "curve", "classes", "counts"}
+    assert (report.mistakes, report.confused, report.warnings) == ([], [], ["LEAK"])
+    page = render_report(report)
+    assert "extract --trunk NAME" in page.replace("\n", " ")
+    assert "typed" in page
+
+
+def test_two_trunks_are_drawn_and_their_hint_is_gone(asked, found):
+    two = replace(found, rivals=[*found.rivals, replace(found.rivals[0], trunk="other", parameters=9 * 10**6)])
+    report = fill_report(two, asked, NoAlbum(), made={}, leak="", copies=[])
+    assert [r["trunk"] for r in report.drawings["trunks"].records] == ["mine", "other"]
+    assert "extract --trunk NAME" not in render_report(report).replace("\n", " ")
+
+
+def test_leaks_come_first_then_differing_labels(asked):
+    shown = show_twins(TWINS, asked.holdings, Named())
+    assert [tuple(end[1] for end in one.ends) for one in shown] == [
+        ("train", "val"),
+        ("train", "test"),
+        ("train", "train"),
+        ("val", "test"),
+    ]
+    assert shown[1].ends[0][0] == b"train 3"
+    assert [one.conflict for one in shown] == [True, False, True, False]
+    assert [leaks(one) for one in TWINS] == [False, True, False, True]
+    assert len(show_twins(TWINS * 5, asked.holdings, Named())) == 6
+
+
+def test_twins_are_counted_by_kind_by_splits_and_by_labels():
+    assert say_twins(TWINS) == (
+        "4 pairs of images are one: 1 the same file, 1 the same pixels, 2 nearly alike; "
+        "1 across train and test, 1 across val and test, 1 across train and val, 1 within train; "
+        "the labels of 2 differ."
+    )
+    assert say_twins([]) == "No two images are the same or nearly alike."
+
+
+def test_a_leak_is_warned_of_unless_training_was_without_it(asked, found):
+    assert warn_of_twins(TWINS, dropped=False).startswith("Leak: 2 val or test images are among the training")
+    assert warn_of_twins(TWINS, dropped=True) == ""
+    assert warn_of_twins([TWINS[0], TWINS[2]], dropped=False) == ""
+    report = fill_report(replace(found, twins=TWINS), asked, Named(), made={}, leak="LEAK", copies=[])
+    page = render_report(report)
+    assert page.index("Leak: 2 val") < page.index("LEAK") < page.index("<h2")
+    assert "labels differ" in page
+
+
+def test_images_that_were_not_compared_are_named_with_what_is_known_of_equal_files(asked, found):
+    report = fill_report(replace(found, twins=None), asked, NoAlbum(), made={}, leak="", copies=["2 equal files"])
+    assert report.found_twins.startswith("Near duplicates were not looked for")
+    assert report.found_twins.endswith("2 equal files")
+    assert report.twins == []
+
+
+def test_how_it_was_made_is_complete(asked, found):
+    made = describe_making(found, asked)
+    for split, n in SIZES.items():
+        assert made[f"images of {split}"].startswith(f"{n}, rows sha256 ")
+        assert made[f"{split} key"].startswith(split)
+        assert '"res": ' in made[f"{split} view"]
+    assert made["weights sha256"] == "f" * 64
+    assert made["versions"] == '{"torch": "2"}'
+    assert made["features computed"] == '{"host": "h"}'
+    assert f"strength {found.best.strength:.3g}" in made["head"]

@@ -1,0 +1,115 @@
+"""What a report tells: the chosen cell is val's, trunks are compared at their own best, twins are looked for."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+
+from drawn import FEW, PAIRS, SIZES, K, Source
+from entries import fill_entry, make_rows
+
+import heads.findings
+from cache.errors import CacheError
+from cache.rows import Manifest
+from cache.store import FeatureStore
+from heads.findings import compare_images, find_all, list_trunks
+from heads.grid import choose_cell, run_grid
+from heads.memo import Memo
+
+
+class Held(Source):
+    """Generated features that look like `cache.holdings.Holdings`."""
+
+    def __init__(self, trunk: str = "mine") -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.manifest = Manifest("dogs", "/gone", tuple("abcd"), {s: make_rows(n) for s, n in SIZES.items()})
+        self.entries = {0: self.entry("test", "center", 224)}
+
+    def resolutions(self, split: str, kind: str) -> list[int]:
+        return [128, 224, 320]
+
+    def entry(self, split: str, kind: str, res: int) -> SimpleNamespace:
+        view = {"kind": kind, "res": res, "crop_ratio": "0.875"}
+        trunk = {"architecture": self.trunk, "weights_sha256": "f" * 64}
+        spec = SimpleNamespace(view=view, trunk=trunk, key=f"{split}-{res}", precision="fp32", dtype="float32")
+        return SimpleNamespace(spec=spec, provenance={"trunk": self.trunk, "versions": {"torch": "2"}, "host": "h"})
+
+
+@dataclass
+class Asked:
+    """As the command line asks."""
+
+    folder: Path
+    holdings: Held = field(default_factory=Held)
+    pairs: tuple = tuple(PAIRS)
+    kinds: tuple = ("train",)
+    options: object = FEW
+
+    @property
+    def source(self) -> Held:
+        return self.holdings
+
+    @property
+    def memo(self) -> Memo:
+        return Memo(self.folder, lambda *place: f"{self.holdings.trunk} {place}")
+
+
+def count(architecture, resolutions):
+    """Parameters by the length of the name, multiply-adds by the resolution."""
+    return len(architecture) * 10**6, {res: res * 10**6 for res in resolutions}
+
+
+def test_the_cells_are_the_grids_and_every_pair_has_its_cost(tmp_path):
+    found = find_all(Asked(tmp_path), [], count)
+    plain = choose_cell(list(run_grid(Source().load, PAIRS, K, FEW)))
+    assert [(c.train_res, c.test_res, c.test, c.chosen) for c in found.cells] == [
+        (c.train_res, c.test_res, c.test, c.chosen) for c in plain
+    ]
+    assert found.answers.figures.top1 == found.best.test
+    assert found.macs == {128: 128 * 10**6, 224: 224 * 10**6}
+    assert [point.images for point in found.curve][-1] == SIZES["train"]
+    assert [one.spec.view["res"] for one in found.used["test"]] == [found.best.test_res]
+    assert found.used["train"][0].spec.view["res"] == found.best.train_res
+
+
+def test_several_test_resolutions_cost_their_sum_and_use_both(tmp_path):
+    found = find_all(Asked(tmp_path, pairs=((224, "128+224"),)), [], count)
+    assert found.macs == {"128+224": 352 * 10**6}
+    assert [one.spec.view["res"] for one in found.used["test"]] == [128, 224]
+    assert found.rivals[0].macs == 352 * 10**6
+
+
+def test_each_trunk_brings_its_own_best_cell_and_one_without_features_is_left_out(tmp_path):
+    class Bare(Held):
+        def load(self, split, kind, res):
+            raise CacheError("none")
+
+    others = [Asked(tmp_path, Held("another")), Asked(tmp_path, Bare("bare"))]
+    found = find_all(Asked(tmp_path), others, count)
+    assert [(r.trunk, r.parameters) for r in found.rivals] == [("mine", 4 * 10**6), ("another", 7 * 10**6)]
+    for rival in found.rivals:
+        assert rival.cell.chosen
+        assert rival.macs == count("", [rival.cell.test_res])[1][rival.cell.test_res]
+
+
+def test_images_are_compared_unless_there_are_too_many_or_views_are_missing(monkeypatch):
+    held = Held()
+    assert compare_images(held) is not None
+    bare = copy.copy(held)
+    bare.resolutions = lambda split, kind: []
+    assert compare_images(bare) is None
+    monkeypatch.setattr(heads.findings, "MOST_COMPARED", sum(SIZES.values()) - 1)
+    assert compare_images(held) is None
+
+
+def test_trunks_are_those_that_saw_the_same_rows(tmp_path):
+    store, rows = FeatureStore(tmp_path), make_rows(8)
+    for seen, name in ((rows, "one"), (rows, "two"), (make_rows(8, 1), "elsewhere")):
+        entry = fill_entry(store, seen, seal=False, res=32 + len(name) + ord(name[0]))
+        entry.seal({"trunk": name})
+    fill_entry(store, rows, seal=False, res=999)
+    manifest = Manifest("x", "/x", ("a", "b"), {"train": rows})
+    assert list_trunks(store, manifest) == ["one", "two"]
