@@ -181,9 +181,21 @@ def _describe_trunk(saved: SavedHead, facts: CardFacts) -> str:
             "Name": f"{trunk.get('trunk', _UNKNOWN)} ({trunk.get('architecture', _UNKNOWN)})",
             "Features": f"{saved.head.coef.shape[1]}, {trunk.get('node', _UNKNOWN)}, "
             f"computed in {trunk.get('precision', 'fp32')}",
-            "Weights": f"sha256 {trunk.get('weights_sha256', _UNKNOWN)}",
+            "Weights": f"sha256 {trunk.get('weights_sha256', _UNKNOWN)}{_describe_origin(trunk)}",
             "Licence of the weights": facts.licence or "not known to fixgrid: ask their publisher",
         }
+    )
+
+
+def _describe_origin(trunk: Mapping[str, Any]) -> str:
+    """How weights that nobody published come from published ones; empty for others."""
+    origin = trunk.get("recalibrated")
+    if not isinstance(origin, Mapping):
+        return ""
+    return (
+        f": those of sha256 {origin.get('weights_sha256', _UNKNOWN)}, the statistics of the batch norm "
+        f"{origin.get('norm', _UNKNOWN)} replaced by those of the training images at "
+        f"{origin.get('res', _UNKNOWN)} px"
     )
 
 
@@ -238,4 +250,8 @@ def show_text(text: str) -> str:
 
 def escape_markdown(text: str) -> str:
     r"""Text that Markdown shows as it is: on one line, every mark of its syntax behind a ``\``."""
-    return re.sub(r"([\\`*_{}\[\]<>#|~&!@$=^])", r"\\\1", show_text(text)).replace("www.", "www\\.").replace("://", "\\://")
+    return (
+        re.sub(r"([\\`*_{}\[\]<>#|~&!@$=^])", r"\\\1", show_text(text))
+        .replace("www.", "www\\.")
+        .replace("://", "\\://")
+    )

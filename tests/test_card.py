@@ -11,12 +11,12 @@ HOSTILE = "![x](http://e.vil)\n# <b>`\x1b[2J"
 FIGURES = {"val": {"value": 0.9, "low": 0.8, "high": 0.95}, "n_val": 10, "train_res": 128, "test_res": 224}
 
 
-def card(use: str = "onnx", *, leak: bool = True) -> str:
+def card(use: str = "onnx", *, leak: bool = True, **trunk: object) -> str:
     head = LinearHead(np.zeros((2, 3), np.float32), np.zeros(2, np.float32), 0.1)
     saved = SavedHead(
         head,
         (HOSTILE, "b"),
-        trunk={"trunk": "t", "imagenet_labels": leak, "weights_sha256": "f" * 64},
+        trunk={"trunk": "t", "imagenet_labels": leak, "weights_sha256": "f" * 64, **trunk},
         view={"kind": "center", "res": 224},
         figures=FIGURES,
         data={"source": HOSTILE, "splits": {"test": {"images": 7, "rows_sha256": "e" * 64}}},
@@ -52,6 +52,14 @@ def test_figures_licence_digests_and_leak_are_said() -> None:
     ):
         assert said in text
     assert "Leak" not in card(leak=False)
+
+
+def test_a_recalibrated_trunk_names_the_one_it_stems_from() -> None:
+    text = card(recalibrated={"weights_sha256": "d" * 64, "norm": "<b>2", "res": 320})
+    assert f"{'f' * 64}: those of sha256 {'d' * 64}" in text
+    assert "training images at 320 px" in text
+    assert "<b>" not in text
+    assert "replaced" not in card(recalibrated="no mapping")
 
 
 def test_escaped_text_is_one_line() -> None:

@@ -154,6 +154,21 @@ def test_dropped_duplicates_are_said_and_make_other_cells(sample: Path) -> None:
     assert again.stdout == plain.stdout
 
 
+def test_all_gaps_have_batchnorm_only_where_every_pair_has_it() -> None:
+    from cache.errors import CacheError
+    from cache.holdings import RECALIBRATED, Holdings
+    from cli import _choose_gaps
+
+    places = [(split, RECALIBRATED + "center", res) for split in ("val", "test") for res in (224, 320)]
+    holdings = Holdings(None, "t", dict.fromkeys(places))
+    assert "batchnorm" in _choose_gaps(holdings, [(128, 224), (128, "224+320")], "all", "center")
+    assert _choose_gaps(holdings, [(128, 224)], "none,batchnorm", "center") == ("none", "batchnorm")
+    for pairs, view in (([(224, 128)], "center"), ([(224, "128+224")], "center"), ([(224, 224)], "five")):
+        assert _choose_gaps(holdings, pairs, "all", view) == ("none", "standardize", "frechet", "refit")
+        with pytest.raises(CacheError, match="extract --recalibrate --res"):
+            _choose_gaps(holdings, pairs, "batchnorm", view)
+
+
 def test_why_without_a_key_explains_every_missing_one(sample: Path) -> None:
     assert run("cache", "why", "--res", "32,48", "--train-views", 1, cwd=sample).stdout == "every key is cached\n"
     said = run("cache", "why", "--res", "32,40", "--train-views", 1, cwd=sample).stdout.splitlines()
