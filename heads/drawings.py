@@ -198,10 +198,12 @@ def label_percent(axis: Any) -> None:
 
 
 def label_log(axis: Any) -> None:
-    """Ticks of a logarithmic matplotlib axis, as 0.2, 0.5, 1."""
+    """Ticks of a logarithmic matplotlib axis with data on it, as 0.2, 0.5, 1; closer within one decade."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=12))
+    low, high = axis.get_data_interval()
+    steps = (1.0, 2.0, 5.0) if high > 10 * low else (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
+    axis.set_major_locator(LogLocator(subs=steps, numticks=12))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
 
