@@ -63,8 +63,9 @@ class _Commands(click.Group):
         except BrokenPipeError:
             raise  # whoever read the output has enough of it: click ends quietly
         except OSError as error:
+            where = "" if error.filename else " (where the output goes, or TMPDIR)"
             raise _Failure(
-                DiskError(f"{error}. Everything committed before is safe; mend it and run again.")
+                DiskError(f"{error}{where}. Everything committed before is safe; mend it and run again.")
             ) from error
         except KeyboardInterrupt:
             raise _Failure(Interrupted(f"stopped. Resume with: {_typed_command()}")) from None
