@@ -28,7 +28,7 @@ SUITES: dict[str, tuple[Callable[[int], Result], int, int]] = {
     "T12": (hostile.run_attacks, 1000, 1000),
     "T13": (model.run_state_machine, 60, 8),
     "T15": (names.run_odd_names, 100, 100),
-    "T15k": (classes.run_many_classes, 21843, 21843),
+    "T15k": (classes.run_many_classes, 21843, 5000),
     "T17": (crowd.run_crowd, 8, 1),
     "T16": (guards.run_missing_guards, 100, 0),
 }
