@@ -69,7 +69,7 @@ def test_gc_finds_what_predict_kept_of_images_as_they_were(work: Path) -> None:
 
 def test_what_the_terminal_cannot_show_is_escaped(work: Path) -> None:
     record = json.loads((work / "head.json").read_text())
-    record["classes"] = ["日本", "höhle"]
+    record["classes"] = ["日本", "b"]
     (work / "named.json").write_text(json.dumps(record))
     shutil.copy(work / "head.safetensors", work / "named.safetensors")
     said = run("predict", "named", "data/test", cwd=work, PYTHONIOENCODING="latin-1:strict", PYTHONUTF8="0").stdout
