@@ -29,6 +29,7 @@ from .report import Report, Shot, TwinShot
 from .twins import Twin
 
 TWINS_SHOWN = 6
+MOST_NEAR = 0.05  # near pairs per image; the digits of the sample have 1.8, the photographs of dogs 0
 NOT_COMPARED = (
     "Near duplicates were not looked for: there are too many images for a report, or center views of a split are "
     "not cached. python cli.py duplicates looks for them."
@@ -73,6 +74,7 @@ def fill_report(
     """
     manifest, twins = asked.holdings.manifest, found.twins
     dropped = asked.source is not asked.holdings
+    images = sum(len(rows) for rows in manifest.splits.values())
     return Report(
         manifest.source,
         asked.holdings.trunk,
@@ -82,10 +84,10 @@ def fill_report(
         {drawing.name: drawing for drawing in draw_all(found, asked, album)},
         show_mistakes(found.answers, manifest.classes, album),
         show_confused(found.answers, manifest.classes, album),
-        " ".join([NOT_COMPARED, *copies]) if twins is None else say_twins(twins),
+        " ".join([NOT_COMPARED, *copies]) if twins is None else say_twins(twins, images),
         show_twins(twins or [], asked.holdings, album),
         {**made, **describe_making(found, asked)},
-        [line for line in (warn_of_twins(twins or [], dropped), leak) if line],
+        [line for line in (warn_of_twins(twins or [], images, dropped), leak) if line],
     )
 
 
@@ -185,7 +187,7 @@ def leaks(twin: Twin) -> bool:
     return twin.first[0] == "train" and twin.second[0] != "train"
 
 
-def say_twins(twins: Sequence[Twin]) -> str:
+def say_twins(twins: Sequence[Twin], images: int) -> str:
     """How many pairs there are, of which kinds, across which splits, and how many have two labels."""
     if not twins:
         return "No two images are the same or nearly alike."
@@ -198,21 +200,33 @@ def say_twins(twins: Sequence[Twin]) -> str:
     across = sorted(where, key=lambda name: name.startswith("within"))
     conflicts = sum(twin.conflict for twin in twins)
     labels = f"; the labels of {conflicts} differ" if conflicts else ""
-    pairs = f"{len(twins)} pair{'s' * (len(twins) > 1)} of images are one: {', '.join(kinds)}"
-    return f"{pairs}; {', '.join(f'{where[name]} {name}' for name in across)}{labels}."
+    pairs = f"Pairs of images that are the same or nearly alike: {len(twins)} ({', '.join(kinds)})"
+    doubt = " So many look alike to this trunk that near ones may well be different images." * looks_alike(
+        twins, images
+    )
+    return f"{pairs}; {', '.join(f'{where[name]} {name}' for name in across)}{labels}.{doubt}"
 
 
-def warn_of_twins(twins: Sequence[Twin], dropped: bool) -> str:
+def looks_alike(twins: Sequence[Twin], images: int) -> bool:
+    """Whether so many are nearly alike that the trunk takes similar images, as of digits, for copies."""
+    return sum(twin.how == "near" for twin in twins) > MOST_NEAR * images
+
+
+def warn_of_twins(twins: Sequence[Twin], images: int, dropped: bool) -> str:
     """A line for the top of the page if val or test images are training images too; empty if none is.
 
     Parameters
     ----------
     twins : sequence of Twin
+    images : int
+        Of all splits.
     dropped : bool
         Training was without them.
     """
-    n = len({twin.second for twin in twins if leaks(twin)})
-    if not n or dropped:
+    same = {twin.second for twin in twins if leaks(twin) and twin.how != "near"}
+    near = {twin.second for twin in twins if leaks(twin)} - same
+    said = [f"{len(same)} the same as a training image"] if same else []
+    said += [f"{len(near)} nearly alike one"] if near and not looks_alike(twins, images) else []
+    if not said or dropped:
         return ""
-    some = f"{n} val or test image{'s are' if n > 1 else ' is'} among the training images too"
-    return f"Leak: {some}, and accuracies are optimistic by that. --drop-duplicates trains without them."
+    return f"Leak: of the val and test images, {' and '.join(said)}. --drop-duplicates trains without them."

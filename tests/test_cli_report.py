@@ -29,7 +29,7 @@ def test_a_report_is_one_page_with_its_numbers_beside_it(work: Path) -> None:
     done = run("report", "--out", "one.html", cwd=work)
     assert done.stdout == "report written to one.html\n"
     page = (work / "one.html").read_text(encoding="utf-8")
-    assert page.index("Leak: 1 val or test image is") < page.index("<h2")
+    assert page.index("Leak: of the val and test images, 1 the same as a training image") < page.index("<h2")
     assert "1 the same file" in page
     assert "python cli.py duplicates" in page
     beside = {path.name for path in (work / "one_files").iterdir()}
@@ -40,7 +40,7 @@ def test_a_report_is_one_page_with_its_numbers_beside_it(work: Path) -> None:
     assert f"{100 * float(cell['test']):.2f} %" in page
     dropped = run("report", "--out", "two.html", "--drop-duplicates", cwd=work)
     assert "1 training image" in dropped.stderr
-    assert "Leak: 1 val or test" not in (work / "two.html").read_text(encoding="utf-8")
+    assert "Leak: of the val" not in (work / "two.html").read_text(encoding="utf-8")
 
 
 def test_a_second_trunk_is_drawn_beside_the_first(work: Path) -> None:

@@ -91,22 +91,33 @@ def test_leaks_come_first_then_differing_labels(asked):
 
 
 def test_twins_are_counted_by_kind_by_splits_and_by_labels():
-    assert say_twins(TWINS) == (
-        "4 pairs of images are one: 1 the same file, 1 the same pixels, 2 nearly alike; "
+    assert say_twins(TWINS, 100) == (
+        "Pairs of images that are the same or nearly alike: 4 (1 the same file, 1 the same pixels, "
+        "2 nearly alike); "
         "1 across train and test, 1 across val and test, 1 across train and val, 1 within train; "
         "the labels of 2 differ."
     )
-    assert say_twins([]) == "No two images are the same or nearly alike."
+    assert say_twins([], 100) == "No two images are the same or nearly alike."
 
 
 def test_a_leak_is_warned_of_unless_training_was_without_it(asked, found):
-    assert warn_of_twins(TWINS, dropped=False).startswith("Leak: 2 val or test images are among the training")
-    assert warn_of_twins(TWINS, dropped=True) == ""
-    assert warn_of_twins([TWINS[0], TWINS[2]], dropped=False) == ""
+    exact = [twin("train", "test", how="bytes", at=9), *TWINS]
+    assert warn_of_twins(exact, 100, dropped=False).startswith(
+        "Leak: of the val and test images, 1 the same as a training image and 2 nearly alike one."
+    )
+    assert warn_of_twins(TWINS, 100, dropped=True) == ""
+    assert warn_of_twins([TWINS[0], TWINS[2]], 100, dropped=False) == ""
     report = fill_report(replace(found, twins=TWINS), asked, Named(), made={}, leak="LEAK", copies=[])
     page = render_report(report)
-    assert page.index("Leak: 2 val") < page.index("LEAK") < page.index("<h2")
+    assert page.index("Leak: of the val") < page.index("LEAK") < page.index("<h2")
     assert "labels differ" in page
+
+
+def test_where_everything_looks_alike_only_equal_images_are_called_a_leak():
+    assert warn_of_twins(TWINS, 20, dropped=False) == ""
+    exact = twin("train", "val", how="pixels", at=9)
+    assert "1 the same as a training image." in warn_of_twins([*TWINS, exact], 20, dropped=False)
+    assert say_twins(TWINS, 20).endswith("near ones may well be different images.")
 
 
 def test_images_that_were_not_compared_are_named_with_what_is_known_of_equal_files(asked, found):
