@@ -31,7 +31,7 @@ def test_pixels_and_svg_show_the_same_and_carry_its_name():
 
 def test_the_users_matplotlib_settings_move_nothing_and_are_left_alone():
     plain = line()
-    with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red"}):
+    with matplotlib.rc_context({"font.size": 30, "lines.linestyle": ":"}):
         assert (line().png, line().svg) == (plain.png, plain.svg)
         assert matplotlib.rcParams["font.size"] == 30
 

@@ -63,10 +63,10 @@ def test_sizes_are_counted_and_the_small_ones_named(n):
 
 @pytest.mark.parametrize("n_classes", [1, 2, 400])
 def test_classes_come_worst_first_and_those_without_images_have_no_accuracy(n_classes):
-    rows = [ClassRow(f"c{i}", n_classes, wilson_interval(i, n_classes), None) for i in range(n_classes)]
+    rows = [ClassRow(f"c{n_classes - i}", n_classes, wilson_interval(i, n_classes), None) for i in range(n_classes)]
     drawing = draw_classes([*rows[::-1], ClassRow("none", 0, None, None)], 0.5)
     expect_shown(drawing)
-    assert drawing.alt.split("first: ")[1].startswith("c0 0%")
+    assert drawing.alt.split("first: ")[1].startswith(f"c{n_classes} 0%")
     assert drawing.alt.startswith(f"Accuracy within {min(150, n_classes)} of {n_classes} classes")
     assert drawing.records[-1] == dict.fromkeys(drawing.records[0]) | {"class": "none", "n": 0}
     assert [r["recall"] for r in drawing.records[:-1]] == [row.recall.value for row in rows[::-1]]
