@@ -190,9 +190,7 @@ def read_samples(dataset: Any, name: str) -> list[tuple[str, int]]:
             samples = list(zip(getattr(dataset, attribute), dataset._labels, strict=True))
     found = [(os.fspath(file), int(label)) for file, label in samples if isinstance(file, str | os.PathLike)]
     if not found or not all(file.lower().endswith(tuple(s.decode() for s in SUFFIXES)) for file, _ in found):
-        raise DataError(
-            f"torchvision:{name} holds no image files this can read; give it as a folder or a CSV."
-        )
+        raise DataError(f"torchvision:{name} holds no image files this can read; give it as a folder or a CSV.")
     return found
 
 

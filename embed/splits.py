@@ -71,9 +71,7 @@ def deal_images(
     total = sum(count_of.values(), Counter[str]())
     for path in order_by_seed([path for path in labels if path not in dealt], seed):
         count = count_of[labels[path]]
-        dealt[path] = max(
-            shares, key=lambda split: (_lack(count, shares, split), _lack(total, shares, split))
-        )
+        dealt[path] = max(shares, key=lambda split: (_lack(count, shares, split), _lack(total, shares, split)))
         count[dealt[path]] += 1
         total[dealt[path]] += 1
     return dealt

@@ -79,9 +79,7 @@ def test_the_2020_split_deals_all_images_anew(dogs, monkeypatch):
 
 def test_a_listed_image_that_is_missing_is_named(dogs):
     (dogs / "Images" / "n01-Chihuahua" / "3.jpg").unlink()
-    with pytest.raises(
-        DataError, match=r"train_list\.mat names Images/n01-Chihuahua/3\.jpg, which is not there"
-    ):
+    with pytest.raises(DataError, match=r"train_list\.mat names Images/n01-Chihuahua/3\.jpg, which is not there"):
         list_stanford(dogs, dogs / "lists")
 
 
