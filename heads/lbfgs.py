@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
-from .arrays import Array, dot, precision
+from .arrays import Array, count_labels, dot, namespace, precision, to_float64
 from .design import Design
 from .softmax import class_curvature, loss_along
 
@@ -25,6 +26,21 @@ class Problem:
         ridge = self.design.spectrum * 0 + self.penalty
         ridge[-1] = 0
         return ridge
+
+    @cached_property
+    def prior_loss(self) -> float:
+        """Mean loss of the class frequencies alone."""
+        count = count_labels(self.design.y, self.design.n_classes)
+        share = to_float64(count) / len(self.design.y)
+        return -dot(share, namespace(share).log(share.clip(1e-300)))
+
+    def narrow(self, tol: float, value: float) -> float:
+        """The relative gap at which predictions stand still, at most ``tol``.
+
+        A strong penalty keeps the loss near that of the class frequencies: all classes score alike, and what tells
+        them apart is a small part of the objective, to whose square an error in the coefficients is hidden.
+        """
+        return tol * min(1.0, max(self.prior_loss / value - 1, 0.0)) ** 2
 
     def gradient(self, W: Array, Z: Array) -> Array:
         """Gradient at ``W`` whose logits are ``Z``: shape (K, R + 1)."""
@@ -109,9 +125,9 @@ def minimise(
 ) -> tuple[Array, Array, float, float, int]:
     """Coefficients at the optimum, their logits, the objective, its certified gap and the steps taken.
 
-    Stops when ``|grad|^2 / (2 penalty)``, which strong convexity puts above ``F - F*``, is at most ``tol F``;
-    after ``max_steps``; or when the arithmetic, that of ``W`` and ``Z``, can descend no further. Free
-    intercepts, which no penalty bounds, add half their Newton decrement to the gap.
+    Stops when ``|grad|^2 / (2 penalty)``, which strong convexity puts above ``F - F*``, is at most ``tol F``, and
+    less under a strong penalty (`Problem.narrow`); after ``max_steps``; or when the arithmetic, that of ``W`` and
+    ``Z``, can descend no further. Free intercepts, which no penalty bounds, add half their Newton decrement.
 
     Parameters
     ----------
@@ -131,7 +147,7 @@ def minimise(
     for steps in range(max_steps + 1):
         slack = dot(G[:, :-1], G[:, :-1]) / (2 * problem.penalty) + dot(G[:, -1:], G[:, -1:] / alpha) / 2
         gap = slack / value
-        if gap <= tol or lost == _PATIENCE or steps == max_steps:
+        if gap <= problem.narrow(tol, value) or lost == _PATIENCE or steps == max_steps:
             break
         D = -history.apply(G)
         DZ = problem.design.logits(D)

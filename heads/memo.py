@@ -14,7 +14,7 @@ from cache.disk import commit_bytes, read_file
 from cache.errors import DiskError
 
 # Raise it with any change that moves a figure of a cell: older results are then left aside.
-HEADS_SEMANTICS = 1
+HEADS_SEMANTICS = 2
 
 Place = tuple[str, str, int]  # split, kind of view, resolution in px
 

@@ -38,6 +38,20 @@ def fit_reference(X, y, C):
     return model, (model.coef_**2).sum() / 2 + C * loss, S
 
 
+@pytest.mark.parametrize("C", [1e-6, 1e-5, 1e-4])
+def test_coefficients_are_exact_where_a_strong_penalty_hides_them_from_the_objective(C):
+    X, y = draw()
+    path = LogisticPath(rotate_features(X, y, 5))
+    model, _, S = fit_reference(X, y, C)
+    expected = S @ model.coef_.T
+    path.solve(C / 2)
+    scores = path.head(C).scores(X)
+    scores, expected = (
+        part - part.mean(0) - (part - part.mean(0)).mean(1, keepdims=True) for part in (scores, expected)
+    )
+    assert np.linalg.norm(scores - expected) <= 2e-3 * np.linalg.norm(expected)
+
+
 @pytest.mark.parametrize(("n", "d", "k"), [(300, 40, 5), (60, 100, 4), (200, 30, 2)])
 def test_the_objective_is_scikit_learns_at_every_strength(n, d, k):
     X, y = draw(n, d, k)
