@@ -58,17 +58,24 @@ def fit_values(X, y, values):
 
 
 def fit_scikit_learn(S, y, C, objective):
-    """Seconds of the first run, of ever tighter tolerances, within 1e-4 of ``objective``; its excess."""
+    """Seconds of the first run, of ever tighter tolerances, within 1e-4 of ``objective``; its excess; the model.
+
+    The model is that of the next tolerance: under a strong penalty the objective is reached long before the
+    coefficients are.
+    """
+    found = None
     for tol in (1e-4, 1e-6, 1e-8, 1e-9, 1e-10, 1e-11, 1e-12):
         model = LogisticRegression(C=C, tol=tol, max_iter=20_000)
         _, seconds = timed(lambda model=model: model.fit(S, y))
+        if found:
+            break
         Z = S @ model.coef_.T.astype(np.float64) + model.intercept_
         top = Z.max(1)
         loss = (np.log(np.exp(Z - top[:, None]).sum(1)) + top - Z[np.arange(len(y)), y]).sum()
         excess = ((model.coef_**2).sum() / 2 + C * loss) / objective - 1
         if excess <= 1e-4 or seconds > PATIENCE_S:
-            break
-    return seconds, excess, model
+            found = seconds, excess
+    return *(found or (seconds, excess)), model
 
 
 def bench_path():
