@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -19,6 +18,8 @@ from embed import engine
 from .inject import ERRORS, OPERATIONS, Fault
 from .result import Result
 from .world import World, fork_extraction
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def check(world: World, cache: Path, acknowledged: list[tuple[int, int]], result: Result, what: str) -> None:
@@ -160,14 +161,15 @@ def remove_lock() -> None:
 def run_signals(size: int) -> Result:
     """T11: SIGINT, SIGTERM and SIGHUP at random moments, some twice."""
     result, rng = Result("T11 SIGINT, SIGTERM, SIGHUP"), np.random.default_rng(6)
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     with World() as world:
         began = time.monotonic()
         world.extract(world.fresh_cache())
         span = time.monotonic() - began
         for i in range(size):
-            cache, number = world.fresh_cache(), numbers[i % 3]
-            child = fork_extraction(world, cache, wait_for_handlers())
+            cache, number = world.fresh_cache(), SIGNALS[i % 3]
+            signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+            child = fork_extraction(world, cache, take_signals)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             time.sleep(rng.uniform(0, span * 0.7))
             began = time.monotonic()
             for _ in range(1 + (i % 5 == 0)):
@@ -185,11 +187,11 @@ def run_signals(size: int) -> Result:
     return result
 
 
-def wait_for_handlers() -> Callable[[], None]:
-    """Before the engine installs its own, a signal must not end the fork: that moment belongs to the shell."""
+def take_signals() -> None:
+    """Before the engine installs its handlers, a signal must not end the fork: that moment belongs to the shell.
 
-    def prepare() -> None:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, lambda *args: os._exit(130))
-
-    return prepare
+    They are blocked until this one's handlers are there, or one that comes at once would end it by default.
+    """
+    for number in SIGNALS:
+        signal.signal(number, lambda *args: os._exit(130))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
