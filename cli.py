@@ -721,7 +721,7 @@ def predict(
             _say(f"note: {note}")
         # A cache of its own: images to classify are no data set that fit-head, grid or cache gc should meet.
         extraction = build_replica(FeatureStore(cache / "predictions"), manifest, facts, saved.trunk, views)
-        adopted = adopt_known(extraction, FeatureStore(cache))
+        adopt_known(extraction, FeatureStore(cache))
         outcome = extract_here(extraction, facts, load, console, max_bad=1.0, **machine)
     entries, rows = [outcome.entries[SPLIT, view] for view in views], manifest.splits[SPLIT]
     codes = map(max, zip(*(entry.read_status().tolist() for entry in entries), strict=True))
@@ -732,7 +732,7 @@ def predict(
     _say_skipped(outcome)
     _say(
         f"{outcome.images} images: {outcome.decoded} decoded in {outcome.wall_s:.1f} s, "
-        f"{adopted + outcome.adopted} rows taken over, {len(outcome.bad)} skipped"
+        f"{outcome.images - outcome.decoded - len(outcome.bad)} from the cache, {len(outcome.bad)} skipped"
     )
     ctx.exit(6 if outcome.bad else 0)
 
