@@ -123,6 +123,15 @@ def list_items(
     ]
 
 
+def list_recalibration(extraction: Extraction) -> list[Item]:
+    """What ``extract --recalibrate`` would run beyond `list_items`; no time is known of the first of its passes."""
+    from .recalibrate import count_crops
+
+    measured, again = count_crops(extraction)
+    note = f"at most: {measured} of train for statistics, {again} of val and test again; not in the figures above"
+    return [Item("recalibration", measured + again, "crops", note)]
+
+
 def _describe_weights(facts: TrunkFacts) -> Item:
     if facts.weights:
         return Item("weights", 0.0, "MB to download", facts.weights)

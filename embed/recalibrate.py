@@ -87,7 +87,7 @@ def recalibrate_here(
     for res, (weights_sha256, origin) in origins.items():
         mine, again = follow_origin(facts, load, weights_sha256, origin)
         done[res] = extract_here(
-            _narrow(extraction, mine, res),
+            _narrow(extraction, weights_sha256, res),
             mine,
             again,
             watcher,
@@ -97,6 +97,17 @@ def recalibrate_here(
             max_bad=max_bad,
         )
     return done
+
+
+def count_crops(extraction: Extraction) -> tuple[int, int]:
+    """Training crops that `recalibrate_here` would measure, and crops of val and test it would see, at most."""
+    measured = again = 0
+    for view in list_views(extraction):
+        known = recall_origin(extraction, view)
+        measured += 0 if known else len(extraction.manifest.splits["train"])
+        for entry in _narrow(extraction, known[0] if known else "", view.res).entries.values():
+            again += int(entry.find_missing().sum()) * entry.spec.views
+    return measured, again
 
 
 def follow_origin(
@@ -245,14 +256,14 @@ def list_views(extraction: Extraction) -> list[View]:
     return [view for view in extraction.views["train"] if view.kind == "center"]
 
 
-def _narrow(extraction: Extraction, facts: TrunkFacts, res: int) -> Extraction:
+def _narrow(extraction: Extraction, weights_sha256: str, res: int) -> Extraction:
     """What the recalibrated trunk of one resolution is to see: that resolution of every split but train."""
     views = {
         split: [view for view in kinds if view.res == res and view.kind not in TRAINING_KINDS]
         for split, kinds in extraction.views.items()
         if split != "train"
     }
-    return replace(extraction, trunk=replace(extraction.trunk, weights_sha256=facts.weights_sha256), views=views)
+    return replace(extraction, trunk=replace(extraction.trunk, weights_sha256=weights_sha256), views=views)
 
 
 def recall_origin(extraction: Extraction, view: View) -> tuple[str, dict[str, Any]] | None:

@@ -25,7 +25,7 @@ from embed.decode import decode_rgb
 from embed.engine import Extraction
 from embed.identity import TrunkFacts, sketch_trunk
 from embed.machine import build_extraction, extract_here
-from embed.recalibrate import expect_norm, find_origins, follow_origin, list_views, recalibrate_here
+from embed.recalibrate import count_crops, expect_norm, find_origins, follow_origin, list_views, recalibrate_here
 from embed.recompute import Recomputer
 from embed.replica import find_trunk, open_trunk
 from embed.trunks import Trunk, load_trunk
@@ -97,6 +97,11 @@ def test_statistics_are_numpys_over_the_readable_training_images(world: World, r
     np.testing.assert_allclose(decode(origin, "var"), given.var((0, 2)), rtol=1e-6)
     assert len(images) == 8
     assert origin["norm"] == NORM
+
+
+def test_what_is_to_be_recalibrated_can_be_counted_before(world: World, tmp_path: Path) -> None:
+    assert count_crops(world.extraction(tmp_path)) == (2 * 9, 2 * (2 + 2))
+    assert count_crops(world.extraction()) == (0, 0)
 
 
 def test_the_originals_features_keep_their_keys_and_bytes(world: World) -> None:
