@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 VERSION = "0.1.0"
 SAMPLE = "sample"
-SPLITS = ("train", "val", "test")
 DEFAULT_TRUNK = "efficientnet_lite0"
 LEAK = (
     "Leak: this trunk was trained with ImageNet's labels. If your images come from ImageNet (Stanford Dogs does), "
@@ -238,13 +237,16 @@ def _extracts(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@main.command()
-@_extracts
-@_option(
+recalibrate_option = _option(
     "--recalibrate",
     is_flag=True,
     help="Also see val and test with the last batch norm recalibrated at each resolution, for --gap batchnorm.",
 )
+
+
+@main.command()
+@_extracts
+@recalibrate_option
 @click.pass_context
 def extract(ctx: click.Context, /, recalibrate: bool, **asked: Any) -> None:
     """Run the trunk once per split and resolution and cache its features.
@@ -342,13 +344,15 @@ def _build_extraction(
 
 @main.command()
 @_extracts
+@recalibrate_option
 @_option("--calibrate", is_flag=True, help="Time the trunk on a few images first, and remember how fast it is.")
 @format_option
 @click.pass_context
-def plan(ctx: click.Context, /, calibrate: bool, style: str, **asked: Any) -> None:
+def plan(ctx: click.Context, /, recalibrate: bool, calibrate: bool, style: str, **asked: Any) -> None:
     """Say what extract with the same options would do, take and write, without running the trunk."""
     from embed import prospect
     from embed.identity import identify_trunk
+    from embed.recalibrate import expect_norm
     from heads.table import format_records
 
     with _Console() as console:
@@ -362,6 +366,9 @@ def plan(ctx: click.Context, /, calibrate: bool, style: str, **asked: Any) -> No
             facts = prospect.describe_trunk(trunk, weights, request.store)
             extraction = _build_extraction(ctx, request, facts, asked)
     items = prospect.list_items(extraction, facts, **_machine(asked))
+    if recalibrate:
+        expect_norm(extraction, facts)
+        items += prospect.list_recalibration(extraction)
     click.echo(format_records([item._asdict() for item in items], style), nl=False)
 
 
@@ -490,10 +497,10 @@ def fit_head(ctx: click.Context, /, curve: str | None, out: Path | None, style: 
 
     With --curve, print instead what some of the training images would have given; no head is kept.
     """
-    from heads.artifact import SavedHead, save_head
+    from heads.artifact import save_head
     from heads.breakdown import format_breakdown
     from heads.families import keep_linear
-    from heads.fit import fit_best
+    from heads.fit import fit_best, keep_fitted
     from heads.table import fit_record
 
     cells = _read_cells(ctx, asked)
@@ -507,43 +514,13 @@ def fit_head(ctx: click.Context, /, curve: str | None, out: Path | None, style: 
     fitted = fit_best(cells.source.load, cells.pairs, cells.n_classes, options)
     measured = fitted.measure(holdings.manifest.classes, n_confused=asked["confused"] or 0)
     figures = fit_record(fitted, measured)
-    used = {split: [holdings.entry(*place) for place in fitted.places if place[0] == split] for split in SPLITS}
-    entry, views = used["test"][0], [dict(entry.spec.view) for entry in used["test"]]
-    if len({entry.spec.trunk["weights_sha256"] for entry in used["test"]}) > 1:
-        raise UsageError(
-            f"found a batchnorm head on trunks recalibrated at {fitted.test_res} px, which cannot be kept yet; "
-            "expected one test resolution: name such --pairs, or leave batchnorm out of --gap."
-        )
-    kept = SavedHead(
-        fitted.head,
-        holdings.manifest.classes,
-        fitted.temperature,
-        keys={split: [entry.spec.key for entry in entries] for split, entries in used.items()},
-        trunk={
-            **entry.spec.trunk,
-            **entry.provenance,
-            "precision": entry.spec.precision,
-            "dtype": entry.spec.dtype,
-            "decode": dict(entry.spec.decode),
-        },
-        view=views[0] if len(views) == 1 else {},
-        views=views if len(views) > 1 else [],
-        corrections=fitted.corrections,
-        figures={
-            **figures,
-            "tried": [f"{train}:{test}" for train, test in cells.pairs],
-            "search": fitted.choice.note,
-            "mean_of": cells.options.mean_of,
-            "drop_duplicates": asked["drop_duplicates"],
-        },
-        data={
-            "source": holdings.manifest.source,
-            "splits": {
-                split: {"images": len(rows), "rows_sha256": rows.digest}
-                for split, rows in holdings.manifest.splits.items()
-            },
-        },
-    )
+    how = {
+        "tried": [f"{train}:{test}" for train, test in cells.pairs],
+        "search": fitted.choice.note,
+        "mean_of": options.mean_of,
+        "drop_duplicates": asked["drop_duplicates"],
+    }
+    kept = keep_fitted(fitted, holdings, {**figures, **how})
     stem = out or asked["cache"] / "heads" / f"{holdings.trunk}-{fitted.train_res}-{fitted.test_res}"
     files = save_head(stem, kept)
     click.echo(format_breakdown(figures, measured, style, asked["per_class"], asked["confused"]), nl=False)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cache.errors import UsageError
+from cache.holdings import Holdings
 
+from .artifact import SavedHead
 from .figures import HeadFigures, measure_head
 from .gap import Correction
 from .linear import LinearHead
@@ -136,3 +139,45 @@ def choose_best(
     if best is None:
         raise UsageError("found no pair of resolutions to choose from, expected at least one: give --pairs")
     return best
+
+
+def keep_fitted(fitted: Fitted, holdings: Holdings, figures: Mapping[str, Any]) -> SavedHead:
+    """The head with what a later run needs to compute features for it, and where those it saw came from.
+
+    Parameters
+    ----------
+    fitted : Fitted
+    holdings : Holdings
+        That it was fitted from.
+    figures : mapping
+        How it did, and how it was chosen.
+
+    Raises
+    ------
+    UsageError
+        If its test features are of several trunks.
+    """
+    rows = holdings.manifest.splits
+    used = {split: [holdings.entry(*place) for place in fitted.places if place[0] == split] for split in rows}
+    entry, views = used["test"][0], [dict(entry.spec.view) for entry in used["test"]]
+    if len({entry.spec.trunk["weights_sha256"] for entry in used["test"]}) > 1:
+        raise UsageError(
+            f"found a batchnorm head on trunks recalibrated at {fitted.test_res} px, which cannot be kept yet; "
+            "expected one test resolution: name such --pairs, or leave batchnorm out of --gap."
+        )
+    how = {"precision": entry.spec.precision, "dtype": entry.spec.dtype, "decode": dict(entry.spec.decode)}
+    return SavedHead(
+        fitted.head,
+        holdings.manifest.classes,
+        fitted.temperature,
+        keys={split: [entry.spec.key for entry in entries] for split, entries in used.items()},
+        trunk={**entry.spec.trunk, **entry.provenance, **how},
+        view=views[0] if len(views) == 1 else {},
+        views=views if len(views) > 1 else [],
+        corrections=fitted.corrections,
+        figures=dict(figures),
+        data={
+            "source": holdings.manifest.source,
+            "splits": {split: {"images": len(part), "rows_sha256": part.digest} for split, part in rows.items()},
+        },
+    )

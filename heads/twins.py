@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from cache.errors import CacheError
 from cache.features import FeatureSet
 from cache.holdings import Holdings
-from cache.rows import Rows
+from cache.rows import SPLITS, Rows
 from cache.rowsfile import show_path
 
 from .card import escape_markdown
@@ -27,8 +27,6 @@ from .table import format_records
 # Copies cropped by a tenth, in grey, or at half size (.75 to .95) are found in part or not at all.
 NEAR_COSINE = 0.95
 _MEASURED_RES = 224
-
-_SPLITS = ("train", "val", "test")
 _CELLS = 2**22  # entries of a block of cosines: 16 MiB
 
 
@@ -84,10 +82,10 @@ def find_twins(source: Source, res: int, cosine: float = NEAR_COSINE) -> list[Tw
     cosine : float
         Features at least as near are twins.
     """
-    sets = {split: source.load(split, "center", res) for split in _SPLITS}
+    sets = {split: source.load(split, "center", res) for split in SPLITS}
     return [
         twin
-        for a, b in combinations_with_replacement(_SPLITS, 2)
+        for a, b in combinations_with_replacement(SPLITS, 2)
         for twin in _pair_splits(a, sets[a], b, sets[b], cosine)
     ]
 

@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 from test_cli import run
-from zoo import write_photos
+from zoo import write_splits
 
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("work")
-    for seed, split in enumerate(("train", "val", "test")):
-        write_photos(folder / "data" / split, 12, seed=seed)
+    write_splits(folder / "data")
     shutil.copy(folder / "data/test/b/0001.png", folder / "data/train/a/again.png")
     shutil.copy(folder / "data/train/b/0003.png", folder / "data/train/b/more.png")
     run("extract", "--data", "data", "--res", "32", "--train-views", 1, cwd=folder)

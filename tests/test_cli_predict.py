@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from test_cli import run
-from zoo import draw_photo, encode, write_photos
+from zoo import draw_photo, encode, write_splits
 
 TRUNK = "efficientnet_lite0"
 
@@ -16,8 +16,7 @@ TRUNK = "efficientnet_lite0"
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("work")
-    for seed, split in enumerate(("train", "val", "test")):
-        write_photos(folder / "data" / split, 12, seed=seed)
+    write_splits(folder / "data")
     run("extract", "--data", "data", "--res", "32,48", "--train-views", 1, cwd=folder)
     run("fit-head", "--pairs", "32:32", "--out", "head", cwd=folder)
     return folder

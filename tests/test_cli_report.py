@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from test_cli import run
-from zoo import write_photos
+from zoo import write_splits
 
 TRUNK = "efficientnet_lite0"
 SMALL = ("--res", "32", "--train-views", 0)
@@ -18,8 +18,7 @@ SMALL = ("--res", "32", "--train-views", 0)
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Generated photographs, one of them in train and again in test."""
     folder = tmp_path_factory.mktemp("work")
-    for seed, split in enumerate(("train", "val", "test")):
-        write_photos(folder / "data" / split, 12, seed=seed)
+    write_splits(folder / "data")
     shutil.copy(folder / "data/train/a/0000.png", folder / "data/test/a/again.png")
     run("extract", "--data", "data", *SMALL, cwd=folder)
     return folder

@@ -36,6 +36,12 @@ def write_photos(folder: Path, n: int, *, seed: int = 0) -> None:
         path.write_bytes(encode(draw_photo(24, 20, seed * 10_000 + i)))
 
 
+def write_splits(folder: Path) -> None:
+    """Twelve of them in each of ``train``, ``val`` and ``test``, all different."""
+    for seed, split in enumerate(("train", "val", "test")):
+        write_photos(folder / split, 12, seed=seed)
+
+
 def list_rows(root: Path, folder: Path | None = None) -> Rows:
     """The rows of every file below a folder, in order of name; the class is the parent folder."""
     files = sorted(path for path in (folder or root).rglob("*") if path.is_file())
