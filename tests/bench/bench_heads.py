@@ -95,7 +95,7 @@ def bench_path():
             f"C {C:.1e}: 45 values {seconds:.1f} s; scikit-learn this one {took:.1f} s, {excess:+.1e}", flush=True
         )
         ours.append(seconds)
-        theirs.append((took, excess, 100 * abs(apart)))
+        theirs.append((took, float(excess), 100 * float(abs(apart))))
     whole = sum(took for took, _, _ in theirs) / len(theirs) * len(DINOV2_C)
     return {
         "path_45_s": median(ours),
