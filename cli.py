@@ -369,7 +369,7 @@ def plan(ctx: click.Context, /, recalibrate: bool, calibrate: bool, style: str, 
     if recalibrate:
         expect_norm(extraction, facts)
         items += prospect.list_recalibration(extraction)
-    click.echo(format_records([item._asdict() for item in items], style), nl=False)
+    click.echo(format_records([item._asdict() for item in items], style, wrapped=["note"]), nl=False)
 
 
 def _parse_share(text: str) -> float:
@@ -739,7 +739,7 @@ def export(head: Path, form: str, out: Path, weights: Path | None) -> None:
         )
     stem = out.with_name(re.sub(r"\.(onnx|pt2|safetensors|json|md)$", "", out.name))
     suffix = {"onnx": ".onnx", "torch": ".pt2"}.get(form, ".safetensors")
-    files = [stem.with_name(stem.name + end) for end in (suffix, ".json", ".md")]
+    files = [stem.with_name(stem.name + end) for end in (suffix, ".json", suffix + ".md")]
     if not {file.resolve() for file in name_files(head)}.isdisjoint(file.resolve() for file in files):
         raise UsageError(f"{out} would replace the head itself; name another --out.")
     if form == "sklearn":
@@ -808,9 +808,19 @@ def models(style: str) -> None:
         )
     if style == "table":
         notes = [f"{record['trunk']}: {note}" for record in records if (note := record.pop("note"))]
-        click.echo(format_records(records, style) + "\n" + "\n".join(notes))
+        click.echo(format_records(list(map(_shorten_trunk, records)), style))
+        notes += ["NC is CC BY-NC 4.0: not for commercial use", "where weights come from: --format csv"]
+        click.echo("\n".join(notes))
     else:
         click.echo(format_records(records, style), nl=False)
+
+
+def _shorten_trunk(record: dict[str, Any]) -> dict[str, Any]:
+    """A trunk for 80 columns: figures rounded, the licence's first word, no origin of the weights."""
+    licence, top1, macs = str(record["licence"]), float(record["top-1 %"]), record["GMAC"]
+    short = "NC" if "-NC" in licence else re.split("[-. ]", licence)[0]
+    costs = {"trunk": record["trunk"], "Mparams": record["M params"], "px": record["px"]}
+    return {**costs, "GMAC": macs and f"{macs:.3g}", "top-1 %": f"{top1:.1f}", "licence": short}
 
 
 @main.command()
@@ -829,7 +839,11 @@ def doctor(ctx: click.Context, /, cache: Path, deep: bool, style: str) -> None:
     machine, held = examine_installation(), examine_cache(cache, deep=deep)
     unfit, damaged = (any(check.state == "broken" for check in checks) for checks in (machine, held))
     speed = [] if unfit else examine_speed(DEFAULT_TRUNK)
-    click.echo(format_records([check._asdict() for check in (*machine, *held, *speed)], style), nl=False)
+    checks = [check._asdict() for check in (*machine, *held, *speed)]
+    if style == "table":  # 80 columns have no room for a fourth
+        checks = [{**check, "found": "; ".join(filter(None, (check["found"], check["do"])))} for check in checks]
+        checks = [{name: check[name] for name in ("check", "state", "found")} for check in checks]
+    click.echo(format_records(checks, style, wrapped=["found"]), nl=False)
     ctx.exit(2 if unfit else 4 if damaged else 0)
 
 
@@ -854,11 +868,16 @@ def cache_group() -> None:
 @format_option
 def cache_ls(cache: Path, style: str) -> None:
     """List what is cached."""
-    from cache.health import describe_entry
+    from cache.health import describe_entry, shorten_entry
+    from cache.holdings import name_splits
     from cache.store import FeatureStore
     from heads.table import format_records
 
-    click.echo(format_records([describe_entry(entry) for entry in FeatureStore(cache).entries()], style), nl=False)
+    store = FeatureStore(cache)
+    named = name_splits(store)
+    records = [describe_entry(entry, named) for entry in store.entries()]
+    records = [shorten_entry(record) if style == "table" else record for record in records]
+    click.echo(format_records(records, style, wrapped=["view"]), nl=False)
 
 
 @cache_group.command("verify")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shlex
 import stat
@@ -18,7 +19,7 @@ from .disk import commit_bytes, read_file
 from .errors import CacheError
 from .holdings import RECALIBRATED, find_origin
 from .key import Spec, explain_difference
-from .rowsfile import decode_rows, read_manifest_record
+from .rowsfile import decode_rows, read_manifest_record, show_path
 from .sealed import check_sealed, open_sealed
 from .shard import Status, list_shards, read_shard
 from .store import Entry, FeatureStore
@@ -208,11 +209,21 @@ def explain_miss(store: FeatureStore, wanted: Spec) -> tuple[Entry | None, list[
     return nearest, lines
 
 
-def describe_entry(entry: Entry) -> dict[str, Any]:
-    """One line of ``cache ls``: key, trunk, view, rows, rows without features, bytes, whether it is sealed."""
+def describe_entry(entry: Entry, named: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
+    """One key as ``cache ls`` lists it; ``missing`` counts rows without features.
+
+    Parameters
+    ----------
+    entry : Entry
+    named : mapping of str to (data set, split)
+        `cache.holdings.name_splits`.
+    """
     files = [path for path in entry.folder.rglob("*") if path.is_file()]
+    data, split = named.get(entry.spec.rows_sha256, ("", ""))
     return {
         "key": entry.spec.key[:12],
+        "data": data,
+        "split": split,
         "trunk": entry.provenance.get("trunk", entry.spec.trunk["architecture"]),
         "kind": RECALIBRATED * (find_origin(entry) is not None) + entry.spec.view["kind"],
         "res": entry.spec.view["res"],
@@ -221,4 +232,19 @@ def describe_entry(entry: Entry) -> dict[str, Any]:
         "missing": int(entry.find_missing().sum()),
         "bytes": sum(path.stat().st_size for path in files),
         "sealed": entry.is_sealed,
+    }
+
+
+def shorten_entry(record: Mapping[str, Any]) -> dict[str, str]:
+    """What `describe_entry` gives, for 80 columns: the data set by the end of its name, bytes as MB."""
+    missing, data = record["missing"], show_path(os.path.basename(os.fsencode(record["data"])))
+    return {
+        "key": record["key"][:8],
+        "split": f"{data} {record['split']}".strip() or "of nothing known",
+        "trunk": record["trunk"],
+        "view": record["kind"] + f" x{record['views']}" * (record["views"] > 1),
+        "res": str(record["res"]),
+        "rows": str(record["rows"]),
+        "MB": f"{record['bytes'] / 1e6:.1f}",
+        "state": f"{missing} missing" if missing else "sealed" if record["sealed"] else "unsealed",
     }

@@ -97,6 +97,15 @@ def list_sources(store: FeatureStore) -> dict[str, Manifest]:
     return sources
 
 
+def name_splits(store: FeatureStore) -> dict[str, tuple[str, str]]:
+    """Data set and split by the digest of their rows, of every data set as it is or was; the newest name counts."""
+    named: dict[str, tuple[str, str]] = {}
+    for _, manifest in list_manifests(store.folder / "data"):
+        for split, rows in manifest.splits.items():
+            named.setdefault(rows.digest, (manifest.source, split))
+    return named
+
+
 def _is_elsewhere(manifest: Manifest) -> bool:
     here = os.path.realpath(os.path.expanduser(manifest.source))
     return manifest.root not in (here, os.path.dirname(here))  # of a folder, and of a CSV

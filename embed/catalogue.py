@@ -116,7 +116,7 @@ OTHERS = (
         "",
         None,
         88.5,
-        "480 M parameters; timm:tf_efficientnet_l2.ns_jft_in1k is the nearest there is",
+        "never released; nearest: timm:tf_efficientnet_l2.ns_jft_in1k",
     ),
 )
 

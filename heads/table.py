@@ -8,6 +8,7 @@ import json
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 from .curve import CurvePoint
@@ -18,6 +19,7 @@ from .metrics import Estimate
 
 FORMATS = ("table", "md", "csv", "json")
 _WIDTH = 80
+_NARROWEST = 12  # no text is wrapped to less, however little room there is
 _HEADERS = ("train_res", "test_res", "size ratio", "val", "test", "95 % interval", "C", "")
 _SPARE = ("size ratio", "C", "strength")  # columns that a reader misses least, the first first
 
@@ -62,16 +64,46 @@ def format_cells(cells: Sequence[Cell], notes: Notes, style: str) -> str:
     return "\n".join([*lines, "", *explain_cells(cells, notes, left_out)]) + "\n"
 
 
-def format_records(records: Sequence[dict[str, Any]], style: str) -> str:
-    """Records with equal fields in one of `FORMATS`, ending in a newline; None is shown as nothing."""
+def format_records(records: Sequence[dict[str, Any]], style: str, wrapped: Sequence[str] = ()) -> str:
+    """Records with equal fields in one of `FORMATS`, ending in a newline; None is shown as nothing.
+
+    Parameters
+    ----------
+    records : sequence of dict
+    style : str
+    wrapped : sequence of str
+        Fields whose words are wrapped where a terminal's 80 columns have no room for them.
+    """
     if style == "json":
         return json.dumps(records, indent=2) + "\n"
     if style == "csv":
         return _to_csv(records)
+    if not records:
+        return "nothing\n"
     shown = [["" if value is None else str(value) for value in record.values()] for record in records]
-    rows = [list(records[0]), *shown] if records else [["nothing"]]
-    lines = _to_markdown(rows) if style == "md" else _to_columns(rows, left=True)
+    rows = [list(records[0]), *shown]
+    lines = _to_markdown(rows) if style == "md" else _to_columns(_wrap_fields(rows, wrapped), left=True)
     return "\n".join(lines) + "\n"
+
+
+def _wrap_fields(rows: list[list[str]], names: Sequence[str]) -> list[list[str]]:
+    """The rows with the columns called ``names`` wrapped at words into what the others leave of 80 columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    wrapped = sorted((i for i, name in enumerate(rows[0]) if name in names), key=widths.__getitem__)
+    room = _WIDTH - 2 * (len(widths) - 1) - sum(widths) + sum(widths[i] for i in wrapped)
+    for left, i in zip(range(len(wrapped), 0, -1), wrapped, strict=True):
+        widths[i] = max(min(widths[i], room // left), min(widths[i], _NARROWEST))
+        room -= widths[i]
+    return [line for row in rows for line in _wrap_row(row, {i: widths[i] for i in wrapped})]
+
+
+def _wrap_row(row: Sequence[str], widths: dict[int, int]) -> list[list[str]]:
+    def wrap(i: int, text: str) -> list[str]:
+        if i not in widths:
+            return [text]
+        return textwrap.wrap(text, widths[i], break_long_words=False, break_on_hyphens=False) or [""]
+
+    return [list(line) for line in zip_longest(*(wrap(i, text) for i, text in enumerate(row)), fillvalue="")]
 
 
 def fit_record(fitted: Fitted, figures: HeadFigures) -> dict[str, Any]:

@@ -41,6 +41,11 @@ def test_help_names_every_command() -> None:
     assert all(command in text for command in ("extract", "fit-head", "grid", "models"))
 
 
+@pytest.mark.parametrize("command", [["models"], ["doctor"], ["cache", "ls"], ["plan", "--res", "32,48"]])
+def test_tables_fit_a_terminal(command: list[str], sample: Path) -> None:
+    assert max(map(len, run(*command, cwd=sample).stdout.splitlines())) <= 80
+
+
 def test_a_second_extract_runs_the_trunk_zero_times(sample: Path) -> None:
     assert "the trunk ran 0 times" in run("extract", "--res", "32,48", "--train-views", 1, cwd=sample).stdout
 
@@ -68,7 +73,7 @@ def test_a_setting_is_called_as_its_option_is(sample: Path) -> None:
     (sample / "fixgrid.toml").unlink()
     by_environment = run("cache", "ls", cwd=sample, FIXGRID_FORMAT="csv").stdout
     assert by_file == by_environment
-    assert by_file.startswith("key,trunk,")
+    assert by_file.startswith("key,data,split,trunk,")
     assert "'fromat', which does not exist; expected format." in refused
 
 

@@ -14,7 +14,7 @@ from heads.families import FAMILIES
 from heads.gap import CORRECTIONS
 from heads.grid import Cell, choose_cell
 from heads.metrics import wilson_interval
-from heads.table import FORMATS, Notes, format_cells
+from heads.table import FORMATS, Notes, format_cells, format_records
 
 LEAK = "Warning: these labels come from ImageNet, whose training set holds nearly all of these test images."
 
@@ -138,3 +138,30 @@ def test_an_unknown_format_names_the_known_ones():
 @pytest.mark.parametrize("style", FORMATS)
 def test_no_cells_are_still_a_table(style):
     assert format_cells([], Notes(), style)
+
+
+WORDY = [{"name": "one", "note": "word " * 30, "path": "a b"}, {"name": "two", "note": "", "path": "c-" * 5}]
+
+
+def test_words_are_wrapped_where_a_field_is_too_long():
+    lines = format_records(WORDY, "table", wrapped=["note"]).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert " ".join(lines).count("word") == 30
+    assert [line.split()[-1] for line in lines] == [
+        "path",
+        "-" * len(lines[1]),
+        "b",
+        *["word"] * (len(lines) - 4),
+        "c-c-c-c-c-",
+    ]
+
+
+def test_only_fields_that_are_named_are_wrapped():
+    assert len(format_records(WORDY, "table").splitlines()) == 4
+    assert format_records(WORDY, "md", wrapped=["note"]) == format_records(WORDY, "md")
+    long = [{"name": "n" * 100, "note": "a few words"}]
+    assert format_records(long, "table", wrapped=["note"]).splitlines()[-1].endswith("a few words")
+
+
+def test_no_records_are_nothing():
+    assert format_records([], "table") == "nothing\n"
