@@ -10,7 +10,7 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -382,11 +382,13 @@ def _parse_share(text: str) -> float:
     return share
 
 
-def _say_skipped(outcome: Outcome) -> None:
+def _say_skipped(outcome: Outcome, names: Sequence[bytes] = ()) -> None:
+    """Images without features, by their paths in the data set or, of one split, by ``names``."""
     from cache.rowsfile import show_path
 
     for row in outcome.bad[:20]:
-        _say(f"skipped {show_path(row.path)}: {row.status.name.lower()}, {row.reason}")
+        name = show_path(names[row.row] if names else row.path)
+        _say(f"skipped {name}: {row.status.name.lower()}, {row.reason}")
     if len(outcome.bad) > 20:
         _say(f"... and {len(outcome.bad) - 20} more, listed in quarantine.jsonl beside the features")
 
@@ -554,12 +556,15 @@ def duplicates(ctx: click.Context, /, style: str, **asked: Any) -> None:
 
     Equal bytes, equal pixels, or features nearly alike in the cached center views nearest 224 px.
     """
-    from heads.twins import choose_res, find_twins, format_twins
+    from heads.twins import choose_res, find_twins, format_twins, looks_alike
 
     holdings, _ = _open_holdings(ctx, **asked)
+    splits = holdings.manifest.splits
     twins = find_twins(holdings, choose_res(holdings))
-    click.echo(format_twins(twins, holdings.manifest.splits, style), nl=False)
+    click.echo(format_twins(twins, splits, style), nl=False)
     _say(f"{len(twins)} pairs of images that occur twice, {sum(twin.conflict for twin in twins)} with other labels")
+    if looks_alike(twins, sum(map(len, splits.values()))):
+        _say("So many look alike to this trunk that near ones may well be different images.")
 
 
 @main.command()
@@ -706,7 +711,7 @@ def predict(
     blocks = join_blocks([entry.read_blocks(rows) for entry in entries])
     found = predict_images(saved, blocks, named.names, statuses, top)
     click.echo(format_predictions(found, style), nl=False)
-    _say_skipped(outcome)
+    _say_skipped(outcome, named.names)
     _say(
         f"{outcome.images} images: {outcome.decoded} decoded in {outcome.wall_s:.1f} s, "
         f"{outcome.images - outcome.decoded - len(outcome.bad)} from the cache, {len(outcome.bad)} skipped"
@@ -1059,13 +1064,15 @@ def _grid_options(
 
 def _drop_duplicates(holdings: Holdings) -> Source:
     """The features without the training images that val or test holds too; says how many those are."""
-    from heads.twins import choose_res, drop_twins, find_twins
+    from heads.twins import choose_res, drop_twins, find_twins, keep_copies
 
     res = choose_res(holdings)
     twins = find_twins(holdings, res)
-    subset = drop_twins(holdings, res, twins)
+    copies = keep_copies(twins, sum(map(len, holdings.manifest.splits.values())))
+    subset = drop_twins(holdings, res, copies)
     dropped = len(holdings.load("train", "center", res).row) - len(subset.rows)
-    _say(f"{dropped} training images dropped, val or test has them; python cli.py duplicates: {len(twins)} pairs")
+    spared = "; near ones stay, so many look alike to this trunk" * (len(copies) < len(twins))
+    _say(f"{dropped} training images dropped, val or test has them{spared}; python cli.py duplicates lists all")
     return subset
 
 

@@ -26,10 +26,9 @@ from .drawings_grid import draw_compute, draw_curve, draw_grid
 from .drawings_trunks import draw_trunks
 from .findings import Asked, Findings
 from .report import Report, Shot, TwinShot
-from .twins import Twin
+from .twins import Twin, looks_alike
 
 TWINS_SHOWN = 6
-MOST_NEAR = 0.05  # near pairs per image; the digits of the sample have 1.8, the photographs of dogs 0
 NOT_COMPARED = (
     "Near duplicates were not looked for: there are too many images for a report, or center views of a split are "
     "not cached. python cli.py duplicates looks for them."
@@ -205,11 +204,6 @@ def say_twins(twins: Sequence[Twin], images: int) -> str:
         twins, images
     )
     return f"{pairs}; {', '.join(f'{where[name]} {name}' for name in across)}{labels}.{doubt}"
-
-
-def looks_alike(twins: Sequence[Twin], images: int) -> bool:
-    """Whether so many are nearly alike that the trunk takes similar images, as of digits, for copies."""
-    return sum(twin.how == "near" for twin in twins) > MOST_NEAR * images
 
 
 def warn_of_twins(twins: Sequence[Twin], images: int, dropped: bool) -> str:

@@ -208,8 +208,8 @@ def explain_cells(cells: Sequence[Cell], notes: Notes, left_out: Sequence[str] =
                 "(McNemar, 5 %): a tie, not a loss."
             )
     said.append(
-        f"Cost: {notes.passes_run} passes of the trunk run, {notes.passes_avoided} avoided; "
-        "heads were fitted on cached features."
+        f"Cost: {notes.passes_run} passes of the trunk, where passes for each cell alone would be "
+        f"{notes.passes_run + notes.passes_avoided}; heads were fitted on cached features."
     )
     if left_out:
         said.append(f"Not shown for want of room: {', '.join(left_out)}; the other formats have them.")

@@ -27,6 +27,7 @@ from .table import format_records
 # Copies cropped by a tenth, in grey, or at half size (.75 to .95) are found in part or not at all.
 NEAR_COSINE = 0.95
 _MEASURED_RES = 224
+_MOST_NEAR = 0.05  # near pairs per image; the digits of the sample have 1.8, the photographs of dogs 0
 _CELLS = 2**22  # entries of a block of cosines: 16 MiB
 
 
@@ -88,6 +89,17 @@ def find_twins(source: Source, res: int, cosine: float = NEAR_COSINE) -> list[Tw
         for a, b in combinations_with_replacement(SPLITS, 2)
         for twin in _pair_splits(a, sets[a], b, sets[b], cosine)
     ]
+
+
+def looks_alike(twins: Sequence[Twin], images: int) -> bool:
+    """Whether so many are nearly alike that the trunk takes similar images, as of digits, for copies."""
+    return sum(twin.how == "near" for twin in twins) > _MOST_NEAR * images
+
+
+def keep_copies(twins: Sequence[Twin], images: int) -> list[Twin]:
+    """The twins that are surely copies: without the near ones where `looks_alike`."""
+    alike = looks_alike(twins, images)
+    return [twin for twin in twins if twin.how != "near" or not alike]
 
 
 def drop_twins(source: Source, res: int, twins: Sequence[Twin]) -> TrainSubset:

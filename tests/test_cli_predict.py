@@ -40,7 +40,7 @@ def test_a_bad_image_keeps_its_row_and_ends_with_6(work: Path) -> None:
     paths = [record["path"] for record in json.loads(predict_new(work, 6).stdout)]
     assert paths == ["new/a.png", "new/b.png"]
     again = predict_new(work, 6)
-    assert "skipped b.png" in again.stderr
+    assert "skipped new/b.png: decode" in again.stderr
     assert "0 decoded" in again.stderr
 
 
@@ -93,7 +93,7 @@ def test_export_writes_a_card_and_never_the_head_itself(work: Path) -> None:
     assert "replace the head" in run("export", "head", "--to", "sklearn", "--out", "head", cwd=work, code=2).stderr
     assert (work / "head.json").read_bytes() == before
     run("export", "head", "--to", "sklearn", "--out", "flat.safetensors", cwd=work)
-    assert "LogisticRegression" in (work / "flat.md").read_text()
+    assert "LogisticRegression" in (work / "flat.safetensors.md").read_text()
 
 
 def test_a_head_of_two_test_resolutions_predicts_as_it_was_scored(work: Path) -> None:

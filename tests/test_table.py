@@ -48,8 +48,8 @@ train_res  test_res  size ratio    val   test   95 % interval         C
   95.37] on 4140 test images.
 = 1 cell that these test images cannot tell from it (McNemar, 5 %): a tie, not a
   loss.
-Cost: 7 passes of the trunk run, 2 avoided; heads were fitted on cached
-  features.
+Cost: 7 passes of the trunk, where passes for each cell alone would be 9; heads
+  were fitted on cached features.
 Warning: these labels come from ImageNet, whose training set holds nearly all of
   these test images.
 """

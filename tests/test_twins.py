@@ -14,7 +14,7 @@ from drawn import Source
 import heads.twins
 from cache.errors import CacheError
 from cache.rows import Rows
-from heads.twins import Twin, choose_res, drop_twins, find_twins, format_twins
+from heads.twins import Twin, choose_res, drop_twins, find_twins, format_twins, keep_copies
 
 
 class Copied(Source):
@@ -62,6 +62,13 @@ def holding(**resolutions):
     """A data set whose splits are cached in centre views at these resolutions."""
     manifest = SimpleNamespace(splits=resolutions)
     return SimpleNamespace(manifest=manifest, resolutions=lambda split, kind: resolutions[split])
+
+
+def test_near_images_are_copies_unless_so_many_look_alike():
+    near = Twin("near", ("train", 1), ("test", 2), 0.97, False)
+    same = [Twin(how, ("train", 3), ("val", 4), 1.0, False) for how in ("bytes", "pixels")]
+    assert keep_copies([near, *same], 20) == [near, *same]
+    assert keep_copies([near, *same], 19) == same
 
 
 def test_images_are_compared_where_the_cosine_was_measured_or_nearest_to_it():
