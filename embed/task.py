@@ -219,7 +219,8 @@ class _Work:
 
     def fill(self, target: Target, crops: dict[int, NDArray[np.uint8]], backend: Backend) -> None:
         """Run the crops of some rows through the trunk, in batches of the backend, into the target's array."""
-        for rows in _cut(list(crops), backend.batch):
+        batch = 1 if target.view.kind == "whole" else backend.batch  # whole images differ in size
+        for rows in _cut(list(crops), batch):
             pixels = np.concatenate([crops[row] for row in rows])
             with self.clock.time("trunk"):
                 features = backend(pixels).reshape(len(rows), target.view.count, -1)

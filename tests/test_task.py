@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 from entries import make_spec
+from PIL import Image
 from stub import DIM, StubBackend, center, open_stub, train
 from zoo import list_rows, write_photos
 
@@ -65,6 +66,20 @@ def test_one_decode_feeds_every_view(tmp_path: Path, rows: Rows, monkeypatch: py
     assert (receipt.start, receipt.stop, receipt.bad) == (0, 12, ())
     for view in VIEWS:
         np.testing.assert_array_equal(read_only(tmp_path, rows, view).features, by_hand(tmp_path, rows, view))
+
+
+def test_whole_images_differ_in_size(tmp_path: Path) -> None:
+    for i, size in enumerate([(40, 30), (30, 40), (50, 20), (40, 30)]):
+        (tmp_path / "data/a").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((*size, 3), 40 * i, np.uint8)).save(tmp_path / f"data/a/{i}.png")
+    rows, view = list_rows(tmp_path / "data"), replace(center(16), kind="whole")
+
+    class Pair(StubBackend):
+        batch = 2
+
+    receipt = run_shard(make_job(tmp_path, rows, (view,)), Pair)
+    assert receipt.forwards == 4
+    np.testing.assert_array_equal(read_only(tmp_path, rows, view).features, by_hand(tmp_path, rows, view))
 
 
 @pytest.mark.parametrize("decoders", [0, 3])
