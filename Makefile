@@ -16,8 +16,9 @@ test-setup: .venv/installed-test
 .venv/installed-test: requirements-test.txt .venv/installed
 	@.ci/setup $< && touch $@
 
-# Whatever other data the cache or fixgrid.toml knows.
+# Whatever fixgrid.toml says, and beside the cache of other data.
 demo: export FIXGRID_DATA = sample
+demo: export FIXGRID_CACHE = sample-features
 demo: setup ## setup, then the accuracy of every resolution pair on the built-in sample
 	@$(PY) cli.py extract --res 128,224
 	@$(PY) cli.py fit-head

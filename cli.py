@@ -59,6 +59,11 @@ class _Commands(click.Group):
             raise _Failure(Interrupted(f"{error} Resume with: {_typed_command()}")) from error
         except FixgridError as error:
             raise _Failure(error) from error
+        except ModuleNotFoundError as error:
+            if str(error.name).partition(".")[0] in ("cache", "embed", "heads"):
+                raise
+            lacking = f"found no package {error.name} in {sys.executable}; expected those of requirements.txt: "
+            raise _Failure(UsageError(f"{lacking}make setup, then . .venv/bin/activate")) from error
         except BrokenPipeError:
             raise  # whoever read the output has enough of it: click ends quietly
         except OSError as error:
@@ -523,7 +528,8 @@ def fit_head(ctx: click.Context, /, curve: str | None, out: Path | None, style: 
         "drop_duplicates": asked["drop_duplicates"],
     }
     kept = keep_fitted(fitted, holdings, {**figures, **how})
-    stem = out or asked["cache"] / "heads" / f"{holdings.trunk}-{fitted.train_res}-{fitted.test_res}"
+    data = re.sub(r"[^\w.-]+", "-", os.path.basename(holdings.manifest.source)) or "data"
+    stem = out or asked["cache"] / "heads" / f"{data}-{holdings.trunk}-{fitted.train_res}-{fitted.test_res}"
     files = save_head(stem, kept)
     click.echo(format_breakdown(figures, measured, style, asked["per_class"], asked["confused"]), nl=False)
     _say(f"head written to {files[0]} and {files[1].name}")
@@ -796,6 +802,7 @@ def models(style: str) -> None:
     from embed.trunks import count_costs
     from heads.table import format_records
 
+    _say("counting the parameters and multiply-adds of every trunk, some 20 s")
     records = []
     for entry in list_trunks():
         costs = count_costs(entry.name, entry.native_res) if entry.available else None
@@ -1039,6 +1046,7 @@ def _choose_gaps(holdings: Holdings, pairs: list[Pair], text: str, test_view: st
         except CacheError:
             if text != "all":
                 raise
+            _say("note: without --gap batchnorm, which needs extract --recalibrate at every test resolution")
             return chosen[:-1]
     return chosen
 

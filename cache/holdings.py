@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -57,9 +58,10 @@ class Holdings:
         except KeyError:
             have = self.resolutions(split, kind)
             how = "--recalibrate " * kind.startswith(RECALIBRATED)
+            asked = shlex.join(["--data", self.manifest.source, "--trunk", self.trunk])
             raise CacheError(
                 f"no {kind} features of {split} at {res} px; the cache holds {have or 'none'}: "
-                f"run python cli.py extract {how}--res {res}"
+                f"run python cli.py extract {asked} {how}--res {res}"
             ) from None
 
     def load(self, split: str, kind: str, res: int) -> FeatureSet:
@@ -106,6 +108,15 @@ def name_splits(store: FeatureStore) -> dict[str, tuple[str, str]]:
     return named
 
 
+def _respell(source: str, sources: Mapping[str, Manifest]) -> str:
+    """The name that a folder or file was extracted under, if it is spelt otherwise now."""
+    if source in sources or not os.path.exists(os.path.expanduser(source)):
+        return source
+    here = os.path.realpath(os.path.expanduser(source))
+    same = (name for name in sources if os.path.realpath(os.path.expanduser(name)) == here)
+    return next(same, source)
+
+
 def _is_elsewhere(manifest: Manifest) -> bool:
     here = os.path.realpath(os.path.expanduser(manifest.source))
     return manifest.root not in (here, os.path.dirname(here))  # of a folder, and of a CSV
@@ -133,7 +144,8 @@ def find_holdings(
     UsageError
         If more than one data set, trunk or view fits.
     """
-    manifest = _pick("data set", "--data", list_sources(store), source)
+    sources = list_sources(store)
+    manifest = _pick("data set", "--data", sources, source and _respell(source, sources))
     rows = {part.digest: split for split, part in manifest.splits.items()}
     mine = [entry for entry in store.entries() if entry.is_sealed and entry.spec.rows_sha256 in rows]
     trunks: dict[str, dict[tuple[str, ...], list[Entry]]] = {}

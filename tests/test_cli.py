@@ -46,6 +46,14 @@ def test_tables_fit_a_terminal(command: list[str], sample: Path) -> None:
     assert max(map(len, run(*command, cwd=sample).stdout.splitlines())) <= 80
 
 
+def test_a_package_that_is_missing_is_named_with_what_installs_it(tmp_path: Path) -> None:
+    (tmp_path / "h5py.py").write_text("import no_such_package")
+    said = run("cache", "ls", code=2, cwd=tmp_path, PYTHONPATH=str(tmp_path)).stderr
+    assert "no_such_package" in said
+    assert "make setup" in said
+    assert "Traceback" not in said
+
+
 def test_a_second_extract_runs_the_trunk_zero_times(sample: Path) -> None:
     assert "the trunk ran 0 times" in run("extract", "--res", "32,48", "--train-views", 1, cwd=sample).stdout
 
@@ -162,10 +170,11 @@ def test_dropped_duplicates_are_said_and_make_other_cells(sample: Path) -> None:
 def test_all_gaps_have_batchnorm_only_where_every_pair_has_it() -> None:
     from cache.errors import CacheError
     from cache.holdings import RECALIBRATED, Holdings
+    from cache.rows import Manifest
     from cli import _choose_gaps
 
     places = [(split, RECALIBRATED + "center", res) for split in ("val", "test") for res in (224, 320)]
-    holdings = Holdings(None, "t", dict.fromkeys(places))
+    holdings = Holdings(Manifest("dogs", "/dogs", (), {}), "t", dict.fromkeys(places))
     assert "batchnorm" in _choose_gaps(holdings, [(128, 224), (128, "224+320")], "all", "center")
     assert _choose_gaps(holdings, [(128, 224)], "none,batchnorm", "center") == ("none", "batchnorm")
     for pairs, view in (([(224, 128)], "center"), ([(224, "128+224")], "center"), ([(224, 224)], "five")):

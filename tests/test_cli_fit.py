@@ -21,6 +21,12 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_a_head_is_named_after_its_data_trunk_and_resolutions(work: Path) -> None:
+    run("fit-head", "--heads", "mean", cwd=work)
+    kept = {path.name for path in (work / "features/heads").iterdir()}
+    assert kept == {f"data-efficientnet_lite0-32-32.{end}" for end in ("safetensors", "json")}
+
+
 def test_of_all_heads_the_best_that_can_be_kept_is(work: Path) -> None:
     done = run("fit-head", "--heads", "knn,mean,ridge", "--out", "some", "--format", "json", cwd=work)
     assert "chosen among mean,ridge" in done.stderr

@@ -118,6 +118,20 @@ def test_a_name_means_the_folder_that_it_names_from_here(
         assert len(list_sources(store)["dogs"].splits["train"]) == n
 
 
+def test_a_data_set_is_known_however_its_folder_is_spelt(
+    store: FeatureStore, dogs: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here/dogs").mkdir(parents=True)
+    (tmp_path / "here/cats").mkdir()
+    seal(store, dogs.splits["train"])
+    monkeypatch.chdir(tmp_path / "here")
+    for spelt in ("dogs", "dogs/", "./dogs", str(tmp_path / "here/dogs")):
+        assert find_holdings(store, spelt).manifest.source == "dogs"
+    for other in ("cats", "birds"):
+        with pytest.raises(CacheError, match=f"no features of {other}"):
+            find_holdings(store, other)
+
+
 def test_the_newest_record_of_a_source_counts(store: FeatureStore, dogs: Manifest) -> None:
     grown = Manifest("dogs", "/dogs", ("a", "b"), {"train": make_rows(7, 1)})
     write_manifest(store.folder / "data", grown)
@@ -145,7 +159,7 @@ def test_a_resampler_that_keys_leave_out_can_be_named(store: FeatureStore, dogs:
 
 def test_a_missing_resolution_names_the_command(store: FeatureStore, dogs: Manifest) -> None:
     seal(store, dogs.splits["train"])
-    with pytest.raises(CacheError, match="extract --res 224"):
+    with pytest.raises(CacheError, match="extract --data dogs --trunk t --res 224"):
         find_holdings(store).load("train", "center", 224)
 
 

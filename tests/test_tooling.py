@@ -52,7 +52,8 @@ def project(tmp_path: Path) -> Path:
 @pytest.fixture
 def make(project: Path) -> Make:
     """Run make in the copy, under none of the variables of the make that may be running this test."""
-    foreign = {"MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "PYTHON", "NEEDS_GB", "FIXGRID_DATA"}
+    foreign = {"MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "PYTHON", "NEEDS_GB"}
+    foreign |= {"FIXGRID_DATA", "FIXGRID_CACHE"}
     environment = {name: value for name, value in os.environ.items() if name not in foreign}
     environment["PATH"] = f"{project / 'bin'}{os.pathsep}{environment['PATH']}"
 
