@@ -179,7 +179,7 @@ def test_all_gaps_have_batchnorm_only_where_every_pair_has_it() -> None:
     assert _choose_gaps(holdings, [(128, 224)], "none,batchnorm", "center") == ("none", "batchnorm")
     for pairs, view in (([(224, 128)], "center"), ([(224, "128+224")], "center"), ([(224, 224)], "five")):
         assert _choose_gaps(holdings, pairs, "all", view) == ("none", "standardize", "frechet", "refit")
-        with pytest.raises(CacheError, match="extract .*--recalibrate --res"):
+        with pytest.raises(CacheError, match=r"extract .*--recalibrate --res"):
             _choose_gaps(holdings, pairs, "batchnorm", view)
 
 
