@@ -245,7 +245,7 @@ def test_its_rows_can_be_computed_again_and_its_kind_is_listed(
     entries = [
         find_holdings(store, str(world.data)).entry("val", kind + "center", 64) for kind in ("", RECALIBRATED)
     ]
-    assert [describe_entry(entry)["kind"] for entry in entries] == ["center", "recalibrated center"]
+    assert [describe_entry(entry, {})["kind"] for entry in entries] == ["center", "recalibrated center"]
     recompute = Recomputer(store)
     for entry in entries:
         compare_rows(entry, [0, 1], recompute)
