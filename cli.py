@@ -504,6 +504,7 @@ def fit_head(ctx: click.Context, /, curve: str | None, out: Path | None, style: 
 
     With --curve, print instead what some of the training images would have given; no head is kept.
     """
+    from cache.holdings import shorten_source
     from heads.artifact import save_head
     from heads.breakdown import format_breakdown
     from heads.families import keep_linear
@@ -528,7 +529,7 @@ def fit_head(ctx: click.Context, /, curve: str | None, out: Path | None, style: 
         "drop_duplicates": asked["drop_duplicates"],
     }
     kept = keep_fitted(fitted, holdings, {**figures, **how})
-    data = re.sub(r"[^\w.-]+", "-", os.path.basename(holdings.manifest.source)) or "data"
+    data = re.sub(r"[^\w.-]+", "-", shorten_source(holdings.manifest.source)) or "data"
     stem = out or asked["cache"] / "heads" / f"{data}-{holdings.trunk}-{fitted.train_res}-{fitted.test_res}"
     files = save_head(stem, kept)
     click.echo(format_breakdown(figures, measured, style, asked["per_class"], asked["confused"]), nl=False)
@@ -798,41 +799,17 @@ def models(style: str) -> None:
 
     Any other timm or torchvision name works too, as timm:NAME or torchvision:NAME.
     """
-    from embed.catalogue import list_trunks
-    from embed.trunks import count_costs
+    from embed.catalogue import describe_trunk, list_trunks, shorten_trunk
     from heads.table import format_records
 
     _say("counting the parameters and multiply-adds of every trunk, some 20 s")
-    records = []
-    for entry in list_trunks():
-        costs = count_costs(entry.name, entry.native_res) if entry.available else None
-        records.append(
-            {
-                "trunk": entry.name,
-                "M params": round(costs.parameters / 1e6, 1) if costs else None,
-                "px": entry.native_res,
-                "GMAC": round(costs.macs / 1e9, 2) if costs else None,
-                "top-1 %": entry.top1,
-                "licence": entry.licence,
-                "weights": entry.origin,
-                "note": entry.note,
-            }
-        )
-    if style == "table":
-        notes = [f"{record['trunk']}: {note}" for record in records if (note := record.pop("note"))]
-        click.echo(format_records(list(map(_shorten_trunk, records)), style))
-        notes += ["NC is CC BY-NC 4.0: not for commercial use", "where weights come from: --format csv"]
-        click.echo("\n".join(notes))
-    else:
+    records = list(map(describe_trunk, list_trunks()))
+    if style != "table":
         click.echo(format_records(records, style), nl=False)
-
-
-def _shorten_trunk(record: dict[str, Any]) -> dict[str, Any]:
-    """A trunk for 80 columns: figures rounded, the licence's first word, no origin of the weights."""
-    licence, top1, macs = str(record["licence"]), float(record["top-1 %"]), record["GMAC"]
-    short = "NC" if "-NC" in licence else re.split("[-. ]", licence)[0]
-    costs = {"trunk": record["trunk"], "Mparams": record["M params"], "px": record["px"]}
-    return {**costs, "GMAC": macs and f"{macs:.3g}", "top-1 %": f"{top1:.1f}", "licence": short}
+        return
+    notes = [f"{record['trunk']}: {record['note']}" for record in records if record["note"]]
+    notes += ["NC is CC BY-NC 4.0: not for commercial use", "where weights come from: --format csv"]
+    click.echo("\n".join([format_records(list(map(shorten_trunk, records)), style), *notes]))
 
 
 @main.command()
@@ -845,17 +822,15 @@ def doctor(ctx: click.Context, /, cache: Path, deep: bool, style: str) -> None:
 
     Ends with 2 if the installation is broken, with 4 if the cache is.
     """
-    from embed.doctor import examine_cache, examine_installation, examine_speed
+    from embed.doctor import examine_cache, examine_installation, examine_speed, shorten_check
     from heads.table import format_records
 
     machine, held = examine_installation(), examine_cache(cache, deep=deep)
     unfit, damaged = (any(check.state == "broken" for check in checks) for checks in (machine, held))
     speed = [] if unfit else examine_speed(DEFAULT_TRUNK)
-    checks = [check._asdict() for check in (*machine, *held, *speed)]
-    if style == "table":  # 80 columns have no room for a fourth
-        checks = [{**check, "found": "; ".join(filter(None, (check["found"], check["do"])))} for check in checks]
-        checks = [{name: check[name] for name in ("check", "state", "found")} for check in checks]
-    click.echo(format_records(checks, style, wrapped=["found"]), nl=False)
+    checks = (*machine, *held, *speed)
+    records = [shorten_check(check) if style == "table" else check._asdict() for check in checks]
+    click.echo(format_records(records, style, wrapped=["found"]), nl=False)
     ctx.exit(2 if unfit else 4 if damaged else 0)
 
 
@@ -1079,8 +1054,11 @@ def _drop_duplicates(holdings: Holdings) -> Source:
     copies = keep_copies(twins, sum(map(len, holdings.manifest.splits.values())))
     subset = drop_twins(holdings, res, copies)
     dropped = len(holdings.load("train", "center", res).row) - len(subset.rows)
-    spared = "; near ones stay, so many look alike to this trunk" * (len(copies) < len(twins))
-    _say(f"{dropped} training images dropped, val or test has them{spared}; python cli.py duplicates lists all")
+    spared = ", near ones stay, since so many look alike to this trunk" * (len(copies) < len(twins))
+    _say(
+        f"{dropped} training images dropped, val or test has them{spared}; "
+        f"python cli.py duplicates: {len(twins)} pairs"
+    )
     return subset
 
 

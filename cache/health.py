@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from .disk import commit_bytes, read_file
 from .errors import CacheError
-from .holdings import RECALIBRATED, find_origin
+from .holdings import RECALIBRATED, find_origin, shorten_source
 from .key import Spec, explain_difference
 from .rowsfile import decode_rows, read_manifest_record, show_path
 from .sealed import check_sealed, open_sealed
@@ -237,7 +237,7 @@ def describe_entry(entry: Entry, named: Mapping[str, tuple[str, str]]) -> dict[s
 
 def shorten_entry(record: Mapping[str, Any]) -> dict[str, str]:
     """What `describe_entry` gives, for 80 columns: the data set by the end of its name, bytes as MB."""
-    missing, data = record["missing"], show_path(os.path.basename(os.fsencode(record["data"])))
+    missing, data = record["missing"], record["data"] and show_path(os.fsencode(shorten_source(record["data"])))
     return {
         "key": record["key"][:8],
         "split": f"{data} {record['split']}".strip() or "of nothing known",

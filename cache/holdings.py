@@ -112,14 +112,23 @@ def _respell(source: str, sources: Mapping[str, Manifest]) -> str:
     """The name that a folder or file was extracted under, if it is spelt otherwise now."""
     if source in sources or not os.path.exists(os.path.expanduser(source)):
         return source
-    here = os.path.realpath(os.path.expanduser(source))
-    same = (name for name in sources if os.path.realpath(os.path.expanduser(name)) == here)
+    here = _locate(source)
+    same = (name for name, record in sources.items() if _locate(name) == here and not _is_elsewhere(record))
     return next(same, source)
 
 
 def _is_elsewhere(manifest: Manifest) -> bool:
-    here = os.path.realpath(os.path.expanduser(manifest.source))
+    here = _locate(manifest.source)
     return manifest.root not in (here, os.path.dirname(here))  # of a folder, and of a CSV
+
+
+def _locate(source: str) -> str:
+    return os.path.realpath(os.path.expanduser(source))
+
+
+def shorten_source(source: str) -> str:
+    """The last part of a data set's name: ``dogs`` of ``../data/dogs/``."""
+    return os.path.basename(os.path.abspath(source))
 
 
 def find_holdings(

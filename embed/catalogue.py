@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 APACHE, BSD, NON_COMMERCIAL = "Apache-2.0", "BSD-3-Clause", "CC BY-NC 4.0"
 
@@ -129,3 +132,33 @@ def find_licence(name: str) -> str:
 def list_trunks() -> tuple[CatalogueEntry, ...]:
     """Every listed trunk, the default first. Any other timm or torchvision name works too."""
     return (*LITE, *WSL, *NOISY_STUDENT, *TORCHVISION, *OTHERS)
+
+
+def describe_trunk(entry: CatalogueEntry) -> dict[str, Any]:
+    """One trunk as ``models`` lists it; its costs are counted, which takes a second."""
+    from .trunks import count_costs
+
+    costs = count_costs(entry.name, entry.native_res) if entry.available else None
+    return {
+        "trunk": entry.name,
+        "M params": round(costs.parameters / 1e6, 1) if costs else None,
+        "px": entry.native_res,
+        "GMAC": round(costs.macs / 1e9, 2) if costs else None,
+        "top-1 %": entry.top1,
+        "licence": entry.licence,
+        "weights": entry.origin,
+        "note": entry.note,
+    }
+
+
+def shorten_trunk(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What `describe_trunk` gives, for 80 columns: rounded, the licence by its first word, without the weights."""
+    licence, macs, top1 = record["licence"], record["GMAC"], record["top-1 %"]
+    return {
+        "trunk": record["trunk"],
+        "Mparams": record["M params"],
+        "px": record["px"],
+        "GMAC": None if macs is None else f"{macs:.3g}",
+        "top-1 %": None if top1 is None else f"{top1:.1f}",
+        "licence": "NC" if licence == NON_COMMERCIAL else re.split("[-. ]", licence)[0],
+    }

@@ -58,6 +58,11 @@ class Check(NamedTuple):
     do: str = ""
 
 
+def shorten_check(check: Check) -> dict[str, str]:
+    """A check for 80 columns, which have no room for a fourth: what to do follows what was found."""
+    return {"check": check.check, "state": check.state, "found": "; ".join(filter(None, (check.found, check.do)))}
+
+
 class Timing(NamedTuple):
     """One worker's ms per image decoded, per crop cut, and per crop through the trunk, and the trunk's backend."""
 

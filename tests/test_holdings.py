@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cache.errors import CacheError, UsageError
-from cache.holdings import RECALIBRATED, find_holdings, list_sources
+from cache.holdings import RECALIBRATED, find_holdings, list_sources, shorten_source
 from cache.key import Spec
 from cache.rows import Manifest, Rows
 from cache.rowsfile import write_manifest
@@ -121,8 +121,9 @@ def test_a_name_means_the_folder_that_it_names_from_here(
 def test_a_data_set_is_known_however_its_folder_is_spelt(
     store: FeatureStore, dogs: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "here/dogs").mkdir(parents=True)
-    (tmp_path / "here/cats").mkdir()
+    for place in ("here/dogs", "here/cats", "there/dogs"):
+        (tmp_path / place).mkdir(parents=True)
+    write_manifest(store.folder / "data", replace(dogs, root=str(tmp_path / "here/dogs")))
     seal(store, dogs.splits["train"])
     monkeypatch.chdir(tmp_path / "here")
     for spelt in ("dogs", "dogs/", "./dogs", str(tmp_path / "here/dogs")):
@@ -130,6 +131,14 @@ def test_a_data_set_is_known_however_its_folder_is_spelt(
     for other in ("cats", "birds"):
         with pytest.raises(CacheError, match=f"no features of {other}"):
             find_holdings(store, other)
+    monkeypatch.chdir(tmp_path / "there")
+    with pytest.raises(CacheError, match=r"no features of \./dogs"):
+        find_holdings(store, "./dogs")
+
+
+@pytest.mark.parametrize("source", ["dogs", "a/dogs", "../a/dogs/", "/a/dogs"])
+def test_a_data_set_is_called_by_the_last_part_of_its_name(source: str) -> None:
+    assert shorten_source(source) == "dogs"
 
 
 def test_the_newest_record_of_a_source_counts(store: FeatureStore, dogs: Manifest) -> None:
