@@ -190,11 +190,15 @@ class Entry:
         Raises
         ------
         CacheError
-            If the entry is not sealed or its file has another sha256.
+            If the entry is not sealed, or its file is gone or has another sha256.
         """
         if not self.is_sealed:
             raise CacheError(f"the features in {self.folder} are incomplete; run the extract that made them again.")
-        if hash_file(self.sealed_file) != self._seal.get("sha256"):
+        try:
+            digest = hash_file(self.sealed_file)
+        except FileNotFoundError:  # removed by another process since it was listed
+            raise CacheError(f"{self.sealed_file} is gone; run extract again to recompute it.") from None
+        if digest != self._seal.get("sha256"):
             raise CacheError(
                 f"{self.sealed_file} was altered after it was sealed; run extract again to recompute it."
             )

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from entries import features_of, fill_entry, make_rows, make_spec
 
+from cache.disk import hash_file
 from cache.errors import CacheError
 from cache.health import (
     choose_rows,
@@ -52,6 +53,18 @@ def flip(path: Path) -> None:
     content = data.find(ROWS.sha256[2].tobytes())  # the rest of a small HDF5 file is mostly padding
     data[content if content > 0 else len(data) // 2] ^= 1
     path.write_bytes(data)
+
+
+def test_features_that_another_process_removes_meanwhile_are_a_line(
+    store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def remove_first(path: Path) -> str:
+        path.unlink()
+        return hash_file(path)
+
+    monkeypatch.setattr("cache.store.hash_file", remove_first)
+    [line] = verify_entry(fill_entry(store, ROWS))
+    assert line.endswith("features.h5 is gone; run extract again to recompute it.")
 
 
 @pytest.mark.parametrize("name", ["spec.json", "rows.h5", "features.h5", "shard", "record"])
