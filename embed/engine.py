@@ -197,7 +197,7 @@ class Extraction:
                 write_manifest(self.store.folder / "data", self.manifest)
                 goals = self._find_goals(watcher, outcome)
                 expect_space(self.store.folder, count_bytes(goals))
-                jobs = plan_jobs(goals, self.manifest.root)
+                jobs = plan_jobs(goals, self.manifest.root, 1 if decoders else workers)
                 reasons: dict[tuple[str, int], BadRow] = {}
                 if jobs and not stopped():
                     opener = open_backends([goal.view for goal in goals if goal.missing.any()])

@@ -48,8 +48,7 @@ def test_an_image_is_in_one_job_whatever_wants_it(train: list[np.ndarray]) -> No
         assert job.targets
         assert job.paths == ROWS["train"].paths[job.start : job.stop]
         assert job.sha256 == tuple(content.tobytes() for content in ROWS["train"].sha256[job.start : job.stop])
-        assert len(job.paths) <= shard_rows(200)
-        assert job.start // shard_rows(200) == (job.stop - 1) // shard_rows(200)
+        assert job.start // shard_rows(200, 1) == (job.stop - 1) // shard_rows(200, 1)
     np.testing.assert_array_equal(times, np.any(train, axis=0))
 
 
@@ -59,6 +58,14 @@ def test_nothing_missing_is_nothing_to_do() -> None:
 
 
 def test_shards_are_powers_of_two_within_bounds() -> None:
-    sizes = [shard_rows(n) for n in (0, 1, 100, 5_000, 20_000, 1_000_000)]
+    sizes = [shard_rows(n, 2) for n in (0, 1, 100, 5_000, 20_000, 1_000_000)]
     assert sizes == [64, 64, 64, 64, 256, 2048]
+    assert [shard_rows(100_000, workers) for workers in (1, 4, 16, 64)] == [2048, 2048, 512, 128]
     assert (MIN_SHARD_ROWS, MAX_SHARD_ROWS) == (64, 2048)
+
+
+def test_the_last_shards_are_cut_fine_for_workers_to_end_together() -> None:
+    missing = np.ones(200, bool)
+    alone, shared = (plan_jobs([make_goal("train", center(), missing)], "/root", workers) for workers in (1, 2))
+    assert [job.start for job in alone] == [0, 64, 128, 192]
+    assert [job.start for job in shared] == [0, 64, *range(128, 200, 16)]
