@@ -192,7 +192,7 @@ def prepare_backend(
     _expect_frozen(trunk.module)
     _expect_kind(kind)
     reasons: list[str] = []
-    for candidate in _list_candidates(kind, device):
+    for candidate in list_candidates(kind, device):
         spec = BackendSpec(
             kind=candidate,
             architecture=trunk.architecture,
@@ -228,7 +228,8 @@ def _expect_kind(kind: str) -> None:
         raise UsageError(f"--backend {kind} needs the package {package}: pip install {package}, or --backend auto")
 
 
-def _list_candidates(kind: str, device: str) -> tuple[str, ...]:
+def list_candidates(kind: str, device: str) -> tuple[str, ...]:
+    """`KINDS` in the order in which they are tried."""
     first = AUTOMATIC[device.partition(":")[0]] if kind == "auto" else kind
     return tuple(dict.fromkeys((first, *FALLBACKS)))
 

@@ -16,8 +16,10 @@ from cache.errors import UsageError
 from cache.health import probe_entry
 
 from .engine import Extraction, Outcome, TrunkKey, Watcher
+from .processes import start_importing
 from .recompute import Recomputer
 from .request import choose_views
+from .resample import needs_torch
 from .speed import Speed, keep_speed
 from .task import Backend
 from .views import View
@@ -114,6 +116,15 @@ def read_available_bytes() -> int:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 
+def list_imports(kind: str, device: str, views: Sequence[View]) -> list[str]:
+    """Packages that a worker will import for its trunk and to resize."""
+    from .backends import PACKAGES, list_candidates
+
+    runtime = PACKAGES.get(list_candidates(kind, device)[0], "torch")
+    resizing = ["torch"] if any(needs_torch(view.resampler) for view in views) else []
+    return list(dict.fromkeys([runtime, *resizing]))
+
+
 @dataclass(frozen=True)
 class OpenBackend:
     """What a worker calls for every view it meets: opens one backend per resolution, without the trunk's source."""
@@ -205,11 +216,12 @@ def extract_here(
         def open_backends(views: Sequence[View]) -> Callable[[View], Backend]:
             from .backends import prepare_backend
 
-            square = all(view.kind != "whole" for view in views)
+            kind = backend if all(view.kind != "whole" for view in views) else "torch"
+            start_importing(list_imports(kind, device, views))
             spec = prepare_backend(
                 load(),
                 sorted({view.res for view in views}),
-                kind=backend if square else "torch",
+                kind=kind,
                 folder=Path(folder),
                 device=device,
                 threads=sizing.threads,

@@ -8,7 +8,6 @@ time, the row is quarantined and the run goes on.
 from __future__ import annotations
 
 import ctypes
-import multiprocessing
 import os
 import signal
 import sys
@@ -24,6 +23,7 @@ from cache.errors import FixgridError
 from cache.shard import Status
 
 from .job import Receipt, ShardJob
+from .processes import start_importing
 from .task import NO_ROW, Backend, run_shard
 from .views import View
 
@@ -42,9 +42,10 @@ def _name_scarcity() -> Iterator[None]:
     """The machine refuses a process, its pipe or its shared memory: one line instead of a traceback."""
     try:
         yield
-    except OSError as error:
+    except (OSError, EOFError) as error:  # EOFError: of the server that should have forked
+        reason = getattr(error, "strerror", None) or "its server ended"
         raise WorkerError(
-            f"could not start a worker: {error.strerror}; expected a page of shared memory (/dev/shm must be "
+            f"could not start a worker: {reason}; expected a page of shared memory (/dev/shm must be "
             "writable), a process and a few open files: free some, or try --workers 1."
         ) from error
 
@@ -109,10 +110,12 @@ class Supervisor:
         FixgridError
             What a worker raised, or `WorkerError` if workers keep dying or none can be started.
         """
-        context = multiprocessing.get_context("spawn")
         queue = deque(jobs)
+        if not queue:
+            return
         try:
             with _name_scarcity():
+                context = start_importing()
                 self._stop = context.RawValue(ctypes.c_bool, False)
             for _ in range(min(self.workers, len(queue))):
                 self._start(context)
@@ -228,8 +231,7 @@ def _serve(
     # Ctrl-C and a closed terminal reach the whole group; the parent alone decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
+    parent = os.getppid()  # or the server it was forked from, which ends with the parent
     backends: dict[View, Backend] = {}
     began = time.monotonic()
 
@@ -240,7 +242,7 @@ def _serve(
 
     def beat(row: int) -> bool:
         pulse[:] = [row, time.monotonic(), pulse[2] + (row != NO_ROW)]
-        if os.getppid() != parent.pid:
+        if os.getppid() != parent:
             os._exit(0)
         return not stop.value and time.monotonic() - began < commit_every_s
 

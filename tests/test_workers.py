@@ -5,8 +5,8 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable
-from multiprocessing import sharedctypes
+from collections.abc import Callable, Iterator
+from multiprocessing import forkserver, sharedctypes
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +39,14 @@ VIEW = center(8)
 def data(tmp_path: Path) -> Path:
     write_photos(tmp_path / "data", 130)
     return tmp_path / "data"
+
+
+@pytest.fixture
+def new_server() -> Iterator[None]:
+    """Workers inherit the environment and the outputs of their server, which a test may have changed."""
+    forkserver._forkserver._stop()
+    yield
+    forkserver._forkserver._stop()
 
 
 def find_jobs(data: Path) -> tuple[Entry, list[ShardJob]]:
@@ -78,6 +86,7 @@ def test_a_run_that_was_stopped_and_goes_on_blames_no_image(data: Path) -> None:
     assert sum(r.decoded for r in receipts) == 130
 
 
+@pytest.mark.usefixtures("new_server")
 @pytest.mark.parametrize("decoders", [0, 2])
 def test_a_device_side_assert_costs_a_process_and_no_row(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decoders: int
@@ -89,6 +98,7 @@ def test_a_device_side_assert_costs_a_process_and_no_row(
     assert [row for r in receipts for row in r.bad] == []
 
 
+@pytest.mark.usefixtures("new_server")
 def test_a_device_that_stays_lost_ends_the_run_and_blames_no_image(
     data: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -130,6 +140,7 @@ def test_an_image_that_hangs_is_found(data: Path) -> None:
     assert [(bad.row, bad.status) for receipt in receipts for bad in receipt.bad] == [(5, Status.TIMEOUT)]
 
 
+@pytest.mark.usefixtures("new_server")
 def test_one_death_blames_no_image(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAULT_ONCE", str(tmp_path / "once"))
     spoil(photo(data, 5), b"once")
@@ -169,17 +180,22 @@ def test_nothing_to_do_starts_nothing() -> None:
     assert list(Supervisor(fail_to_open, 2).run([])) == []
 
 
-@pytest.mark.parametrize(
-    ("place", "code"), [("heap.Arena._choose_dir", errno.EROFS), ("popen_spawn_posix.Popen._launch", errno.EAGAIN)]
-)
+NO_ROOM = [
+    ("heap.Arena._choose_dir", OSError(errno.EROFS, "Read-only file system"), "Read-only file system"),
+    ("popen_forkserver.Popen._launch", OSError(errno.EAGAIN, "Try again"), "Try again"),
+    ("popen_forkserver.Popen._launch", EOFError(), "its server ended"),
+]
+
+
+@pytest.mark.parametrize(("place", "error", "reason"), NO_ROOM)
 def test_a_machine_without_room_for_a_worker_is_told_in_one_line(
-    data: Path, monkeypatch: pytest.MonkeyPatch, place: str, code: int
+    data: Path, monkeypatch: pytest.MonkeyPatch, place: str, error: Exception, reason: str
 ) -> None:
     def refuse(*args: object) -> None:
-        raise OSError(code, os.strerror(code))
+        raise error
 
     # What was allocated before would be handed out again.
     monkeypatch.setattr(sharedctypes.heap.BufferWrapper, "_heap", sharedctypes.heap.Heap())
     monkeypatch.setattr(f"multiprocessing.{place}", refuse)
-    with pytest.raises(WorkerError, match=f"could not start a worker: {os.strerror(code)}; expected .*/dev/shm"):
+    with pytest.raises(WorkerError, match=f"could not start a worker: {reason}; expected .*/dev/shm"):
         supervise(data)

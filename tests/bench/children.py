@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import time
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
-PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-SAMPLE_S = 0.05
+SAMPLE_S = 0.25
 
 
 def run_child(command: list[str]) -> dict[str, Any]:
-    """The last line that a program prints, read as JSON, with its ``peak_rss_bytes`` and ``command_s``.
+    """The last line that a program prints, read as JSON, with its ``peak_bytes`` and ``command_s``.
 
-    The peak is of the sum over the program and its descendants of their resident memory, sampled 20 times a
-    second. Pages that they share (libraries) count once for each: an upper bound.
+    The peak is of the sum over the program and its descendants of their proportional set size (a page that several
+    share counts once), sampled four times a second.
 
     Raises
     ------
@@ -35,24 +33,24 @@ def run_child(command: list[str]) -> dict[str, Any]:
     if child.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {child.returncode}:\n{output[-2000:]}")
     answer: dict[str, Any] = json.loads(output.splitlines()[-1])
-    return {**answer, "peak_rss_bytes": peak[0], "command_s": time.perf_counter() - began}
+    return {**answer, "peak_bytes": peak[0], "command_s": time.perf_counter() - began}
 
 
 def _watch(child: subprocess.Popen[str], peak: list[int]) -> None:
     while child.poll() is None:
-        peak[0] = max(peak[0], _sum_rss(child.pid))
+        peak[0] = max(peak[0], _sum_pss(child.pid))
         time.sleep(SAMPLE_S)
 
 
-def _sum_rss(pid: int, parent: bytes = b"") -> int:
-    """Resident bytes of a process and its descendants; those that ended meanwhile count nothing."""
+def _sum_pss(pid: int, parent: bytes = b"") -> int:
+    """Bytes of a process and its descendants; those that ended meanwhile count nothing."""
     place = Path("/proc", str(pid))
     try:
         command = (place / "cmdline").read_bytes()
         if command == parent:  # a fork, most likely on its way to become a worker: its pages are its parent's
             return 0
-        own = int((place / "statm").read_text().split()[1]) * PAGE_BYTES
+        own = int((place / "smaps_rollup").read_text().partition("\nPss:")[2].split()[0]) << 10
         tasks = [(task / "children").read_text().split() for task in (place / "task").iterdir()]
     except OSError:
         return 0
-    return own + sum(_sum_rss(int(child), command) for task in tasks for child in task)
+    return own + sum(_sum_pss(int(child), command) for task in tasks for child in task)

@@ -34,6 +34,11 @@ class Cost(NamedTuple):
     cpu_s: float
 
 
+def average(one: Cost, other: Cost) -> Cost:
+    """Of two measurements, around what they are compared with: the machine's speed drifts."""
+    return Cost((one.wall_s + other.wall_s) / 2, (one.cpu_s + other.cpu_s) / 2)
+
+
 Work = Callable[[], int]
 """Does some more of it and returns for how many images."""
 
