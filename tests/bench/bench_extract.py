@@ -74,13 +74,14 @@ class Bench:
         photos = self.photos[: self.sizes.one]
         return time_decode(self.method, photos, views, self.processes, self.sizes.seconds)
 
-    def extract(self, n: int, resolutions: tuple[int, ...], *options: str) -> dict[str, Any]:
+    def extract(self, n: int, resolutions: tuple[int, ...], *options: str, watched: bool = False) -> dict[str, Any]:
         """One extraction of `n` photographs into an empty cache, in a process of its own."""
         data = self.folder / f"photos-{n}"
         if not data.is_dir():
             lay_out(self.photos, n, data)
         numbers = ",".join(map(str, resolutions))
-        return run_child([sys.executable, "-m", "tests.bench.pipeline", str(data), "--res", numbers, *options])
+        command = [sys.executable, "-m", "tests.bench.pipeline", str(data), "--res", numbers, *options]
+        return run_child(command, watched=watched)
 
     def loop(self, memory: str) -> dict[str, Any]:
         """The reference loop over every resolution, in a process of its own."""
@@ -97,7 +98,7 @@ class Bench:
     def run_round(self) -> dict[str, float]:
         """Every figure once."""
         before = {res: self.time_trunk(res) for res in TWO}
-        one, two, five, few = ({name: {} for name in RESAMPLED} for _ in range(4))
+        one, two, five = ({name: {} for name in RESAMPLED} for _ in range(3))
         for name in RESAMPLED:
             one[name] = self.extract(self.sizes.one, ONE, "--resampler", name)
             two[name] = self.extract(self.sizes.two, TWO, "--resampler", name)
@@ -106,7 +107,6 @@ class Bench:
         loops = {memory: self.loop(memory) for memory in ("default", "tuned")}
         for name in RESAMPLED:
             five[name] = self.extract(self.sizes.five, FIVE, "--resampler", name)
-            few[name] = self.extract(self.sizes.one // 4, ONE, "--resampler", name)
         figures = {
             "trunk at 224, ms": 1e3 * trunk[224].wall_s,
             "trunk at 320, ms": 1e3 * trunk[320].wall_s,
@@ -115,7 +115,7 @@ class Bench:
         }
         for name in RESAMPLED:
             found = _list_stages(one[name]) | _compare_limit(trunk, decode, one[name], two[name])
-            found |= _compare_loops(loops, one[name], five[name]) | _compare_memory(few[name], one[name])
+            found |= _compare_loops(loops, one[name], five[name])
             figures |= {f"{name}: {figure}": value for figure, value in found.items()}
         for tool in self.others:
             found = self.other(tool)
@@ -167,11 +167,17 @@ def _compare_loops(loops: dict[str, dict[str, Any]], one: dict[str, Any], five: 
     return figures
 
 
-def _compare_memory(few: dict[str, Any], many: dict[str, Any]) -> dict[str, float]:
-    return {
-        "peak memory, GB": many["peak_bytes"] / 1e9,
-        "peak memory, 4x the images over 1x": many["peak_bytes"] / few["peak_bytes"],
-    }
+def measure_memory(bench: Bench) -> dict[str, float]:
+    """The most memory that extraction takes, at some images and at four times as many."""
+    figures = {}
+    for name in RESAMPLED:
+        few, many = (
+            bench.extract(n, ONE, "--resampler", name, watched=True)["peak_bytes"]
+            for n in (bench.sizes.one // 4, bench.sizes.one)
+        )
+        figures[f"{name}: peak memory, GB"] = many / 1e9
+        figures[f"{name}: peak memory, 4x the images over 1x"] = many / few
+    return figures
 
 
 def measure_large(bench: Bench) -> dict[str, float]:
@@ -183,7 +189,7 @@ def measure_large(bench: Bench) -> dict[str, float]:
     del trunk
     alone_s = processes * time_trunk(spec, bench.photos, 224, processes, 10 * bench.sizes.seconds).wall_s
     options = ("--trunk", LARGE_TRUNK, "--weights", str(weights), "--resampler", RESAMPLED[0])
-    found = bench.extract(LARGE_PHOTOS, ONE, *options)
+    found = bench.extract(LARGE_PHOTOS, ONE, *options, watched=True)
     images, stages = found["images"], found["stages_s"]
     return {
         f"{LARGE_TRUNK}, processes": processes,
@@ -236,6 +242,7 @@ def main(
         for i in range(sizes.rounds):
             rounds.append(bench.run_round())
             print(f"round {i + 1} of {sizes.rounds} done", file=sys.stderr)
+        scan |= measure_memory(bench)
         if large:
             scan |= measure_large(bench)
     facts = {

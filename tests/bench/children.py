@@ -9,14 +9,14 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-SAMPLE_S = 0.25
+SAMPLE_S = 0.1
 
 
-def run_child(command: list[str]) -> dict[str, Any]:
-    """The last line that a program prints, read as JSON, with its ``peak_bytes`` and ``command_s``.
+def run_child(command: list[str], *, watched: bool = False) -> dict[str, Any]:
+    """The last line that a program prints, read as JSON, with its ``command_s``.
 
-    The peak is of the sum over the program and its descendants of their proportional set size (a page that several
-    share counts once), sampled four times a second.
+    If it is watched, which costs it some per cent of its time, ``peak_bytes`` is the largest sum over the program
+    and its descendants of their proportional set sizes (a page that several share counts once).
 
     Raises
     ------
@@ -27,13 +27,15 @@ def run_child(command: list[str]) -> dict[str, Any]:
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     peak = [0]
     watch = Thread(target=_watch, args=(child, peak))
-    watch.start()
+    if watched:
+        watch.start()
     output, _ = child.communicate()
-    watch.join()
+    if watched:
+        watch.join()
     if child.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {child.returncode}:\n{output[-2000:]}")
     answer: dict[str, Any] = json.loads(output.splitlines()[-1])
-    return {**answer, "peak_bytes": peak[0], "command_s": time.perf_counter() - began}
+    return {**answer, **({"peak_bytes": peak[0]} if watched else {}), "command_s": time.perf_counter() - began}
 
 
 def _watch(child: subprocess.Popen[str], peak: list[int]) -> None:
