@@ -91,12 +91,13 @@ def plan_jobs(goals: Sequence[Goal], root: str, workers: int = 1) -> list[ShardJ
 def _cut_rows(missing: NDArray[np.bool_], workers: int) -> list[tuple[int, int]]:
     """[start, stop) ranges within which the same goals miss all rows, cut at multiples of the shard size.
 
-    With several workers, the last shards (one each) are cut into pieces.
+    With several workers, the last shards (one for every two) are cut into pieces: however far the others are then,
+    that fills their time.
     """
     n = missing.shape[1]
     size = shard_rows(n, workers)
     changes = np.flatnonzero((missing[:, 1:] != missing[:, :-1]).any(axis=0)) + 1
-    tail = max(0, -(-n // size) - workers) * size if workers > 1 else n
+    tail = max(0, -(-n // size) - -(-workers // 2)) * size if workers > 1 else n
     pieces = range(tail, n, max(MIN_PIECE_ROWS, size // PIECES))
     return list(pairwise(sorted({*changes.tolist(), *range(0, n, size), *pieces, n})))
 

@@ -8,6 +8,7 @@ bit, and is used where it stands in Pillow's place; elsewhere torch does it.
 from __future__ import annotations
 
 import importlib
+import warnings
 
 import PIL
 from PIL import Image
@@ -62,8 +63,10 @@ def resize_image(image: Image.Image, size: tuple[int, int], interpolation: str, 
         return image.resize(size, INTERPOLATIONS[interpolation])
     torch = importlib.import_module("torch")
     # Four bytes a pixel, as Pillow holds it and torch computes it: three would be spread to four and back twice.
-    data = bytearray(image.tobytes("raw", "RGBX"))
-    pixels = torch.frombuffer(data, dtype=torch.uint8).view(1, image.height, image.width, 4).permute(0, 3, 1, 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the buffer cannot be written to, and is not
+        flat = torch.frombuffer(image.tobytes("raw", "RGBX"), dtype=torch.uint8)
+    pixels = flat.view(1, image.height, image.width, 4).permute(0, 3, 1, 2)
     resized = torch.nn.functional.interpolate(pixels, size[::-1], mode=interpolation, antialias=True)
     channels_last = resized.permute(0, 2, 3, 1).contiguous().numpy()
     return Image.frombytes("RGB", size, channels_last, "raw", "RGBX")

@@ -65,7 +65,8 @@ def test_shards_are_powers_of_two_within_bounds() -> None:
 
 
 def test_the_last_shards_are_cut_fine_for_workers_to_end_together() -> None:
-    missing = np.ones(200, bool)
-    alone, shared = (plan_jobs([make_goal("train", center(), missing)], "/root", workers) for workers in (1, 2))
-    assert [job.start for job in alone] == [0, 64, 128, 192]
-    assert [job.start for job in shared] == [0, 64, *range(128, 200, 16)]
+    goal = make_goal("train", center(), np.ones(200, bool))
+    starts = {workers: [job.start for job in plan_jobs([goal], "/root", workers)] for workers in (1, 2, 3, 8)}
+    assert starts[1] == starts[2] == [0, 64, 128, 192]  # the last of 8 rows is short enough
+    assert starts[3] == [0, 64, *range(128, 200, 16)]
+    assert starts[8] == [*range(0, 200, 16)]

@@ -41,8 +41,8 @@ class Sizes:
 
     rounds: int = 5
     seconds: float = 3.0
-    one: int = 768
-    two: int = 384
+    one: int = 1280
+    two: int = 640
     five: int = 256
     loop_one: int = 160
     loop_five: int = 64
