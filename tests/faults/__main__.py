@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -56,10 +57,15 @@ def run_suites(names: Sequence[str], *, short: bool) -> list[Result]:
 
 def main(arguments: Sequence[str]) -> int:
     """The table and its last line."""
-    short = "--short" in arguments
-    names = [name for name in arguments if name in SUITES] or list(SUITES)
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description="Inject faults and count what is lost.")
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"all if not given: {', '.join(SUITES)}")
+    parser.add_argument("--short", action="store_true", help="a few faults of each suite")
+    options = parser.parse_args(arguments)
+    if unknown := [name for name in options.suites if name not in SUITES]:
+        parser.error(f"found {' '.join(unknown)}; expected some of {', '.join(SUITES)}")
+    names = options.suites or list(SUITES)
     stay_in_process()
-    results = run_suites([name for name in names if SUITES[name][2] or not short], short=short)
+    results = run_suites([name for name in names if SUITES[name][2] or not options.short], short=options.short)
     total = {kind: sum(result.injected.get(kind, 0) for result in results) for kind in KINDS}
     ends = [sum(getattr(result, end) for result in results) for end in ("lost", "wrong", "crashes")]
     print(
