@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from bench.bench_extract import LARGE_TRUNK
 from safetensors.torch import save_file
 
 from cache.errors import DataError, UsageError
@@ -141,7 +142,7 @@ def test_the_old_alias_that_gives_other_weights_is_refused() -> None:
 
 
 def test_resnext101_32x48d_with_120_classes_has_826608056_parameters_245880_of_them_trained() -> None:
-    costs = count_costs("resnext101_32x48d_wsl", 224, n_classes=120)
+    costs = count_costs(LARGE_TRUNK, 224, n_classes=120)
     assert (costs.parameters, costs.trained) == (826_608_056, 245_880)
     assert round(costs.macs / 1e9) == 153
     assert round(count_costs("resnext101_32x48d_wsl", 320).macs / 1e9) == 313

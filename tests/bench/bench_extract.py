@@ -29,7 +29,7 @@ from .photos import lay_out, list_photos
 from .report import write_report
 
 TRUNK = "efficientnet_lite0"
-LARGE_TRUNK, LARGE_PHOTOS = "resnext101_32x48d", 6  # and one each for val and test
+LARGE_TRUNK, LARGE_PHOTOS = "resnext101_32x48d_wsl", 6  # and one each for val and test
 SPARE = 200  # from which val and test take one each, of a class that train has
 ONE, TWO, FIVE = (224,), (224, 320), (224, 128, 320, 380, 400)
 RESAMPLED = ("tensor",) if HAS_PILLOW_SIMD else RESAMPLERS
@@ -238,13 +238,13 @@ def main(
         if len(photos) < sizes.one + SPARE:
             raise SystemExit(f"found {len(photos)} photographs in {source}; expected {sizes.one + SPARE} at least.")
         bench, scan = open_bench(photos, sizes, folder, others or {})
+        scan |= measure_memory(bench)
+        if large:
+            scan |= measure_large(bench)
         rounds = []
         for i in range(sizes.rounds):
             rounds.append(bench.run_round())
             print(f"round {i + 1} of {sizes.rounds} done", file=sys.stderr)
-        scan |= measure_memory(bench)
-        if large:
-            scan |= measure_large(bench)
     facts = {
         "machine": machine,
         "photographs": source,
