@@ -57,7 +57,7 @@ def run_suites(names: Sequence[str], *, short: bool) -> list[Result]:
 
 def main(arguments: Sequence[str]) -> int:
     """The table and its last line."""
-    parser = argparse.ArgumentParser(prog="python -m tests.faults", description="Inject faults, count what is lost.")
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description="Inject faults; count losses.")
     parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"all if not given: {', '.join(SUITES)}")
     parser.add_argument("--short", action="store_true", help="a few faults of each suite")
     options = parser.parse_args(arguments)
