@@ -184,8 +184,10 @@ def measure_large(bench: Bench) -> dict[str, float]:
     """A trunk of 826 million parameters, random weights: extraction against its trunk alone, seconds per image."""
     trunk = load_trunk(LARGE_TRUNK, random_seed=0)
     processes, threads = size_trunk(trunk)
-    weights = write_weights(trunk, bench.folder)
-    spec = prepare_backend(trunk, ONE, folder=bench.folder, threads=threads)
+    folder = bench.folder / "large"
+    folder.mkdir()
+    weights = write_weights(trunk, folder)
+    spec = prepare_backend(trunk, ONE, folder=folder, threads=threads)
     del trunk
     alone_s = processes * time_trunk(spec, bench.photos, 224, processes, 10 * bench.sizes.seconds).wall_s
     options = ("--trunk", LARGE_TRUNK, "--weights", str(weights), "--resampler", RESAMPLED[0])
