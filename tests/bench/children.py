@@ -44,15 +44,12 @@ def _watch(child: subprocess.Popen[str], peak: list[int]) -> None:
         time.sleep(SAMPLE_S)
 
 
-def _sum_pss(pid: int, parent: bytes = b"") -> int:
+def _sum_pss(pid: int) -> int:
     """Bytes of a process and its descendants; those that ended meanwhile count nothing."""
     place = Path("/proc", str(pid))
     try:
-        command = (place / "cmdline").read_bytes()
-        if command == parent:  # a fork, most likely on its way to become a worker: its pages are its parent's
-            return 0
         own = int((place / "smaps_rollup").read_text().partition("\nPss:")[2].split()[0]) << 10
         tasks = [(task / "children").read_text().split() for task in (place / "task").iterdir()]
-    except OSError:
+    except (OSError, IndexError):
         return 0
-    return own + sum(_sum_pss(int(child), command) for task in tasks for child in task)
+    return own + sum(_sum_pss(int(child)) for task in tasks for child in task)
