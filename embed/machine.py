@@ -7,6 +7,7 @@ import platform
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -217,7 +218,8 @@ def extract_here(
             from .backends import prepare_backend
 
             kind = backend if all(view.kind != "whole" for view in views) else "torch"
-            start_importing(list_imports(kind, device, views))
+            with suppress(OSError):  # a head start only: whoever starts workers meets the same and says it
+                start_importing(list_imports(kind, device, views))
             spec = prepare_backend(
                 load(),
                 sorted({view.res for view in views}),

@@ -48,6 +48,7 @@ def test_an_image_is_in_one_job_whatever_wants_it(train: list[np.ndarray]) -> No
         assert job.targets
         assert job.paths == ROWS["train"].paths[job.start : job.stop]
         assert job.sha256 == tuple(content.tobytes() for content in ROWS["train"].sha256[job.start : job.stop])
+        assert len(job.paths) <= shard_rows(200, 1)
         assert job.start // shard_rows(200, 1) == (job.stop - 1) // shard_rows(200, 1)
     np.testing.assert_array_equal(times, np.any(train, axis=0))
 
