@@ -16,7 +16,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from multiprocessing import connection
+from multiprocessing import connection, parent_process
 from typing import Any
 
 from cache.errors import FixgridError
@@ -231,7 +231,7 @@ def _serve(
     # Ctrl-C and a closed terminal reach the whole group; the parent alone decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    parent = os.getppid()  # or the server it was forked from, which ends with the parent
+    parent = parent_process()  # not the server it was forked from, which outlives it
     backends: dict[View, Backend] = {}
     began = time.monotonic()
 
@@ -242,7 +242,7 @@ def _serve(
 
     def beat(row: int) -> bool:
         pulse[:] = [row, time.monotonic(), pulse[2] + (row != NO_ROW)]
-        if os.getppid() != parent:
+        if parent is not None and not parent.is_alive():
             os._exit(0)
         return not stop.value and time.monotonic() - began < commit_every_s
 

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from stub import StubBackend, open_stub
+from stub import StubBackend
 
 from embed import task
 from embed.decode import decode_rgb
 from embed.views import View
 
 ENDS = (b"segv", b"exit", b"hang", b"once")
+TIRED_AFTER = 130  # calls
 
 
 def spoil(path: Path, end: bytes) -> None:
@@ -79,15 +80,27 @@ def break_open(view: View) -> StubBackend:
 def open_slow(view: View) -> StubBackend:
     """Batches that take a while, so that a signal falls into one."""
     time.sleep(0.05)
-    backend = open_stub(view)
-    call = backend.__class__.__call__
+    return _Slow(view)
 
-    class Slow(StubBackend):
-        def __call__(self, pixels: object) -> object:
-            time.sleep(0.02)
-            return call(self, pixels)
 
-    return Slow(view)
+class _Slow(StubBackend):
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        time.sleep(0.02)
+        return super().__call__(pixels)
+
+
+def open_tiring(view: View) -> StubBackend:
+    """Batches that end a first shard soon and the whole run late, however slowly the test comes to stop it."""
+    return _Tiring(view)
+
+
+class _Tiring(StubBackend):
+    calls = 0  # of all views in this process
+
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        _Tiring.calls += 1
+        time.sleep(0.02 if _Tiring.calls <= TIRED_AFTER else 0.5)
+        return super().__call__(pixels)
 
 
 def open_slow_decoder(view: View) -> StubBackend:

@@ -177,10 +177,10 @@ from pathlib import Path
 sys.path[:0] = [sys.argv[1], sys.argv[1] + "/tests"]
 if __name__ == "__main__":
     from test_engine import VIEWS, extract
-    from faulty import open_slow
+    from faulty import open_tiring
     from cache.errors import FixgridError
     try:
-        extract(Path(sys.argv[2]), opener=lambda views: open_slow, workers=2)
+        extract(Path(sys.argv[2]), opener=lambda views: open_tiring, workers=2)
     except FixgridError as error:
         print(error)
         sys.exit(error.exit_code)
@@ -205,7 +205,7 @@ def test_a_killed_run_resumes_bit_identically(data: Path) -> None:
     run = start(data)
     wait_for_shard(data.parent / "cache")
     run.kill()
-    run.communicate()
+    run.communicate(timeout=10)  # its workers hold its output: they end with it
     held = [len(list(make_extraction(data).entries["train", view].shards_folder.glob("0*.h5"))) for view in VIEWS]
     resumed, outcome, _ = extract(data)
     assert 0 < outcome.computed < 400
