@@ -11,6 +11,7 @@ import ctypes
 import os
 import signal
 import sys
+import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -231,7 +232,7 @@ def _serve(
     # Ctrl-C and a closed terminal reach the whole group; the parent alone decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    parent = parent_process()  # not the server it was forked from, which outlives it
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     backends: dict[View, Backend] = {}
     began = time.monotonic()
 
@@ -242,8 +243,6 @@ def _serve(
 
     def beat(row: int) -> bool:
         pulse[:] = [row, time.monotonic(), pulse[2] + (row != NO_ROW)]
-        if parent is not None and not parent.is_alive():
-            os._exit(0)
         return not stop.value and time.monotonic() - began < commit_every_s
 
     while (job := _receive_job(pipe)) is not None:
@@ -261,6 +260,13 @@ def _serve(
             os._exit(LOST_DEVICE)
         with suppress(ConnectionError):  # without a parent the next receive ends this
             pipe.send(answer)
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent is gone, whatever it is doing; the server it was forked from lives on."""
+    if parent := parent_process():
+        parent.join()
+        os._exit(0)
 
 
 def _receive_job(pipe: connection.Connection) -> ShardJob | None:
