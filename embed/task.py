@@ -204,7 +204,7 @@ class _Work:
             return None
 
     def run_trunks(self, rows: Sequence[int], seen: Sequence[Crops | None], *, alone: bool) -> int:
-        """Run seen rows through every trunk, batch by batch until the run is to stop; the row after the last one."""
+        """Run seen rows through every trunk, batch by batch until the run is to stop; the row after the last."""
         good = {row: crops for row, crops in zip(rows, seen, strict=True) if crops is not None}
         found: list[dict[int, NDArray[np.float32]]] = [{} for _ in self._backends]
         done = rows[0]
