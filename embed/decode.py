@@ -79,7 +79,7 @@ def read_file(path: Path | bytes) -> bytes:
         If it cannot be opened or read, or is something else.
     """
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    with open(handle, "rb") as file:
+    with open(handle, "rb", buffering=0) as file:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise OSError(errno.EINVAL, "not a regular file")
         return file.read()

@@ -15,7 +15,7 @@ from cache.store import Entry
 from .job import ShardJob, Target
 from .views import View
 
-MIN_SHARD_ROWS, MAX_SHARD_ROWS = 64, 2048
+MIN_SHARD_ROWS, MAX_SHARD_ROWS = 128, 2048
 SHARDS_PER_SPLIT, SHARDS_PER_WORKER = 64, 16
 # The last shards of a split are cut into eight, so that no worker waits long for another's last one: at 770 images
 # and two workers, waiting was 3 % of the run.
@@ -51,7 +51,7 @@ class Goal:
 
 
 def shard_rows(n: int, workers: int) -> int:
-    """Rows per shard: a power of two near n / 64, less for more than four workers, from 64 to 2,048.
+    """Rows per shard: a power of two near n / 64, less for more than four workers, from 128 to 2,048.
 
     Shards only bound what a crash loses and share the work out; their size changes no number.
     """

@@ -60,14 +60,14 @@ def test_nothing_missing_is_nothing_to_do() -> None:
 
 def test_shards_are_powers_of_two_within_bounds() -> None:
     sizes = [shard_rows(n, 2) for n in (0, 1, 100, 5_000, 20_000, 1_000_000)]
-    assert sizes == [64, 64, 64, 64, 256, 2048]
+    assert sizes == [128, 128, 128, 128, 256, 2048]
     assert [shard_rows(100_000, workers) for workers in (1, 4, 16, 64)] == [2048, 2048, 512, 128]
-    assert (MIN_SHARD_ROWS, MAX_SHARD_ROWS) == (64, 2048)
+    assert (MIN_SHARD_ROWS, MAX_SHARD_ROWS) == (128, 2048)
 
 
 def test_the_last_shards_are_cut_fine_for_workers_to_end_together() -> None:
     goal = make_goal("train", center(), np.ones(200, bool))
     starts = {workers: [job.start for job in plan_jobs([goal], "/root", workers)] for workers in (1, 2, 3, 8)}
-    assert starts[1] == starts[2] == [0, 64, 128, 192]  # the last of 8 rows is short enough
-    assert starts[3] == [0, 64, *range(128, 200, 16)]
-    assert starts[8] == [*range(0, 200, 16)]
+    assert starts[1] == [0, 128]
+    assert starts[2] == [0, *range(128, 200, 16)]
+    assert starts[3] == starts[8] == [*range(0, 200, 16)]

@@ -111,7 +111,7 @@ def test_a_device_that_stays_lost_ends_the_run_and_blames_no_image(
 def test_every_job_gives_a_receipt(data: Path) -> None:
     progress: list[int] = []
     entry, receipts, notices = supervise(data, on_progress=progress.append)
-    assert sorted((r.start, r.stop) for r in receipts) == [(0, 64), (64, 128), (128, 130)]
+    assert sorted((r.start, r.stop) for r in receipts) == [(0, 128), (128, 130)]
     assert not entry.find_missing().any()
     assert notices == []
     assert all(0 <= rows <= 130 for rows in progress)
