@@ -243,6 +243,8 @@ class _Work:
 
     def _store(self, target: Target, found: dict[int, NDArray[np.float32]]) -> None:
         """Features where they belong; rows that are not finite are bad."""
+        if not found:
+            return  # every image was bad
         rows = np.array(list(found), dtype=np.int64)
         features = np.array(list(found.values())).reshape(len(rows), target.view.count, -1)
         finite = _find_finite(target, features)

@@ -227,7 +227,7 @@ def test_a_signal_stops_the_run_with_what_is_done(data: Path, number: int) -> No
 
 
 def test_who_is_stopped_while_waiting_begins_nothing(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    extraction = make_extraction(data)
+    extraction, before = make_extraction(data), signal.getsignal(signal.SIGINT)
 
     def stop_at_once(views: object) -> object:
         os.kill(os.getpid(), signal.SIGINT)
@@ -235,7 +235,7 @@ def test_who_is_stopped_while_waiting_begins_nothing(data: Path, monkeypatch: py
 
     with pytest.raises(Interrupted):
         extraction.run(stop_at_once, SilentWatcher(), workers=1)
-    assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) == before
 
 
 def test_the_user_hears_once_that_memory_ran_out(data: Path) -> None:

@@ -235,6 +235,15 @@ def test_a_quarantined_row_is_not_touched(tmp_path: Path, rows: Rows) -> None:
     ]
 
 
+def test_images_that_are_all_bad_keep_their_rows(tmp_path: Path, rows: Rows) -> None:
+    job = replace(make_job(tmp_path, rows), quarantine=dict.fromkeys(range(12), Status.CRASH))
+    receipt = run_shard(job, open_stub)
+    assert (receipt.decoded, len(receipt.bad)) == (0, 12)
+    shard = read_only(tmp_path, rows)
+    assert (shard.status == Status.CRASH).all()
+    assert np.isnan(shard.features).all()
+
+
 def test_what_a_backend_has_to_say_is_in_the_receipt_once(tmp_path: Path, rows: Rows) -> None:
     class Loud(StubBackend):
         notices: ClassVar[list[str]] = ["out of memory", "out of memory"]

@@ -37,12 +37,12 @@ RESAMPLED = ("tensor",) if HAS_PILLOW_SIMD else RESAMPLERS
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much of everything is measured: a round of the full sizes takes about four minutes on two idle cores."""
+    """How much of everything is measured: a round of the full sizes takes about five minutes on two idle cores."""
 
     rounds: int = 5
     seconds: float = 3.0
     one: int = 1280
-    two: int = 640
+    two: int = 1280
     five: int = 256
     loop_one: int = 160
     loop_five: int = 64
