@@ -17,9 +17,9 @@ from .views import View
 
 MIN_SHARD_ROWS, MAX_SHARD_ROWS = 128, 2048
 SHARDS_PER_SPLIT, SHARDS_PER_WORKER = 64, 16
-# The last shards of a split are cut into eight, so that no worker waits long for another's last one: at 770 images
-# and two workers, waiting was 3 % of the run.
-PIECES, MIN_PIECE_ROWS = 8, 16
+# The end of a run is handed out in ever smaller pieces, so that no worker waits long for another's last one.
+# A piece is whole batches on a CPU: batches do not depend on the cuts.
+PIECES_PER_WORKER, MIN_PIECE_ROWS = 2, 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,31 +75,40 @@ def plan_jobs(goals: Sequence[Goal], root: str, workers: int = 1) -> list[ShardJ
     -------
     list of ShardJob, in row order within each split
     """
+    splits = dict.fromkeys(goal.split for goal in goals)
+    missing = {split: np.stack([goal.missing for goal in goals if goal.split == split]) for split in splits}
+    later = sum(int(np.any(lacks, axis=0).sum()) for lacks in missing.values())
     jobs = []
-    for split in dict.fromkeys(goal.split for goal in goals):
+    for split in splits:
         mine = [goal for goal in goals if goal.split == split]
         rows = mine[0].rows
-        missing = np.stack([goal.missing for goal in mine])
-        for start, stop in _cut_rows(missing, workers):
-            wanting = [goal.target for goal, lacks in zip(mine, missing[:, start], strict=True) if lacks]
+        later -= int(np.any(missing[split], axis=0).sum())
+        for start, stop in _cut_rows(missing[split], workers, later):
+            wanting = [goal.target for goal, lacks in zip(mine, missing[split][:, start], strict=True) if lacks]
             if wanting:
                 content = tuple(digest.tobytes() for digest in rows.sha256[start:stop])
                 jobs.append(ShardJob(split, root, start, rows.paths[start:stop], content, tuple(wanting)))
     return jobs
 
 
-def _cut_rows(missing: NDArray[np.bool_], workers: int) -> list[tuple[int, int]]:
-    """[start, stop) ranges within which the same goals miss all rows, cut at multiples of the shard size.
-
-    With several workers, the last shards (one for every two) are cut into pieces: however far the others are then,
-    that fills their time.
-    """
+def _cut_rows(missing: NDArray[np.bool_], workers: int, later: int) -> list[tuple[int, int]]:
+    """[start, stop) ranges within which the same goals miss all rows or none; `later` more are missing after."""
     n = missing.shape[1]
     size = shard_rows(n, workers)
     changes = np.flatnonzero((missing[:, 1:] != missing[:, :-1]).any(axis=0)) + 1
-    tail = max(0, -(-n // size) - -(-workers // 2)) * size if workers > 1 else n
-    pieces = range(tail, n, max(MIN_PIECE_ROWS, size // PIECES))
-    return list(pairwise(sorted({*changes.tolist(), *range(0, n, size), *pieces, n})))
+    wanted: NDArray[np.bool_] = np.any(missing, axis=0)
+    left = later + np.cumsum(wanted[::-1])[::-1]
+    cuts, start = {*changes.tolist(), n}, 0
+    while start < n:
+        cuts.add(start)
+        start += _piece_rows(int(left[start]), workers, size)
+    return list(pairwise(sorted(cuts)))
+
+
+def _piece_rows(left: int, workers: int, size: int) -> int:
+    """Rows of the next piece: a worker's half share of what is left, in whole `MIN_PIECE_ROWS`, a shard at most."""
+    share = left // (PIECES_PER_WORKER * workers)
+    return size if workers == 1 else min(size, max(1, share // MIN_PIECE_ROWS) * MIN_PIECE_ROWS)
 
 
 def count_bytes(goals: Sequence[Goal]) -> int:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from stub import center
 
 from cache.store import Entry
-from embed.plan import MAX_SHARD_ROWS, MIN_SHARD_ROWS, Goal, plan_jobs, shard_rows
+from embed.backends import BATCHES
+from embed.plan import MAX_SHARD_ROWS, MIN_PIECE_ROWS, MIN_SHARD_ROWS, Goal, plan_jobs, shard_rows
 from embed.views import View
 
 ROWS = {"train": make_rows(200), "val": make_rows(70, seed=1)}
@@ -65,9 +66,28 @@ def test_shards_are_powers_of_two_within_bounds() -> None:
     assert (MIN_SHARD_ROWS, MAX_SHARD_ROWS) == (128, 2048)
 
 
-def test_the_last_shards_are_cut_fine_for_workers_to_end_together() -> None:
-    goal = make_goal("train", center(), np.ones(200, bool))
-    starts = {workers: [job.start for job in plan_jobs([goal], "/root", workers)] for workers in (1, 2, 3, 8)}
-    assert starts[1] == [0, 128]
-    assert starts[2] == [0, *range(128, 200, 16)]
-    assert starts[3] == starts[8] == [*range(0, 200, 16)]
+def find_starts(goals: list[Goal], workers: int) -> list[tuple[str, int]]:
+    return [(job.split, job.start) for job in plan_jobs(goals, "/root", workers)]
+
+
+def test_pieces_shrink_towards_the_end_of_a_run_for_workers_to_end_together() -> None:
+    train, val = make_goal("train", center(), np.ones(200, bool)), make_goal("val", center(), np.ones(70, bool))
+    ends = [0, 16, 24, *range(32, 70, 8)]
+    assert find_starts([train], 1) == [("train", 0), ("train", 128)]
+    assert find_starts([train, val], 1) == [("train", 0), ("train", 128), ("val", 0)]
+    assert find_starts([val], 2) == [("val", start) for start in ends]
+    # A fourth of 270, 206, 158, 126, 102 and 78 rows, in whole eights; the last ends with the split.
+    starts = [("train", start) for start in (0, 64, 112, 144, 168, 192)]
+    assert find_starts([train, val], 2) == starts + [("val", start) for start in ends]
+
+
+def test_pieces_are_a_part_of_what_is_missing() -> None:
+    lacks = np.arange(200) >= 150
+    starts = find_starts([make_goal("train", center(), lacks)], 2)
+    assert starts == [("train", start) for start in (150, *range(152, 200, 8))]
+    sizes = np.diff([start for _, start in find_starts([make_goal("train", center(), ~lacks)], 2)])
+    assert sizes.tolist() == [32, 24, 16, 16, *[8] * 7]
+
+
+def test_every_piece_is_whole_batches_on_a_cpu() -> None:
+    assert all(MIN_PIECE_ROWS % batch == 0 for batch in BATCHES.values())
