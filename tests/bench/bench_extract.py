@@ -1,8 +1,9 @@
 """How near extraction comes to the machine's limit, and how far ahead of the usual loop it is.
 
 The limit is 1 / (t_trunk + t_decode): the fastest exact backend on pixels that lie ready, and the fastest decode
-and resize of the same photographs, each measured with every core to itself. Everything is measured in every round,
-one after the other, and ratios are taken within a round: a busy machine slows both sides of them.
+and resize of the same photographs, each measured with every core to itself, right before and right after every
+extraction that is compared with it: a machine's speed drifts within a minute. Everything is measured in every
+round, one after the other, and ratios are taken within a round: a busy machine slows both sides of them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import sys
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from statistics import median
+from typing import Any, NamedTuple
 
 import PIL
 
@@ -37,7 +39,7 @@ RESAMPLED = ("tensor",) if HAS_PILLOW_SIMD else RESAMPLERS
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much of everything is measured: a round of the full sizes takes about five minutes on two idle cores."""
+    """How much of everything is measured: a round of the full sizes takes about six minutes on two idle cores."""
 
     rounds: int = 5
     seconds: float = 3.0
@@ -49,6 +51,18 @@ class Sizes:
 
 
 QUICK = Sizes(rounds=1, seconds=1.0, one=256, two=256, five=256, loop_one=64, loop_five=32)
+
+
+class Limit(NamedTuple):
+    """Cost per image of the trunk at a resolution, and of decoding and resizing to some."""
+
+    trunk: dict[int, Cost]
+    decode: dict[tuple[int, ...], Cost]
+
+    def add_up(self, resolutions: tuple[int, ...]) -> Cost:
+        """Cost per image of decoding once and running the trunk at every resolution."""
+        parts = [self.decode[resolutions], *(self.trunk[res] for res in resolutions)]
+        return Cost(sum(part.wall_s for part in parts), sum(part.cpu_s for part in parts))
 
 
 @dataclass(frozen=True)
@@ -95,26 +109,32 @@ class Bench:
         data = str(self.folder / f"photos-{self.sizes.five}" / "train")
         return run_child([self.others[tool], str(Path(__file__).with_name("others.py")), tool, data])
 
+    def measure_limit(self) -> Limit:
+        """Both parts of the limit, at every number of resolutions that is compared with it."""
+        decode = {resolutions: self.time_decode(resolutions) for resolutions in (ONE, TWO)}
+        return Limit({res: self.time_trunk(res) for res in TWO}, decode)
+
     def run_round(self) -> dict[str, float]:
         """Every figure once."""
-        before = {res: self.time_trunk(res) for res in TWO}
         one, two, five = ({name: {} for name in RESAMPLED} for _ in range(3))
+        limits = [self.measure_limit()]
         for name in RESAMPLED:
             one[name] = self.extract(self.sizes.one, ONE, "--resampler", name)
+            limits.append(self.measure_limit())
             two[name] = self.extract(self.sizes.two, TWO, "--resampler", name)
-        decode = {resolutions: self.time_decode(resolutions) for resolutions in (ONE, TWO)}
-        trunk = {res: average(before[res], self.time_trunk(res)) for res in TWO}
+            limits.append(self.measure_limit())
         loops = {memory: self.loop(memory) for memory in ("default", "tuned")}
         for name in RESAMPLED:
             five[name] = self.extract(self.sizes.five, FIVE, "--resampler", name)
-        figures = {
-            "trunk at 224, ms": 1e3 * trunk[224].wall_s,
-            "trunk at 320, ms": 1e3 * trunk[320].wall_s,
-            "decode and resize to 224, ms": 1e3 * decode[ONE].wall_s,
-            "decode and resize to 224 and 320, ms": 1e3 * decode[TWO].wall_s,
+        figures = {f"trunk at {res}, ms": 1e3 * median(limit.trunk[res].wall_s for limit in limits) for res in TWO}
+        figures |= {
+            f"decode and resize to {_join(resolutions)}, ms": 1e3
+            * median(limit.decode[resolutions].wall_s for limit in limits)
+            for resolutions in (ONE, TWO)
         }
-        for name in RESAMPLED:
-            found = _list_stages(one[name]) | _compare_limit(trunk, decode, one[name], two[name])
+        for i, name in enumerate(RESAMPLED):
+            around = limits[2 * i : 2 * i + 3]
+            found = _list_stages(one[name]) | _compare_limit(around, one[name], two[name])
             found |= _compare_loops(loops, one[name], five[name])
             figures |= {f"{name}: {figure}": value for figure, value in found.items()}
         for tool in self.others:
@@ -137,24 +157,26 @@ def _list_stages(one: dict[str, Any]) -> dict[str, float]:
     }
 
 
-def _compare_limit(
-    trunk: dict[int, Cost], decode: dict[tuple[int, ...], Cost], one: dict[str, Any], two: dict[str, Any]
-) -> dict[str, float]:
-    """Shares of the limit, and what the second resolution costs beyond its trunk."""
+def _compare_limit(around: list[Limit], one: dict[str, Any], two: dict[str, Any]) -> dict[str, float]:
+    """Shares of the limit, as measured before, between and after; and what 320 costs beyond its trunk."""
     figures = {}
-    for resolutions, found in ((ONE, one), (TWO, two)):
-        parts = [decode[resolutions], *(trunk[res] for res in resolutions)]
-        limit_s, limit_cpu_s = sum(part.wall_s for part in parts), sum(part.cpu_s for part in parts)
-        name = "+".join(map(str, resolutions))
-        figures[f"limit at {name}, images/s"] = 1 / limit_s
-        figures[f"share of the limit at {name}, steady"] = limit_s / found["steady_image_s"]
-        figures[f"share of the limit at {name}, steady, processor time"] = limit_cpu_s / found["steady_cpu_s"]
-        figures[f"share of the limit at {name}, call to seal"] = limit_s * found["images"] / found["whole_s"]
+    for resolutions, found, limits in ((ONE, one, around[:2]), (TWO, two, around[1:])):
+        limit = average([limit.add_up(resolutions) for limit in limits])
+        name = _join(resolutions)
+        figures[f"limit at {name}, images/s"] = 1 / limit.wall_s
+        figures[f"share of the limit at {name}, steady"] = limit.wall_s / found["steady_image_s"]
+        figures[f"share of the limit at {name}, steady, processor time"] = limit.cpu_s / found["steady_cpu_s"]
+        figures[f"share of the limit at {name}, call to seal"] = limit.wall_s * found["images"] / found["whole_s"]
+    trunk = average([limit.trunk[320] for limit in around])
     extra_s = two["steady_image_s"] - one["steady_image_s"]
     extra_cpu_s = two["steady_cpu_s"] - one["steady_cpu_s"]
-    figures["320 after 224, over its trunk alone"] = extra_s / trunk[320].wall_s - 1
-    figures["320 after 224, over its trunk alone, processor time"] = extra_cpu_s / trunk[320].cpu_s - 1
+    figures["320 after 224, over its trunk alone"] = extra_s / trunk.wall_s - 1
+    figures["320 after 224, over its trunk alone, processor time"] = extra_cpu_s / trunk.cpu_s - 1
     return figures
+
+
+def _join(resolutions: tuple[int, ...]) -> str:
+    return "+".join(map(str, resolutions))
 
 
 def _compare_loops(loops: dict[str, dict[str, Any]], one: dict[str, Any], five: dict[str, Any]) -> dict[str, float]:

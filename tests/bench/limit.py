@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from itertools import cycle
 from pathlib import Path
+from statistics import fmean
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,9 +35,9 @@ class Cost(NamedTuple):
     cpu_s: float
 
 
-def average(one: Cost, other: Cost) -> Cost:
-    """Of two measurements, around what they are compared with: the machine's speed drifts."""
-    return Cost((one.wall_s + other.wall_s) / 2, (one.cpu_s + other.cpu_s) / 2)
+def average(costs: Sequence[Cost]) -> Cost:
+    """Of measurements before and after what they are compared with."""
+    return Cost(fmean(cost.wall_s for cost in costs), fmean(cost.cpu_s for cost in costs))
 
 
 Work = Callable[[], int]
