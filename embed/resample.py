@@ -7,10 +7,13 @@ bit, and is used where it stands in Pillow's place; elsewhere torch does it.
 
 from __future__ import annotations
 
+import ctypes
 import importlib
-import warnings
+from typing import Any
 
+import numpy as np
 import PIL
+from numpy.typing import NDArray
 from PIL import Image
 
 from cache.errors import UsageError
@@ -58,15 +61,52 @@ def resize_image(image: Image.Image, size: tuple[int, int], interpolation: str, 
         One of `INTERPOLATIONS`.
     resampler : {"pillow", "tensor"}
         See the module; `expect_resampler` says which there are here.
+
+    Returns
+    -------
+    PIL image
+        RGB, or RGBX, whose fourth byte means nothing: see `read_pixels`.
     """
     if not needs_torch(resampler):
         return image.resize(size, INTERPOLATIONS[interpolation])
     torch = importlib.import_module("torch")
-    # Four bytes a pixel, as Pillow holds it and torch computes it: three would be spread to four and back twice.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the buffer cannot be written to, and is not
-        flat = torch.frombuffer(image.tobytes("raw", "RGBX"), dtype=torch.uint8)
-    pixels = flat.view(1, image.height, image.width, 4).permute(0, 3, 1, 2)
-    resized = torch.nn.functional.interpolate(pixels, size[::-1], mode=interpolation, antialias=True)
+    # Four bytes a pixel, as Pillow holds it and torch computes it: three would be spread to four and back.
+    held, pixels = _share_pixels(image)
+    flat = torch.frombuffer(pixels, dtype=torch.uint8).view(1, image.height, image.width, 4)
+    resized = torch.nn.functional.interpolate(
+        flat.permute(0, 3, 1, 2), size[::-1], mode=interpolation, antialias=True
+    )
+    del held  # not before: torch read from it
     channels_last = resized.permute(0, 2, 3, 1).contiguous().numpy()
-    return Image.frombytes("RGB", size, channels_last, "raw", "RGBX")
+    return Image.frombuffer("RGBX", size, channels_last, "raw", "RGBX", 0, 1)
+
+
+def read_pixels(image: Image.Image) -> NDArray[np.uint8]:
+    """The values of an RGB or RGBX image: uint8 (height, width, 3)."""
+    return np.frombuffer(image.tobytes("raw", "RGB"), np.uint8).reshape(image.height, image.width, 3)
+
+
+class _ArrowArray(ctypes.Structure):
+    """The head of the Arrow C data interface's structure."""
+
+
+_ArrowArray._fields_ = [
+    *((name, ctypes.c_int64) for name in ("length", "null_count", "offset", "n_buffers", "n_children")),
+    ("buffers", ctypes.POINTER(ctypes.c_void_p)),
+    ("children", ctypes.POINTER(ctypes.POINTER(_ArrowArray))),
+]
+
+
+def _share_pixels(image: Image.Image) -> tuple[Any, Any]:
+    """An RGB image's own pixels, four bytes each, and what must be held while they are read.
+
+    Copying them takes .1 ms of a photograph's 1.6 (decoded and resized).
+    """
+    try:
+        _, capsule = image.__arrow_c_array__()
+    except ValueError:  # an image of 16 MiB and more lies in several blocks
+        return None, bytearray(image.tobytes("raw", "RGBX"))
+    of = ctypes.pythonapi.PyCapsule_GetPointer
+    of.restype, of.argtypes = ctypes.c_void_p, (ctypes.py_object, ctypes.c_char_p)
+    values = _ArrowArray.from_address(of(capsule, b"arrow_array")).children[0].contents  # a list of four a pixel
+    return capsule, (ctypes.c_uint8 * (4 * image.width * image.height)).from_address(values.buffers[1])

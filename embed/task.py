@@ -229,7 +229,7 @@ class _Work:
         batch = 1 if target.view.kind == "whole" else backend.batch  # whole images differ in size
         found: dict[int, NDArray[np.float32]] = {}
         for rows in _cut(list(crops), batch):
-            pixels = np.concatenate([crops[row] for row in rows])
+            pixels = np.concatenate([crops[row] for row in rows]) if len(rows) > 1 else crops[rows[0]]
             with self.clock.time("trunk"):
                 features = backend(pixels).reshape(len(rows), target.view.count, -1)
             self.forwards += len(pixels)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
 from .draws import Draws
-from .resample import resize_image
+from .resample import read_pixels, resize_image
 
 KINDS = ("center", "train", "val_train", "whole", "five", "ten")
 SCALE = (0.08, 1.0)
@@ -268,7 +268,7 @@ def render_crop(
         cut = _enhance(resized, crop.jitter).crop(crop.box)
     if crop.flip:
         cut = cut.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    return np.asarray(cut)
+    return read_pixels(cut)
 
 
 def _resize(image: Image.Image, size: tuple[int, int], view: View) -> Image.Image:
@@ -277,7 +277,7 @@ def _resize(image: Image.Image, size: tuple[int, int], view: View) -> Image.Imag
 
 def _enhance(image: Image.Image, jitter: tuple[tuple[str, float], ...]) -> Image.Image:
     for name, factor in jitter:
-        image = getattr(ImageEnhance, name)(image).enhance(factor)
+        image = getattr(ImageEnhance, name)(image.convert("RGB")).enhance(factor)
     return image
 
 
@@ -291,4 +291,5 @@ def render_view(image: Image.Image, view: View, content: bytes) -> NDArray[np.ui
     crops = plan_crops(view, image.width, image.height, content)
     size = crops[0].resized  # one size for all crops of a view
     resized = _resize(image, size, view) if size else None
-    return np.stack([render_crop(image, crop, view, resized) for crop in crops])
+    pixels = [render_crop(image, crop, view, resized) for crop in crops]
+    return np.stack(pixels) if len(pixels) > 1 else pixels[0][None]

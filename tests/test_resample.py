@@ -11,7 +11,7 @@ from zoo import draw_photo
 
 from cache.errors import UsageError
 from embed import resample
-from embed.resample import INTERPOLATIONS, expect_resampler, resize_image
+from embed.resample import INTERPOLATIONS, expect_resampler, read_pixels, resize_image
 from embed.views import View, render_view
 
 VIEW = View("center", 64, "bicubic", ("0", "0", "0"), ("1", "1", "1"))
@@ -30,16 +30,34 @@ def test_tensor_is_torchvisions_resize_of_tensors(
     size: tuple[int, int], out: tuple[int, int], interpolation: str
 ) -> None:
     image = draw_photo(*size, 1)
-    ours = np.asarray(resize_image(image, out, interpolation, "tensor"))
+    ours = read_pixels(resize_image(image, out, interpolation, "tensor"))
     assert ours.shape == (out[1], out[0], 3)
     np.testing.assert_array_equal(ours, by_torchvision(image, out, interpolation))
+
+
+def test_an_image_in_several_blocks_of_memory_is_resized_alike() -> None:
+    image = draw_photo(4200, 1100, 4)
+    with pytest.raises(ValueError, match="contiguous"):
+        image.__arrow_c_array__()
+    ours = read_pixels(resize_image(image, (420, 110), "bicubic", "tensor"))
+    np.testing.assert_array_equal(ours, by_torchvision(image, (420, 110), "bicubic"))
+
+
+def test_a_resized_image_outlives_what_it_was_made_of() -> None:
+    image = draw_photo(500, 375, 5)
+    wanted = by_torchvision(image, (200, 150), "bilinear")
+    resized = resize_image(image, (200, 150), "bilinear", "tensor")
+    del image
+    others = [draw_photo(500, 375, seed) for seed in range(6, 12)]
+    np.testing.assert_array_equal(read_pixels(resized), wanted)
+    assert len(others) == 6
 
 
 @pytest.mark.parametrize(("size", "out"), SIZES)
 def test_pillow_is_pillow_and_tensor_is_near_it(size: tuple[int, int], out: tuple[int, int]) -> None:
     image = draw_photo(*size, 2)
     exact, near = (
-        np.asarray(resize_image(image, out, "bicubic", name)).astype(int) for name in ("pillow", "tensor")
+        read_pixels(resize_image(image, out, "bicubic", name)).astype(int) for name in ("pillow", "tensor")
     )
     np.testing.assert_array_equal(exact, np.asarray(image.resize(out, Image.Resampling.BICUBIC)))
     assert np.abs(exact - near).max() <= 2
