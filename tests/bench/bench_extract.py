@@ -1,19 +1,19 @@
 """How near extraction comes to the machine's limit, and how far ahead of the usual loop it is.
 
 The limit is 1 / (t_trunk + t_decode): the fastest exact backend on pixels that lie ready, and the fastest decode
-and resize of the same photographs, each measured with every core to itself, right before and right after every
-extraction that is compared with it: a machine's speed drifts within a minute. Everything is measured in every
-round, one after the other, and ratios are taken within a round: a busy machine slows both sides of them.
+and resize of the same photographs, each measured with every core to itself. It takes turns with the extraction
+that is compared with it, which is stopped meanwhile: a machine's speed drifts within seconds, by more than the
+difference. Everything is measured in every round, one after the other, and ratios are taken within a round: a busy
+machine slows both sides of them.
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
 import PIL
 
@@ -24,14 +24,16 @@ from embed.resample import HAS_PILLOW_SIMD, RESAMPLERS
 from embed.trunks import load_trunk
 from embed.views import View
 
-from .children import run_child
-from .facts import describe_machine
-from .limit import METHODS, Cost, average, prepare_kinds, size_trunk, time_decode, time_trunk
+from .children import measure_active, run_child, run_in_turns
+from .facts import count_cores, describe_machine
+from .limit import METHODS, Cost, Parts, Yardstick, average, open_decoder, open_trunk, prepare_kinds, size_trunk
 from .photos import lay_out, list_photos
 from .report import write_report
 
 TRUNK = "efficientnet_lite0"
 LARGE_TRUNK, LARGE_PHOTOS = "resnext101_32x48d_wsl", 6  # and one each for val and test
+LARGE_S = 30.0
+SCAN_S = 3.0
 SPARE = 200  # from which val and test take one each, of a class that train has
 ONE, TWO, FIVE = (224,), (224, 320), (224, 128, 320, 380, 400)
 RESAMPLED = ("tensor",) if HAS_PILLOW_SIMD else RESAMPLERS
@@ -42,7 +44,8 @@ class Sizes:
     """How much of everything is measured: a round of the full sizes takes about six minutes on two idle cores."""
 
     rounds: int = 5
-    seconds: float = 3.0
+    turn_s: float = 1.0
+    part_s: float = 0.5
     one: int = 1280
     two: int = 1280
     five: int = 256
@@ -50,18 +53,21 @@ class Sizes:
     loop_five: int = 64
 
 
-QUICK = Sizes(rounds=1, seconds=1.0, one=256, two=256, five=256, loop_one=64, loop_five=32)
+QUICK = Sizes(rounds=1, one=256, two=256, five=256, loop_one=64, loop_five=32)
 
 
-class Limit(NamedTuple):
-    """Cost per image of the trunk at a resolution, and of decoding and resizing to some."""
+@dataclass(frozen=True)
+class Compared:
+    """An extraction's cost per image, warmed up, and that of the parts of its limit in the same seconds."""
 
-    trunk: dict[int, Cost]
-    decode: dict[tuple[int, ...], Cost]
+    cost: Cost
+    trunks: list[Cost]
+    decode: Cost
 
-    def add_up(self, resolutions: tuple[int, ...]) -> Cost:
-        """Cost per image of decoding once and running the trunk at every resolution."""
-        parts = [self.decode[resolutions], *(self.trunk[res] for res in resolutions)]
+    @property
+    def limit(self) -> Cost:
+        """Decoding once and running the trunk at every resolution."""
+        parts = [self.decode, *self.trunks]
         return Cost(sum(part.wall_s for part in parts), sum(part.cpu_s for part in parts))
 
 
@@ -72,30 +78,38 @@ class Bench:
     folder: Path
     photos: list[Path]
     sizes: Sizes
-    processes: int
-    views: dict[int, View]
-    spec: BackendSpec
-    method: str
     others: dict[str, str]
-
-    def time_trunk(self, res: int) -> Cost:
-        """Cost per image of the fastest exact backend."""
-        return time_trunk(self.spec, self.photos, res, self.processes, self.sizes.seconds)
-
-    def time_decode(self, resolutions: tuple[int, ...]) -> Cost:
-        """Cost per image of the fastest decode and resize."""
-        views = [self.views[res] for res in resolutions]
-        photos = self.photos[: self.sizes.one]
-        return time_decode(self.method, photos, views, self.processes, self.sizes.seconds)
+    yardstick: Yardstick
 
     def extract(self, n: int, resolutions: tuple[int, ...], *options: str, watched: bool = False) -> dict[str, Any]:
         """One extraction of `n` photographs into an empty cache, in a process of its own."""
-        data = self.folder / f"photos-{n}"
+        _, command = self._command(n, resolutions, *options)
+        return run_child(command, watched=watched)
+
+    def extract_in_turns(self, n: int, resolutions: tuple[int, ...], *options: str) -> Compared:
+        """The same, taking turns with every part of its limit."""
+        ready, command = self._command(n, resolutions, *options)
+        ready.unlink(missing_ok=True)
+        names = [_name_decode(resolutions), *map(_name_trunk, resolutions)]
+        costs: dict[str, list[Cost]] = {name: [] for name in names}
+
+        def measure() -> None:
+            for name in names:
+                costs[name].append(self.yardstick.measure(name, self.sizes.part_s))
+
+        found, pauses = run_in_turns(command, ready, measure, self.sizes.turn_s)
+        images = found["steady_images"]
+        cost = Cost(measure_active(found["steady"], pauses) / images, found["steady_cpu_s"] / images)
+        decode, *trunks = (average(costs[name]) for name in names)
+        return Compared(cost, trunks, decode)
+
+    def _command(self, n: int, resolutions: tuple[int, ...], *options: str) -> tuple[Path, list[str]]:
+        data, ready = self.folder / f"photos-{n}", self.folder / "ready"
         if not data.is_dir():
             lay_out(self.photos, n, data)
         numbers = ",".join(map(str, resolutions))
-        command = [sys.executable, "-m", "tests.bench.pipeline", str(data), "--res", numbers, *options]
-        return run_child(command, watched=watched)
+        module = [sys.executable, "-m", "tests.bench.pipeline"]
+        return ready, [*module, str(ready), str(data), "--res", numbers, *options]
 
     def loop(self, memory: str) -> dict[str, Any]:
         """The reference loop over every resolution, in a process of its own."""
@@ -109,69 +123,59 @@ class Bench:
         data = str(self.folder / f"photos-{self.sizes.five}" / "train")
         return run_child([self.others[tool], str(Path(__file__).with_name("others.py")), tool, data])
 
-    def measure_limit(self) -> Limit:
-        """Both parts of the limit, at every number of resolutions that is compared with it."""
-        decode = {resolutions: self.time_decode(resolutions) for resolutions in (ONE, TWO)}
-        return Limit({res: self.time_trunk(res) for res in TWO}, decode)
-
     def run_round(self) -> dict[str, float]:
         """Every figure once."""
-        one, two, five = ({name: {} for name in RESAMPLED} for _ in range(3))
-        limits = [self.measure_limit()]
-        for name in RESAMPLED:
-            one[name] = self.extract(self.sizes.one, ONE, "--resampler", name)
-            limits.append(self.measure_limit())
-            two[name] = self.extract(self.sizes.two, TWO, "--resampler", name)
-            limits.append(self.measure_limit())
+        alone = {name: self.extract(self.sizes.one, ONE, "--resampler", name) for name in RESAMPLED}
+        others = {tool: self.other(tool)["image_s"] for tool in self.others}
         loops = {memory: self.loop(memory) for memory in ("default", "tuned")}
-        for name in RESAMPLED:
-            five[name] = self.extract(self.sizes.five, FIVE, "--resampler", name)
-        figures = {f"trunk at {res}, ms": 1e3 * median(limit.trunk[res].wall_s for limit in limits) for res in TWO}
-        figures |= {
-            f"decode and resize to {_join(resolutions)}, ms": 1e3
-            * median(limit.decode[resolutions].wall_s for limit in limits)
-            for resolutions in (ONE, TWO)
+        figures = {
+            f"loop ({memory} allocator) at 224, images/s": 1 / found["224"] for memory, found in loops.items()
         }
-        for i, name in enumerate(RESAMPLED):
-            around = limits[2 * i : 2 * i + 3]
-            found = _list_stages(one[name]) | _compare_limit(around, one[name], two[name])
-            found |= _compare_loops(loops, one[name], five[name])
+        figures |= {f"{tool}, images/s": 1 / image_s for tool, image_s in others.items()}
+        for name in RESAMPLED:
+            five = self.extract(self.sizes.five, FIVE, "--resampler", name)
+            one = self.extract_in_turns(self.sizes.one, ONE, "--resampler", name)
+            two = self.extract_in_turns(self.sizes.two, TWO, "--resampler", name)
+            found = _list_stages(alone[name]) | _compare_limit(one, two) | _compare_loops(loops, alone[name], five)
+            for tool, image_s in others.items():
+                found[f"ahead of {tool} at 224"] = image_s / _steady_s(alone[name])
             figures |= {f"{name}: {figure}": value for figure, value in found.items()}
-        for tool in self.others:
-            found = self.other(tool)
-            figures[f"{tool}, images/s"] = 1 / found["image_s"]
-            for name in RESAMPLED:
-                figures[f"{name}: ahead of {tool} at 224"] = found["image_s"] / one[name]["steady_image_s"]
-        for memory, found in loops.items():
-            figures[f"loop ({memory} allocator) at 224, images/s"] = 1 / found["224"]
         return figures
+
+
+def _steady_s(found: dict[str, Any]) -> float:
+    """Seconds per image of an extraction that was not stopped."""
+    return measure_active(found["steady"], []) / found["steady_images"]
 
 
 def _list_stages(one: dict[str, Any]) -> dict[str, float]:
     """Core-milliseconds per image of every stage at 224."""
     return {f"stage {stage} at 224, core-ms": 1e3 * s / one["images"] for stage, s in one["stages_s"].items()} | {
-        "pipeline at 224, images/s": 1 / one["steady_image_s"],
+        "pipeline at 224, images/s": 1 / _steady_s(one),
+        "pipeline at 224, call to seal, images/s": one["images"] / measure_active(one["whole"], []),
         "loading and exporting, s": one["export_s"],
         "workers' start and first shard, s": one["first_shard_s"],
         "sealing, s": one["seal_s"],
     }
 
 
-def _compare_limit(around: list[Limit], one: dict[str, Any], two: dict[str, Any]) -> dict[str, float]:
-    """Shares of the limit, as measured before, between and after; and what 320 costs beyond its trunk."""
+def _compare_limit(one: Compared, two: Compared) -> dict[str, float]:
+    """Shares of the limit, its parts, and what 320 costs beyond its trunk."""
     figures = {}
-    for resolutions, found, limits in ((ONE, one, around[:2]), (TWO, two, around[1:])):
-        limit = average([limit.add_up(resolutions) for limit in limits])
+    for resolutions, found in ((ONE, one), (TWO, two)):
         name = _join(resolutions)
-        figures[f"limit at {name}, images/s"] = 1 / limit.wall_s
-        figures[f"share of the limit at {name}, steady"] = limit.wall_s / found["steady_image_s"]
-        figures[f"share of the limit at {name}, steady, processor time"] = limit.cpu_s / found["steady_cpu_s"]
-        figures[f"share of the limit at {name}, call to seal"] = limit.wall_s * found["images"] / found["whole_s"]
-    trunk = average([limit.trunk[320] for limit in around])
-    extra_s = two["steady_image_s"] - one["steady_image_s"]
-    extra_cpu_s = two["steady_cpu_s"] - one["steady_cpu_s"]
-    figures["320 after 224, over its trunk alone"] = extra_s / trunk.wall_s - 1
-    figures["320 after 224, over its trunk alone, processor time"] = extra_cpu_s / trunk.cpu_s - 1
+        figures[f"limit at {name}, images/s"] = 1 / found.limit.wall_s
+        figures |= {
+            f"trunk at {res} beside {name}, ms": 1e3 * trunk.wall_s
+            for res, trunk in zip(resolutions, found.trunks, strict=True)
+        }
+        figures[f"decode and resize to {name}, ms"] = 1e3 * found.decode.wall_s
+        figures[f"share of the limit at {name}"] = found.limit.wall_s / found.cost.wall_s
+        figures[f"share of the limit at {name}, processor time"] = found.limit.cpu_s / found.cost.cpu_s
+    # What one resolution would have taken at the speed that the machine had with two.
+    pace = two.trunks[0].wall_s / one.trunks[0].wall_s
+    extra_s = two.cost.wall_s - pace * one.cost.wall_s
+    figures["320 after 224, over its trunk alone"] = extra_s / two.trunks[1].wall_s - 1
     return figures
 
 
@@ -179,13 +183,21 @@ def _join(resolutions: tuple[int, ...]) -> str:
     return "+".join(map(str, resolutions))
 
 
+def _name_trunk(res: int) -> str:
+    return f"trunk at {res}"
+
+
+def _name_decode(resolutions: tuple[int, ...]) -> str:
+    return f"decode to {_join(resolutions)}"
+
+
 def _compare_loops(loops: dict[str, dict[str, Any]], one: dict[str, Any], five: dict[str, Any]) -> dict[str, float]:
     """How many times as long the reference loop takes."""
     figures = {}
     for memory, found in loops.items():
-        figures[f"ahead of the loop ({memory} allocator) at 224"] = found["224"] / one["steady_image_s"]
+        figures[f"ahead of the loop ({memory} allocator) at 224"] = found["224"] / _steady_s(one)
         all_s = sum(found[str(res)] for res in FIVE)
-        figures[f"ahead of the loop ({memory} allocator) over five"] = all_s / five["steady_image_s"]
+        figures[f"ahead of the loop ({memory} allocator) over five"] = all_s / _steady_s(five)
     return figures
 
 
@@ -211,7 +223,8 @@ def measure_large(bench: Bench) -> dict[str, float]:
     weights = write_weights(trunk, folder)
     spec = prepare_backend(trunk, ONE, folder=folder, threads=threads)
     del trunk
-    alone_s = processes * time_trunk(spec, bench.photos, 224, processes, 10 * bench.sizes.seconds).wall_s
+    with Yardstick({"trunk": (open_trunk, (spec, 224))}, bench.photos, processes) as yardstick:
+        alone_s = processes * yardstick.measure("trunk", LARGE_S).wall_s
     options = ("--trunk", LARGE_TRUNK, "--weights", str(weights), "--resampler", RESAMPLED[0])
     found = bench.extract(LARGE_PHOTOS, ONE, *options, watched=True)
     images, stages = found["images"], found["stages_s"]
@@ -220,30 +233,33 @@ def measure_large(bench: Bench) -> dict[str, float]:
         f"{LARGE_TRUNK} alone, process-s an image": alone_s,
         f"{LARGE_TRUNK} extracted, process-s an image": sum(stages.values()) / images,
         f"{LARGE_TRUNK} extracted over alone": sum(stages.values()) / images / alone_s,
-        f"{LARGE_TRUNK}, {images} images from call to seal, s": found["whole_s"],
+        f"{LARGE_TRUNK}, {images} images from call to seal, s": measure_active(found["whole"], []),
         f"{LARGE_TRUNK}, peak memory, GB": found["peak_bytes"] / 1e9,
     }
 
 
-def choose_fastest(bench: Bench, specs: list[BackendSpec]) -> tuple[Bench, dict[str, float]]:
-    """The bench with the fastest backend and decoder, and what each took, ms per image at 224."""
-    trunks = {spec: replace(bench, spec=spec).time_trunk(224) for spec in specs}
-    methods = {method: replace(bench, method=method).time_decode(ONE) for method in METHODS}
-    spec = min(trunks, key=lambda spec: trunks[spec].wall_s)
-    method = min(methods, key=lambda method: methods[method].wall_s)
-    scan = {f"trunk by {spec.kind} at 224, ms": 1e3 * cost.wall_s for spec, cost in trunks.items()}
-    scan |= {f"decode and resize by {name} to 224, ms": 1e3 * cost.wall_s for name, cost in methods.items()}
-    return replace(bench, spec=spec, method=method), scan
+def choose_fastest(
+    photos: list[Path], specs: list[BackendSpec], view: View
+) -> tuple[BackendSpec, str, dict[str, float]]:
+    """The fastest backend and decoder, and what each took, ms per image."""
+    trunks: Parts = {f"trunk by {spec.kind}": (open_trunk, (spec, view.res)) for spec in specs}
+    decoders: Parts = {f"decode and resize by {method}": (open_decoder, (method, [view])) for method in METHODS}
+    scan = {}
+    for name, part in {**trunks, **decoders}.items():
+        with Yardstick({name: part}, photos, count_cores()) as yardstick:
+            scan[name] = 1e3 * yardstick.measure(name, SCAN_S).wall_s
+    spec = min(specs, key=lambda spec: scan[f"trunk by {spec.kind}"])
+    method = min(METHODS, key=lambda method: scan[f"decode and resize by {method}"])
+    return spec, method, {f"{name} at {view.res}, ms": ms for name, ms in scan.items()}
 
 
-def open_bench(
-    photos: list[Path], sizes: Sizes, folder: Path, others: dict[str, str]
-) -> tuple[Bench, dict[str, float]]:
-    """Export the trunk and find the fastest of everything."""
-    trunk = load_trunk(TRUNK)
-    views = {view.res: view for view in choose_views(trunk.preprocess, ["val"], TWO, resampler=RESAMPLED[0])["val"]}
-    specs = prepare_kinds(trunk, TWO, folder)
-    return choose_fastest(Bench(folder, photos, sizes, size_trunk(trunk)[0], views, specs[0], "", others), specs)
+def list_parts(spec: BackendSpec, method: str, views: list[View]) -> Parts:
+    """Every part of the limits at one and at two resolutions."""
+    parts: dict[str, Any] = {_name_trunk(res): (open_trunk, (spec, res)) for res in TWO}
+    for resolutions in (ONE, TWO):
+        seen = [view for view in views if view.res in resolutions]
+        parts[_name_decode(resolutions)] = open_decoder, (method, seen)
+    return parts
 
 
 def main(
@@ -261,19 +277,25 @@ def main(
         source, photos = list_photos(data, folder)
         if len(photos) < sizes.one + SPARE:
             raise SystemExit(f"found {len(photos)} photographs in {source}; expected {sizes.one + SPARE} at least.")
-        bench, scan = open_bench(photos, sizes, folder, others or {})
-        scan |= measure_memory(bench)
-        if large:
-            scan |= measure_large(bench)
+        trunk = load_trunk(TRUNK)
+        specs = prepare_kinds(trunk, TWO, folder)
+        views = choose_views(trunk.preprocess, ["val"], TWO, resampler=RESAMPLED[0])["val"]
+        del trunk
+        spec, method, scan = choose_fastest(photos[: sizes.one], specs, views[0])
         rounds = []
-        for i in range(sizes.rounds):
-            rounds.append(bench.run_round())
-            print(f"round {i + 1} of {sizes.rounds} done", file=sys.stderr)
+        with Yardstick(list_parts(spec, method, views), photos[: sizes.one], count_cores()) as yardstick:
+            bench = Bench(folder, photos, sizes, others or {}, yardstick)
+            scan |= measure_memory(bench)
+            if large:
+                scan |= measure_large(bench)
+            for i in range(sizes.rounds):
+                rounds.append(bench.run_round())
+                print(f"round {i + 1} of {sizes.rounds} done", file=sys.stderr)
     facts = {
         "machine": machine,
         "photographs": source,
         "trunk": TRUNK,
         "pillow": PIL.__version__,
-        "fastest": [bench.spec.kind, bench.method],
+        "fastest": [spec.kind, method],
     }
     print(write_report(results, "extract", facts, scan, rounds))

@@ -1,19 +1,25 @@
-"""Programs that are measured from outside: each runs alone, answers in JSON, and its memory is watched."""
+"""Programs that are measured from outside: each answers in JSON, alone or taking turns with a measurement."""
 
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
+import tempfile
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 SAMPLE_S = 0.1
+Spell = tuple[float, float]
+"""When something began and ended, seconds of the monotonic clock."""
 
 
 def run_child(command: list[str], *, watched: bool = False) -> dict[str, Any]:
-    """The last line that a program prints, read as JSON, with its ``command_s``.
+    """The last line that a program prints, read as JSON.
 
     If it is watched, which costs it some per cent of its time, ``peak_bytes`` is the largest sum over the program
     and its descendants of their proportional set sizes (a page that several share counts once).
@@ -23,7 +29,6 @@ def run_child(command: list[str], *, watched: bool = False) -> dict[str, Any]:
     RuntimeError
         If the program fails, with the end of what it wrote.
     """
-    began = time.perf_counter()
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     peak = [0]
     watch = Thread(target=_watch, args=(child, peak))
@@ -32,10 +37,60 @@ def run_child(command: list[str], *, watched: bool = False) -> dict[str, Any]:
     output, _ = child.communicate()
     if watched:
         watch.join()
+    return {**_read_answer(child, output), **({"peak_bytes": peak[0]} if watched else {})}
+
+
+def run_in_turns(
+    command: list[str], ready: Path, measure: Callable[[], None], turn_s: float
+) -> tuple[dict[str, Any], list[Spell]]:
+    """The answer of a program that is stopped every `turn_s` for a measurement, and when it was stopped.
+
+    A machine whose speed drifts drifts for both alike.
+
+    Parameters
+    ----------
+    command : list of str
+    ready : Path
+        A file that the program makes when turns are to begin.
+    measure : callable
+        Called while every process of the program is stopped.
+    turn_s : float
+
+    Raises
+    ------
+    RuntimeError
+        As of `run_child`.
+    """
+    pauses = []
+    with tempfile.TemporaryFile("w+") as output:
+        child = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+        try:
+            while child.poll() is None:
+                time.sleep(turn_s if ready.exists() else SAMPLE_S)
+                if ready.exists() and child.poll() is None:
+                    os.killpg(child.pid, signal.SIGSTOP)
+                    began = time.monotonic()
+                    measure()
+                    pauses.append((began, time.monotonic()))
+                    os.killpg(child.pid, signal.SIGCONT)
+        finally:
+            if child.poll() is None:
+                os.killpg(child.pid, signal.SIGKILL)
+        output.seek(0)
+        return _read_answer(child, output.read()), pauses
+
+
+def measure_active(spell: Spell, pauses: Sequence[Spell]) -> float:
+    """Seconds of a spell that were no pause."""
+    began, ended = spell
+    return ended - began - sum(max(0, min(ended, stop) - max(began, start)) for start, stop in pauses)
+
+
+def _read_answer(child: subprocess.Popen[Any], output: str) -> dict[str, Any]:
     if child.returncode:
-        raise RuntimeError(f"{' '.join(command)} ended with {child.returncode}:\n{output[-2000:]}")
+        raise RuntimeError(f"{child.args} ended with {child.returncode}:\n{output[-2000:]}")
     answer: dict[str, Any] = json.loads(output.splitlines()[-1])
-    return {**answer, **({"peak_bytes": peak[0]} if watched else {}), "command_s": time.perf_counter() - began}
+    return answer
 
 
 def _watch(child: subprocess.Popen[str], peak: list[int]) -> None:

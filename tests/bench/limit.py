@@ -1,6 +1,7 @@
 """The limit: the fastest exact trunk, and the fastest decode and resize, each alone with every core.
 
-One process per core, one thread each, repeats its work for the same few seconds; their rates add up.
+One process per core, one thread each, repeats its work for the same time; their rates add up. The processes stay,
+so that a measurement can be as short as the pauses of an extraction that it alternates with.
 """
 
 from __future__ import annotations
@@ -8,11 +9,11 @@ from __future__ import annotations
 import io
 import multiprocessing
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from itertools import cycle
 from pathlib import Path
-from statistics import fmean
+from statistics import harmonic_mean
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,8 +37,8 @@ class Cost(NamedTuple):
 
 
 def average(costs: Sequence[Cost]) -> Cost:
-    """Of measurements before and after what they are compared with."""
-    return Cost(fmean(cost.wall_s for cost in costs), fmean(cost.cpu_s for cost in costs))
+    """Of measurements that took the same time: all their seconds over all their images."""
+    return Cost(harmonic_mean(cost.wall_s for cost in costs), harmonic_mean(cost.cpu_s for cost in costs))
 
 
 Work = Callable[[], int]
@@ -58,44 +59,76 @@ def size_trunk(trunk: Trunk) -> tuple[int, int]:
     return sizing.workers, sizing.threads
 
 
-def time_trunk(spec: BackendSpec, photos: Sequence[Path], res: int, processes: int, seconds: float) -> Cost:
-    """Cost per image of the trunk alone, its pixels ready in memory."""
-    shares = [(spec, photos[i::processes], res) for i in range(processes)]
-    return _time_together(_open_trunk, shares, seconds)
+Parts = Mapping[str, tuple[Callable[..., Work], tuple[Any, ...]]]
+"""Name to what opens the work in a process, given the process' photographs and these arguments."""
 
 
-def time_decode(method: str, photos: Sequence[Path], views: Sequence[View], processes: int, seconds: float) -> Cost:
-    """Cost per image of reading, decoding and resizing to every view, by one of `METHODS`."""
-    shares = [(method, photos[i::processes], views) for i in range(processes)]
-    return _time_together(_open_decoder, shares, seconds)
+class Yardstick:
+    """Processes that have every part of a limit ready, and do one of them together when told.
+
+    Parameters
+    ----------
+    parts : Parts
+    photos : sequence of Path
+        Shared out to the processes.
+    processes : int
+    """
+
+    def __init__(self, parts: Parts, photos: Sequence[Path], processes: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._barrier = context.Barrier(processes)
+        self._pipes, self._processes = [], []
+        for i in range(processes):
+            ours, theirs = context.Pipe()
+            args = (theirs, parts, photos[i::processes], self._barrier)
+            self._processes.append(context.Process(target=_serve, args=args, daemon=True))
+            self._processes[-1].start()
+            theirs.close()
+            self._pipes.append(ours)
+
+    def __enter__(self) -> Yardstick:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """End the processes: they hold sessions and libraries."""
+        for pipe, process in zip(self._pipes, self._processes, strict=True):
+            pipe.close()
+            process.join()
+
+    def measure(self, name: str, seconds: float) -> Cost:
+        """Cost per image of a part, from so many seconds of it."""
+        for pipe in self._pipes:
+            pipe.send((name, seconds))
+        found = [pipe.recv() for pipe in self._pipes]
+        rate = sum(images / wall for images, wall, _ in found)
+        return Cost(1 / rate, sum(cpu for *_, cpu in found) / sum(images for images, *_ in found))
 
 
-def _time_together(opener: Callable[..., Work], shares: Sequence[tuple[Any, ...]], seconds: float) -> Cost:
-    context = multiprocessing.get_context("spawn")
-    barrier, rates = context.Barrier(len(shares)), context.SimpleQueue()
-    processes = [context.Process(target=_repeat, args=(opener, share, seconds, barrier, rates)) for share in shares]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    if any(process.exitcode for process in processes):
-        raise RuntimeError("a measuring process failed; its error is above")
-    found = [rates.get() for _ in processes]
-    cpu_s, images = sum(cpu for _, _, cpu in found), sum(images for images, _, _ in found)
-    return Cost(1 / sum(images / wall for images, wall, _ in found), cpu_s / images)
+def _serve(pipe: Any, parts: Parts, photos: Sequence[Path], barrier: Any) -> None:
+    works: dict[str, Work] = {}
+    while True:
+        try:
+            name, seconds = pipe.recv()
+        except EOFError:
+            return
+        if name not in works:
+            opener, args = parts[name]
+            works[name] = opener(photos, *args)
+            works[name]()
+        barrier.wait(600)
+        pipe.send(_repeat(works[name], seconds))
 
 
-def _repeat(opener: Callable[..., Work], share: tuple[Any, ...], seconds: float, barrier: Any, rates: Any) -> None:
-    work = opener(*share)
-    work()
-    barrier.wait(600)
+def _repeat(work: Work, seconds: float) -> tuple[int, float, float]:
+    """Images done, seconds, processor seconds."""
     images, began, cpu_began = 0, time.perf_counter(), time.process_time()
     while time.perf_counter() - began < seconds:
         images += work()
-    rates.put((images, time.perf_counter() - began, time.process_time() - cpu_began))
+    return images, time.perf_counter() - began, time.process_time() - cpu_began
 
 
-def _open_trunk(spec: BackendSpec, photos: Sequence[Path], res: int) -> Work:
+def open_trunk(photos: Sequence[Path], spec: BackendSpec, res: int) -> Work:
+    """The trunk alone, its pixels ready in memory."""
     backend = open_backend(spec, res)
     sides = (res, res)
     ready = [np.asarray(decode_rgb(read_file(path)).resize(sides)) for path in photos[:READY_IMAGES]]
@@ -103,7 +136,8 @@ def _open_trunk(spec: BackendSpec, photos: Sequence[Path], res: int) -> Work:
     return lambda: len(backend(next(batches)))
 
 
-def _open_decoder(method: str, photos: Sequence[Path], views: Sequence[View]) -> Work:
+def open_decoder(photos: Sequence[Path], method: str, views: Sequence[View]) -> Work:
+    """Reading, decoding and resizing to every view, by one of `METHODS`."""
     render = METHODS[method](views)
     paths = cycle(photos)
 

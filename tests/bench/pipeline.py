@@ -1,4 +1,7 @@
-"""One ``extract`` into an empty cache, timed from inside: ``python -m tests.bench.pipeline FOLDER OPTIONS...``."""
+"""One ``extract`` into an empty cache, timed from inside: ``python -m tests.bench.pipeline READY DATA OPTIONS...``.
+
+The file READY is made when the workers have warmed up; times are of the monotonic clock, which others read, too.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,8 @@ Opener = Callable[[Sequence[View]], Callable[[View], Backend]]
 class Stopwatch:
     """Stands in for the run's watcher, and notes when the first and the last receipt came."""
 
-    def __init__(self) -> None:
+    def __init__(self, ready: Path) -> None:
+        self.ready = ready
         self.receipts: list[float] = []
         self.cpu_s = 0.0
         self.steady_from: tuple[float, float, int] | None = None
@@ -39,7 +43,8 @@ class Stopwatch:
     def advance(self, done: int) -> None:
         """Called right after every receipt with the rows begun, those of unfinished shards included."""
         if self.receipts and self.steady_from is None:
-            self.steady_from = time.perf_counter(), _read_cpu_s(), done
+            self.steady_from = time.monotonic(), _read_cpu_s(), done
+            self.ready.touch()
 
     def notice(self, line: str) -> None:
         """A backend passed over, a worker replaced: goes where the command's own notices go."""
@@ -47,7 +52,7 @@ class Stopwatch:
 
     def add(self, outcome: Outcome, receipt: Receipt) -> None:
         """In place of `Outcome.add`."""
-        self.receipts.append(time.perf_counter())
+        self.receipts.append(time.monotonic())
         self.cpu_s = _read_cpu_s()
         ADD(outcome, receipt)
 
@@ -58,16 +63,16 @@ class Stopwatch:
         def open_backends(views: Sequence[View]) -> Callable[[View], Backend]:
             nonlocal opened
             open_backend = opener(views)
-            opened = time.perf_counter()
+            opened = time.monotonic()
             return open_backend
 
-        began = time.perf_counter()
+        began = time.monotonic()
         outcome = RUN(extraction, open_backends, self, **settings)
-        ended = time.perf_counter()
+        ended = time.monotonic()
         self.figures = {
             "images": outcome.images,
             "workers": settings["workers"],
-            "whole_s": ended - began,
+            "whole": (began, ended),
             "export_s": opened - began,
             "first_shard_s": self.receipts[0] - opened,
             "seal_s": ended - self.receipts[-1],
@@ -76,15 +81,15 @@ class Stopwatch:
         }
         return outcome
 
-    def _find_steady(self, images: int) -> dict[str, float]:
-        """Seconds and workers' processor seconds per image between the first receipt and the last."""
+    def _find_steady(self, images: int) -> dict[str, Any]:
+        """From the first receipt to the last: when, images, and processor seconds of the workers."""
         if self.steady_from is None or images == self.steady_from[2]:
             return {}  # one shard was all
         began, cpu_began, done = self.steady_from
-        count = images - done
         return {
-            "steady_image_s": (self.receipts[-1] - began) / count,
-            "steady_cpu_s": (self.cpu_s - cpu_began) / count,
+            "steady": (began, self.receipts[-1]),
+            "steady_images": images - done,
+            "steady_cpu_s": self.cpu_s - cpu_began,
         }
 
 
@@ -97,9 +102,9 @@ def _read_cpu_s() -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def main(data: str, *options: str) -> None:
+def main(ready: str, data: str, *options: str) -> None:
     """Run the command and print its figures in one line of JSON."""
-    watch = Stopwatch()
+    watch = Stopwatch(Path(ready))
     with (
         tempfile.TemporaryDirectory() as cache,
         patch.object(Extraction, "run", lambda *args, **settings: watch.run(*args, **settings)),
