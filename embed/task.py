@@ -11,10 +11,8 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import groupby
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,14 +22,12 @@ from cache.rowsfile import show_path
 from cache.shard import Shard, Status, commit_shard
 
 from .decode import BadImage, decode_rgb, read_file
+from .groups import Crops, cut_rows, see_ahead, see_in_turn, size_group
 from .job import BadRow, Receipt, ShardJob, Target
 from .views import View, render_view
 
 MAX_FLOAT16 = 6e4
 NO_ROW = -1
-# Seeing several images, then running the trunk on them, then storing what it gave is 8 % faster than image by image
-# (lite0 at 224, 14.6 and 13.5 ms of a core): each work finds its own code and tables in the processor's caches.
-GROUP_ROWS, GROUP_BYTES = 16, 64 << 20
 
 
 class Backend(Protocol):
@@ -41,6 +37,18 @@ class Backend(Protocol):
 
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """uint8 (B, H, W, 3) -> float32 (B, D)."""
+        ...
+
+
+Answer = Callable[[], NDArray[np.float32]]
+
+
+@runtime_checkable
+class AheadBackend(Backend, Protocol):
+    """A backend that can begin a batch while the one before it computes."""
+
+    def start(self, pixels: NDArray[np.uint8]) -> Answer:
+        """Begin uint8 (B, H, W, 3); the answer waits for float32 (B, D)."""
         ...
 
 
@@ -98,12 +106,19 @@ def run_shard(
     decoders = 0 if job.careful else decoders
     backends = [open_backend(target.view) for target in job.targets]
     work = _Work(job, clock, pulse, backends)
-    groups = _cut(range(job.start, job.stop), _size_group(job.targets, work.batch))
+    groups = cut_rows(range(job.start, job.stop), size_group(job.targets, work.batch))
     done = job.start
-    for rows, seen in _see_ahead(work, groups, decoders) if decoders else _see_in_turn(work, groups):
-        done = work.run_trunks(rows, seen, alone=not decoders)
+    begun: deque[Begun] = deque()
+    for rows, seen in see_ahead(work, groups, decoders) if decoders else see_in_turn(work, groups):
+        done, more = work.start_trunks(rows, seen, alone=not decoders)
+        begun.append(more)
+        # A device computes a group while the next is begun; on a CPU it has been computed by now.
+        while len(begun) > (1 if decoders else 0):
+            work.finish(begun.popleft())
         if work.stopped:
             break
+    while begun:
+        work.finish(begun.popleft())
     with clock.time("write"):
         for target in job.targets if done > job.start else ():
             commit_shard(target.folder, target.key, work.shard(target, done))
@@ -122,45 +137,7 @@ def _take_notices(backends: Iterable[Backend]) -> tuple[str, ...]:
     return tuple(lines)
 
 
-Crops = list[NDArray[np.uint8]]  # of one image: an array (V, height, width, 3) per target
-Seen = tuple[Sequence[int], "list[Crops | None]"]
-
-
-def _size_group(targets: Sequence[Target], batch: int) -> int:
-    """Rows to be seen before the trunk runs on them: whole batches of little memory."""
-    each = sum(3 * target.view.res**2 * target.view.count for target in targets)
-    return batch * max(1, min(GROUP_ROWS, GROUP_BYTES // each) // batch)
-
-
-def _cut(rows: Sequence[int], length: int) -> list[list[int]]:
-    """Consecutive rows, cut at multiples of `length`."""
-    return [list(part) for _, part in groupby(rows, key=lambda row: row // length)]
-
-
-def _see_in_turn(work: _Work, groups: Sequence[Sequence[int]]) -> Iterator[Seen]:
-    """Ends at a batch's edge when the run is to stop."""
-    for rows in groups:
-        crops: list[Crops | None] = []
-        for part in _cut(rows, work.batch):
-            if not work.stopped:
-                crops += [work.see(row) for row in part]
-        yield rows[: len(crops)], crops
-
-
-def _see_ahead(work: _Work, groups: Sequence[Sequence[int]], decoders: int) -> Iterator[Seen]:
-    """With threads that see the next two groups meanwhile."""
-    with ThreadPoolExecutor(decoders) as pool:
-        ahead: deque[tuple[Sequence[int], list[Future[Crops | None]]]] = deque()
-        for rows in groups:
-            ahead.append((rows, [pool.submit(work.see, row) for row in rows]))
-            if len(ahead) > 2:
-                yield _collect(*ahead.popleft())
-        while ahead:
-            yield _collect(*ahead.popleft())
-
-
-def _collect(rows: Sequence[int], crops: list[Future[Crops | None]]) -> Seen:
-    return rows, [future.result() for future in crops]
+Begun = list[list[tuple[list[int], Answer]]]  # of a group: every target's batches, their rows and features to come
 
 
 class _Work:
@@ -203,43 +180,50 @@ class _Work:
             self._quarantine(row, bad.status, bad.reason, self.job.targets)
             return None
 
-    def run_trunks(self, rows: Sequence[int], seen: Sequence[Crops | None], *, alone: bool) -> int:
-        """Run seen rows through every trunk, batch by batch until the run is to stop; the row after the last."""
+    def start_trunks(self, rows: Sequence[int], seen: Sequence[Crops | None], *, alone: bool) -> tuple[int, Begun]:
+        """Give seen rows to every trunk, batch by batch until the run is to stop; the row after the last, too."""
         good = {row: crops for row, crops in zip(rows, seen, strict=True) if crops is not None}
-        found: list[dict[int, NDArray[np.float32]]] = [{} for _ in self._backends]
+        begun: Begun = [[] for _ in self._backends]
         done = rows[0]
-        for part in _cut(rows, self.batch):
+        for part in cut_rows(rows, self.batch):
             if alone:
                 self.beat(NO_ROW)  # decoding threads go on meanwhile, and the pulse stays theirs
             for i, backend in enumerate(self._backends):
                 mine = {row: good[row][i] for row in part if row in good}
-                found[i] |= self._run_trunk(self.job.targets[i], mine, backend)
+                begun[i] += self._start_trunk(self.job.targets[i], mine, backend)
             done = part[-1] + 1
             if self.stopped:
                 break
         self.decoded += sum(row < done for row in good)
-        for target, features in zip(self.job.targets, found, strict=True):
-            self._store(target, features)
-        return done
+        return done, begun
 
-    def _run_trunk(
+    def _start_trunk(
         self, target: Target, crops: dict[int, NDArray[np.uint8]], backend: Backend
-    ) -> dict[int, NDArray[np.float32]]:
-        """Features (V, D) of rows, in batches of the backend."""
+    ) -> list[tuple[list[int], Answer]]:
+        """Rows and features (B V, D) to come, in batches of the backend."""
         batch = 1 if target.view.kind == "whole" else backend.batch  # whole images differ in size
-        found: dict[int, NDArray[np.float32]] = {}
-        for rows in _cut(list(crops), batch):
+        begun = []
+        for rows in cut_rows(list(crops), batch):
             pixels = np.concatenate([crops[row] for row in rows]) if len(rows) > 1 else crops[rows[0]]
             with self.clock.time("trunk"):
-                features = backend(pixels).reshape(len(rows), target.view.count, -1)
+                begun.append((rows, _start(backend, pixels)))
             self.forwards += len(pixels)
-            if len(rows) > 1 and not _find_finite(target, features).any():
-                raise DataError(
-                    f"the trunk gave no finite feature for rows {rows[0]} to {rows[-1]} at {target.view.res} px: "
-                    "expected finite numbers; try --precision fp32 or other weights."
-                )
-            found |= zip(rows, features, strict=True)
-        return found
+        return begun
+
+    def finish(self, begun: Begun) -> None:
+        """Wait for the features of a group and keep them."""
+        for target, batches in zip(self.job.targets, begun, strict=True):
+            found: dict[int, NDArray[np.float32]] = {}
+            for rows, answer in batches:
+                with self.clock.time("trunk"):
+                    features = answer().reshape(len(rows), target.view.count, -1)
+                if len(rows) > 1 and not _find_finite(target, features).any():
+                    raise DataError(
+                        f"the trunk gave no finite feature for rows {rows[0]} to {rows[-1]} at "
+                        f"{target.view.res} px: expected finite numbers; try --precision fp32 or other weights."
+                    )
+                found |= zip(rows, features, strict=True)
+            self._store(target, found)
 
     def _store(self, target: Target, found: dict[int, NDArray[np.float32]]) -> None:
         """Features where they belong; rows that are not finite are bad."""
@@ -279,6 +263,13 @@ class _Work:
                 "run the same command again: only what changed is recomputed."
             )
         return data
+
+
+def _start(backend: Backend, pixels: NDArray[np.uint8]) -> Answer:
+    if isinstance(backend, AheadBackend):
+        return backend.start(pixels)
+    features = backend(pixels)
+    return lambda: features
 
 
 def _find_finite(target: Target, features: NDArray[np.float32]) -> NDArray[np.bool_]:

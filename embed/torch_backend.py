@@ -1,11 +1,14 @@
-"""The torch backends: eager, folded and compiled, on a CPU or an accelerator."""
+"""The torch backends: eager, folded and compiled, on a CPU or an accelerator.
+
+An accelerator is kept busy: a batch is begun while the one before it computes, and copies go to and fro meanwhile.
+"""
 
 from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -21,6 +24,63 @@ from .pixels import PixelTrunk, fold_batch_norms
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+# What cuBLAS and cuDNN say, in a RuntimeError, when it was memory that they could not get.
+NO_MEMORY = ("ALLOC_FAILED", "Unable to find a valid cuDNN algorithm", "unable to find an engine to execute")
+
+Answer = Callable[[], NDArray[np.float32]]
+
+
+class Link(Protocol):
+    """How pixels get to a device, and features from it."""
+
+    def send(self, part: NDArray[np.uint8]) -> Tensor:
+        """The pixels on the device, perhaps still on their way; what uses them there waits for them."""
+        ...
+
+    def fetch(self, features: Tensor) -> Answer:
+        """Begin to bring them here; the answer waits until they are."""
+        ...
+
+
+class SameMemory:
+    """The link to a CPU."""
+
+    def send(self, part: NDArray[np.uint8]) -> Tensor:
+        """The pixels themselves."""
+        return torch.from_numpy(np.ascontiguousarray(part))
+
+    def fetch(self, features: Tensor) -> Answer:
+        """The features themselves."""
+        return features.numpy
+
+
+class CudaLink:
+    """The link to a CUDA device: pinned memory and a stream of its own, so that copies do not wait for kernels."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device, self._copies = device, torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+    def send(self, part: NDArray[np.uint8]) -> Tensor:
+        """The pixels on the device, copied while kernels begun before still run."""
+        pinned = torch.from_numpy(np.ascontiguousarray(part)).pin_memory()
+        computing = torch.cuda.current_stream(self._device)
+        with torch.cuda.stream(self._copies):
+            pixels = pinned.to(self._device, non_blocking=True)
+        computing.wait_stream(self._copies)
+        pixels.record_stream(computing)  # its memory is not handed out again before they are done with it
+        return pixels
+
+    def fetch(self, features: Tensor) -> Answer:
+        """Features in pinned memory; the answer waits for these alone, not for what was begun after them."""
+        found = features.to("cpu", non_blocking=True)
+        arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        arrived.record(torch.cuda.current_stream(self._device))
+
+        def wait() -> NDArray[np.float32]:
+            arrived.synchronize()
+            return found.numpy()
+
+        return wait
 
 
 class TorchBackend:
@@ -35,6 +95,8 @@ class TorchBackend:
     device, precision, name : str
     pad : bool
         Fill a short batch up to `batch`: a compiled graph fits one batch size.
+    link : Link
+        The one that fits `device`, if not given.
 
     Attributes
     ----------
@@ -53,12 +115,24 @@ class TorchBackend:
         precision: str = "fp32",
         name: str = "torch",
         pad: bool = False,
+        link: Link | None = None,
     ) -> None:
         self.name, self.batch, self.micro, self.notices = name, batch, batch, list[str]()
         self._run, self._device, self._precision, self._pad = run, torch.device(device), precision, pad
+        self._link = link or (CudaLink(self._device) if self._device.type == "cuda" else SameMemory())
 
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Features of a batch of any size, in its order.
+        """Features of a batch of any size, in its order: uint8 (B, H, W, 3) -> float32 (B, D).
+
+        Raises
+        ------
+        UsageError
+            If not even one image fits in memory.
+        """
+        return self.start(pixels)()
+
+    def start(self, pixels: NDArray[np.uint8]) -> Answer:
+        """Begin a batch; the answer waits for its features. Memory that runs out does so here.
 
         Parameters
         ----------
@@ -66,40 +140,37 @@ class TorchBackend:
 
         Returns
         -------
-        float32 array, shape (B, D)
+        callable, giving a float32 array of shape (B, D)
 
         Raises
         ------
         UsageError
             If not even one image fits in memory.
         """
-        parts: list[Tensor] = []
+        answers: list[Answer] = []
         done = 0
         while done < len(pixels):
-            features = self._try(pixels[done : done + self.micro])
-            if features is None:
-                self._shrink(min(self.micro, len(pixels) - done), pixels.shape)
+            part = pixels[done : done + self.micro]
+            answer = self._try(part)
+            if answer is None:
+                self._shrink(len(part), pixels.shape)
             else:
-                parts.append(features)
-                done += len(features)
-        return torch.cat(parts).cpu().numpy()
+                answers.append(answer)
+                done += len(part)
+        return lambda: np.concatenate([answer() for answer in answers])
 
-    def _try(self, part: NDArray[np.uint8]) -> Tensor | None:
-        """Features on the device, or None where its memory ran out."""
+    def _try(self, part: NDArray[np.uint8]) -> Answer | None:
+        """The features to come, or None where the device's memory ran out."""
         wanted = len(part)
         if self._pad and wanted < self.micro:
             part = np.concatenate([part, np.repeat(part[-1:], self.micro - wanted, axis=0)])
         try:
             with torch.inference_mode(), self._autocast():
-                return self._run(self._send(part)).float()[:wanted]
-        except torch.OutOfMemoryError:
+                return self._link.fetch(self._run(self._link.send(part)).float()[:wanted])
+        except RuntimeError as error:
+            if not _is_out_of_memory(error):
+                raise
             return None  # handled by the caller: here the traceback still holds the tensors
-
-    def _send(self, part: NDArray[np.uint8]) -> Tensor:
-        tensor = torch.from_numpy(np.ascontiguousarray(part))
-        if self._device.type == "cpu":
-            return tensor
-        return tensor.pin_memory().to(self._device, non_blocking=True)
 
     def _autocast(self) -> Any:
         if self._precision == "fp32":
@@ -119,6 +190,10 @@ class TorchBackend:
         )
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or any(sign in str(error) for sign in NO_MEMORY)
 
 
 def open_torch(spec: BackendSpec, res: int) -> TorchBackend:
@@ -142,8 +217,9 @@ def open_torch(spec: BackendSpec, res: int) -> TorchBackend:
         fold_batch_norms(module, torch.zeros(1, 3, res, res))
     whole: nn.Module = PixelTrunk(module, spec.preprocess).to(spec.device).to(memory_format=torch.channels_last)
     compiled = spec.kind == "compile"
+    mode = "default" if spec.device == "cpu" else "reduce-overhead"  # with CUDA graphs
     return TorchBackend(
-        torch.compile(whole, dynamic=False) if compiled else whole,
+        torch.compile(whole, dynamic=False, mode=mode) if compiled else whole,
         batch=spec.batch,
         device=spec.device,
         precision=spec.precision,

@@ -17,7 +17,7 @@ from cache.errors import DataError
 from cache.rows import Rows
 from cache.shard import Shard, Status, list_shards, read_shard
 from cache.store import Entry
-from embed import task
+from embed import groups, task
 from embed.decode import decode_rgb
 from embed.job import ShardJob, Target
 from embed.task import NO_ROW, run_shard
@@ -217,7 +217,7 @@ def test_images_are_seen_in_groups_of_little_memory(
     each = 3 * sum(view.res**2 * view.count for view in VIEWS)
     for limit, length in ((5 * each, 4), (7.9 * each, 6), (1, 2)):
         pulses: list[int] = []
-        monkeypatch.setattr(task, "GROUP_BYTES", int(limit))
+        monkeypatch.setattr(groups, "GROUP_BYTES", int(limit))
         run_shard(
             make_job(tmp_path, rows),
             lambda view: Batched(view, 2, [], lambda features: None),
