@@ -6,8 +6,10 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -255,6 +257,104 @@ def test_out_of_memory_halves_the_micro_batch_inside_the_same_batch_and_remember
 def test_one_image_that_does_not_fit_ends_in_one_line_that_says_what_to_do() -> None:
     with pytest.raises(UsageError, match=r"one image of 8 x 9 px does not fit .* choose lower resolutions"):
         TorchBackend(Device(room=0), batch=4)(np.zeros((4, 8, 9, 3), np.uint8))
+
+
+@pytest.mark.parametrize("words", torch_backend.NO_MEMORY)
+def test_memory_that_a_library_could_not_get_halves_the_batch_too(words: str) -> None:
+    class Disguised(Device):
+        def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
+            try:
+                return super().__call__(pixels)
+            except torch.OutOfMemoryError as error:
+                raise RuntimeError(f"cuDNN error: {words} to run") from error
+
+    device = Disguised(room=2)
+    assert TorchBackend(device, batch=4)(np.ones((4, 2, 2, 3), np.uint8)).tolist() == [[12.0]] * 4
+    assert device.asked == [4, 2, 2]
+
+
+def test_an_error_of_another_kind_is_not_taken_for_memory() -> None:
+    def fail(pixels: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    with pytest.raises(RuntimeError, match="device-side assert"):
+        TorchBackend(fail, batch=4)(np.ones((4, 2, 2, 3), np.uint8))
+
+
+class Slow(torch_backend.SameMemory):
+    """A link over which features arrive when they are asked for; notes what is done when."""
+
+    def __init__(self, log: list[str]) -> None:
+        self.log = log
+
+    def send(self, part: NDArray[np.uint8]) -> torch.Tensor:
+        self.log.append(f"send {len(part)}")
+        return super().send(part)
+
+    def fetch(self, features: torch.Tensor) -> torch_backend.Answer:
+        found = super().fetch(features)
+        return lambda: (self.log.append(f"wait {len(features)}"), found())[1]
+
+
+def test_a_batch_begins_before_the_one_before_it_is_waited_for() -> None:
+    log: list[str] = []
+    backend = TorchBackend(Device(room=3), batch=6, link=Slow(log))
+    first, second = (backend.start(np.full((6, 2, 2, 3), value, np.uint8)) for value in (1, 2))
+    assert log == ["send 6", "send 3", "send 3", "send 3", "send 3"]  # the first had not fitted
+    assert (first().tolist(), second().tolist()) == ([[12.0]] * 6, [[24.0]] * 6)
+    assert log[5:] == ["wait 3"] * 4
+
+
+class Streams:
+    """torch.cuda as far as a link needs it, on a machine without: notes what is done on which stream."""
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+        self.now = "computing"
+
+    def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        computing = SimpleNamespace(wait_stream=lambda other: self.log.append(f"wait for {other}"))
+        event = SimpleNamespace(
+            record=lambda stream: self.log.append("record"), synchronize=lambda: self.log.append("synchronize")
+        )
+        monkeypatch.setattr(torch.cuda, "Stream", lambda device: "copies")
+        monkeypatch.setattr(torch.cuda, "Event", lambda: event)
+        monkeypatch.setattr(torch.cuda, "current_stream", lambda device: computing)
+        monkeypatch.setattr(torch.cuda, "stream", self.use)
+        monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: (self.log.append("pin"), tensor)[1])
+        monkeypatch.setattr(torch.Tensor, "record_stream", lambda tensor, stream: self.log.append("keep"))
+        to = torch.Tensor.to
+        noted = "copy on {} to {}, non_blocking={non_blocking}"
+        monkeypatch.setattr(
+            torch.Tensor,
+            "to",
+            lambda tensor, device, **how: (
+                self.log.append(noted.format(self.now, device, **how)),
+                to(tensor, device),
+            )[1],
+        )
+
+    @contextmanager
+    def use(self, stream: str) -> Iterator[None]:
+        self.now = stream
+        yield
+        self.now = "computing"
+
+
+def test_pixels_are_copied_beside_the_kernels_and_features_waited_for_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    streams = Streams()
+    streams.install(monkeypatch)
+    link = torch_backend.CudaLink(torch.device("cpu"))
+    pixels = link.send(np.arange(12, dtype=np.uint8).reshape(1, 2, 2, 3))
+    sent = ["pin", "copy on copies to cpu, non_blocking=True", "wait for copies", "keep"]
+    assert streams.log == sent
+    answer = link.fetch(pixels.float().flatten(1))
+    fetched = ["copy on computing to cpu, non_blocking=True", "record"]
+    assert streams.log[4:] == fetched
+    assert answer().tolist() == [[*range(12)]]
+    assert streams.log[6:] == ["synchronize"]
 
 
 def test_a_compiled_graph_sees_one_batch_size_only() -> None:

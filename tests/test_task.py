@@ -211,6 +211,31 @@ def test_threads_that_decode_ahead_stop_at_a_batch_too(tmp_path: Path, rows: Row
     )
 
 
+@pytest.mark.parametrize(("decoders", "ahead"), [(0, 0), (2, 1)])
+def test_a_device_is_given_a_group_while_the_one_before_is_computed(
+    tmp_path: Path, rows: Rows, decoders: int, ahead: int
+) -> None:
+    begun: list[int] = []
+    answered: list[tuple[int, int]] = []  # which batch, and how many had been begun by then
+
+    class Ahead(Batched):
+        def start(self, pixels: np.ndarray) -> Callable[[], np.ndarray]:
+            n, features = len(begun), self(pixels)
+            begun.append(len(pixels))
+            return lambda: (answered.append((n, len(begun))), features)[1]
+
+    def opener(view: View) -> Ahead:
+        return Ahead(view, 4, [], lambda features: None)
+
+    job = make_job(tmp_path, rows, VIEWS[:1])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(groups, "GROUP_ROWS", 4)
+        receipt = run_shard(job, opener, decoders=decoders)
+    assert (receipt.stop, begun) == (12, [4, 4, 4])
+    assert answered == [(n, min(n + 1 + ahead, 3)) for n in range(3)]
+    np.testing.assert_array_equal(read_only(tmp_path, rows).features, by_hand(tmp_path, rows, VIEWS[0]))
+
+
 def test_images_are_seen_in_groups_of_little_memory(
     tmp_path: Path, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:

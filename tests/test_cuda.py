@@ -1,0 +1,58 @@
+"""On a CUDA device, where there is one: the same features, whatever its memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from embed.backends import open_backend, prepare_backend
+from embed.probe import make_probe, run_eager
+from embed.torch_backend import TorchBackend
+from embed.trunks import Trunk, load_trunk
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+@pytest.fixture(scope="module")
+def lite0() -> Trunk:
+    return load_trunk("efficientnet_lite0")
+
+
+@pytest.fixture
+def little_memory() -> Iterator[None]:
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction(1e9 / torch.cuda.get_device_properties(0).total_memory)
+    yield
+    torch.cuda.set_per_process_memory_fraction(1.0)
+
+
+@pytest.mark.parametrize(("precision", "distance"), [("fp32", 1e-4), ("bf16", 5e-2), ("fp16", 1e-2)])
+@pytest.mark.parametrize("kind", ["torch", "compile", "eager"])
+def test_features_are_those_of_the_cpu(
+    lite0: Trunk, tmp_path: Path, kind: str, precision: str, distance: float
+) -> None:
+    spec = prepare_backend(lite0, [96], kind=kind, folder=tmp_path, device="cuda", precision=precision)
+    assert (spec.kind, spec.reason) == (kind, "")
+    pixels = np.concatenate([make_probe(96)[:, ::step] for step in (1, -1)] * 50)
+    backend = open_backend(spec, 96)
+    assert isinstance(backend, TorchBackend)
+    first, second = backend.start(pixels), backend.start(pixels[::-1])  # neither overwrites the other
+    wanted = run_eager(lite0, pixels)
+    for found, exact in ((first(), wanted), (second(), wanted[::-1])):
+        assert np.linalg.norm(found - exact) <= distance * np.linalg.norm(exact)
+
+
+@pytest.mark.usefixtures("little_memory")
+def test_a_batch_that_does_not_fit_is_halved(lite0: Trunk, tmp_path: Path) -> None:
+    spec = prepare_backend(lite0, [640], kind="torch", folder=tmp_path, device="cuda")
+    backend = open_backend(spec, 640)
+    assert isinstance(backend, TorchBackend)
+    pixels = np.repeat(make_probe(640)[:1], 64, axis=0)
+    features = backend(pixels)
+    assert backend.micro < 64
+    assert backend.notices
+    np.testing.assert_allclose(features, np.repeat(features[:1], 64, axis=0), rtol=1e-3, atol=1e-4)
