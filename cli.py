@@ -289,7 +289,7 @@ class _Request(NamedTuple):
 
 
 def _machine(asked: dict[str, Any]) -> dict[str, str]:
-    from embed.machine import choose_device
+    from embed.sizing import choose_device
 
     return {name: choose_device(asked[name]) if name == "device" else asked[name] for name in _ON_MACHINE}
 
@@ -325,7 +325,8 @@ def _build_extraction(
     ctx: click.Context, request: _Request, facts: TrunkFacts, asked: dict[str, Any]
 ) -> Extraction:
     """The extraction that extract's options ask for; says what they were resolved to."""
-    from embed.machine import build_extraction, choose_device, choose_precision
+    from embed.machine import build_extraction
+    from embed.sizing import choose_device, choose_precision
 
     res = asked["res"]
     _say_settings(
@@ -691,8 +692,9 @@ def predict(
     from cache.shard import Status
     from cache.store import FeatureStore
     from embed.listing import SPLIT, hash_listing, list_images, read_paths
-    from embed.machine import choose_device, extract_here
+    from embed.machine import extract_here
     from embed.replica import adopt_known, build_replica, find_trunk, read_view
+    from embed.sizing import choose_device
     from heads.artifact import load_head
     from heads.predictions import format_predictions, join_blocks, predict_images
 

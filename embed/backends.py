@@ -211,7 +211,15 @@ def prepare_backend(
         finally:
             _open_session.cache_clear()  # the parent does not run the trunk: give its memory to the workers
             _open_request.cache_clear()
+            if device != "cpu":
+                _empty_device()
     raise UsageError(f"no backend reproduces {trunk.name}: {'; '.join(reasons)}")
+
+
+def _empty_device() -> None:
+    import torch
+
+    torch.cuda.empty_cache()
 
 
 def _expect_frozen(module: nn.Module) -> None:

@@ -22,7 +22,7 @@ from cache.store import FeatureStore
 
 from .decode import decode_rgb
 from .identity import find_weights
-from .machine import WORKER_BYTES, choose_device, choose_precision, read_available_bytes, size_workers
+from .sizing import WORKER_BYTES, choose_device, choose_precision, read_available_bytes, size_workers
 from .views import View, render_view
 
 PACKAGES = (

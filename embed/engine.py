@@ -159,6 +159,7 @@ class Extraction:
         *,
         workers: int,
         decoders: int = 0,
+        environments: Sequence[Mapping[str, str]] = ({},),
         timeout_s: float = 120.0,
         max_bad: float = 0.01,
         provenance: Mapping[str, Any] | None = None,
@@ -171,7 +172,7 @@ class Extraction:
             Given the views still to be computed, loads the trunk and returns what workers open it with; not
             called if nothing is missing.
         watcher : Watcher
-        workers, decoders, timeout_s
+        workers, decoders, environments, timeout_s
             See `Supervisor`.
         max_bad : float
             Share of images, 0 to 1, that may be without features.
@@ -206,6 +207,7 @@ class Extraction:
                         opener,
                         workers,
                         decoders=decoders,
+                        environments=environments,
                         timeout_s=timeout_s,
                         should_stop=stopped,
                         on_progress=progress.show,

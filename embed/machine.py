@@ -1,8 +1,7 @@
-"""How an extraction is laid out on this machine: processes, threads, device, and where the backend comes from."""
+"""An extraction on this machine: where the backend comes from, what is recorded, versions proven."""
 
 from __future__ import annotations
 
-import os
 import platform
 import tempfile
 import time
@@ -13,7 +12,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cache.errors import UsageError
 from cache.health import probe_entry
 
 from .engine import Extraction, Outcome, TrunkKey, Watcher
@@ -21,6 +19,7 @@ from .processes import start_importing
 from .recompute import Recomputer
 from .request import choose_views
 from .resample import needs_torch
+from .sizing import Sizing, size_workers
 from .speed import Speed, keep_speed
 from .task import Backend
 from .views import View
@@ -32,89 +31,6 @@ if TYPE_CHECKING:
     from .backends import BackendSpec
     from .identity import TrunkFacts
     from .trunks import Trunk
-
-# A worker holds the trunk's weights, their packed copy, and the runtime with its largest feature maps.
-WORKER_COPIES = 2.5
-WORKER_BYTES = 400 << 20
-MEMORY_SHARE = 0.7
-
-
-@dataclass(frozen=True)
-class Sizing:
-    """Worker processes, trunk threads in each, and decoding threads in each (0: the worker decodes itself)."""
-
-    workers: int
-    threads: int
-    decoders: int
-
-
-def size_workers(weights_bytes: int, device: str, wanted: str = "auto") -> Sizing:
-    """One single-thread worker per core, or fewer with more threads where memory is short.
-
-    Parameters
-    ----------
-    weights_bytes : int
-        Size of the trunk's parameters and buffers.
-    device : str
-        ``cpu``, or an accelerator: one worker whose other cores decode.
-    wanted : str
-        ``auto`` or a number of workers.
-
-    Raises
-    ------
-    UsageError
-        If `wanted` is neither.
-    """
-    cores = len(os.sched_getaffinity(0))
-    if wanted != "auto" and not (wanted.isdecimal() and int(wanted) > 0):
-        raise UsageError(f"found --workers {wanted!r}; expected auto or a whole number of processes.")
-    if device != "cpu":
-        return Sizing(int(wanted) if wanted != "auto" else 1, 1, max(cores - 1, 1))
-    each = weights_bytes * WORKER_COPIES + WORKER_BYTES
-    fitting = max(1, int(read_available_bytes() * MEMORY_SHARE / each))
-    workers = int(wanted) if wanted != "auto" else min(cores, fitting)
-    return Sizing(workers, max(1, cores // workers), 0)
-
-
-def choose_device(wanted: str) -> str:
-    """``cuda`` or ``cpu``; ``auto`` takes an accelerator if there is one.
-
-    Raises
-    ------
-    UsageError
-        If `wanted` is not there.
-    """
-    has_cuda = _has_cuda()
-    if wanted == "auto":
-        return "cuda" if has_cuda else "cpu"
-    if wanted not in ("cpu", "cuda") or (wanted == "cuda" and not has_cuda):
-        raise UsageError(f"found --device {wanted!r}; expected auto or cpu{' or cuda' if has_cuda else ''} here.")
-    return wanted
-
-
-def _has_cuda() -> bool:
-    if not any(
-        Path(driver).exists() for driver in ("/proc/driver/nvidia", "/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
-    ):
-        return False  # without a driver, torch need not be asked: importing it takes seconds
-    import torch
-
-    return torch.cuda.is_available()
-
-
-def choose_precision(wanted: str, device: str) -> str:
-    """``fp32``, ``bf16`` or ``fp16``; ``auto`` is fp32 on a CPU and bf16 on an accelerator."""
-    if wanted != "auto":
-        return wanted
-    return "fp32" if device == "cpu" else "bf16"
-
-
-def read_available_bytes() -> int:
-    """Memory that can be had without swapping, bytes."""
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) << 10
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 
 def list_imports(kind: str, device: str, views: Sequence[View]) -> list[str]:
@@ -239,6 +155,7 @@ def extract_here(
             watcher,
             workers=sizing.workers,
             decoders=sizing.decoders,
+            environments=sizing.environments,
             max_bad=max_bad,
             provenance=made_by,
         )

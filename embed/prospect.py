@@ -20,8 +20,9 @@ from .catalogue import find_licence
 from .engine import Extraction, Watcher
 from .forecast import Work
 from .identity import TrunkFacts, find_weights, recall_trunk, sketch_trunk
-from .machine import extract_here, size_workers
+from .machine import extract_here
 from .plan import Goal
+from .sizing import size_workers
 from .speed import MIN_IMAGES, Speed, keep_speed, recall_speeds
 
 if TYPE_CHECKING:

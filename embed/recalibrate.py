@@ -28,7 +28,8 @@ from cache.store import Entry, FeatureStore
 from .decode import POLICY
 from .engine import Extraction, Outcome, TrunkKey, Watcher
 from .identity import TrunkFacts
-from .machine import extract_here, library_versions, size_workers
+from .machine import extract_here, library_versions
+from .sizing import size_workers
 from .task import Backend
 from .views import View
 
@@ -222,6 +223,7 @@ def _measure(
             return OpenMoments(trunk.architecture, trunk.preprocess, weights, norm, device, sizing.threads)
 
         run = partial(pass_.run, workers=sizing.workers, decoders=sizing.decoders, max_bad=1.0)
+        run = partial(run, environments=sizing.environments)
         made_by = {"device": device, "versions": library_versions()}
         outcome = run(open_backends, watcher, provenance=made_by)
     return {view: entry for (_, view), entry in outcome.entries.items()}

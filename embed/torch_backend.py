@@ -47,11 +47,16 @@ class SameMemory:
 
     def send(self, part: NDArray[np.uint8]) -> Tensor:
         """The pixels themselves."""
-        return torch.from_numpy(np.ascontiguousarray(part))
+        return _wrap(part)
 
     def fetch(self, features: Tensor) -> Answer:
         """The features themselves."""
         return features.numpy
+
+
+def _wrap(part: NDArray[np.uint8]) -> Tensor:
+    """A tensor of the same memory, or of a copy where torch would warn that it may not write to it."""
+    return torch.from_numpy(np.require(part, requirements=["C", "W"]))
 
 
 class CudaLink:
@@ -62,7 +67,7 @@ class CudaLink:
 
     def send(self, part: NDArray[np.uint8]) -> Tensor:
         """The pixels on the device, copied while kernels begun before still run."""
-        pinned = torch.from_numpy(np.ascontiguousarray(part)).pin_memory()
+        pinned = _wrap(part).pin_memory()
         computing = torch.cuda.current_stream(self._device)
         with torch.cuda.stream(self._copies):
             pixels = pinned.to(self._device, non_blocking=True)

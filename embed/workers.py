@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing import connection, parent_process
@@ -57,6 +57,7 @@ class _Worker:
     pipe: connection.Connection
     # The row being worked at, when it was begun (monotonic s), rows begun in this job; written by the worker.
     pulse: Any
+    place: int
     job: ShardJob | None = None
     died_of: Status = Status.CRASH
 
@@ -77,6 +78,8 @@ class Supervisor:
         Processes.
     decoders : int
         Threads per worker that decode ahead of the trunk; 0 for CPU trunks.
+    environments : sequence of mappings
+        Added to the environment of workers, which take turns on them: each shows one accelerator.
     timeout_s : float
         A row that takes longer hangs: its worker is killed.
     commit_every_s : float
@@ -92,6 +95,7 @@ class Supervisor:
     open_backend: Callable[[View], Backend]
     workers: int
     decoders: int = 0
+    environments: Sequence[Mapping[str, str]] = ({},)
     timeout_s: float = 120.0
     commit_every_s: float = 60.0
     should_stop: Callable[[], bool] = lambda: False
@@ -118,8 +122,8 @@ class Supervisor:
             with _name_scarcity():
                 context = start_importing()
                 self._stop = context.RawValue(ctypes.c_bool, False)
-            for _ in range(min(self.workers, len(queue))):
-                self._start(context)
+            for place in range(min(self.workers, len(queue))):
+                self._start(context, place)
             while queue or any(worker.job for worker in self._pool):
                 if self.should_stop():
                     self._stop.value = True
@@ -129,20 +133,21 @@ class Supervisor:
         finally:
             self._end()
 
-    def _start(self, context: Any) -> None:
+    def _start(self, context: Any, place: int) -> None:
+        environment = self.environments[place % len(self.environments)]
         with _name_scarcity():
             ours, theirs = context.Pipe()
             pulse = context.RawArray(ctypes.c_double, 3)
-            args = (theirs, self.open_backend, pulse, self._stop, self.decoders, self.commit_every_s)
+            args = (theirs, self.open_backend, pulse, self._stop, self.decoders, self.commit_every_s, environment)
             process = context.Process(target=_serve, args=args, daemon=True)
             process.start()
         theirs.close()
-        self._pool.append(_Worker(process, ours, pulse))
+        self._pool.append(_Worker(process, ours, pulse, place))
 
     def _hand_out(self, context: Any, queue: deque[ShardJob]) -> None:
         for worker in [w for w in self._pool if w.job is None and not w.process.is_alive()]:
             self._pool.remove(worker)
-            self._start(context)
+            self._start(context, worker.place)
         for worker in self._pool:
             if worker.job is None and queue:
                 worker.job = queue.popleft()
@@ -168,7 +173,7 @@ class Supervisor:
                 yield answer
             elif not worker.process.is_alive():
                 self._bury(worker, queue)
-                self._start(context)
+                self._start(context, worker.place)
             elif worker.row != NO_ROW and now - max(worker.pulse[1], self._woken) > self.timeout_s:
                 worker.died_of = Status.TIMEOUT
                 worker.process.kill()
@@ -227,8 +232,10 @@ def _serve(
     stop: Any,
     decoders: int,
     commit_every_s: float,
+    environment: Mapping[str, str],
 ) -> None:
     """A worker's life: jobs in, receipts out, until the pipe closes or the parent is gone."""
+    os.environ.update(environment)  # before anything looks for an accelerator
     # Ctrl-C and a closed terminal reach the whole group; the parent alone decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -77,6 +77,12 @@ def break_open(view: View) -> StubBackend:
     raise AssertionError("a bug")
 
 
+def open_placed(view: View) -> StubBackend:
+    """A trunk that notes in the folder ``NOTES`` where its process was placed."""
+    Path(os.environ["NOTES"], f"{os.environ['PLACE']}-{os.getpid()}").touch()
+    return open_faulty(view)
+
+
 def open_slow(view: View) -> StubBackend:
     """Batches that take a while, so that a signal falls into one."""
     time.sleep(0.05)

@@ -259,6 +259,12 @@ def test_one_image_that_does_not_fit_ends_in_one_line_that_says_what_to_do() -> 
         TorchBackend(Device(room=0), batch=4)(np.zeros((4, 8, 9, 3), np.uint8))
 
 
+@pytest.mark.filterwarnings("error")
+def test_pixels_that_may_not_be_written_to_are_taken_without_a_warning() -> None:
+    pixels = np.frombuffer(bytes([1] * 12), np.uint8).reshape(1, 2, 2, 3)
+    assert TorchBackend(Device(room=1), batch=1)(pixels).tolist() == [[12.0]]
+
+
 @pytest.mark.parametrize("words", torch_backend.NO_MEMORY)
 def test_memory_that_a_library_could_not_get_halves_the_batch_too(words: str) -> None:
     class Disguised(Device):

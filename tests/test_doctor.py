@@ -127,7 +127,7 @@ def test_memory_and_network_file_systems_are_warnings(
 def test_the_bottleneck_is_the_larger_share(
     monkeypatch: pytest.MonkeyPatch, timing: Timing, decoders: int, name: str
 ) -> None:
-    from embed.machine import Sizing
+    from embed.sizing import Sizing
 
     monkeypatch.setattr(doctor, "_time_trunk", lambda trunk, device: (timing, 1 << 20))
     monkeypatch.setattr(doctor, "size_workers", lambda weights_bytes, device: Sizing(3, 1, decoders))

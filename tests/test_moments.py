@@ -33,7 +33,7 @@ def watch(trunk: Trunk, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     assert isinstance(norm, nn.BatchNorm2d)
     hook = norm.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     with torch.inference_mode():
-        PixelTrunk(trunk.module, trunk.preprocess)(torch.from_numpy(pixels))
+        PixelTrunk(trunk.module, trunk.preprocess)(torch.from_numpy(pixels.copy()))
         out = nn.functional.batch_norm(
             seen[0], norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps
         )

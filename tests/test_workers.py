@@ -18,6 +18,7 @@ from faulty import (
     open_asserting,
     open_dying,
     open_faulty,
+    open_placed,
     open_slow,
     open_slow_decoder,
     spoil,
@@ -121,6 +122,19 @@ def test_a_job_that_takes_long_commits_what_it_has_and_goes_on(data: Path) -> No
     entry, receipts, _ = supervise(data, commit_every_s=0)
     assert sorted((r.start, r.stop) for r in receipts) == [(row, row + 1) for row in range(130)]
     assert not entry.find_missing().any()
+
+
+@pytest.mark.parametrize(("workers", "places"), [(2, ["first", "second"]), (1, ["first"])])
+def test_workers_take_turns_on_accelerators_and_a_successor_takes_its_place(
+    data: Path, tmp_path: Path, workers: int, places: list[str]
+) -> None:
+    spoil(photo(data, 3), b"exit")
+    environments = [{"PLACE": place, "NOTES": str(tmp_path)} for place in ("first", "second")]
+    _, _, notices = supervise(data, open_placed, workers=workers, environments=environments)
+    assert len(notices) == 2
+    notes = [note.name.partition("-")[0] for note in tmp_path.glob("*-*")]
+    assert sorted(set(notes)) == places
+    assert len(notes) > workers
 
 
 @pytest.mark.parametrize("decoders", [0, 2])

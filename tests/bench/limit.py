@@ -21,7 +21,7 @@ from PIL import Image
 
 from embed.backends import PACKAGES, BackendSpec, open_backend, prepare_backend
 from embed.decode import decode_rgb, read_file
-from embed.machine import size_workers
+from embed.sizing import size_workers
 from embed.trunks import Trunk
 from embed.views import View, plan_crops, render_view
 

@@ -1,0 +1,110 @@
+"""What this machine affords an extraction: processes, threads, a device and a precision."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cache.errors import UsageError
+
+# A worker holds the trunk's weights, their packed copy, and the runtime with its largest feature maps.
+WORKER_COPIES = 2.5
+WORKER_BYTES = 400 << 20
+MEMORY_SHARE = 0.7
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+
+@dataclass(frozen=True)
+class Sizing:
+    """Worker processes, trunk threads in each, and decoding threads in each (0: the worker decodes itself).
+
+    Workers take turns on `environments`, of which each shows one of several accelerators.
+    """
+
+    workers: int
+    threads: int
+    decoders: int
+    environments: tuple[Mapping[str, str], ...] = ({},)
+
+
+def size_workers(weights_bytes: int, device: str, wanted: str = "auto") -> Sizing:
+    """One single-thread worker per core, or fewer with more threads where memory is short.
+
+    Parameters
+    ----------
+    weights_bytes : int
+        Size of the trunk's parameters and buffers.
+    device : str
+        ``cpu``, or ``cuda``: one worker for each accelerator, whose share of the cores decodes.
+    wanted : str
+        ``auto`` or a number of workers.
+
+    Raises
+    ------
+    UsageError
+        If `wanted` is neither.
+    """
+    cores = len(os.sched_getaffinity(0))
+    if wanted != "auto" and not (wanted.isdecimal() and int(wanted) > 0):
+        raise UsageError(f"found --workers {wanted!r}; expected auto or a whole number of processes.")
+    if device != "cpu":
+        places = list_accelerators()
+        workers = int(wanted) if wanted != "auto" else max(len(places), 1)
+        shown = tuple({VISIBLE: place} for place in places) if len(places) > 1 else ({},)
+        return Sizing(workers, 1, max(cores // workers - 1, 1), shown)
+    each = weights_bytes * WORKER_COPIES + WORKER_BYTES
+    fitting = max(1, int(read_available_bytes() * MEMORY_SHARE / each))
+    workers = int(wanted) if wanted != "auto" else min(cores, fitting)
+    return Sizing(workers, max(1, cores // workers), 0)
+
+
+def list_accelerators() -> list[str]:
+    """What this process may use, as ``CUDA_VISIBLE_DEVICES`` names it."""
+    import torch
+
+    n = torch.cuda.device_count()
+    named = [name.strip() for name in os.environ.get(VISIBLE, "").split(",") if name.strip()]
+    return named if len(named) == n else [str(i) for i in range(n)]
+
+
+def choose_device(wanted: str) -> str:
+    """``cuda`` or ``cpu``; ``auto`` takes an accelerator if there is one.
+
+    Raises
+    ------
+    UsageError
+        If `wanted` is not there.
+    """
+    has_cuda = _has_cuda()
+    if wanted == "auto":
+        return "cuda" if has_cuda else "cpu"
+    if wanted not in ("cpu", "cuda") or (wanted == "cuda" and not has_cuda):
+        raise UsageError(f"found --device {wanted!r}; expected auto or cpu{' or cuda' if has_cuda else ''} here.")
+    return wanted
+
+
+def _has_cuda() -> bool:
+    if not any(
+        Path(driver).exists() for driver in ("/proc/driver/nvidia", "/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+    ):
+        return False  # without a driver, torch need not be asked: importing it takes seconds
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def choose_precision(wanted: str, device: str) -> str:
+    """``fp32``, ``bf16`` or ``fp16``; ``auto`` is fp32 on a CPU and bf16 on an accelerator."""
+    if wanted != "auto":
+        return wanted
+    return "fp32" if device == "cpu" else "bf16"
+
+
+def read_available_bytes() -> int:
+    """Memory that can be had without swapping, bytes."""
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) << 10
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
