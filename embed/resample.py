@@ -71,12 +71,10 @@ def resize_image(image: Image.Image, size: tuple[int, int], interpolation: str, 
         return image.resize(size, INTERPOLATIONS[interpolation])
     torch = importlib.import_module("torch")
     # Four bytes a pixel, as Pillow holds it and torch computes it: three would be spread to four and back.
-    held, pixels = _share_pixels(image)
-    flat = torch.frombuffer(pixels, dtype=torch.uint8).view(1, image.height, image.width, 4)
+    flat = torch.frombuffer(_share_pixels(image), dtype=torch.uint8).view(1, image.height, image.width, 4)
     resized = torch.nn.functional.interpolate(
         flat.permute(0, 3, 1, 2), size[::-1], mode=interpolation, antialias=True
     )
-    del held  # not before: torch read from it
     channels_last = resized.permute(0, 2, 3, 1).contiguous().numpy()
     return Image.frombuffer("RGBX", size, channels_last, "raw", "RGBX", 0, 1)
 
@@ -97,16 +95,16 @@ _ArrowArray._fields_ = [
 ]
 
 
-def _share_pixels(image: Image.Image) -> tuple[Any, Any]:
-    """An RGB image's own pixels, four bytes each, and what must be held while they are read.
+def _share_pixels(image: Image.Image) -> Any:
+    """A buffer of an RGB image's own pixels, four bytes each, good for as long as the image is held.
 
     Copying them takes .1 ms of a photograph's 1.6 (decoded and resized).
     """
     try:
         _, capsule = image.__arrow_c_array__()
     except ValueError:  # an image of 16 MiB and more lies in several blocks
-        return None, bytearray(image.tobytes("raw", "RGBX"))
+        return bytearray(image.tobytes("raw", "RGBX"))
     of = ctypes.pythonapi.PyCapsule_GetPointer
     of.restype, of.argtypes = ctypes.c_void_p, (ctypes.py_object, ctypes.c_char_p)
     values = _ArrowArray.from_address(of(capsule, b"arrow_array")).children[0].contents  # a list of four a pixel
-    return capsule, (ctypes.c_uint8 * (4 * image.width * image.height)).from_address(values.buffers[1])
+    return (ctypes.c_uint8 * (4 * image.width * image.height)).from_address(values.buffers[1])
