@@ -46,6 +46,7 @@ class Inline:
     open_backend: Any
     workers: int
     decoders: int
+    environments: Any
     timeout_s: float
     should_stop: Callable[[], bool]
     on_progress: Callable[[int], None]
