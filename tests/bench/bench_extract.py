@@ -104,23 +104,24 @@ class Bench:
         return Compared(cost, trunks, decode)
 
     def _command(self, n: int, resolutions: tuple[int, ...], *options: str) -> tuple[Path, list[str]]:
-        data, ready = self.folder / f"photos-{n}", self.folder / "ready"
-        if not data.is_dir():
-            lay_out(self.photos, n, data)
-        numbers = ",".join(map(str, resolutions))
+        ready, numbers = self.folder / "ready", ",".join(map(str, resolutions))
         module = [sys.executable, "-m", "tests.bench.pipeline"]
-        return ready, [*module, str(ready), str(data), "--res", numbers, *options]
+        return ready, [*module, str(ready), str(self._lay_out(n)), "--res", numbers, *options]
+
+    def _lay_out(self, n: int) -> Path:
+        data = self.folder / f"photos-{n}"
+        return data if data.is_dir() else lay_out(self.photos, n, data)
 
     def loop(self, memory: str) -> dict[str, Any]:
         """The reference loop over every resolution, in a process of its own."""
         counts = {res: self.sizes.loop_one if res in ONE else self.sizes.loop_five for res in FIVE}
-        data = str(self.folder / f"photos-{self.sizes.one}" / "train")
+        data = str(self._lay_out(self.sizes.one) / "train")
         sizes = [f"{res}:{n}" for res, n in counts.items()]
         return run_child([sys.executable, "-m", "tests.bench.reference", data, TRUNK, memory, *sizes])
 
     def other(self, tool: str) -> dict[str, Any]:
         """Another tool's own way at 224, in a process of its own."""
-        data = str(self.folder / f"photos-{self.sizes.five}" / "train")
+        data = str(self._lay_out(self.sizes.five) / "train")
         return run_child([self.others[tool], str(Path(__file__).with_name("others.py")), tool, data])
 
     def run_round(self) -> dict[str, float]:
