@@ -41,7 +41,7 @@ RESAMPLED = ("tensor",) if HAS_PILLOW_SIMD else RESAMPLERS
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much of everything is measured: a round of the full sizes takes about six minutes on two idle cores."""
+    """How much of everything is measured: a round of the full sizes takes about eight minutes on two idle cores."""
 
     rounds: int = 5
     turn_s: float = 1.0
