@@ -13,7 +13,7 @@ import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -222,10 +222,15 @@ def _measure(
             weights = str(write_weights(trunk, Path(folder)))
             return OpenMoments(trunk.architecture, trunk.preprocess, weights, norm, device, sizing.threads)
 
-        run = partial(pass_.run, workers=sizing.workers, decoders=sizing.decoders, max_bad=1.0)
-        run = partial(run, environments=sizing.environments)
-        made_by = {"device": device, "versions": library_versions()}
-        outcome = run(open_backends, watcher, provenance=made_by)
+        outcome = pass_.run(
+            open_backends,
+            watcher,
+            workers=sizing.workers,
+            decoders=sizing.decoders,
+            environments=sizing.environments,
+            max_bad=1.0,
+            provenance={"device": device, "versions": library_versions()},
+        )
     return {view: entry for (_, view), entry in outcome.entries.items()}
 
 
