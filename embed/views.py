@@ -276,8 +276,10 @@ def _resize(image: Image.Image, size: tuple[int, int], view: View) -> Image.Imag
 
 
 def _enhance(image: Image.Image, jitter: tuple[tuple[str, float], ...]) -> Image.Image:
+    if jitter and image.mode != "RGB":
+        image = image.convert("RGB")  # a fourth byte would be enhanced, too
     for name, factor in jitter:
-        image = getattr(ImageEnhance, name)(image.convert("RGB")).enhance(factor)
+        image = getattr(ImageEnhance, name)(image).enhance(factor)
     return image
 
 
