@@ -21,13 +21,12 @@ from cache.errors import UsageError
 from .architectures import build_module
 from .backends import BackendSpec
 from .pixels import PixelTrunk, fold_batch_norms
+from .task import Answer
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 # What cuBLAS and cuDNN say, in a RuntimeError, when it was memory that they could not get.
 NO_MEMORY = ("ALLOC_FAILED", "Unable to find a valid cuDNN algorithm", "unable to find an engine to execute")
-
-Answer = Callable[[], NDArray[np.float32]]
 
 
 class Link(Protocol):

@@ -24,6 +24,7 @@ from embed.architectures import build_module
 from embed.backends import BackendSpec, open_backend, prepare_backend
 from embed.pixels import PixelTrunk, fold_batch_norms
 from embed.probe import make_probe, run_eager
+from embed.task import Answer
 from embed.torch_backend import TorchBackend
 from embed.trunks import Trunk, load_trunk
 from embed.weights import fingerprint_weights
@@ -297,7 +298,7 @@ class Slow(torch_backend.SameMemory):
         self.log.append(f"send {len(part)}")
         return super().send(part)
 
-    def fetch(self, features: torch.Tensor) -> torch_backend.Answer:
+    def fetch(self, features: torch.Tensor) -> Answer:
         found = super().fetch(features)
         return lambda: (self.log.append(f"wait {len(features)}"), found())[1]
 
