@@ -146,14 +146,14 @@ class Bench:
 
 def _steady_s(found: dict[str, Any]) -> float:
     """Seconds per image of an extraction that was not stopped."""
-    return measure_active(found["steady"], []) / found["steady_images"]
+    return measure_active(found["steady"]) / found["steady_images"]
 
 
 def _list_stages(one: dict[str, Any]) -> dict[str, float]:
     """Core-milliseconds per image of every stage at 224."""
     return {f"stage {stage} at 224, core-ms": 1e3 * s / one["images"] for stage, s in one["stages_s"].items()} | {
         "pipeline at 224, images/s": 1 / _steady_s(one),
-        "pipeline at 224, call to seal, images/s": one["images"] / measure_active(one["whole"], []),
+        "pipeline at 224, call to seal, images/s": one["images"] / measure_active(one["whole"]),
         "loading and exporting, s": one["export_s"],
         "workers' start and first shard, s": one["first_shard_s"],
         "sealing, s": one["seal_s"],
@@ -234,7 +234,7 @@ def measure_large(bench: Bench) -> dict[str, float]:
         f"{LARGE_TRUNK} alone, process-s an image": alone_s,
         f"{LARGE_TRUNK} extracted, process-s an image": sum(stages.values()) / images,
         f"{LARGE_TRUNK} extracted over alone": sum(stages.values()) / images / alone_s,
-        f"{LARGE_TRUNK}, {images} images from call to seal, s": measure_active(found["whole"], []),
+        f"{LARGE_TRUNK}, {images} images from call to seal, s": measure_active(found["whole"]),
         f"{LARGE_TRUNK}, peak memory, GB": found["peak_bytes"] / 1e9,
     }
 

@@ -80,7 +80,7 @@ def run_in_turns(
         return _read_answer(child, output.read()), pauses
 
 
-def measure_active(spell: Spell, pauses: Sequence[Spell]) -> float:
+def measure_active(spell: Spell, pauses: Sequence[Spell] = ()) -> float:
     """Seconds of a spell that were no pause."""
     began, ended = spell
     return ended - began - sum(max(0, min(ended, stop) - max(began, start)) for start, stop in pauses)
