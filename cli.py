@@ -18,19 +18,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from cache.errors import CacheError, DiskError, FixgridError, Interrupted, UsageError
+from fixgrid.cache.errors import CacheError, DiskError, FixgridError, Interrupted, UsageError
 
 if TYPE_CHECKING:
-    from cache.holdings import Holdings
-    from cache.rows import Manifest
-    from cache.store import Entry, FeatureStore
-    from embed.engine import Extraction, Outcome
-    from embed.identity import TrunkFacts
-    from heads.artifact import SavedHead
-    from heads.grid import GridOptions
-    from heads.memo import Memo
-    from heads.recipe import Pair
-    from heads.subset import Source
+    from fixgrid.cache.holdings import Holdings
+    from fixgrid.cache.rows import Manifest
+    from fixgrid.cache.store import Entry, FeatureStore
+    from fixgrid.embed.extraction import Extraction, Outcome
+    from fixgrid.embed.trunks.identity import TrunkFacts
+    from fixgrid.heads.artifact import SavedHead
+    from fixgrid.heads.grid import GridOptions
+    from fixgrid.heads.memo import Memo
+    from fixgrid.heads.recipe import Pair
+    from fixgrid.heads.subset import Source
 
 VERSION = "0.1.0"
 SAMPLE = "sample"
@@ -81,7 +81,7 @@ def _typed_command() -> str:
 
 def _read_settings(path: Path) -> dict[str, Any]:
     """Defaults from fixgrid.toml: plain names for every command, a table [command] for one of them."""
-    from cache.settings import read_settings
+    from fixgrid.cache.settings import read_settings
 
     found = read_settings(path, {name: _list_options(command) for name, command in main.commands.items()})
 
@@ -180,7 +180,7 @@ def _say_settings(**settings: tuple[Any, str]) -> None:
 
 def _choose_data(ctx: click.Context, store: FeatureStore, data: str | None) -> tuple[str, str]:
     """Option, environment, fixgrid.toml, the cache's only data set, the sample: the first there is."""
-    from cache.holdings import list_sources
+    from fixgrid.cache.holdings import list_sources
 
     if data is not None:
         return data, _origin(ctx, "data")
@@ -258,9 +258,9 @@ def extract(ctx: click.Context, /, recalibrate: bool, **asked: Any) -> None:
 
     The same command resumes a stopped run and recomputes only what changed.
     """
-    from embed.identity import identify_trunk
-    from embed.machine import extract_here
-    from embed.recalibrate import expect_norm, recalibrate_here
+    from fixgrid.embed.machine import extract_here
+    from fixgrid.embed.recalibrate import expect_norm, recalibrate_here
+    from fixgrid.embed.trunks.identity import identify_trunk
 
     max_bad = 0.0 if asked["strict"] else _parse_share(asked["max_bad"])
     with _Console() as console:
@@ -289,7 +289,7 @@ class _Request(NamedTuple):
 
 
 def _machine(asked: dict[str, Any]) -> dict[str, str]:
-    from embed.sizing import choose_device
+    from fixgrid.embed.sizing import choose_device
 
     return {name: choose_device(asked[name]) if name == "device" else asked[name] for name in _ON_MACHINE}
 
@@ -300,9 +300,9 @@ _ON_MACHINE = ("backend", "device", "workers")
 def _read_request(
     ctx: click.Context, console: _Console, asked: dict[str, Any], *, download: bool = True
 ) -> _Request:
-    from embed.manifest import read_manifest
-    from embed.prospect import expect_local
-    from embed.request import parse_resolutions
+    from fixgrid.embed.manifest import read_manifest
+    from fixgrid.embed.prospect import expect_local
+    from fixgrid.embed.request import parse_resolutions
 
     store = _open_store(asked["cache"])
     source, origin = _choose_data(ctx, store, asked["data"])
@@ -325,8 +325,8 @@ def _build_extraction(
     ctx: click.Context, request: _Request, facts: TrunkFacts, asked: dict[str, Any]
 ) -> Extraction:
     """The extraction that extract's options ask for; says what they were resolved to."""
-    from embed.machine import build_extraction
-    from embed.sizing import choose_device, choose_precision
+    from fixgrid.embed.machine import build_extraction
+    from fixgrid.embed.sizing import choose_device, choose_precision
 
     res = asked["res"]
     _say_settings(
@@ -356,10 +356,10 @@ def _build_extraction(
 @click.pass_context
 def plan(ctx: click.Context, /, recalibrate: bool, calibrate: bool, style: str, **asked: Any) -> None:
     """Say what extract with the same options would do, take and write, without running the trunk."""
-    from embed import prospect
-    from embed.identity import identify_trunk
-    from embed.recalibrate import expect_norm
-    from heads.table import format_records
+    from fixgrid.embed import prospect
+    from fixgrid.embed.recalibrate import expect_norm
+    from fixgrid.embed.trunks.identity import identify_trunk
+    from fixgrid.heads.table import format_records
 
     with _Console() as console:
         request = _read_request(ctx, console, asked, download=False)
@@ -390,7 +390,7 @@ def _parse_share(text: str) -> float:
 
 def _say_skipped(outcome: Outcome, names: Sequence[bytes] = ()) -> None:
     """Images without features, by their paths in the data set or, of one split, by ``names``."""
-    from cache.rowsfile import show_path
+    from fixgrid.cache.rowsfile import show_path
 
     for row in outcome.bad[:20]:
         name = show_path(names[row.row] if names else row.path)
@@ -479,7 +479,7 @@ class _Cells(NamedTuple):
 
 def _read_cells(ctx: click.Context, asked: dict[str, Any]) -> _Cells:
     """Holdings, pairs and options from the values of `_features` and `_makes_cells`."""
-    from heads.memo import Memo
+    from fixgrid.heads.memo import Memo
 
     names = ("data", "cache", "trunk", "resize", "resampler", "train_views", "seed", "train_view")
     holdings, kinds = _open_holdings(ctx, **{name: asked[name] for name in names})
@@ -505,12 +505,12 @@ def fit_head(ctx: click.Context, /, curve: str | None, out: Path | None, style: 
 
     With --curve, print instead what some of the training images would have given; no head is kept.
     """
-    from cache.holdings import shorten_source
-    from heads.artifact import save_head
-    from heads.breakdown import format_breakdown
-    from heads.families import keep_linear
-    from heads.fit import fit_best, keep_fitted
-    from heads.table import fit_record
+    from fixgrid.cache.holdings import shorten_source
+    from fixgrid.heads.artifact import save_head
+    from fixgrid.heads.breakdown import format_breakdown
+    from fixgrid.heads.families import keep_linear
+    from fixgrid.heads.fit import fit_best, keep_fitted
+    from fixgrid.heads.table import fit_record
 
     cells = _read_cells(ctx, asked)
     if curve is not None:
@@ -547,8 +547,8 @@ def _parse_shares(text: str) -> list[float]:
 
 
 def _echo_curve(cells: _Cells, shares: list[float], style: str) -> None:
-    from heads.curve import fit_curve
-    from heads.table import format_curve
+    from fixgrid.heads.curve import fit_curve
+    from fixgrid.heads.table import format_curve
 
     points = fit_curve(cells.source, cells.pairs, cells.n_classes, shares, cells.options, cells.memo)
     click.echo(format_curve(points, style), nl=False)
@@ -564,7 +564,7 @@ def duplicates(ctx: click.Context, /, style: str, **asked: Any) -> None:
 
     Equal bytes, equal pixels, or features nearly alike in the cached center views nearest 224 px.
     """
-    from heads.twins import choose_res, find_twins, format_twins, looks_alike
+    from fixgrid.heads.twins import choose_res, find_twins, format_twins, looks_alike
 
     holdings, _ = _open_holdings(ctx, **asked)
     splits = holdings.manifest.splits
@@ -582,9 +582,9 @@ def duplicates(ctx: click.Context, /, style: str, **asked: Any) -> None:
 @click.pass_context
 def grid(ctx: click.Context, /, style: str, **asked: Any) -> None:
     """Print the accuracy of every train x test resolution pair, the best marked, ties called ties."""
-    from heads.grid import choose_cell, run_grid
-    from heads.recipe import count_passes, list_recipes
-    from heads.table import Notes, format_cells
+    from fixgrid.heads.grid import choose_cell, run_grid
+    from fixgrid.heads.recipe import count_passes, list_recipes
+    from fixgrid.heads.table import Notes, format_cells
 
     holdings, _, source, wanted, options, memo = request = _read_cells(ctx, asked)
     cells = []
@@ -605,14 +605,14 @@ def grid(ctx: click.Context, /, style: str, **asked: Any) -> None:
 @click.pass_context
 def report(ctx: click.Context, /, out: Path, **asked: Any) -> None:
     """Write the grid and the chosen head as one HTML page, with figures as PNG and CSV beside it."""
-    from cache.disk import commit_bytes
-    from embed.costs import COSTS_FILE, recall_costs
-    from embed.manifest import find_copies
-    from embed.pictures import Album
-    from heads.exhibits import fill_report
-    from heads.findings import find_all
-    from heads.report import render_report
-    from heads.table import format_records
+    from fixgrid.cache.disk import commit_bytes
+    from fixgrid.embed.manifest import find_copies
+    from fixgrid.embed.pictures import Album
+    from fixgrid.embed.trunks.costs import COSTS_FILE, recall_costs
+    from fixgrid.heads.exhibits import fill_report
+    from fixgrid.heads.findings import find_all
+    from fixgrid.heads.report import render_report
+    from fixgrid.heads.table import format_records
 
     cells = _read_cells(ctx, asked)
     manifest, others = cells.holdings.manifest, _read_others(ctx, asked, cells.holdings)
@@ -638,8 +638,8 @@ def report(ctx: click.Context, /, out: Path, **asked: Any) -> None:
 
 def _read_others(ctx: click.Context, asked: dict[str, Any], holdings: Holdings) -> list[_Cells]:
     """The same cells by every other trunk that has seen these images; says which cannot give them."""
-    from cache.store import FeatureStore
-    from heads.findings import list_trunks
+    from fixgrid.cache.store import FeatureStore
+    from fixgrid.heads.findings import list_trunks
 
     others = []
     for trunk in list_trunks(FeatureStore(asked["cache"]), holdings.manifest):
@@ -689,14 +689,14 @@ def predict(
     HEAD is what fit-head wrote. IMAGES are files, folders, patterns, or - for paths on standard input. Trunk,
     view and precision come from HEAD alone; features are cached, and taken from the cache where it has them.
     """
-    from cache.shard import Status
-    from cache.store import FeatureStore
-    from embed.listing import SPLIT, hash_listing, list_images, read_paths
-    from embed.machine import extract_here
-    from embed.replica import adopt_known, build_replica, find_trunk, read_view
-    from embed.sizing import choose_device
-    from heads.artifact import load_head
-    from heads.predictions import format_predictions, join_blocks, predict_images
+    from fixgrid.cache.shard import Status
+    from fixgrid.cache.store import FeatureStore
+    from fixgrid.embed.listing import SPLIT, hash_listing, list_images, read_paths
+    from fixgrid.embed.machine import extract_here
+    from fixgrid.embed.replica import adopt_known, build_replica, find_trunk, read_view
+    from fixgrid.embed.sizing import choose_device
+    from fixgrid.heads.artifact import load_head
+    from fixgrid.heads.predictions import format_predictions, join_blocks, predict_images
 
     saved = load_head(head)
     views = [read_view(spec) for spec in saved.seen]
@@ -739,10 +739,10 @@ def export(head: Path, form: str, out: Path, weights: Path | None) -> None:
     onnx and torch take uint8 RGB crops (B, R, R, 3) and give probabilities; safetensors is a state dict for
     timm or torchvision; sklearn is the head alone. What has a trunk is run against it before it is kept.
     """
-    from cache.disk import commit_bytes
-    from embed.catalogue import find_licence
-    from heads.artifact import load_head, name_files, save_coefficients
-    from heads.card import CardFacts, write_card
+    from fixgrid.cache.disk import commit_bytes
+    from fixgrid.embed.trunks.catalogue import find_licence
+    from fixgrid.heads.artifact import load_head, name_files, save_coefficients
+    from fixgrid.heads.card import CardFacts, write_card
 
     saved = load_head(head)
     if saved.views:
@@ -767,8 +767,15 @@ def export(head: Path, form: str, out: Path, weights: Path | None) -> None:
 
 def _export_network(saved: SavedHead, form: str, stem: Path, file: Path, weights: Path | None) -> str:
     """Write trunk and head together; which code of the card opens them."""
-    from embed.export import Classifier, describe_timm, expect_center, export_onnx, export_state, export_torch
-    from embed.replica import open_trunk, read_view
+    from fixgrid.embed.export import (
+        Classifier,
+        describe_timm,
+        expect_center,
+        export_onnx,
+        export_state,
+        export_torch,
+    )
+    from fixgrid.embed.replica import open_trunk, read_view
 
     view = read_view(saved.view)
     expect_center(view)
@@ -801,8 +808,8 @@ def models(style: str) -> None:
 
     Any other timm or torchvision name works too, as timm:NAME or torchvision:NAME.
     """
-    from embed.catalogue import describe_trunk, list_trunks, shorten_trunk
-    from heads.table import format_records
+    from fixgrid.embed.trunks.catalogue import describe_trunk, list_trunks, shorten_trunk
+    from fixgrid.heads.table import format_records
 
     _say("counting the parameters and multiply-adds of every trunk, some 20 s")
     records = list(map(describe_trunk, list_trunks()))
@@ -824,8 +831,8 @@ def doctor(ctx: click.Context, /, cache: Path, deep: bool, style: str) -> None:
 
     Ends with 2 if the installation is broken, with 4 if the cache is.
     """
-    from embed.doctor import examine_cache, examine_installation, examine_speed, shorten_check
-    from heads.table import format_records
+    from fixgrid.embed.doctor import examine_cache, examine_installation, examine_speed, shorten_check
+    from fixgrid.heads.table import format_records
 
     machine, held = examine_installation(), examine_cache(cache, deep=deep)
     unfit, damaged = (any(check.state == "broken" for check in checks) for checks in (machine, held))
@@ -838,8 +845,8 @@ def doctor(ctx: click.Context, /, cache: Path, deep: bool, style: str) -> None:
 
 def _open_store(cache: Path) -> FeatureStore:
     """The cache, with a warning if anyone may put features of their own into it."""
-    from cache.health import find_exposure
-    from cache.store import FeatureStore
+    from fixgrid.cache.health import find_exposure
+    from fixgrid.cache.store import FeatureStore
 
     store = FeatureStore(cache)
     for found, cure in find_exposure(store)[:1]:
@@ -857,10 +864,10 @@ def cache_group() -> None:
 @format_option
 def cache_ls(cache: Path, style: str) -> None:
     """List what is cached."""
-    from cache.health import describe_entry, shorten_entry
-    from cache.holdings import name_splits
-    from cache.store import FeatureStore
-    from heads.table import format_records
+    from fixgrid.cache.health import describe_entry, shorten_entry
+    from fixgrid.cache.holdings import name_splits
+    from fixgrid.cache.store import FeatureStore
+    from fixgrid.heads.table import format_records
 
     store = FeatureStore(cache)
     named = name_splits(store)
@@ -874,13 +881,13 @@ def cache_ls(cache: Path, style: str) -> None:
 @_option("--sample", type=click.IntRange(0), default=0, show_default=True, help="Rows per key to compute again.")
 def cache_verify(cache: Path, sample: int) -> None:
     """Hash every file again and check every row; with --sample, compute some rows again."""
-    from cache.health import choose_rows, compare_rows, verify_store
-    from cache.store import FeatureStore
+    from fixgrid.cache.health import choose_rows, compare_rows, verify_store
+    from fixgrid.cache.store import FeatureStore
 
     store = FeatureStore(cache)
     problems = verify_store(store)
     if sample and not problems:
-        from embed.recompute import Recomputer
+        from fixgrid.embed.recompute import Recomputer
 
         recompute = Recomputer(store)
         for entry in store.entries():
@@ -902,7 +909,7 @@ def cache_why(ctx: click.Context, /, key: str | None, **asked: Any) -> None:
 
     Without KEY, explain it for every key that extract with the same options would have to compute.
     """
-    from cache.store import FeatureStore
+    from fixgrid.cache.store import FeatureStore
 
     if key is None:
         return _explain_request(ctx, asked)
@@ -915,7 +922,7 @@ def cache_why(ctx: click.Context, /, key: str | None, **asked: Any) -> None:
 
 
 def _explain_request(ctx: click.Context, asked: dict[str, Any]) -> None:
-    from embed.prospect import describe_trunk
+    from fixgrid.embed.prospect import describe_trunk
 
     with _Console() as console:
         request = _read_request(ctx, console, asked, download=False)
@@ -934,7 +941,7 @@ def _explain_request(ctx: click.Context, asked: dict[str, Any]) -> None:
 
 
 def _echo_nearest(store: FeatureStore, entry: Entry) -> bool:
-    from cache.health import explain_miss
+    from fixgrid.cache.health import explain_miss
 
     nearest, lines = explain_miss(store, entry.spec)
     if nearest is not None:
@@ -952,8 +959,8 @@ def cache_gc(cache: Path, yes: bool) -> None:
 
     Also of what predict has kept; its images are a data set that is called as they were named.
     """
-    from cache.garbage import find_garbage, remove_garbage
-    from cache.store import FeatureStore
+    from fixgrid.cache.garbage import find_garbage, remove_garbage
+    from fixgrid.cache.store import FeatureStore
 
     found = [item for root in (cache, cache / "predictions") for item in find_garbage(FeatureStore(root))]
     for item in found:
@@ -976,7 +983,7 @@ def _open_holdings(
     train_view: str | None,
 ) -> tuple[Holdings, tuple[str, ...]]:
     """The features that the options name, and the kinds of training view to fit on."""
-    from cache.holdings import find_holdings
+    from fixgrid.cache.holdings import find_holdings
 
     asked = {"resize": resize, "resampler": resampler, "draws": train_views, "seed": seed}
     view = {name: value for name, value in asked.items() if value is not None}
@@ -996,8 +1003,8 @@ def _open_holdings(
 
 def _choose_pairs(holdings: Holdings, kinds: tuple[str, ...], text: str | None) -> list[Pair]:
     """Resolution pairs from ``128:224,224:128+224`` or ``seed``; without a text, all that the cache holds."""
-    from heads.grid import SEED_PAIRS
-    from heads.recipe import read_pair
+    from fixgrid.heads.grid import SEED_PAIRS
+    from fixgrid.heads.recipe import read_pair
 
     if text == "seed":
         return list(SEED_PAIRS)
@@ -1010,9 +1017,9 @@ def _choose_pairs(holdings: Holdings, kinds: tuple[str, ...], text: str | None) 
 
 def _choose_gaps(holdings: Holdings, pairs: list[Pair], text: str, test_view: str) -> tuple[str, ...]:
     """Corrections that --gap names; ``all`` has batchnorm only where the cache holds it for every pair."""
-    from cache.holdings import RECALIBRATED
-    from heads.gap import CORRECTIONS
-    from heads.views import list_resolutions
+    from fixgrid.cache.holdings import RECALIBRATED
+    from fixgrid.heads.gap import CORRECTIONS
+    from fixgrid.heads.views import list_resolutions
 
     chosen = _choose_some("--gap", text, ("none", *CORRECTIONS, "refit", "batchnorm"))
     if "batchnorm" in chosen:
@@ -1037,9 +1044,9 @@ def _grid_options(
     refit: bool,
     strengths: str | None,
 ) -> GridOptions:
-    from heads.families import FAMILIES
-    from heads.grid import GridOptions
-    from heads.logistic import DINOV2_C
+    from fixgrid.heads.families import FAMILIES
+    from fixgrid.heads.grid import GridOptions
+    from fixgrid.heads.logistic import DINOV2_C
 
     families = _choose_some("--heads", heads, tuple(FAMILIES))
     path = DINOV2_C if strengths in (None, "full") else _parse_strengths(str(strengths))
@@ -1049,7 +1056,7 @@ def _grid_options(
 
 def _drop_duplicates(holdings: Holdings) -> Source:
     """The features without the training images that val or test holds too; says how many those are."""
-    from heads.twins import choose_res, drop_twins, find_twins, keep_copies
+    from fixgrid.heads.twins import choose_res, drop_twins, find_twins, keep_copies
 
     res = choose_res(holdings)
     twins = find_twins(holdings, res)

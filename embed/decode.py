@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cache.shard import Status
+from fixgrid.cache.shard import Status
 
 # PNG and TIFF named .jpg, and the reverse, are common and fine: the content decides, within this list. A stereo
 # pair (MPO) is a JPEG to Pillow, and gives its first picture.

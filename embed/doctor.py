@@ -16,13 +16,13 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from cache.errors import CacheError
-from cache.health import count_bad_rows, find_exposure, find_filesystem, verify_store
-from cache.store import FeatureStore
+from fixgrid.cache.errors import CacheError
+from fixgrid.cache.health import count_bad_rows, find_exposure, find_filesystem, verify_store
+from fixgrid.cache.store import FeatureStore
 
 from .decode import decode_rgb
-from .identity import find_weights
 from .sizing import WORKER_BYTES, choose_device, choose_precision, read_available_bytes, size_workers
+from .trunks.identity import find_weights
 from .views import View, render_view
 
 PACKAGES = (
@@ -238,8 +238,8 @@ def _find_bottleneck(timing: Timing, decoders: int) -> Check:
 
 
 def _time_trunk(name: str, device: str) -> tuple[Timing, int]:
-    from .backends import open_backend, prepare_backend
-    from .trunks import load_trunk
+    from .backends.prepare import open_backend, prepare_backend
+    from .trunks.trunk import load_trunk
 
     trunk = load_trunk(name)
     look = trunk.preprocess

@@ -15,12 +15,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cache.disk import commit_bytes, commit_stream
-from cache.errors import CacheError, UsageError
+from fixgrid.cache.disk import commit_bytes, commit_stream
+from fixgrid.cache.errors import CacheError, UsageError
 
-from .pixels import PixelTrunk
-from .probe import OPSET, list_errors, make_probe
-from .trunks import Trunk
+from .backends.pixels import PixelTrunk
+from .backends.probe import OPSET, list_errors, make_probe
+from .trunks.trunk import Trunk
 from .views import View
 
 TOLERANCE = 1e-4

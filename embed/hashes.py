@@ -23,9 +23,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cache.disk import commit_bytes, read_file
-from cache.errors import DataError, DiskError
-from cache.rowsfile import show_path
+from fixgrid.cache.disk import commit_bytes, read_file
+from fixgrid.cache.errors import DataError, DiskError
+from fixgrid.cache.rowsfile import show_path
 
 RACY_NS = 2_000_000_000
 _BLOCK = 1 << 20

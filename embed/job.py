@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from cache.shard import Status
+from fixgrid.cache.shard import Status
 
 from .views import View
 

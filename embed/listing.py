@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from cache.errors import DataError
-from cache.rows import Manifest, Rows
-from cache.rowsfile import show_path
+from fixgrid.cache.errors import DataError
+from fixgrid.cache.rows import Manifest, Rows
+from fixgrid.cache.rowsfile import show_path
 
 from .hashes import Progress, hash_files
-from .sources import SUFFIXES, describe_passed, is_inside, walk_images
+from .sources.folder import SUFFIXES, describe_passed, is_inside, walk_images
 
 SPLIT = "test"
 """The split that named images form: images that a head meets after everything was chosen."""

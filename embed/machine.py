@@ -12,10 +12,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cache.health import probe_entry
+from fixgrid.cache.health import probe_entry
 
-from .engine import Extraction, Outcome, TrunkKey, Watcher
-from .processes import start_importing
+from .engines.processes import start_importing
+from .extraction import Extraction, Outcome, TrunkKey, Watcher
 from .recompute import Recomputer
 from .request import choose_views
 from .resample import needs_torch
@@ -25,17 +25,17 @@ from .task import Backend
 from .views import View
 
 if TYPE_CHECKING:
-    from cache.rows import Manifest
-    from cache.store import FeatureStore
+    from fixgrid.cache.rows import Manifest
+    from fixgrid.cache.store import FeatureStore
 
-    from .backends import BackendSpec
-    from .identity import TrunkFacts
-    from .trunks import Trunk
+    from .backends.prepare import BackendSpec
+    from .trunks.identity import TrunkFacts
+    from .trunks.trunk import Trunk
 
 
 def list_imports(kind: str, device: str, views: Sequence[View]) -> list[str]:
     """Packages that a worker will import for its trunk and to resize."""
-    from .backends import PACKAGES, list_candidates
+    from .backends.prepare import PACKAGES, list_candidates
 
     runtime = PACKAGES.get(list_candidates(kind, device)[0], "torch")
     resizing = ["torch"] if any(needs_torch(view.resampler) for view in views) else []
@@ -50,7 +50,7 @@ class OpenBackend:
 
     def __call__(self, view: View) -> Backend:
         """The backend for a view's resolution."""
-        from .backends import open_backend
+        from .backends.prepare import open_backend
 
         return open_backend(self.spec, view.res)
 
@@ -131,7 +131,7 @@ def extract_here(
     with tempfile.TemporaryDirectory(prefix="fixgrid-") as folder:
 
         def open_backends(views: Sequence[View]) -> Callable[[View], Backend]:
-            from .backends import prepare_backend
+            from .backends.prepare import prepare_backend
 
             kind = backend if all(view.kind != "whole" for view in views) else "torch"
             with suppress(OSError):  # a head start only: whoever starts workers meets the same and says it

@@ -10,15 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
-from cache.errors import DataError, UsageError
-from cache.rows import SPLITS, Manifest, Rows
-from cache.rowsfile import show_path
+from fixgrid.cache.errors import DataError, UsageError
+from fixgrid.cache.rows import SPLITS, Manifest, Rows
+from fixgrid.cache.rowsfile import show_path
 
-from . import downloads, hashes
-from .csvfile import list_csv
-from .published import TORCHVISION, find_stanford_lists, list_stanford, list_torchvision
-from .sample import write_sample
-from .sources import LAYOUTS, Image, Listing, list_folder
+from . import hashes
+from .sources import downloads
+from .sources.csvfile import list_csv
+from .sources.folder import LAYOUTS, Image, Listing, list_folder
+from .sources.published import TORCHVISION, find_stanford_lists, list_stanford, list_torchvision
+from .sources.sample import write_sample
 from .splits import choose_shares, recall_split
 
 ACCEPTED = f"sample, stanford-dogs, torchvision:NAME (such as {', '.join(list(TORCHVISION)[:3])}), or {LAYOUTS}"

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cache.rows import Manifest, Rows
+from fixgrid.cache.rows import Manifest, Rows
 
 from .decode import FORMATS, BadImage, decode_rgb, read_file
 from .views import View, plan_crops, render_crop, resize_side

@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cache.errors import UsageError
-from cache.rows import Rows
-from cache.store import FeatureStore
+from fixgrid.cache.errors import UsageError
+from fixgrid.cache.rows import Rows
+from fixgrid.cache.store import FeatureStore
 
 from . import forecast
-from .catalogue import find_licence
-from .engine import Extraction, Watcher
+from .extraction import Extraction, Watcher
 from .forecast import Work
-from .identity import TrunkFacts, find_weights, recall_trunk, sketch_trunk
 from .machine import extract_here
 from .plan import Goal
 from .sizing import size_workers
 from .speed import MIN_IMAGES, Speed, keep_speed, recall_speeds
+from .trunks.catalogue import find_licence
+from .trunks.identity import TrunkFacts, find_weights, recall_trunk, sketch_trunk
 
 if TYPE_CHECKING:
-    from .trunks import Trunk
+    from .trunks.trunk import Trunk
 
 CALIBRATION = {"cpu": 8, "cuda": 128}
 """Images that each worker calibrates on: two batches of an accelerator, one of eager torch."""
@@ -76,7 +76,7 @@ def find_work(extraction: Extraction) -> Work:
 
 def count_macs(name: str, resolutions: set[int]) -> dict[int, int]:
     """Multiply-adds of a trunk for one square crop, by resolution (px)."""
-    from .trunks import count_costs
+    from .trunks.trunk import count_costs
 
     return {res: count_costs(name, res).macs for res in sorted(resolutions)}
 

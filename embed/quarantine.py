@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from cache.disk import commit_bytes, read_file
+from fixgrid.cache.disk import commit_bytes, read_file
 
 from .job import BadRow
 

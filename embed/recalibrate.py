@@ -20,21 +20,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cache.disk import commit_bytes
-from cache.errors import CacheError, DataError
-from cache.rows import Rows
-from cache.store import Entry, FeatureStore
+from fixgrid.cache.disk import commit_bytes
+from fixgrid.cache.errors import CacheError, DataError
+from fixgrid.cache.rows import Rows
+from fixgrid.cache.store import Entry, FeatureStore
 
 from .decode import POLICY
-from .engine import Extraction, Outcome, TrunkKey, Watcher
-from .identity import TrunkFacts
+from .extraction import Extraction, Outcome, TrunkKey, Watcher
 from .machine import extract_here, library_versions
 from .sizing import size_workers
 from .task import Backend
+from .trunks.identity import TrunkFacts
 from .views import View
 
 if TYPE_CHECKING:
-    from .trunks import Trunk
+    from .trunks.trunk import Trunk
 
 Load = Callable[[], "Trunk"]
 TRAINING_KINDS = ("train", "val_train")
@@ -50,8 +50,8 @@ def expect_norm(extraction: Extraction, facts: TrunkFacts) -> None:
     """
     if all(recall_origin(extraction, view) for view in list_views(extraction)):
         return
-    from .architectures import build_meta_module
-    from .moments import find_last_norm
+    from .backends.moments import find_last_norm
+    from .trunks.architectures import build_meta_module
 
     find_last_norm(facts.name, build_meta_module(facts.architecture).module, facts.preprocess.native_res)
 
@@ -148,7 +148,7 @@ def recalibrate_trunk(trunk: Trunk, weights_sha256: str, origin: Mapping[str, An
     CacheError
         If the statistics are none, or the result has not the digest it must have.
     """
-    from .moments import replace_statistics
+    from .backends.moments import replace_statistics
 
     try:
         mean, var = (_decode(origin[name]) for name in ("mean", "var"))
@@ -205,8 +205,8 @@ def _measure(
     device: str,
     workers: str,
 ) -> dict[View, Entry]:
-    from .moments import OpenMoments, find_last_norm
-    from .probe import write_weights
+    from .backends.moments import OpenMoments, find_last_norm
+    from .backends.probe import write_weights
 
     trunk = load()
     norm, channels = find_last_norm(trunk.name, trunk.module, facts.preprocess.native_res)

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from cache.errors import CacheError, DataError
-from cache.holdings import find_origin
-from cache.rows import Manifest, Rows
-from cache.rowsfile import list_manifests, show_path
-from cache.store import Entry, FeatureStore
+from fixgrid.cache.errors import CacheError, DataError
+from fixgrid.cache.holdings import find_origin
+from fixgrid.cache.rows import Manifest, Rows
+from fixgrid.cache.rowsfile import list_manifests, show_path
+from fixgrid.cache.store import Entry, FeatureStore
 
 from .decode import BadImage, decode_rgb, read_file
 from .task import Backend
 from .views import View, render_view
 
 if TYPE_CHECKING:
-    from .trunks import Trunk
+    from .trunks.trunk import Trunk
 
 
 def recompute_rows(
@@ -91,7 +91,7 @@ class Recomputer:
 
     def _load_trunk(self, name: str, entry: Entry) -> Trunk:
         from .recalibrate import recalibrate_trunk
-        from .trunks import load_trunk
+        from .trunks.trunk import load_trunk
 
         if self._load:
             return self._load()
@@ -101,7 +101,7 @@ class Recomputer:
         return recalibrate_trunk(trunk, entry.spec.trunk["weights_sha256"], origin)
 
     def _open_backend(self, entry: Entry, res: int) -> Backend:
-        from .backends import open_backend, prepare_backend
+        from .backends.prepare import open_backend, prepare_backend
 
         name = str(entry.provenance.get("trunk"))
         trunk = self._load_trunk(name, entry)

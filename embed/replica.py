@@ -6,25 +6,25 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cache.adopt import adopt_rows
-from cache.errors import CacheError
-from cache.key import DTYPES
-from cache.rows import Manifest
-from cache.store import FeatureStore
+from fixgrid.cache.adopt import adopt_rows
+from fixgrid.cache.errors import CacheError
+from fixgrid.cache.key import DTYPES
+from fixgrid.cache.rows import Manifest
+from fixgrid.cache.store import FeatureStore
 
-from .backends import TOLERANCE
+from .backends.prepare import TOLERANCE
 from .decode import POLICY
-from .engine import Extraction, TrunkKey
-from .identity import TrunkFacts, identify_trunk
+from .extraction import Extraction, TrunkKey
 from .listing import SPLIT
 from .recalibrate import follow_origin, recalibrate_trunk
 from .request import MAX_RES_PX, MIN_RES_PX
 from .resample import INTERPOLATIONS, RESAMPLERS, expect_resampler
+from .trunks.identity import TrunkFacts, identify_trunk
 from .views import KINDS, View
 
 if TYPE_CHECKING:
-    from .preprocess import Preprocess
-    from .trunks import Trunk
+    from .trunks.preprocess import Preprocess
+    from .trunks.trunk import Trunk
 
 _FIELDS = ("trunk", "architecture", "node", "weights_sha256", "precision")
 
@@ -93,7 +93,7 @@ def open_trunk(described: Mapping[str, Any], view: View, weights: Path | None) -
     CacheError, UsageError, DataError
         As `find_trunk`.
     """
-    from .trunks import load_trunk
+    from .trunks.trunk import load_trunk
 
     name, file = _read_trunk(described, weights)
     stem, origin = _find_stem(described)

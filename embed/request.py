@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from cache.errors import UsageError
+from fixgrid.cache.errors import UsageError
 
-from .preprocess import Preprocess
 from .resample import expect_resampler
+from .trunks.preprocess import Preprocess
 from .views import KINDS, View
 
 MIN_RES_PX, MAX_RES_PX = 8, 2048

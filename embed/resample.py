@@ -16,7 +16,7 @@ import PIL
 from numpy.typing import NDArray
 from PIL import Image
 
-from cache.errors import UsageError
+from fixgrid.cache.errors import UsageError
 
 RESAMPLERS = ("pillow", "tensor")
 INTERPOLATIONS = {

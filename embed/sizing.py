@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cache.errors import UsageError
+from fixgrid.cache.errors import UsageError
 
 # A worker holds the trunk's weights, their packed copy, and the runtime with its largest feature maps.
 WORKER_COPIES = 2.5

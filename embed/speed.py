@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from cache.disk import commit_bytes, read_file
+from fixgrid.cache.disk import commit_bytes, read_file
 
 MIN_IMAGES = 16
 """Below this, opening the backends hides how fast it is."""

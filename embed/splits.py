@@ -16,9 +16,9 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from cache.disk import commit_bytes
-from cache.errors import DataError
-from cache.rows import SPLITS
+from fixgrid.cache.disk import commit_bytes
+from fixgrid.cache.errors import DataError
+from fixgrid.cache.rows import SPLITS
 
 SHARES = {"train": 70, "val": 15, "test": 15}
 STANFORD_2020 = {"train": 102, "val": 35}

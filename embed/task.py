@@ -17,9 +17,9 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from cache.errors import DataError
-from cache.rowsfile import show_path
-from cache.shard import Shard, Status, commit_shard
+from fixgrid.cache.errors import DataError
+from fixgrid.cache.rowsfile import show_path
+from fixgrid.cache.shard import Shard, Status, commit_shard
 
 from .decode import BadImage, decode_rgb, read_file
 from .groups import Crops, cut_rows, see_ahead, see_in_turn, size_group

@@ -13,8 +13,8 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from cache.disk import commit_bytes, read_file
-from cache.errors import CacheError
+from fixgrid.cache.disk import commit_bytes, read_file
+from fixgrid.cache.errors import CacheError
 
 from .arrays import to_numpy
 from .gap import Correction

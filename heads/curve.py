@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cache.errors import UsageError
-from cache.features import FeatureSet
+from fixgrid.cache.errors import UsageError
+from fixgrid.cache.features import FeatureSet
 
 from .fit import choose_best
 from .memo import Memo

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cache.holdings import Holdings
-from cache.rowsfile import show_path
+from fixgrid.cache.holdings import Holdings
+from fixgrid.cache.rowsfile import show_path
 
 from .answers import Answers, bin_answers, list_mistakes, pick_example
 from .drawings import Drawing

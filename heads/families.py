@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cache.errors import UsageError
+from fixgrid.cache.errors import UsageError
 
 from .closed import LDA_SHRINKAGES, RIDGE_ALPHAS, LDAPath, MeanPath, RidgePath, label_blocks
 from .design import rotate_features

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from cache.errors import FixgridError
-from cache.holdings import Holdings, find_origin
-from cache.rows import Manifest
-from cache.store import Entry, FeatureStore
+from fixgrid.cache.errors import FixgridError
+from fixgrid.cache.holdings import Holdings, find_origin
+from fixgrid.cache.rows import Manifest
+from fixgrid.cache.store import Entry, FeatureStore
 
 from .answers import Answers, answer_test
 from .curve import CurvePoint, fit_curve

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cache.errors import UsageError
-from cache.holdings import Holdings
+from fixgrid.cache.errors import UsageError
+from fixgrid.cache.holdings import Holdings
 
 from .artifact import SavedHead
 from .figures import HeadFigures, measure_head

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cache.disk import commit_bytes, read_file
-from cache.errors import DiskError
+from fixgrid.cache.disk import commit_bytes, read_file
+from fixgrid.cache.errors import DiskError
 
 # Raise it with any change that moves a figure of a cell: older results are then left aside.
 HEADS_SEMANTICS = 2

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cache.features import FeatureSet
-from cache.rowsfile import show_path
+from fixgrid.cache.features import FeatureSet
+from fixgrid.cache.rowsfile import show_path
 
 from .artifact import SavedHead
 from .card import escape_markdown, show_text

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cache.errors import UsageError
-from cache.features import FeatureSet
-from cache.holdings import RECALIBRATED
+from fixgrid.cache.errors import UsageError
+from fixgrid.cache.features import FeatureSet
+from fixgrid.cache.holdings import RECALIBRATED
 
 from .families import FAMILIES
 from .gap import Correction, fit_correction

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cache.features import FeatureSet
+from fixgrid.cache.features import FeatureSet
 
 
 class Source(Protocol):

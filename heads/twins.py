@@ -11,11 +11,11 @@ from itertools import combinations_with_replacement
 import numpy as np
 from numpy.typing import NDArray
 
-from cache.errors import CacheError
-from cache.features import FeatureSet
-from cache.holdings import Holdings
-from cache.rows import SPLITS, Rows
-from cache.rowsfile import show_path
+from fixgrid.cache.errors import CacheError
+from fixgrid.cache.features import FeatureSet
+from fixgrid.cache.holdings import Holdings
+from fixgrid.cache.rows import SPLITS, Rows
+from fixgrid.cache.rowsfile import show_path
 
 from .card import escape_markdown
 from .knn import unit_rows

@@ -8,8 +8,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from cache.errors import CacheError
-from cache.features import FeatureSet
+from fixgrid.cache.errors import CacheError
+from fixgrid.cache.features import FeatureSet
 
 from .gap import Correction
 

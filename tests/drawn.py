@@ -6,8 +6,8 @@ from collections import Counter
 
 import numpy as np
 
-from cache.features import FeatureSet
-from heads.grid import GridOptions
+from fixgrid.cache.features import FeatureSet
+from fixgrid.heads.grid import GridOptions
 
 SIZES = {"train": 160, "val": 80, "test": 120}
 K, D = 4, 12

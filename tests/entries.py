@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cache.key import Spec
-from cache.rows import Rows
-from cache.shard import Shard, commit_shard
-from cache.store import Entry, FeatureStore
+from fixgrid.cache.key import Spec
+from fixgrid.cache.rows import Rows
+from fixgrid.cache.shard import Shard, commit_shard
+from fixgrid.cache.store import Entry, FeatureStore
 
 VIEW = {"kind": "center", "res": 32, "crop_ratio": "0.875", "mean": ("0.5", "0.5", "0.5"), "resize": "short-side"}
 

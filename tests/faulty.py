@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image
 from stub import StubBackend
 
-from embed import task
-from embed.decode import decode_rgb
-from embed.views import View
+from fixgrid.embed import task
+from fixgrid.embed.decode import decode_rgb
+from fixgrid.embed.views import View
 
 ENDS = (b"segv", b"exit", b"hang", b"once")
 TIRED_AFTER = 130  # calls
@@ -124,7 +124,7 @@ def open_narrow(view: View) -> object:
     """A torch backend on a device with room for two images."""
     import torch
 
-    from embed.torch_backend import TorchBackend
+    from fixgrid.embed.backends.torch_backend import TorchBackend
 
     def run(pixels: torch.Tensor) -> torch.Tensor:
         if len(pixels) > 2:

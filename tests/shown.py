@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 from PIL import Image
 
-from heads.drawings import Drawing
+from fixgrid.heads.drawings import Drawing
 
 
 def expect_shown(drawing: Drawing) -> None:

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from entries import features_of, fill_entry, make_rows, make_spec
 
-from cache.adopt import adopt_rows
-from cache.rows import Rows
-from cache.shard import Shard, Status, commit_shard, list_shards
-from cache.store import Entry, FeatureStore
+from fixgrid.cache.adopt import adopt_rows
+from fixgrid.cache.rows import Rows
+from fixgrid.cache.shard import Shard, Status, commit_shard, list_shards
+from fixgrid.cache.store import Entry, FeatureStore
 
 ROWS = make_rows(100)
 

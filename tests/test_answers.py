@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from drawn import FEW, PAIRS, SIZES, Cache, K
 
-from heads.answers import Answers, answer_test, bin_answers, list_mistakes, pick_example
-from heads.figures import measure_head
-from heads.grid import choose_cell, run_grid
+from fixgrid.heads.answers import Answers, answer_test, bin_answers, list_mistakes, pick_example
+from fixgrid.heads.figures import measure_head
+from fixgrid.heads.grid import choose_cell, run_grid
 
 
 @pytest.fixture(scope="module")

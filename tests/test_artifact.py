@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from cache.errors import CacheError
-from heads.artifact import SavedHead, load_head, save_coefficients, save_head
-from heads.gap import Correction
-from heads.linear import LinearHead
+from fixgrid.cache.errors import CacheError
+from fixgrid.heads.artifact import SavedHead, load_head, save_coefficients, save_head
+from fixgrid.heads.gap import Correction
+from fixgrid.heads.linear import LinearHead
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def test_corrections_that_do_not_fit_their_views_are_refused(stem, change):
 def test_coefficients_make_a_logistic_regression_with_calibrated_probabilities(tmp_path, k):
     from sklearn.linear_model import LogisticRegression
 
-    from heads.metrics import log_softmax
+    from fixgrid.heads.metrics import log_softmax
 
     rng = np.random.default_rng(1)
     head = LinearHead(

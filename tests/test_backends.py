@@ -18,16 +18,17 @@ from conftest import ROOT
 from numpy.typing import NDArray
 from torch import nn
 
-from cache.errors import UsageError
-from embed import backends, probe, torch_backend
-from embed.architectures import build_module
-from embed.backends import BackendSpec, open_backend, prepare_backend
-from embed.pixels import PixelTrunk, fold_batch_norms
-from embed.probe import make_probe, run_eager
-from embed.task import Answer
-from embed.torch_backend import TorchBackend
-from embed.trunks import Trunk, load_trunk
-from embed.weights import fingerprint_weights
+from fixgrid.cache.errors import UsageError
+from fixgrid.embed.backends import prepare as backends
+from fixgrid.embed.backends import probe, torch_backend
+from fixgrid.embed.backends.pixels import PixelTrunk, fold_batch_norms
+from fixgrid.embed.backends.prepare import BackendSpec, open_backend, prepare_backend
+from fixgrid.embed.backends.probe import make_probe, run_eager
+from fixgrid.embed.backends.torch_backend import TorchBackend
+from fixgrid.embed.task import Answer
+from fixgrid.embed.trunks.architectures import build_module
+from fixgrid.embed.trunks.trunk import Trunk, load_trunk
+from fixgrid.embed.trunks.weights import fingerprint_weights
 
 SIDES = (96, 130)
 
@@ -118,7 +119,7 @@ def test_a_spec_travels_by_pickle_and_opens_without_torch(specs: dict[str, Backe
     assert pickle.loads(pickle.dumps(spec)) == spec
     code = (
         "import pickle, sys; spec = pickle.loads(bytes.fromhex(sys.argv[1]))\n"
-        "import numpy as np; from embed.backends import open_backend\n"
+        "import numpy as np; from fixgrid.embed.backends.prepare import open_backend\n"
         "assert open_backend(spec, 96)(np.zeros((1, 96, 96, 3), np.uint8)).shape == (1, 1280)\n"
         "print(*sorted({'torch', 'timm', 'onnx', 'safetensors'} & set(sys.modules)))"
     )

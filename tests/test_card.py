@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from heads.artifact import SavedHead
-from heads.card import USES, CardFacts, escape_markdown, write_card
-from heads.linear import LinearHead
+from fixgrid.heads.artifact import SavedHead
+from fixgrid.heads.card import USES, CardFacts, escape_markdown, write_card
+from fixgrid.heads.linear import LinearHead
 
 HOSTILE = "![x](http://e.vil)\n# <b>`\x1b[2J"
 FIGURES = {"val": {"value": 0.9, "low": 0.8, "high": 0.95}, "n_val": 10, "train_res": 128, "test_res": 224}

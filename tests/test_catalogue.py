@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from cache.errors import UsageError
-from embed.architectures import find_source
-from embed.catalogue import BSD, CatalogueEntry, list_trunks
+from fixgrid.cache.errors import UsageError
+from fixgrid.embed.trunks.architectures import find_source
+from fixgrid.embed.trunks.catalogue import BSD, CatalogueEntry, list_trunks
 
 AVAILABLE = [entry for entry in list_trunks() if entry.available]
 

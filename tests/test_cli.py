@@ -168,10 +168,10 @@ def test_dropped_duplicates_are_said_and_make_other_cells(sample: Path) -> None:
 
 
 def test_all_gaps_have_batchnorm_only_where_every_pair_has_it() -> None:
-    from cache.errors import CacheError
-    from cache.holdings import RECALIBRATED, Holdings
-    from cache.rows import Manifest
-    from cli import _choose_gaps
+    from fixgrid.cache.errors import CacheError
+    from fixgrid.cache.holdings import RECALIBRATED, Holdings
+    from fixgrid.cache.rows import Manifest
+    from fixgrid.cli import _choose_gaps
 
     places = [(split, RECALIBRATED + "center", res) for split in ("val", "test") for res in (224, 320)]
     holdings = Holdings(Manifest("dogs", "/dogs", (), {}), "t", dict.fromkeys(places))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from heads.closed import LDAPath, MeanPath, RidgePath, label_blocks
-from heads.design import rotate_features, stream_features
-from heads.knn import NeighbourPath
-from heads.moments import measure_moments
+from fixgrid.heads.closed import LDAPath, MeanPath, RidgePath, label_blocks
+from fixgrid.heads.design import rotate_features, stream_features
+from fixgrid.heads.knn import NeighbourPath
+from fixgrid.heads.moments import measure_moments
 
 
 def draw(n=300, d=20, k=4, seed=0):

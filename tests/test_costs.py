@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-import embed.costs
-import embed.trunks
-from embed.costs import recall_costs
-from embed.trunks import Costs
+from fixgrid.embed.trunks import trunk
+from fixgrid.embed.trunks.costs import recall_costs
+from fixgrid.embed.trunks.trunk import Costs
 
 
 @pytest.fixture
@@ -22,7 +21,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         asked.append(res)
         return Costs(3_000_000, 0, res * res * 10)
 
-    monkeypatch.setattr(embed.trunks, "count_costs", count)
+    monkeypatch.setattr(trunk, "count_costs", count)
     return asked
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cache.errors import DataError
-from embed.csvfile import list_csv
-from embed.sources import Image
+from fixgrid.cache.errors import DataError
+from fixgrid.embed.sources.csvfile import list_csv
+from fixgrid.embed.sources.folder import Image
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from embed.backends import open_backend, prepare_backend
-from embed.probe import make_probe, run_eager
-from embed.torch_backend import TorchBackend
-from embed.trunks import Trunk, load_trunk
+from fixgrid.embed.backends.prepare import open_backend, prepare_backend
+from fixgrid.embed.backends.probe import make_probe, run_eager
+from fixgrid.embed.backends.torch_backend import TorchBackend
+from fixgrid.embed.trunks.trunk import Trunk, load_trunk
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 

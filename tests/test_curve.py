@@ -11,10 +11,10 @@ from drawn import FEW, PAIRS, K, Source
 from hypothesis import given
 from hypothesis import strategies as some
 
-from cache.errors import UsageError
-from heads.curve import fit_curve, rank_images, take_share
-from heads.fit import fit_best
-from heads.memo import Memo
+from fixgrid.cache.errors import UsageError
+from fixgrid.heads.curve import fit_curve, rank_images, take_share
+from fixgrid.heads.fit import fit_best
+from fixgrid.heads.memo import Memo
 
 SHARES = (0.05, 0.2, 1.0)
 

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image, ImageOps
 from zoo import draw_photo, encode
 
-from cache.shard import Status
-from embed.decode import BadImage, decode_rgb, read_file
+from fixgrid.cache.shard import Status
+from fixgrid.embed.decode import BadImage, decode_rgb, read_file
 
 PHOTO = draw_photo(40, 30, 1)
 PIXELS = np.asarray(PHOTO)

@@ -10,8 +10,8 @@ from typing import BinaryIO
 
 import pytest
 
-from cache import disk
-from cache.disk import (
+from fixgrid.cache import disk
+from fixgrid.cache.disk import (
     commit_bytes,
     commit_stream,
     expect_space,
@@ -21,7 +21,7 @@ from cache.disk import (
     rename_file,
     sweep_temps,
 )
-from cache.errors import DiskError
+from fixgrid.cache.errors import DiskError
 
 
 def fail(*args: object) -> None:
@@ -77,8 +77,8 @@ WRITE_HDF5_ON_A_FULL_DISK = """
 import resource, sys
 from pathlib import Path
 import h5py, numpy as np
-from cache.disk import commit_stream
-from cache.errors import DiskError
+from fixgrid.cache.disk import commit_stream
+from fixgrid.cache.errors import DiskError
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 def write(file):
     with h5py.File(file, "w") as out:
@@ -147,7 +147,7 @@ class Spy:
         if name == "h5py":
             print(os.environ.get("HDF5_PLUGIN_PRELOAD"))
 sys.meta_path.insert(0, Spy)
-import cache.shard
+import fixgrid.cache.shard
 """
 
 

@@ -7,13 +7,13 @@ import pytest
 from entries import fill_entry, make_rows
 from test_cli import run
 
-from cache.errors import UsageError
-from cache.rows import Manifest
-from cache.rowsfile import write_manifest
-from cache.store import FeatureStore
-from embed import doctor
-from embed.decode import decode_rgb
-from embed.doctor import Check, Timing, examine_cache, examine_installation, examine_speed
+from fixgrid.cache.errors import UsageError
+from fixgrid.cache.rows import Manifest
+from fixgrid.cache.rowsfile import write_manifest
+from fixgrid.cache.store import FeatureStore
+from fixgrid.embed import doctor
+from fixgrid.embed.decode import decode_rgb
+from fixgrid.embed.doctor import Check, Timing, examine_cache, examine_installation, examine_speed
 
 ROWS = make_rows(70)
 
@@ -127,7 +127,7 @@ def test_memory_and_network_file_systems_are_warnings(
 def test_the_bottleneck_is_the_larger_share(
     monkeypatch: pytest.MonkeyPatch, timing: Timing, decoders: int, name: str
 ) -> None:
-    from embed.sizing import Sizing
+    from fixgrid.embed.sizing import Sizing
 
     monkeypatch.setattr(doctor, "_time_trunk", lambda trunk, device: (timing, 1 << 20))
     monkeypatch.setattr(doctor, "size_workers", lambda weights_bytes, device: Sizing(3, 1, decoders))

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cache.errors import DataError, DiskError
-from embed import downloads
-from embed.downloads import Archive, download_stanford_dogs, fetch_archive, unpack_tar
+from fixgrid.cache.errors import DataError, DiskError
+from fixgrid.embed.sources import downloads
+from fixgrid.embed.sources.downloads import Archive, download_stanford_dogs, fetch_archive, unpack_tar
 
 
 class Server(ThreadingHTTPServer):

@@ -8,7 +8,7 @@ import matplotlib
 import pytest
 from shown import expect_shown
 
-from heads.drawings import BLUE, COLOURS, clip_name, draw, name_rows, show_name
+from fixgrid.heads.drawings import BLUE, COLOURS, clip_name, draw, name_rows, show_name
 
 
 def line(name: str = "line"):

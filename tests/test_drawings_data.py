@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from shown import expect_shown
 
-from heads.answers import Bin
-from heads.drawings_data import draw_classes, draw_counts, draw_principle, draw_reliability, draw_sizes
-from heads.figures import ClassRow
-from heads.metrics import wilson_interval
+from fixgrid.heads.answers import Bin
+from fixgrid.heads.drawings_data import draw_classes, draw_counts, draw_principle, draw_reliability, draw_sizes
+from fixgrid.heads.figures import ClassRow
+from fixgrid.heads.metrics import wilson_interval
 
 
 class Crop(NamedTuple):

@@ -9,9 +9,9 @@ import pytest
 from drawn import FEW, PAIRS, Cache, K, Source
 from shown import expect_shown
 
-from heads.curve import fit_curve
-from heads.drawings_grid import draw_compute, draw_curve, draw_grid, find_front
-from heads.grid import choose_cell, run_grid
+from fixgrid.heads.curve import fit_curve
+from fixgrid.heads.drawings_grid import draw_compute, draw_curve, draw_grid, find_front
+from fixgrid.heads.grid import choose_cell, run_grid
 
 MACS = {128: 10**8, 224: 3 * 10**8, 320: 6 * 10**8, "128+224": 4 * 10**8}
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from drawn import FEW, PAIRS, Cache, K
 from shown import expect_shown
 
-from heads.drawings_trunks import draw_trunks
-from heads.findings import Rival
-from heads.grid import choose_cell, run_grid
+from fixgrid.heads.drawings_trunks import draw_trunks
+from fixgrid.heads.findings import Rival
+from fixgrid.heads.grid import choose_cell, run_grid
 
 
 def test_every_trunk_has_its_parameters_its_cost_and_its_interval():

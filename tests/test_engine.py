@@ -15,12 +15,12 @@ from faulty import open_faulty, open_narrow, open_slow, spoil
 from stub import TRUNK, SilentWatcher, center, open_stubs, train
 from zoo import draw_photo, encode, list_manifest, write_photos
 
-from cache.errors import CacheError, DataError, DiskError, Interrupted
-from cache.health import verify_store
-from cache.shard import Status
-from cache.store import FeatureStore
-from embed import engine
-from embed.engine import Extraction, Outcome
+from fixgrid.cache.errors import CacheError, DataError, DiskError, Interrupted
+from fixgrid.cache.health import verify_store
+from fixgrid.cache.shard import Status
+from fixgrid.cache.store import FeatureStore
+from fixgrid.embed import extraction as engine
+from fixgrid.embed.extraction import Extraction, Outcome
 
 VIEWS = (center(8), train(8))
 
@@ -178,7 +178,7 @@ sys.path[:0] = [sys.argv[1], sys.argv[1] + "/tests"]
 if __name__ == "__main__":
     from test_engine import VIEWS, extract
     from faulty import open_tiring
-    from cache.errors import FixgridError
+    from fixgrid.cache.errors import FixgridError
     try:
         extract(Path(sys.argv[2]), opener=lambda views: open_tiring, workers=2)
     except FixgridError as error:

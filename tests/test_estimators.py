@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from heads.estimators import (
+from fixgrid.heads.estimators import (
     ESTIMATORS,
     LDAHead,
     LogisticHead,
@@ -19,7 +19,7 @@ from heads.estimators import (
     RidgeHead,
     SGDHead,
 )
-from heads.families import FAMILIES
+from fixgrid.heads.families import FAMILIES
 
 NAMES = np.array(["ant", "bee", "cat"])
 

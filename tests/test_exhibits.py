@@ -9,10 +9,10 @@ import pytest
 from drawn import SIZES
 from test_findings import Asked, count
 
-from heads.exhibits import describe_making, fill_report, leaks, say_twins, show_twins, warn_of_twins
-from heads.findings import Findings, find_all
-from heads.report import render_report
-from heads.twins import Twin
+from fixgrid.heads.exhibits import describe_making, fill_report, leaks, say_twins, show_twins, warn_of_twins
+from fixgrid.heads.findings import Findings, find_all
+from fixgrid.heads.report import render_report
+from fixgrid.heads.twins import Twin
 
 
 class NoAlbum:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cache.errors import UsageError
-from heads.families import FAMILIES, keep_linear
-from heads.linear import LinearHead
+from fixgrid.cache.errors import UsageError
+from fixgrid.heads.families import FAMILIES, keep_linear
+from fixgrid.heads.linear import LinearHead
 
 
 def test_exactly_the_families_with_linear_heads_are_kept():

@@ -7,8 +7,8 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from heads.figures import ClassRow, Confusion, measure_head
-from heads.metrics import Estimate, fit_temperature
+from fixgrid.heads.figures import ClassRow, Confusion, measure_head
+from fixgrid.heads.metrics import Estimate, fit_temperature
 
 CLASSES = tuple("abcdefgh")
 

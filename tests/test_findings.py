@@ -10,13 +10,13 @@ from types import SimpleNamespace
 from drawn import FEW, PAIRS, SIZES, K, Source
 from entries import fill_entry, make_rows
 
-import heads.findings
-from cache.errors import CacheError
-from cache.rows import Manifest
-from cache.store import FeatureStore
-from heads.findings import compare_images, find_all, list_trunks
-from heads.grid import choose_cell, run_grid
-from heads.memo import Memo
+from fixgrid.cache.errors import CacheError
+from fixgrid.cache.rows import Manifest
+from fixgrid.cache.store import FeatureStore
+from fixgrid.heads import findings
+from fixgrid.heads.findings import compare_images, find_all, list_trunks
+from fixgrid.heads.grid import choose_cell, run_grid
+from fixgrid.heads.memo import Memo
 
 
 class Held(Source):
@@ -101,7 +101,7 @@ def test_images_are_compared_unless_there_are_too_many_or_views_are_missing(monk
     bare = copy.copy(held)
     bare.resolutions = lambda split, kind: []
     assert compare_images(bare) is None
-    monkeypatch.setattr(heads.findings, "MOST_COMPARED", sum(SIZES.values()) - 1)
+    monkeypatch.setattr(findings, "MOST_COMPARED", sum(SIZES.values()) - 1)
     assert compare_images(held) is None
 
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from drawn import FEW, PAIRS, Cache, K
 
-from cache.errors import UsageError
-from cache.features import FeatureSet
-from heads.families import FAMILIES
-from heads.fit import fit_best
-from heads.grid import choose_cell, run_grid
-from heads.metrics import fit_temperature
-from heads.select import score_views
-from heads.views import join_views, list_resolutions, see_views
+from fixgrid.cache.errors import UsageError
+from fixgrid.cache.features import FeatureSet
+from fixgrid.heads.families import FAMILIES
+from fixgrid.heads.fit import fit_best
+from fixgrid.heads.grid import choose_cell, run_grid
+from fixgrid.heads.metrics import fit_temperature
+from fixgrid.heads.select import score_views
+from fixgrid.heads.views import join_views, list_resolutions, see_views
 
 LINEAR = tuple(name for name in FAMILIES if name != "knn")
 

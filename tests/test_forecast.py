@@ -7,9 +7,9 @@ import pytest
 from stub import DIM, TRUNK, SilentWatcher, center, open_stubs, train
 from zoo import list_manifest, write_photos
 
-from cache.store import FeatureStore
-from embed.engine import Extraction
-from embed.forecast import (
+from fixgrid.cache.store import FeatureStore
+from fixgrid.embed.extraction import Extraction
+from fixgrid.embed.forecast import (
     EPOCHS,
     Rates,
     Work,
@@ -20,8 +20,8 @@ from embed.forecast import (
     forecast_seconds,
     measure_rates,
 )
-from embed.plan import Goal
-from embed.speed import Speed
+from fixgrid.embed.plan import Goal
+from fixgrid.embed.speed import Speed
 
 MACS = {100: 2 * 10**9, 200: 8 * 10**9}
 SPEED = Speed(

@@ -8,10 +8,10 @@ import pytest
 from conftest import ROOT
 from entries import features_of, make_rows
 
-from cache.health import verify_store
-from cache.key import FORMAT
-from cache.rowsfile import list_manifests
-from cache.store import FeatureStore
+from fixgrid.cache.health import verify_store
+from fixgrid.cache.key import FORMAT
+from fixgrid.cache.rowsfile import list_manifests
+from fixgrid.cache.store import FeatureStore
 
 STORED = ROOT / "tests" / "data"
 ROWS = make_rows(6, seed=5)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from drawn import FEW, Cache, K
 
-from cache.holdings import RECALIBRATED
-from heads.gap import CORRECTIONS, fit_correction
-from heads.recipe import list_recipes
+from fixgrid.cache.holdings import RECALIBRATED
+from fixgrid.heads.gap import CORRECTIONS, fit_correction
+from fixgrid.heads.recipe import list_recipes
 
 
 def gev(n, location, scale, seed):

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from entries import fill_entry, make_rows
 
-from cache.disk import TEMP_PREFIX
-from cache.garbage import TRASH_PREFIX, find_garbage, remove_garbage
-from cache.rows import Manifest, Rows
-from cache.rowsfile import write_manifest
-from cache.store import FeatureStore
+from fixgrid.cache.disk import TEMP_PREFIX
+from fixgrid.cache.garbage import TRASH_PREFIX, find_garbage, remove_garbage
+from fixgrid.cache.rows import Manifest, Rows
+from fixgrid.cache.rowsfile import write_manifest
+from fixgrid.cache.store import FeatureStore
 
 
 @pytest.fixture

@@ -9,24 +9,23 @@ import numpy as np
 import pytest
 from drawn import FEW, PAIRS, Cache, D, K
 
-import heads.families
-import heads.grid
-from heads.families import FAMILIES
-from heads.grid import SEED_PAIRS, GridOptions, choose_cell, run_grid
-from heads.memo import Memo
-from heads.metrics import log_softmax
-from heads.views import apparent_ratio, view_rows
+from fixgrid.heads import families, grid
+from fixgrid.heads.families import FAMILIES
+from fixgrid.heads.grid import SEED_PAIRS, GridOptions, choose_cell, run_grid
+from fixgrid.heads.memo import Memo
+from fixgrid.heads.metrics import log_softmax
+from fixgrid.heads.views import apparent_ratio, view_rows
 
 
 def test_one_path_serves_all_test_resolutions(monkeypatch):
     made = Counter()
-    fit = heads.families.rotate_features
+    fit = families.rotate_features
 
     def counted(X, y, k):
         made[X.shape] += 1
         return fit(X, y, k)
 
-    monkeypatch.setattr(heads.families, "rotate_features", counted)
+    monkeypatch.setattr(families, "rotate_features", counted)
     cache = Cache()
     cells = list(run_grid(cache, PAIRS, K, FEW))
     assert made.total() == 3
@@ -36,8 +35,8 @@ def test_one_path_serves_all_test_resolutions(monkeypatch):
 
 def test_all_draws_are_rows_of_the_training_set(monkeypatch):
     shapes = []
-    fit = heads.families.rotate_features
-    monkeypatch.setattr(heads.families, "rotate_features", lambda X, y, k: shapes.append(X.shape) or fit(X, y, k))
+    fit = families.rotate_features
+    monkeypatch.setattr(families, "rotate_features", lambda X, y, k: shapes.append(X.shape) or fit(X, y, k))
     for kinds in (("train",), ("center",), ("train", "center")):
         list(run_grid(Cache(), [(128, 128)], K, GridOptions(kinds, strengths=(1e-2,))))
     assert shapes == [(320, D), (160, D), (480, D)]
@@ -84,7 +83,7 @@ def test_the_best_on_val_is_chosen_and_near_cells_are_ties():
 
 def test_a_cell_with_the_same_predictions_is_a_tie():
     cell = next(iter(run_grid(Cache(), [(128, 128)], K, FEW)))
-    assert [c.tie for c in choose_cell([cell, heads.grid.replace(cell, test_res=130)])] == [False, True]
+    assert [c.tie for c in choose_cell([cell, grid.replace(cell, test_res=130)])] == [False, True]
 
 
 def test_refitting_on_train_and_val_keeps_the_choice():

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cache.errors import DataError
-from embed import hashes
+from fixgrid.cache.errors import DataError
+from fixgrid.embed import hashes
 
 HOUR_NS = 3600 * 10**9
 

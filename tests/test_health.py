@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from entries import features_of, fill_entry, make_rows, make_spec
 
-from cache.disk import hash_file
-from cache.errors import CacheError
-from cache.health import (
+from fixgrid.cache.disk import hash_file
+from fixgrid.cache.errors import CacheError
+from fixgrid.cache.health import (
     choose_rows,
     compare_rows,
     count_bad_rows,
@@ -24,11 +24,11 @@ from cache.health import (
     verify_entry,
     verify_store,
 )
-from cache.key import Spec
-from cache.rows import Manifest
-from cache.rowsfile import write_manifest
-from cache.shard import Shard, Status, commit_shard, list_shards
-from cache.store import Entry, FeatureStore
+from fixgrid.cache.key import Spec
+from fixgrid.cache.rows import Manifest
+from fixgrid.cache.rowsfile import write_manifest
+from fixgrid.cache.shard import Shard, Status, commit_shard, list_shards
+from fixgrid.cache.store import Entry, FeatureStore
 
 ROWS = make_rows(150)
 
@@ -62,7 +62,7 @@ def test_features_that_another_process_removes_meanwhile_are_a_line(
         path.unlink()
         return hash_file(path)
 
-    monkeypatch.setattr("cache.store.hash_file", remove_first)
+    monkeypatch.setattr("fixgrid.cache.store.hash_file", remove_first)
     [line] = verify_entry(fill_entry(store, ROWS))
     assert line.endswith("features.h5 is gone; run extract again to recompute it.")
 
@@ -136,7 +136,7 @@ def test_what_is_removed_meanwhile_is_no_damage(store: FeatureStore, monkeypatch
         shutil.rmtree(entry.folder)
         return verify_entry(entry)
 
-    monkeypatch.setattr("cache.health.verify_entry", remove_first)
+    monkeypatch.setattr("fixgrid.cache.health.verify_entry", remove_first)
     assert verify_store(store) == []
 
 

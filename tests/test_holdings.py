@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cache.errors import CacheError, UsageError
-from cache.holdings import RECALIBRATED, find_holdings, list_sources, shorten_source
-from cache.key import Spec
-from cache.rows import Manifest, Rows
-from cache.rowsfile import write_manifest
-from cache.shard import Shard, commit_shard
-from cache.store import FeatureStore
+from fixgrid.cache.errors import CacheError, UsageError
+from fixgrid.cache.holdings import RECALIBRATED, find_holdings, list_sources, shorten_source
+from fixgrid.cache.key import Spec
+from fixgrid.cache.rows import Manifest, Rows
+from fixgrid.cache.rowsfile import write_manifest
+from fixgrid.cache.shard import Shard, commit_shard
+from fixgrid.cache.store import FeatureStore
 
 
 def make_rows(n: int, seed: int) -> Rows:

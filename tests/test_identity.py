@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from embed import trunks
-from embed.identity import identify_trunk
+from fixgrid.embed.trunks import trunk as trunks
+from fixgrid.embed.trunks.identity import identify_trunk
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -27,7 +27,7 @@ def test_a_remembered_trunk_is_the_trunk(tmp_path: Path) -> None:
 def test_a_remembered_trunk_costs_no_torch(tmp_path: Path) -> None:
     identify_trunk("efficientnet_lite0", None, tmp_path)
     code = (
-        "import sys; from pathlib import Path; from embed.identity import identify_trunk;"
+        "import sys; from pathlib import Path; from fixgrid.embed.trunks.identity import identify_trunk;"
         f"identify_trunk('efficientnet_lite0', None, Path({str(tmp_path)!r}));"
         "sys.exit('torch' in sys.modules or 'timm' in sys.modules)"
     )

@@ -6,8 +6,8 @@ import pytest
 from entries import make_rows, make_spec
 from stub import center, train
 
-from cache.errors import CacheError
-from cache.key import Spec, explain_difference
+from fixgrid.cache.errors import CacheError
+from fixgrid.cache.key import Spec, explain_difference
 
 SPEC = make_spec(make_rows(4))
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from cache.errors import DataError
-from embed.listing import SPLIT, hash_listing, list_images, read_paths
+from fixgrid.cache.errors import DataError
+from fixgrid.embed.listing import SPLIT, hash_listing, list_images, read_paths
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from cache.lock import hold_lock
+from fixgrid.cache.lock import hold_lock
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from cache.lock import hold_lock
+from fixgrid.cache.lock import hold_lock
 with hold_lock(Path(sys.argv[1]), lambda: None, lambda: False):
     print("held", flush=True)
     time.sleep(60)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from heads.certify import certify_head
-from heads.design import rotate_features, stream_features
-from heads.logistic import DINOV2_C, LogisticPath
-from heads.softmax import loss_along, residual
+from fixgrid.heads.certify import certify_head
+from fixgrid.heads.design import rotate_features, stream_features
+from fixgrid.heads.logistic import DINOV2_C, LogisticPath
+from fixgrid.heads.softmax import loss_along, residual
 
 EASY_TO_HARD = (1e-5, 1e-3, 1e-1, 1e1, 1e4)
 

@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from cache.errors import DataError, UsageError
-from cache.rows import Manifest
-from embed import manifest as module
-from embed.manifest import read_manifest
+from fixgrid.cache.errors import DataError, UsageError
+from fixgrid.cache.rows import Manifest
+from fixgrid.embed import manifest as module
+from fixgrid.embed.manifest import read_manifest
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from drawn import FEW, PAIRS, Cache, K
 
-import heads.memo
-from heads.grid import GridOptions, run_grid
-from heads.memo import Memo
+from fixgrid.heads import families, recipe
+from fixgrid.heads.grid import GridOptions, run_grid
+from fixgrid.heads.memo import Memo
 
 EVERY = replace(FEW, families=("logistic", "lda"), corrections=("none", "standardize", "refit"))
 
@@ -79,7 +79,7 @@ def test_more_classes_or_a_new_meaning_are_other_cells(tmp_path, monkeypatch):
     memo = Memo(tmp_path, name_places)
     fill(memo)
     assert fill(memo, n_classes=K + 1)[1] > 0
-    monkeypatch.setattr(heads.memo, "HEADS_SEMANTICS", heads.memo.HEADS_SEMANTICS + 1)
+    monkeypatch.setattr(memo, "HEADS_SEMANTICS", memo.HEADS_SEMANTICS + 1)
     assert fill(memo)[1] > 0
 
 
@@ -128,12 +128,10 @@ def test_a_folder_that_cannot_be_written_costs_no_cell(tmp_path):
 
 
 def test_refitted_and_corrected_heads_are_made_once_within_a_grid(monkeypatch):
-    import heads.families
-    import heads.recipe
 
-    made, fit, learn = Counter(), heads.families.rotate_features, heads.recipe.fit_correction
-    monkeypatch.setattr(heads.families, "rotate_features", lambda X, y, k: made.update(["path"]) or fit(X, y, k))
-    monkeypatch.setattr(heads.recipe, "fit_correction", lambda n, *a: made.update([n]) or learn(n, *a))
+    made, fit, learn = Counter(), families.rotate_features, recipe.fit_correction
+    monkeypatch.setattr(families, "rotate_features", lambda X, y, k: made.update(["path"]) or fit(X, y, k))
+    monkeypatch.setattr(recipe, "fit_correction", lambda n, *a: made.update([n]) or learn(n, *a))
     options = GridOptions(
         strengths=FEW.strengths, families=("logistic", "ridge"), corrections=("standardize", "refit")
     )

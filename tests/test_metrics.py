@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from heads.metrics import (
+from fixgrid.heads.metrics import (
     bootstrap,
     calibration_error,
     class_accuracy,

@@ -11,9 +11,9 @@ from stub import TRUNK, SilentWatcher, center, open_stubs
 from stub import train as crops
 from zoo import draw_photo, encode, list_manifest
 
-from cache.store import FeatureStore
-from embed.engine import Extraction
-from heads.estimators import ESTIMATORS, LogisticHead, RidgeHead
+from fixgrid.cache.store import FeatureStore
+from fixgrid.embed.extraction import Extraction
+from fixgrid.heads.estimators import ESTIMATORS, LogisticHead, RidgeHead
 
 SIZES = {"train": 40, "val": 10, "test": 20}
 

@@ -11,8 +11,8 @@ from PIL import Image
 from stub import center, train
 from zoo import draw_photo, encode, list_manifest
 
-from cache.rows import Manifest
-from embed.pictures import Album, make_thumbnail, open_picture, read_sizes, show_principle
+from fixgrid.cache.rows import Manifest
+from fixgrid.embed.pictures import Album, make_thumbnail, open_picture, read_sizes, show_principle
 
 
 @pytest.fixture

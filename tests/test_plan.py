@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stub import center
 
-from cache.store import Entry
-from embed.backends import BATCHES
-from embed.plan import MAX_SHARD_ROWS, MIN_PIECE_ROWS, MIN_SHARD_ROWS, Goal, plan_jobs, shard_rows
-from embed.views import View
+from fixgrid.cache.store import Entry
+from fixgrid.embed.backends.prepare import BATCHES
+from fixgrid.embed.plan import MAX_SHARD_ROWS, MIN_PIECE_ROWS, MIN_SHARD_ROWS, Goal, plan_jobs, shard_rows
+from fixgrid.embed.views import View
 
 ROWS = {"train": make_rows(200), "val": make_rows(70, seed=1)}
 

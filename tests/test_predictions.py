@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from drawn import FEW, Cache
 
-from cache.features import FeatureSet
-from heads.artifact import SavedHead, load_head, save_head
-from heads.fit import fit_best
-from heads.grid import run_grid
-from heads.linear import LinearHead
-from heads.predictions import class_log_probabilities, format_predictions, join_blocks, predict_images
+from fixgrid.cache.features import FeatureSet
+from fixgrid.heads.artifact import SavedHead, load_head, save_head
+from fixgrid.heads.fit import fit_best
+from fixgrid.heads.grid import run_grid
+from fixgrid.heads.linear import LinearHead
+from fixgrid.heads.predictions import class_log_probabilities, format_predictions, join_blocks, predict_images
 
 RNG = np.random.default_rng(0)
 HEAD = LinearHead(RNG.standard_normal((3, 4)).astype(np.float32), np.zeros(3, np.float32), 1.0)

@@ -8,7 +8,7 @@ from multiprocessing import forkserver
 
 import pytest
 
-from embed.processes import METHOD, start_importing
+from fixgrid.embed.engines.processes import METHOD, start_importing
 
 SPARE = "this"  # a module that nothing here imports
 

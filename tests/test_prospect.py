@@ -14,14 +14,14 @@ from stub import SilentWatcher
 from test_cli import run
 from zoo import list_manifest, write_photos
 
-from cache.errors import UsageError
-from cache.store import FeatureStore
-from embed import trunks
-from embed.engine import Extraction
-from embed.identity import find_weights, identify_trunk, recall_trunk, sketch_trunk
-from embed.machine import build_extraction, extract_here
-from embed.prospect import calibrate, describe_trunk, expect_local, list_items
-from embed.speed import recall_speeds
+from fixgrid.cache.errors import UsageError
+from fixgrid.cache.store import FeatureStore
+from fixgrid.embed.extraction import Extraction
+from fixgrid.embed.machine import build_extraction, extract_here
+from fixgrid.embed.prospect import calibrate, describe_trunk, expect_local, list_items
+from fixgrid.embed.speed import recall_speeds
+from fixgrid.embed.trunks import trunk as trunks
+from fixgrid.embed.trunks.identity import find_weights, identify_trunk, recall_trunk, sketch_trunk
 
 LITE = "efficientnet_lite0"
 
@@ -106,7 +106,7 @@ def test_a_plan_downloads_no_data_set(source: str, tmp_path: Path) -> None:
 
 
 def test_plan_takes_the_options_of_extract(tmp_path: Path) -> None:
-    import cli
+    from fixgrid import cli
 
     options = {name: {o.name for o in cli.main.commands[name].params} for name in ("extract", "plan")}
     assert options["plan"] - options["extract"] == {"calibrate", "style"}
@@ -138,7 +138,7 @@ def test_a_trunk_that_does_not_exist_ends_with_2(tmp_path: Path) -> None:
 
 
 def test_shells_get_a_completion_script(tmp_path: Path) -> None:
-    code = "import cli; cli.main(prog_name='fixgrid')"
+    code = "from fixgrid import cli; cli.main(prog_name='fixgrid')"
     env = {"_FIXGRID_COMPLETE": "bash_source", "PATH": "/usr/bin:/bin"}
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True)
     assert "_fixgrid_completion" in done.stdout

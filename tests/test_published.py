@@ -12,16 +12,16 @@ import pytest
 import torchvision
 from scipy.io import savemat
 
-from cache.errors import DataError, UsageError
-from embed import published
-from embed.published import (
+from fixgrid.cache.errors import DataError, UsageError
+from fixgrid.embed.sources import published
+from fixgrid.embed.sources.folder import Image
+from fixgrid.embed.sources.published import (
     TORCHVISION,
     find_stanford_lists,
     list_stanford,
     list_torchvision,
     name_breeds,
 )
-from embed.sources import Image
 
 
 def write_list(file: Path, names: list[str]) -> None:

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cache.shard import Status
-from embed.job import BadRow
-from embed.quarantine import NAME, read_reasons, write_reasons
+from fixgrid.cache.shard import Status
+from fixgrid.embed.job import BadRow
+from fixgrid.embed.quarantine import NAME, read_reasons, write_reasons
 
 
 def test_reasons_are_read_back_by_row(tmp_path: Path) -> None:

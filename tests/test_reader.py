@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cache.errors import CacheError
-from cache.store import FeatureStore
+from fixgrid.cache.errors import CacheError
+from fixgrid.cache.store import FeatureStore
 
 
 def test_opening_a_cache_makes_no_folder(tmp_path: Path) -> None:

@@ -15,21 +15,28 @@ from stub import SilentWatcher
 from test_moments import watch
 from zoo import list_manifest, write_photos
 
-from cache.errors import CacheError, UsageError
-from cache.health import compare_rows, describe_entry
-from cache.holdings import RECALIBRATED, find_holdings
-from cache.rows import Manifest
-from cache.store import FeatureStore
-from embed import trunks
-from embed.decode import decode_rgb
-from embed.engine import Extraction
-from embed.identity import TrunkFacts, sketch_trunk
-from embed.machine import build_extraction, extract_here
-from embed.recalibrate import count_crops, expect_norm, find_origins, follow_origin, list_views, recalibrate_here
-from embed.recompute import Recomputer
-from embed.replica import find_trunk, open_trunk
-from embed.trunks import Trunk, load_trunk
-from embed.views import render_view
+from fixgrid.cache.errors import CacheError, UsageError
+from fixgrid.cache.health import compare_rows, describe_entry
+from fixgrid.cache.holdings import RECALIBRATED, find_holdings
+from fixgrid.cache.rows import Manifest
+from fixgrid.cache.store import FeatureStore
+from fixgrid.embed.decode import decode_rgb
+from fixgrid.embed.extraction import Extraction
+from fixgrid.embed.machine import build_extraction, extract_here
+from fixgrid.embed.recalibrate import (
+    count_crops,
+    expect_norm,
+    find_origins,
+    follow_origin,
+    list_views,
+    recalibrate_here,
+)
+from fixgrid.embed.recompute import Recomputer
+from fixgrid.embed.replica import find_trunk, open_trunk
+from fixgrid.embed.trunks import trunk as trunks
+from fixgrid.embed.trunks.identity import TrunkFacts, sketch_trunk
+from fixgrid.embed.trunks.trunk import Trunk, load_trunk
+from fixgrid.embed.views import render_view
 
 NAME, NORM, SIDES = "timm:test_efficientnet", "bn2", (32, 64)
 ORIGINAL = {"train": 4, "val": 2, "test": 2}  # keys: center, and train's crops, at two resolutions
@@ -127,7 +134,7 @@ def test_cached_features_are_those_of_the_recalibrated_module(world: World) -> N
     rows = extraction.manifest.splits["test"]
     images = [decode_rgb((world.data / path.decode()).read_bytes()) for path in rows.paths]
     pixels = np.concatenate([render_view(image, view, b"") for image in images])
-    from embed.probe import run_eager
+    from fixgrid.embed.backends.probe import run_eager
 
     cached = find_holdings(FeatureStore(world.cache), str(world.data)).load("test", RECALIBRATED + "center", 64)
     np.testing.assert_allclose(cached.X[:, 0], run_eager(again(), pixels), rtol=1e-3, atol=1e-4)

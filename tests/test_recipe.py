@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from drawn import FEW, Cache, D, K
 
-from cache.errors import CacheError, UsageError
-from cache.features import FeatureSet
-from heads.gap import fit_correction
-from heads.recipe import count_passes, list_recipes, read_pair
-from heads.views import apparent_ratio, join_views, list_resolutions
+from fixgrid.cache.errors import CacheError, UsageError
+from fixgrid.cache.features import FeatureSet
+from fixgrid.heads.gap import fit_correction
+from fixgrid.heads.recipe import count_passes, list_recipes, read_pair
+from fixgrid.heads.views import apparent_ratio, join_views, list_resolutions
 
 
 def recipe(pair, load=None, **changed):

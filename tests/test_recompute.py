@@ -9,10 +9,10 @@ from stub import StubBackend, train
 from test_engine import extract, make_extraction
 from zoo import list_rows, write_photos
 
-from cache.errors import CacheError, DataError
-from cache.health import choose_rows, compare_rows
-from embed import resample
-from embed.recompute import recompute_rows
+from fixgrid.cache.errors import CacheError, DataError
+from fixgrid.cache.health import choose_rows, compare_rows
+from fixgrid.embed import resample
+from fixgrid.embed.recompute import recompute_rows
 
 VIEW = train(8)
 

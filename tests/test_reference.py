@@ -11,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 from test_cli import run
 
-from cache.features import FeatureSet
-from cache.holdings import Holdings, find_holdings
-from cache.store import FeatureStore
+from fixgrid.cache.features import FeatureSet
+from fixgrid.cache.holdings import Holdings, find_holdings
+from fixgrid.cache.store import FeatureStore
 
 RES = 128
 COMPARED = 40
@@ -35,7 +35,7 @@ def reference_features(holdings: Holdings, split: str, rows: NDArray[np.int64]) 
     from torchvision import transforms
     from torchvision.transforms import InterpolationMode
 
-    from embed.trunks import load_trunk
+    from fixgrid.embed.trunks.trunk import load_trunk
 
     trunk = load_trunk("efficientnet_lite0")
     model = timm.create_model("tf_efficientnet_lite0", num_classes=0).eval()

@@ -7,13 +7,13 @@ import pytest
 from stub import FACTS, center
 from zoo import write_photos
 
-from cache.errors import CacheError
-from cache.store import FeatureStore
-from embed.identity import TrunkFacts
-from embed.listing import SPLIT, hash_listing, list_images
-from embed.preprocess import Preprocess
-from embed.replica import adopt_known, build_replica, expect_same, find_trunk, open_trunk, read_view
-from embed.views import View
+from fixgrid.cache.errors import CacheError
+from fixgrid.cache.store import FeatureStore
+from fixgrid.embed.listing import SPLIT, hash_listing, list_images
+from fixgrid.embed.replica import adopt_known, build_replica, expect_same, find_trunk, open_trunk, read_view
+from fixgrid.embed.trunks.identity import TrunkFacts
+from fixgrid.embed.trunks.preprocess import Preprocess
+from fixgrid.embed.views import View
 
 LOOK = Preprocess(("0", "0", "0"), ("1", "1", "1"), "bilinear", "0.875", 16)
 DESCRIBED = {
@@ -56,7 +56,7 @@ def test_rows_that_another_cache_has_seen_are_adopted_once(tmp_path: Path) -> No
     from stub import TRUNK, SilentWatcher, open_stubs
     from zoo import list_manifest
 
-    from embed.engine import Extraction
+    from fixgrid.embed.extraction import Extraction
 
     write_photos(tmp_path / "data", 6)
     known = FeatureStore(tmp_path / "known")
@@ -80,7 +80,7 @@ def test_every_view_of_a_head_is_extracted_and_checked(tmp_path: Path, monkeypat
     mine, _ = hash_listing(list_images([os.fsencode(tmp_path / "data")]), "typed", memo_folder=tmp_path / "memo")
     extraction = build_replica(FeatureStore(tmp_path / "own"), mine, facts, DESCRIBED, views)
     assert list(extraction.entries) == [(SPLIT, view) for view in views]
-    monkeypatch.setattr("embed.replica.identify_trunk", lambda *asked: (facts, None))
+    monkeypatch.setattr("fixgrid.embed.replica.identify_trunk", lambda *asked: (facts, None))
     assert find_trunk(DESCRIBED, views, None, tmp_path)[0] is facts
     odd = View("center", 24, **{**FACTS, "mean": ("1", "0", "0")})
     with pytest.raises(CacheError, match="now wants pixels"):

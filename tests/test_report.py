@@ -12,14 +12,14 @@ import numpy as np
 from drawn import FEW, PAIRS, Cache, K
 from PIL import Image
 
-from embed.pictures import make_thumbnail
-from heads.answers import answer_test, bin_answers
-from heads.drawings_data import draw_classes, draw_counts, draw_reliability
-from heads.drawings_grid import draw_grid
-from heads.figures import ClassRow
-from heads.grid import Cell, choose_cell, run_grid
-from heads.metrics import Estimate, wilson_interval
-from heads.report import Report, Shot, TwinShot, render_report, say_answer, say_ties
+from fixgrid.embed.pictures import make_thumbnail
+from fixgrid.heads.answers import answer_test, bin_answers
+from fixgrid.heads.drawings_data import draw_classes, draw_counts, draw_reliability
+from fixgrid.heads.drawings_grid import draw_grid
+from fixgrid.heads.figures import ClassRow
+from fixgrid.heads.grid import Cell, choose_cell, run_grid
+from fixgrid.heads.metrics import Estimate, wilson_interval
+from fixgrid.heads.report import Report, Shot, TwinShot, render_report, say_answer, say_ties
 
 EVIL = "<script>alert(1)</script>"
 CLASSES = (EVIL, "$x$", "b" * 200, "\u202eevil\udc80")

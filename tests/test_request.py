@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from cache.errors import UsageError
-from embed.request import choose_views, parse_resolutions
+from fixgrid.cache.errors import UsageError
+from fixgrid.embed.request import choose_views, parse_resolutions
 
 PREPROCESS = SimpleNamespace(mean=("0.5",) * 3, std=("0.5",) * 3, interpolation="bicubic", crop_ratio="0.9")
 

@@ -11,10 +11,10 @@ from entries import make_rows
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cache import schema
-from cache.errors import CacheError
-from cache.rows import Manifest, Rows
-from cache.rowsfile import (
+from fixgrid.cache import schema
+from fixgrid.cache.errors import CacheError
+from fixgrid.cache.rows import Manifest, Rows
+from fixgrid.cache.rowsfile import (
     decode_rows,
     encode_rows,
     list_manifests,
@@ -56,7 +56,7 @@ def test_the_record_written_last_comes_first_whatever_the_clock_says(
 ) -> None:
     old, new = (Manifest("dogs", "/dogs", ("a", "b"), {"train": make_rows(n)}) for n in (4, 5))
     first = write_manifest(tmp_path, old)
-    monkeypatch.setattr("cache.rowsfile.time.time_ns", lambda: 0)
+    monkeypatch.setattr("fixgrid.cache.rowsfile.time.time_ns", lambda: 0)
     second = write_manifest(tmp_path, new)
     for order in (1, -1):  # as a copy of the cache may leave them
         for when, name in enumerate([first, second][::order]):

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from cache.errors import DiskError
-from embed import sample
-from embed.sources import list_folder
+from fixgrid.cache.errors import DiskError
+from fixgrid.embed.sources import sample
+from fixgrid.embed.sources.folder import list_folder
 
 
 @pytest.fixture(scope="module")

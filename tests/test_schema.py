@@ -7,8 +7,8 @@ import h5py
 import numpy as np
 import pytest
 
-from cache import schema
-from cache.errors import CacheError
+from fixgrid.cache import schema
+from fixgrid.cache.errors import CacheError
 
 EXPECTED = {"a": ("float32", (4, 2)), "b": ("int64", (4,))}
 

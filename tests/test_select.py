@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from heads import select
-from heads.linear import LinearHead
-from heads.select import choose_strength, score_head, score_views
+from fixgrid.heads import select
+from fixgrid.heads.linear import LinearHead
+from fixgrid.heads.select import choose_strength, score_head, score_views
 
 
 class Scripted:

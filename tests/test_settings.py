@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from cache.errors import UsageError
-from cache.settings import read_settings
+from fixgrid.cache.errors import UsageError
+from fixgrid.cache.settings import read_settings
 
 COMMANDS = {
     "extract": {"train-views": "train_views", "res": "res", "cache": "cache"},

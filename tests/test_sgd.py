@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from heads.design import rotate_features
-from heads.logistic import LogisticPath
-from heads.metrics import log_softmax
-from heads.sgd import SGD_RATES, SGDPath
+from fixgrid.heads.design import rotate_features
+from fixgrid.heads.logistic import LogisticPath
+from fixgrid.heads.metrics import log_softmax
+from fixgrid.heads.sgd import SGD_RATES, SGDPath
 
 
 def draw(n=600, d=12, k=5, seed=0, spread=1.0):

@@ -4,9 +4,9 @@ import os
 
 import pytest
 
-from cache.errors import UsageError
-from embed import sizing
-from embed.sizing import choose_device, choose_precision, size_workers
+from fixgrid.cache.errors import UsageError
+from fixgrid.embed import sizing
+from fixgrid.embed.sizing import choose_device, choose_precision, size_workers
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cache.errors import DataError
-from embed.sources import Image, check_file, list_folder, walk_images
+from fixgrid.cache.errors import DataError
+from fixgrid.embed.sources.folder import Image, check_file, list_folder, walk_images
 
 NOT_UTF8 = os.fsdecode(b"\xff.png")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from test_forecast import SPEED
 
-from embed.speed import MIN_IMAGES, keep_speed, recall_speeds
+from fixgrid.embed.speed import MIN_IMAGES, keep_speed, recall_speeds
 
 MINE = replace(SPEED, host=platform.node(), decoded=MIN_IMAGES)
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cache.errors import DataError, DiskError
-from embed import splits
-from embed.splits import (
+from fixgrid.cache.errors import DataError, DiskError
+from fixgrid.embed import splits
+from fixgrid.embed.splits import (
     SHARES,
     choose_shares,
     deal_counts,

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from entries import commit_rows, features_of, fill_entry, make_rows, make_spec
 
-from cache import store as store_module
-from cache.errors import CacheError, DiskError
-from cache.key import Spec
-from cache.salvage import commit_intact
-from cache.shard import Shard, Status, commit_shard, list_shards
-from cache.store import Entry, FeatureStore
+from fixgrid.cache import store as store_module
+from fixgrid.cache.errors import CacheError, DiskError
+from fixgrid.cache.key import Spec
+from fixgrid.cache.salvage import commit_intact
+from fixgrid.cache.shard import Shard, Status, commit_shard, list_shards
+from fixgrid.cache.store import Entry, FeatureStore
 
 ROWS = make_rows(150)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from drawn import Source
 
-from heads.subset import TrainSubset, keep_rows
+from fixgrid.heads.subset import TrainSubset, keep_rows
 
 
 def test_only_train_loses_images_and_every_view_goes_with_its_image():

@@ -13,15 +13,15 @@ from PIL import Image
 from stub import DIM, StubBackend, center, open_stub, train
 from zoo import list_rows, write_photos
 
-from cache.errors import DataError
-from cache.rows import Rows
-from cache.shard import Shard, Status, list_shards, read_shard
-from cache.store import Entry
-from embed import groups, task
-from embed.decode import decode_rgb
-from embed.job import ShardJob, Target
-from embed.task import NO_ROW, run_shard
-from embed.views import View, render_view
+from fixgrid.cache.errors import DataError
+from fixgrid.cache.rows import Rows
+from fixgrid.cache.shard import Shard, Status, list_shards, read_shard
+from fixgrid.cache.store import Entry
+from fixgrid.embed import groups, task
+from fixgrid.embed.decode import decode_rgb
+from fixgrid.embed.job import ShardJob, Target
+from fixgrid.embed.task import NO_ROW, run_shard
+from fixgrid.embed.views import View, render_view
 
 VIEWS = (center(16), center(12), train(16))
 

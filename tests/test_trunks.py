@@ -15,11 +15,12 @@ import torch
 from bench.bench_extract import LARGE_TRUNK
 from safetensors.torch import save_file
 
-from cache.errors import DataError, UsageError
-from embed import trunks, weights
-from embed.architectures import IMAGENET, build_module, find_source
-from embed.trunks import Trunk, count_costs, load_trunk
-from embed.weights import fingerprint_weights, load_weights, read_weights
+from fixgrid.cache.errors import DataError, UsageError
+from fixgrid.embed.trunks import trunk as trunks
+from fixgrid.embed.trunks import weights
+from fixgrid.embed.trunks.architectures import IMAGENET, build_module, find_source
+from fixgrid.embed.trunks.trunk import Trunk, count_costs, load_trunk
+from fixgrid.embed.trunks.weights import fingerprint_weights, load_weights, read_weights
 
 TINY = "timm:test_efficientnet"
 

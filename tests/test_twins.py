@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from drawn import Source
 
-import heads.twins
-from cache.errors import CacheError
-from cache.rows import Rows
-from heads.twins import Twin, choose_res, drop_twins, find_twins, format_twins, keep_copies
+from fixgrid.cache.errors import CacheError
+from fixgrid.cache.rows import Rows
+from fixgrid.heads import twins
+from fixgrid.heads.twins import Twin, choose_res, drop_twins, find_twins, format_twins, keep_copies
 
 
 class Copied(Source):
@@ -47,7 +47,7 @@ def test_each_kind_of_twin_is_found_with_its_row_ids():
 
 def test_blocks_of_any_size_find_the_same(monkeypatch):
     whole = find_twins(Copied(), 224)
-    monkeypatch.setattr(heads.twins, "_CELLS", 500)
+    monkeypatch.setattr(twins, "_CELLS", 500)
     assert find_twins(Copied(), 224) == whole
 
 

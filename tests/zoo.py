@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cache.rows import Manifest, Rows
+from fixgrid.cache.rows import Manifest, Rows
 
 
 def draw_photo(width: int, height: int, seed: int) -> Image.Image:

@@ -15,13 +15,13 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from cache.features import FeatureSet
-from heads.certify import certify_head
-from heads.design import rotate_features
-from heads.grid import SEED_PAIRS, choose_cell, run_grid
-from heads.logistic import DINOV2_C, LogisticPath
-from heads.memo import Memo
-from heads.select import choose_strength
+from fixgrid.cache.features import FeatureSet
+from fixgrid.heads.certify import certify_head
+from fixgrid.heads.design import rotate_features
+from fixgrid.heads.grid import SEED_PAIRS, choose_cell, run_grid
+from fixgrid.heads.logistic import DINOV2_C, LogisticPath
+from fixgrid.heads.memo import Memo
+from fixgrid.heads.select import choose_strength
 
 from .children import run_child
 

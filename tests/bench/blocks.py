@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from cache.key import Spec
-from cache.rows import Rows
-from cache.shard import Shard, commit_shard
-from cache.store import FeatureStore
-from heads.certify import certify_head
-from heads.closed import RidgePath
-from heads.design import rotate_features, stream_features
-from heads.logistic import LogisticPath
+from fixgrid.cache.key import Spec
+from fixgrid.cache.rows import Rows
+from fixgrid.cache.shard import Shard, commit_shard
+from fixgrid.cache.store import FeatureStore
+from fixgrid.heads.certify import certify_head
+from fixgrid.heads.closed import RidgePath
+from fixgrid.heads.design import rotate_features, stream_features
+from fixgrid.heads.logistic import LogisticPath
 
 D, K, STEP = 2048, 120, 8192
 C, ALPHA = 1e-3, 10.0

@@ -6,7 +6,7 @@ import shutil
 from itertools import chain, zip_longest
 from pathlib import Path
 
-from embed.sample import write_sample
+from fixgrid.embed.sources.sample import write_sample
 
 DOGS = Path("../shared/data/dogs")
 SUFFIXES = (".jpg", ".jpeg", ".png")

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import cli
-from embed.engine import Extraction, Outcome
-from embed.job import Receipt
-from embed.task import Backend
-from embed.views import View
+from fixgrid import cli
+from fixgrid.embed.extraction import Extraction, Outcome
+from fixgrid.embed.job import Receipt
+from fixgrid.embed.task import Backend
+from fixgrid.embed.views import View
 
 RUN, ADD = Extraction.run, Outcome.add
 

@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader, Subset
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
-from embed.trunks import Trunk, load_trunk
-from embed.views import resize_side
+from fixgrid.embed.trunks.trunk import Trunk, load_trunk
+from fixgrid.embed.views import resize_side
 
 from .facts import count_cores
 
@@ -46,7 +46,7 @@ def time_loop(trunk: Trunk, folder: str, res: int, images: int) -> float:
 def main(folder: str, name: str, memory: str, *sizes: str) -> None:
     """Every resolution in turn, as its users run it."""
     if memory == "tuned":
-        from embed.torch_backend import reuse_large_blocks
+        from fixgrid.embed.backends.torch_backend import reuse_large_blocks
 
         reuse_large_blocks()
     trunk = load_trunk(name)

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from heads.families import FAMILIES
-from heads.figures import measure_head
-from heads.select import choose_strength
+from fixgrid.heads.families import FAMILIES
+from fixgrid.heads.figures import measure_head
+from fixgrid.heads.select import choose_strength
 
 from .result import Result
 

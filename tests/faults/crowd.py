@@ -14,13 +14,13 @@ import numpy as np
 from stub import TRUNK, SilentWatcher, open_stubs
 from zoo import draw_photo, encode, list_manifest
 
-from cache.errors import CacheError, DataError
-from cache.garbage import find_garbage, remove_garbage
-from cache.health import verify_store
-from cache.holdings import find_holdings
-from cache.store import FeatureStore
-from embed.engine import Extraction
-from embed.replica import adopt_known
+from fixgrid.cache.errors import CacheError, DataError
+from fixgrid.cache.garbage import find_garbage, remove_garbage
+from fixgrid.cache.health import verify_store
+from fixgrid.cache.holdings import find_holdings
+from fixgrid.cache.store import FeatureStore
+from fixgrid.embed.extraction import Extraction
+from fixgrid.embed.replica import adopt_known
 
 from .result import Result
 from .world import VIEWS, World

@@ -12,7 +12,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from cache.disk import hash_file
+from fixgrid.cache.disk import hash_file
 
 from .kills import check, resume
 from .result import Result

@@ -32,7 +32,7 @@ def patch(module: str, name: str, value: Any) -> Callable[[], None]:
         import importlib
 
         place, _, inner = module.partition(":")
-        target = importlib.import_module(place)
+        target = importlib.import_module(f"fixgrid.{place}")
         setattr(getattr(target, inner) if inner else target, name, value)
 
     return apply
@@ -66,7 +66,7 @@ def swap_members(module: str, name: str, **members: Any) -> Callable[[], None]:
         import importlib
         import types
 
-        user = importlib.import_module(module)
+        user = importlib.import_module(f"fixgrid.{module}")
         copy = types.SimpleNamespace(**{**vars(getattr(user, name)), **members})
         setattr(user, name, copy)
 
@@ -75,14 +75,14 @@ def swap_members(module: str, name: str, **members: Any) -> Callable[[], None]:
 
 def forget_rows_digest() -> None:
     """Rows are told apart by nothing."""
-    from cache.rows import Rows
+    from fixgrid.cache.rows import Rows
 
     Rows.digest = "0" * 64
 
 
 def keep_damaged_files() -> None:
     """An entry that is sealed is left as it is, whatever became of the files beside its features."""
-    from cache.store import Entry
+    from fixgrid.cache.store import Entry
 
     create = Entry.create
     Entry.create = lambda self, rows: None if self.is_sealed else create(self, rows)  # type: ignore[method-assign]
@@ -90,7 +90,7 @@ def keep_damaged_files() -> None:
 
 def rename_early() -> None:
     """The file under its final name before it is whole."""
-    from cache import disk
+    from fixgrid.cache import disk
 
     disk.TEMP_PREFIX = ""
     disk.uuid = type("uuid", (), {"uuid4": staticmethod(lambda: type("u", (), {"hex": "x"}))})
@@ -99,35 +99,35 @@ def rename_early() -> None:
 
 def sort_by_file_times() -> None:
     """Records in the order of their files' times, which a copy or a clock that is put back turns round."""
-    from cache import rowsfile
+    from fixgrid.cache import rowsfile
 
     rowsfile._read_time = lambda path: path.stat().st_mtime_ns
 
 
 def leave_locks() -> None:
     """A lock that is a mark in its file, and outlives whoever left it."""
-    from cache import lock
+    from fixgrid.cache import lock
 
     lock._try_lock = lambda handle: not os.fstat(handle).st_size and bool(os.write(handle, b"x"))
 
 
 def lock_or_fail() -> None:
     """A disk without locks is an error."""
-    from cache import lock
+    from fixgrid.cache import lock
 
     lock._try_lock = lambda handle: lock.fcntl.flock(handle, lock.fcntl.LOCK_EX | lock.fcntl.LOCK_NB) is None
 
 
 def forget_ctime() -> None:
     """A file is known by size and mtime, which anyone may put back."""
-    from embed import hashes
+    from fixgrid.embed import hashes
 
     hashes._stamp = lambda status: (status.st_size, status.st_mtime_ns, 0, 0)
 
 
 def seal_alone() -> None:
     """Whoever comes second to a seal fails."""
-    from cache import store
+    from fixgrid.cache import store
 
     write_sealed = store.write_sealed
 
@@ -142,13 +142,13 @@ def seal_alone() -> None:
 
 def clip_16_bits() -> None:
     """What Pillow does by itself: nearly everything comes out white."""
-    from embed import decode
+    from fixgrid.embed import decode
 
     decode._from_16_bit = lambda image: image.convert("RGB")
 
 
 def _look(store: Any, deep: bool) -> list[str]:
-    from cache.health import _look_for_damage
+    from fixgrid.cache.health import _look_for_damage
 
     return _look_for_damage(store, deep)
 
@@ -184,9 +184,9 @@ GUARDS: dict[str, tuple[Callable[[], None], str]] = {
     "image size": (patch("embed.decode", "_expect_size", nothing), "tests/test_decode.py"),
     "formats": (patch("embed.decode", "FORMATS", None), "tests/test_decode.py"),
     "regular files": (swap_members("embed.decode", "stat", S_ISREG=lambda mode: True), "tests/test_decode.py"),
-    "quarantine": (patch("embed.workers", "MAX_DEATHS", -1), "tests/test_workers.py"),
+    "quarantine": (patch("embed.engines.local", "MAX_DEATHS", -1), "tests/test_workers.py"),
     "finite features": (patch("embed.task", "MAX_FLOAT16", float("inf")), "tests/test_task.py"),
-    "budget of bad images": (patch("embed.engine:Extraction", "_judge", nothing), "tests/test_engine.py"),
+    "budget of bad images": (patch("embed.extraction:Extraction", "_judge", nothing), "tests/test_engine.py"),
     "signal handler": (swap_members("embed.signals", "signal", signal=nothing), "tests/test_engine.py"),
     "probe": (patch("cache.health", "TOLERANCE", {"float32": 9e9, "float16": 9e9}), "tests/test_health.py"),
     "garbage is not what is needed": (
@@ -200,8 +200,11 @@ GUARDS: dict[str, tuple[Callable[[], None], str]] = {
     "rights of everyone": (patch("cache.health", "find_exposure", lambda store: []), "tests/test_health.py"),
     "files that just changed": (patch("embed.hashes", "RACY_NS", -(10**18)), "tests/test_hashes.py"),
     "forged memo": (patch("embed.hashes", "_NO_ZIP", ()), "tests/test_hashes.py"),
-    "links that lead out": (patch("embed.sources", "is_inside", lambda path, root: True), "tests/test_sources.py"),
-    "no room for a worker": (patch("embed.workers", "_name_scarcity", nullcontext), "tests/test_workers.py"),
+    "links that lead out": (
+        patch("embed.sources.folder", "is_inside", lambda path, root: True),
+        "tests/test_sources.py",
+    ),
+    "no room for a worker": (patch("embed.engines.local", "_name_scarcity", nullcontext), "tests/test_workers.py"),
     "twins across splits": (patch("heads.twins", "_pair_splits", lambda *sides: []), "tests/test_twins.py"),
     "a temporary name for each writer": (
         patch("cache.disk", "name_temp", lambda folder: folder / ".tmp-x"),
@@ -228,15 +231,15 @@ GUARDS: dict[str, tuple[Callable[[], None], str]] = {
     "16 bits": (clip_16_bits, "tests/test_decode.py::test_16_bits_are_scaled_not_clipped"),
     "orientation": (patch("embed.decode", "_TURNS", {}), "tests/test_decode.py"),
     "sizes of batches": (
-        patch("embed.torch_backend:TorchBackend", "_shrink", give_up),
+        patch("embed.backends.torch_backend:TorchBackend", "_shrink", give_up),
         "tests/test_backends.py::test_out_of_memory_halves_the_micro_batch_inside_the_same_batch_and_remembers",
     ),
     "time in which the run was stopped": (
-        patch("embed.workers", "max", lambda begun, woken: begun),
+        patch("embed.engines.local", "max", lambda begun, woken: begun),
         "tests/test_workers.py::test_a_run_that_was_stopped_and_goes_on_blames_no_image",
     ),
     "frozen trunk": (
-        patch("embed.backends", "_expect_frozen", nothing),
+        patch("embed.backends.prepare", "_expect_frozen", nothing),
         "tests/test_backends.py::test_a_trunk_left_in_train_mode_is_refused",
     ),
     "plain weights": (unpickle, "tests/test_trunks.py::test_a_malicious_pickle_is_refused_and_not_run"),

@@ -21,17 +21,17 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from cache.errors import CacheError, FixgridError
-from cache.garbage import find_garbage
-from cache.health import verify_store
-from cache.key import Spec
-from cache.rowsfile import decode_rows
-from cache.sealed import open_sealed
-from cache.shard import list_shards, read_shard
-from cache.store import FeatureStore
-from embed.csvfile import list_csv
-from embed.downloads import unpack_tar
-from embed.replica import find_trunk, read_view
+from fixgrid.cache.errors import CacheError, FixgridError
+from fixgrid.cache.garbage import find_garbage
+from fixgrid.cache.health import verify_store
+from fixgrid.cache.key import Spec
+from fixgrid.cache.rowsfile import decode_rows
+from fixgrid.cache.sealed import open_sealed
+from fixgrid.cache.shard import list_shards, read_shard
+from fixgrid.cache.store import FeatureStore
+from fixgrid.embed.replica import find_trunk, read_view
+from fixgrid.embed.sources.csvfile import list_csv
+from fixgrid.embed.sources.downloads import unpack_tar
 
 from .result import Result
 from .world import VIEWS, World
@@ -167,7 +167,7 @@ def attack_weights(world: World, canary: Path) -> Iterator[tuple[str, Attack]]:
     """Checkpoints that run code, inflate, or are no tensors."""
     import torch
 
-    from embed.weights import read_weights
+    from fixgrid.embed.trunks.weights import read_weights
 
     folder = world.folder / "weights"
     folder.mkdir()
@@ -216,7 +216,7 @@ def attack_heads(world: World, canary: Path) -> Iterator[tuple[str, Attack]]:
     """Heads whose tensors or record are not what they say."""
     from safetensors.numpy import save
 
-    from heads.artifact import load_head
+    from fixgrid.heads.artifact import load_head
 
     def put(name: str, tensors: bytes, **record: object) -> Path:
         stem = world.folder / "heads" / name

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cache import disk
+from fixgrid.cache import disk
 
 OPERATIONS = ("write", "fsync", "replace", "unlink", "mkdir")
 ERRORS = {"ENOSPC": errno.ENOSPC, "EIO": errno.EIO, "EACCES": errno.EACCES}

@@ -11,9 +11,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from cache.disk import hash_file
-from cache.errors import FixgridError
-from embed import engine
+from fixgrid.cache.disk import hash_file
+from fixgrid.cache.errors import FixgridError
+from fixgrid.embed import extraction as engine
 
 from .inject import ERRORS, OPERATIONS, Fault
 from .result import Result

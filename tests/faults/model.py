@@ -27,15 +27,15 @@ from hypothesis.stateful import (
 from stub import DIM, TRUNK, SilentWatcher, StubBackend
 from zoo import draw_photo, encode, list_manifest
 
-from cache.errors import CacheError, DiskError
-from cache.features import FeatureSet
-from cache.garbage import find_garbage, remove_garbage
-from cache.health import choose_rows, compare_rows, verify_store
-from cache.store import Entry, FeatureStore
-from embed.decode import BadImage, decode_rgb
-from embed.engine import Extraction, Outcome
-from embed.recompute import recompute_rows
-from embed.views import View, render_view
+from fixgrid.cache.errors import CacheError, DiskError
+from fixgrid.cache.features import FeatureSet
+from fixgrid.cache.garbage import find_garbage, remove_garbage
+from fixgrid.cache.health import choose_rows, compare_rows, verify_store
+from fixgrid.cache.store import Entry, FeatureStore
+from fixgrid.embed.decode import BadImage, decode_rgb
+from fixgrid.embed.extraction import Extraction, Outcome
+from fixgrid.embed.recompute import recompute_rows
+from fixgrid.embed.views import View, render_view
 
 from .damage import damage_one
 from .inject import Fault

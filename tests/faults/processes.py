@@ -15,8 +15,9 @@ from faulty import open_dying, open_faulty, spoil
 from stub import SilentWatcher, open_stubs
 from zoo import list_manifest
 
-from cache.errors import FixgridError
-from embed import engine, workers
+from fixgrid.cache.errors import FixgridError
+from fixgrid.embed import extraction as engine
+from fixgrid.embed.engines import local as workers
 
 from .result import Result
 from .world import VIEWS, Inline, World

@@ -12,8 +12,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from cache import disk
-from cache.errors import FixgridError
+from fixgrid.cache import disk
+from fixgrid.cache.errors import FixgridError
 
 from .kills import check, resume
 from .result import Result

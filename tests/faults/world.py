@@ -23,16 +23,17 @@ import numpy as np
 from stub import TRUNK, SilentWatcher, center, open_stubs, train
 from zoo import list_manifest, write_photos
 
-from cache import store
-from cache.errors import FixgridError
-from cache.features import FeatureSet
-from cache.salvage import commit_intact
-from cache.shard import list_shards, read_shard
-from cache.store import Entry, FeatureStore
-from embed import engine, plan
-from embed.engine import Extraction, Outcome
-from embed.job import Receipt, ShardJob
-from embed.task import run_shard
+from fixgrid.cache import store
+from fixgrid.cache.errors import FixgridError
+from fixgrid.cache.features import FeatureSet
+from fixgrid.cache.salvage import commit_intact
+from fixgrid.cache.shard import list_shards, read_shard
+from fixgrid.cache.store import Entry, FeatureStore
+from fixgrid.embed import extraction as engine
+from fixgrid.embed import plan
+from fixgrid.embed.extraction import Extraction, Outcome
+from fixgrid.embed.job import Receipt, ShardJob
+from fixgrid.embed.task import run_shard
 
 VIEWS = (center(8), train(8))
 ROWS = 96

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from cache.errors import UsageError
+from fixgrid.cache.errors import UsageError
 
-from .architectures import build_module
-from .backends import BackendSpec
+from ..task import Answer
+from ..trunks.architectures import build_module
 from .pixels import PixelTrunk, fold_batch_norms
-from .task import Answer
+from .prepare import BackendSpec
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4

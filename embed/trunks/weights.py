@@ -17,7 +17,7 @@ from urllib.request import Request, urlopen
 import torch
 from torch import Tensor, nn
 
-from cache.errors import DataError, UsageError
+from fixgrid.cache.errors import DataError, UsageError
 
 WRAPPERS = ("state_dict", "model_state_dict", "model")
 """Keys under which training scripts nest a state dict, in the order they are tried."""

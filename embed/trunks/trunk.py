@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from cache.errors import UsageError
+from fixgrid.cache.errors import UsageError
 
 from .architectures import Headless, TrunkSource, build_meta_module, build_module, find_source
 from .preprocess import Preprocess

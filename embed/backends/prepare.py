@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cache.errors import UsageError
+from fixgrid.cache.errors import UsageError
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from .preprocess import Preprocess
-    from .task import Backend
-    from .trunks import Trunk
+    from ..task import Backend
+    from ..trunks.preprocess import Preprocess
+    from ..trunks.trunk import Trunk
 
 KINDS = ("onnxruntime", "openvino", "torch", "compile", "eager")
 PACKAGES = {"onnxruntime": "onnxruntime", "openvino": "openvino"}

@@ -12,15 +12,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cache.disk import commit_bytes, read_file
-from cache.holdings import find_origin
+from fixgrid.cache.disk import commit_bytes, read_file
+from fixgrid.cache.holdings import find_origin
 
 from .preprocess import Preprocess
 
 if TYPE_CHECKING:
-    from cache.store import FeatureStore
+    from fixgrid.cache.store import FeatureStore
 
-    from .trunks import Trunk
+    from .trunk import Trunk
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def identify_trunk(name: str, weights: Path | None, memo_folder: Path) -> tuple[
 
     @cache
     def load() -> Trunk:
-        from .trunks import load_trunk
+        from .trunk import load_trunk
 
         return load_trunk(name, weights=weights)
 

@@ -8,10 +8,10 @@ import posixpath
 from collections.abc import Iterator
 from pathlib import Path
 
-from cache.errors import DataError
-from cache.rowsfile import show_path
+from fixgrid.cache.errors import DataError
+from fixgrid.cache.rowsfile import show_path
 
-from .sources import SPLIT_FOLDERS, Image, Listing, check_file, name_class
+from .folder import SPLIT_FOLDERS, Image, Listing, check_file, name_class
 
 
 def list_csv(file: Path, *, follow_links: bool = False) -> Listing:

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .backends import BackendSpec, UnusableBackendError, open_backend
+from ..trunks.trunk import Trunk
 from .pixels import PixelTrunk
-from .trunks import Trunk
+from .prepare import BackendSpec, UnusableBackendError, open_backend
 
 # Above this, one graph with free height and width serves every resolution, so that a worker holds the
 # weights once. Below, one graph per resolution: lite0's SAME padding, computed at run time, costs it 17-25 %

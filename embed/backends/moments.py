@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from cache.errors import CacheError, UsageError
+from fixgrid.cache.errors import CacheError, UsageError
 
-from .architectures import build_module
-from .backends import ACCELERATOR_BATCH
+from ..trunks.architectures import build_module
+from ..trunks.preprocess import Preprocess
+from ..trunks.trunk import Trunk
+from ..trunks.weights import fingerprint_weights
+from ..views import View
 from .pixels import PixelTrunk
-from .preprocess import Preprocess
+from .prepare import ACCELERATOR_BATCH
 from .torch_backend import TorchBackend, reuse_large_blocks
-from .trunks import Trunk
-from .views import View
-from .weights import fingerprint_weights
 
 
 def find_last_norm(name: str, module: nn.Module, res: int) -> tuple[str, int]:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from cache.errors import UsageError
+from fixgrid.cache.errors import UsageError
 
 from .preprocess import Preprocess
 

@@ -12,10 +12,10 @@ import os
 import shutil
 from pathlib import Path
 
-from cache.disk import name_temp, sync_folder
-from cache.errors import DiskError
+from fixgrid.cache.disk import name_temp, sync_folder
+from fixgrid.cache.errors import DiskError
 
-from .splits import deal_images
+from ..splits import deal_images
 
 SHARES = {"train": 60, "val": 20, "test": 20}
 SIDE_PX = 32

@@ -20,13 +20,13 @@ from dataclasses import dataclass, field, replace
 from multiprocessing import connection, parent_process
 from typing import Any
 
-from cache.errors import FixgridError
-from cache.shard import Status
+from fixgrid.cache.errors import FixgridError
+from fixgrid.cache.shard import Status
 
-from .job import Receipt, ShardJob
+from ..job import Receipt, ShardJob
+from ..task import NO_ROW, Backend, run_shard
+from ..views import View
 from .processes import start_importing
-from .task import NO_ROW, Backend, run_shard
-from .views import View
 
 # Deaths that no image explains: at no image at all, and in all.
 MAX_IDLE_DEATHS, MAX_DEATHS = 2, 20

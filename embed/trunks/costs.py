@@ -8,8 +8,8 @@ from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
-from cache.disk import commit_bytes, read_file
-from cache.errors import DiskError
+from fixgrid.cache.disk import commit_bytes, read_file
+from fixgrid.cache.errors import DiskError
 
 COSTS_FILE = Path("trunks", "costs.json")
 """Where a cache folder keeps them."""
@@ -34,7 +34,7 @@ def recall_costs(architecture: str, resolutions: Sequence[int], memo: Path) -> t
     known = _recall(memo)
     wanted = {res: f"{architecture} {res}" for res in resolutions}
     if not {architecture, *wanted.values()} <= known.keys():
-        from .trunks import count_costs
+        from .trunk import count_costs
 
         for res, name in wanted.items():
             costs = count_costs(architecture, res)

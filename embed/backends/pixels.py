@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .preprocess import Preprocess
+from ..trunks.preprocess import Preprocess
 
 
 class PixelTrunk(nn.Module):

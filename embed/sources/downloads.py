@@ -13,9 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from cache.disk import hash_file, name_temp, sync_folder
-from cache.errors import DataError, DiskError
-from cache.rowsfile import show_path
+from fixgrid.cache.disk import hash_file, name_temp, sync_folder
+from fixgrid.cache.errors import DataError, DiskError
+from fixgrid.cache.rowsfile import show_path
 
 Progress = Callable[[str, int, int], None]
 _BLOCK = 1 << 20

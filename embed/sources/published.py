@@ -10,11 +10,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from cache.errors import DataError, UsageError
-from cache.rowsfile import show_path
+from fixgrid.cache.errors import DataError, UsageError
+from fixgrid.cache.rowsfile import show_path
 
-from .sources import SUFFIXES, Image, Listing, check_file, walk_images
-from .splits import STANFORD_2020, deal_counts
+from ..splits import STANFORD_2020, deal_counts
+from .folder import SUFFIXES, Image, Listing, check_file, walk_images
 
 # Our split -> torchvision's word for it; an empty word where the class takes none.
 TORCHVISION: dict[str, dict[str, str]] = {

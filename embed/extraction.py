@@ -11,24 +11,24 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from cache.adopt import adopt_rows
-from cache.disk import expect_space
-from cache.errors import DataError, Interrupted
-from cache.key import Spec
-from cache.lock import hold_lock
-from cache.rows import Manifest
-from cache.rowsfile import show_path, write_manifest
-from cache.shard import Status
-from cache.store import Entry, FeatureStore
+from fixgrid.cache.adopt import adopt_rows
+from fixgrid.cache.disk import expect_space
+from fixgrid.cache.errors import DataError, Interrupted
+from fixgrid.cache.key import Spec
+from fixgrid.cache.lock import hold_lock
+from fixgrid.cache.rows import Manifest
+from fixgrid.cache.rowsfile import show_path, write_manifest
+from fixgrid.cache.shard import Status
+from fixgrid.cache.store import Entry, FeatureStore
 
 from .decode import POLICY
+from .engines.local import Supervisor
 from .job import BadRow, Receipt, ShardJob
 from .plan import Goal, count_bytes, plan_jobs
 from .quarantine import read_reasons, write_reasons
 from .signals import stop_on_signals
 from .task import Backend
 from .views import View
-from .workers import Supervisor
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,7 @@ def list_trunks() -> tuple[CatalogueEntry, ...]:
 
 def describe_trunk(entry: CatalogueEntry) -> dict[str, Any]:
     """One trunk as ``models`` lists it; its costs are counted, which takes a second."""
-    from .trunks import count_costs
+    from .trunk import count_costs
 
     costs = count_costs(entry.name, entry.native_res) if entry.available else None
     return {

@@ -1,0 +1,1 @@
+"""From a frozen module to what runs it on pixels."""

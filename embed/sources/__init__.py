@@ -1,0 +1,1 @@
+"""What may stand behind --data: one file a kind of source, one line each in the catalogue."""

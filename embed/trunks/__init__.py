@@ -1,0 +1,1 @@
+"""From a name to a frozen module: one file a library, one line each in the table of libraries."""
