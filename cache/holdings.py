@@ -16,6 +16,7 @@ from .key import explain_difference
 from .rows import Manifest
 from .rowsfile import list_manifests
 from .store import Entry, FeatureStore
+from .view import View
 
 Place = tuple[str, str, int]
 OMITTED = {"resampler": "pillow"}
@@ -40,6 +41,21 @@ class Holdings:
     manifest: Manifest
     trunk: str
     entries: Mapping[Place, Entry]
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes that labels index."""
+        return len(self.manifest.classes)
+
+    def view(self, split: str, kind: str, res: int) -> View:
+        """How the images of one split were seen.
+
+        Raises
+        ------
+        CacheError
+            If they were not.
+        """
+        return View.from_spec(self.entry(split, kind, res).spec.view)
 
     def resolutions(self, split: str, kind: str) -> list[int]:
         """Resolutions, px, at which a split is cached in one kind of view, ascending."""

@@ -17,9 +17,11 @@ from fixgrid.cache.errors import DataError, Interrupted
 from fixgrid.cache.key import Spec
 from fixgrid.cache.lock import hold_lock
 from fixgrid.cache.rows import Manifest
-from fixgrid.cache.rowsfile import show_path, write_manifest
+from fixgrid.cache.rowsfile import write_manifest
 from fixgrid.cache.shard import Status
 from fixgrid.cache.store import Entry, FeatureStore
+from fixgrid.cache.text import show_path
+from fixgrid.cache.view import View
 
 from .decode import POLICY
 from .engines.local import Supervisor
@@ -28,7 +30,6 @@ from .plan import Goal, count_bytes, plan_jobs
 from .quarantine import read_reasons, write_reasons
 from .signals import stop_on_signals
 from .task import Backend
-from .views import View
 
 
 @dataclass(frozen=True)

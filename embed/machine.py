@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fixgrid.cache.health import probe_entry
+from fixgrid.cache.view import View
 
 from .engines.processes import start_importing
 from .extraction import Extraction, Outcome, TrunkKey, Watcher
@@ -22,7 +23,6 @@ from .resample import needs_torch
 from .sizing import Sizing, size_workers
 from .speed import Speed, keep_speed
 from .task import Backend
-from .views import View
 
 if TYPE_CHECKING:
     from fixgrid.cache.rows import Manifest

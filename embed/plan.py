@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from fixgrid.cache.rows import Rows
 from fixgrid.cache.store import Entry
+from fixgrid.cache.view import View
 
 from .job import ShardJob, Target
-from .views import View
 
 MIN_SHARD_ROWS, MAX_SHARD_ROWS = 128, 2048
 SHARDS_PER_SPLIT, SHARDS_PER_WORKER = 64, 16

@@ -24,6 +24,7 @@ from fixgrid.cache.disk import commit_bytes
 from fixgrid.cache.errors import CacheError, DataError
 from fixgrid.cache.rows import Rows
 from fixgrid.cache.store import Entry, FeatureStore
+from fixgrid.cache.view import View
 
 from .decode import POLICY
 from .extraction import Extraction, Outcome, TrunkKey, Watcher
@@ -31,7 +32,6 @@ from .machine import extract_here, library_versions
 from .sizing import size_workers
 from .task import Backend
 from .trunks.identity import TrunkFacts
-from .views import View
 
 if TYPE_CHECKING:
     from .trunks.trunk import Trunk

@@ -6,12 +6,10 @@ import re
 from collections.abc import Iterable, Sequence
 
 from fixgrid.cache.errors import UsageError
+from fixgrid.cache.view import KINDS, MAX_RES_PX, MIN_RES_PX, View
 
 from .resample import expect_resampler
 from .trunks.preprocess import Preprocess
-from .views import KINDS, View
-
-MIN_RES_PX, MAX_RES_PX = 8, 2048
 
 
 def choose_views(

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from fixgrid.cache.view import View
 from fixgrid.embed.extraction import TrunkKey
-from fixgrid.embed.views import View
 
 DIM = 6
 TRUNK = TrunkKey("stub", "stub", "pooled", "0" * 64, DIM)

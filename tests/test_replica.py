@@ -9,11 +9,11 @@ from zoo import write_photos
 
 from fixgrid.cache.errors import CacheError
 from fixgrid.cache.store import FeatureStore
+from fixgrid.cache.view import View
 from fixgrid.embed.listing import SPLIT, hash_listing, list_images
 from fixgrid.embed.replica import adopt_known, build_replica, expect_same, find_trunk, open_trunk, read_view
 from fixgrid.embed.trunks.identity import TrunkFacts
 from fixgrid.embed.trunks.preprocess import Preprocess
-from fixgrid.embed.views import View
 
 LOOK = Preprocess(("0", "0", "0"), ("1", "1", "1"), "bilinear", "0.875", 16)
 DESCRIBED = {

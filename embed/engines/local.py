@@ -22,10 +22,10 @@ from typing import Any
 
 from fixgrid.cache.errors import FixgridError
 from fixgrid.cache.shard import Status
+from fixgrid.cache.view import View
 
 from ..job import Receipt, ShardJob
 from ..task import NO_ROW, Backend, run_shard
-from ..views import View
 from .processes import start_importing
 
 # Deaths that no image explains: at no image at all, and in all.

@@ -17,10 +17,10 @@ from typing import Any
 from unittest.mock import patch
 
 from fixgrid import cli
+from fixgrid.cache.view import View
 from fixgrid.embed.extraction import Extraction, Outcome
 from fixgrid.embed.job import Receipt
 from fixgrid.embed.task import Backend
-from fixgrid.embed.views import View
 
 RUN, ADD = Extraction.run, Outcome.add
 

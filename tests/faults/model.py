@@ -32,10 +32,11 @@ from fixgrid.cache.features import FeatureSet
 from fixgrid.cache.garbage import find_garbage, remove_garbage
 from fixgrid.cache.health import choose_rows, compare_rows, verify_store
 from fixgrid.cache.store import Entry, FeatureStore
+from fixgrid.cache.view import View
 from fixgrid.embed.decode import BadImage, decode_rgb
 from fixgrid.embed.extraction import Extraction, Outcome
 from fixgrid.embed.recompute import recompute_rows
-from fixgrid.embed.views import View, render_view
+from fixgrid.embed.views import render_view
 
 from .damage import damage_one
 from .inject import Fault
