@@ -50,6 +50,13 @@ class Goal:
         return Target(self.entry.shards_folder, spec.key, self.view, spec.dtype, spec.dim)
 
 
+    def lacks(self, job: ShardJob) -> bool:
+        """Whether rows of a job that this key wanted are still not committed, by anyone."""
+        if job.split != self.split or not self.missing[job.start]:
+            return False
+        return bool(self.entry.find_missing()[job.start : job.stop].any())
+
+
 def shard_rows(n: int, workers: int) -> int:
     """Rows per shard: a power of two near n / 64, less for more than four workers, from 128 to 2,048.
 

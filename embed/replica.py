@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from .extraction import Extraction, TrunkKey
 from .listing import SPLIT
 from .recalibrate import follow_origin, recalibrate_trunk
 from .resample import expect_resampler
-from .trunks.identity import TrunkFacts, identify_trunk
+from .trunks.identity import KnownTrunk, TrunkFacts, identify_trunk
 
 if TYPE_CHECKING:
     from .trunks.preprocess import Preprocess
@@ -30,7 +30,7 @@ _FIELDS = ("trunk", "architecture", "node", "weights_sha256", "precision")
 
 def find_trunk(
     described: Mapping[str, Any], views: Sequence[View], weights: Path | None, memo_folder: Path
-) -> tuple[TrunkFacts, Callable[[], Trunk]]:
+) -> KnownTrunk:
     """The trunk that a head was fitted on, and how to load it; see `identify_trunk`.
 
     Parameters
@@ -52,11 +52,12 @@ def find_trunk(
     """
     name, file = _read_trunk(described, weights)
     stem, origin = _find_stem(described)
-    facts, load = identify_trunk(name, file, memo_folder)
+    trunk = identify_trunk(name, file, memo_folder)
+    facts = trunk.facts
     for view in views:
         expect_resampler(view.resampler, view.interpolation)
         expect_same(stem, view, facts.architecture, facts.weights_sha256, facts.preprocess)
-    return follow_origin(facts, load, described["weights_sha256"], origin) if origin else (facts, load)
+    return follow_origin(trunk, described["weights_sha256"], origin) if origin else trunk
 
 
 def open_trunk(described: Mapping[str, Any], view: View, weights: Path | None) -> Trunk:

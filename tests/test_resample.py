@@ -10,9 +10,9 @@ from torchvision.transforms import v2
 from zoo import draw_photo
 
 from fixgrid.cache.errors import UsageError
-from fixgrid.cache.view import View
+from fixgrid.cache.view import INTERPOLATIONS, View
 from fixgrid.embed import resample
-from fixgrid.embed.resample import INTERPOLATIONS, expect_resampler, read_pixels, resize_image
+from fixgrid.embed.resample import expect_resampler, read_pixels, resize_image
 from fixgrid.embed.views import render_view
 
 VIEW = View("center", 64, "bicubic", ("0", "0", "0"), ("1", "1", "1"))

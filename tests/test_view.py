@@ -46,7 +46,17 @@ def test_a_view_says_whose_pixels_it_is_made_of() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"kind": "twelve"}, {"res": 4}, {"crop_ratio": "7"}, {"resampler": "cv2"}, {"mean": ["0"]}, {"spin": 1}],
+    [
+        {"kind": "twelve"},
+        {"res": 4},
+        {"res": "16"},
+        {"res": 10**6},
+        {"crop_ratio": "7"},
+        {"resampler": "cv2"},
+        {"mean": ["0"]},
+        {"std": ["a"] * 3},
+        {"extra": 1},
+    ],
 )
 def test_a_view_that_no_version_makes_is_refused(change: dict[str, object]) -> None:
     assert read_view(center().to_spec()) == center()

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from stub import DIM, TRUNK, SilentWatcher, StubBackend
+from stub import DIM, TRUNK, StubBackend, run_stub
 from zoo import draw_photo, encode, list_manifest
 
 from fixgrid.cache.errors import CacheError, DiskError
@@ -115,7 +115,7 @@ class Scene(World):
         return Extraction(FeatureStore(cache), self.manifest, trunk, {"train": VIEWS})
 
     def extract(self, cache: Path) -> Outcome:
-        return self.extraction(cache).run(self.open_backends, SilentWatcher(), workers=1, max_bad=1.0)
+        return run_stub(self.extraction(cache), self.open_backends, max_bad=1.0)
 
 
 PICK = st.integers(0, 999)
