@@ -1,1 +1,84 @@
-"""Find the train x test resolution and the linear head that classify your images best."""
+"""Find the train x test resolution and the linear head that classify your images best.
+
+    import fixgrid
+
+    fixgrid.extract("photos", trunk="efficientnet_lite0", res=[128, 224])
+    print(fixgrid.grid().best)
+    kept = fixgrid.fit_head(out="breeds")
+    for prediction in fixgrid.predict("breeds", ["new"]).predictions:
+        print(prediction.path, prediction.top)
+
+Every command of the command line is one of these functions. A failure that is the input's or the machine's is a
+`FixgridError`, whose text is one line. Nothing slow is imported before a function needs it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from .cache.errors import FixgridError as FixgridError
+    from .cache.reader import open_store as open
+    from .embed.trunks.own import OwnTrunk as OwnTrunk
+    from .exporting import export as export
+    from .extracting import Request as Request
+    from .extracting import extract as extract
+    from .extracting import plan as plan
+    from .fitting import GridRequest as GridRequest
+    from .fitting import HeadRequest as HeadRequest
+    from .fitting import curve as curve
+    from .fitting import duplicates as duplicates
+    from .fitting import fit_head as fit_head
+    from .fitting import grid as grid
+    from .looking import clean_cache as clean_cache
+    from .looking import doctor as doctor
+    from .looking import explain_key as explain_key
+    from .looking import list_cache as list_cache
+    from .looking import models as models
+    from .looking import verify_cache as verify_cache
+    from .predicting import evaluate as evaluate
+    from .predicting import predict as predict
+    from .reporting import report as report
+
+_FACE = {
+    "FixgridError": "cache.errors:FixgridError",
+    "open": "cache.reader:open_store",
+    "OwnTrunk": "embed.trunks.own:OwnTrunk",
+    "Request": "extracting:Request",
+    "extract": "extracting:extract",
+    "plan": "extracting:plan",
+    "GridRequest": "fitting:GridRequest",
+    "HeadRequest": "fitting:HeadRequest",
+    "grid": "fitting:grid",
+    "fit_head": "fitting:fit_head",
+    "curve": "fitting:curve",
+    "duplicates": "fitting:duplicates",
+    "predict": "predicting:predict",
+    "evaluate": "predicting:evaluate",
+    "export": "exporting:export",
+    "report": "reporting:report",
+    "models": "looking:models",
+    "doctor": "looking:doctor",
+    "list_cache": "looking:list_cache",
+    "verify_cache": "looking:verify_cache",
+    "explain_key": "looking:explain_key",
+    "clean_cache": "looking:clean_cache",
+}
+
+__all__ = [*_FACE, "__version__"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _FACE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, _, attribute = _FACE[name].partition(":")
+    found: object = getattr(import_module(f".{module}", __name__), attribute)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_FACE])

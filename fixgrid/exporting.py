@@ -1,0 +1,129 @@
+"""Export: trunk and head as one file for other programs, with a model card beside it."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import __version__
+from .cache.disk import commit_bytes
+from .cache.errors import UsageError
+from .cache.view import read_view
+from .embed.trunks.catalogue import find_licence
+from .extracting import identify_given
+from .heads.artifact import SavedHead, load_head, name_files, save_coefficients
+from .heads.card import CardFacts, write_card
+from .heads.leak import LEAK
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from .embed.trunks.own import OwnTrunk
+
+SUFFIXES = {"onnx": ".onnx", "torch": ".pt2", "safetensors": ".safetensors", "sklearn": ".safetensors"}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Attributes
+    ----------
+    file, card : Path
+    distance : float or None
+        Largest difference of a probability from the trunk's and head's own, on a probe; None of a head alone.
+    """
+
+    file: Path
+    card: Path
+    distance: float | None
+
+
+def export(
+    head: str | Path,
+    to: str,
+    out: str | Path,
+    *,
+    trunk: nn.Module | OwnTrunk | None = None,
+    weights: str | Path | None = None,
+) -> Exported:
+    """Write trunk and head for other programs, with a model card beside the file.
+
+    Parameters
+    ----------
+    head : str or Path
+        What `fixgrid.fit_head` wrote.
+    to : {"onnx", "torch", "safetensors", "sklearn"}
+        ``onnx`` and ``torch`` take uint8 RGB crops (B, R, R, 3) and give probabilities; ``safetensors`` is a state
+        dict for the trunk's library; ``sklearn`` is the head alone. What has a trunk is run against it before it is
+        kept.
+    out : str or Path
+    trunk : nn.Module or OwnTrunk, optional
+        The module that the head was fitted on, if it was one of the user's own.
+    weights : str or Path, optional
+        Where a named trunk's weights are now.
+
+    Raises
+    ------
+    FixgridError
+        If the head cannot be exported so; nothing is written then.
+    """
+    if to not in SUFFIXES:
+        raise UsageError(f"found --to {to!r}; expected one of {', '.join(SUFFIXES)}.")
+    out, saved = Path(out).expanduser(), load_head(Path(head).expanduser())
+    if saved.views:
+        seen = "+".join(str(view.get("res")) for view in saved.views)
+        raise UsageError(
+            f"found a head that averages each image at {seen} px; expected one test resolution, since a file takes "
+            "one crop: fit another with fit-head --pairs TRAIN:TEST."
+        )
+    stem = out.with_name(re.sub(r"\.(onnx|pt2|safetensors|json|md)$", "", out.name))
+    files = [stem.with_name(stem.name + end) for end in (SUFFIXES[to], ".json", SUFFIXES[to] + ".md")]
+    if not {file.resolve() for file in name_files(Path(head))}.isdisjoint(file.resolve() for file in files):
+        raise UsageError(f"{out} would replace the head itself; name another --out.")
+    distance, use = None, ""
+    if to == "sklearn":
+        save_coefficients(stem, saved)
+    else:
+        distance, use = _export_network(saved, to, stem, files[0], trunk, weights)
+    licence = find_licence(str(saved.trunk.get("trunk")))
+    facts = CardFacts(to, files[0].name, files[1].name, licence, LEAK, __version__, use)
+    commit_bytes(files[2], write_card(saved, facts).encode())
+    return Exported(files[0], files[2], distance)
+
+
+def _export_network(
+    saved: SavedHead,
+    to: str,
+    stem: Path,
+    file: Path,
+    own: nn.Module | OwnTrunk | None,
+    weights: str | Path | None,
+) -> tuple[float, str]:
+    """Write trunk and head together; how far it is off, and the code that opens a state dict."""
+    from .embed.export import Classifier, describe_timm, expect_center, export_onnx, export_state, export_torch
+    from .embed.replica import open_trunk
+
+    view = read_view(saved.view)
+    expect_center(view)
+    given = None if own is None else identify_given(own)
+    trunk = open_trunk(saved.trunk, view, Path(weights).expanduser() if weights else None, own=given)
+    classifier = Classifier(trunk, saved.head.coef, saved.head.intercept, saved.temperature)
+    if to == "safetensors":
+        record = describe_timm(trunk.architecture, view, saved.classes, saved.temperature)
+        return export_state(classifier, trunk.architecture, view.res, record, stem), ""
+    facts = {
+        "classes": json.dumps(saved.classes),
+        "resolution": str(view.res),
+        "view": json.dumps(view.to_spec()),
+        "trunk": trunk.name,
+        "architecture": trunk.architecture,
+        "weights_sha256": trunk.weights_sha256,
+        "temperature": repr(saved.temperature),
+        "fixgrid_version": __version__,
+    }
+    write = export_onnx if to == "onnx" else export_torch
+    return write(classifier, view.res, facts, file), ""

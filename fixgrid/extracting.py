@@ -1,0 +1,361 @@
+"""Extract and plan: from a data set and a trunk to cached features, or to what that would take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .asking import takes
+from .cache.errors import UsageError
+from .cache.health import explain_miss, find_exposure
+from .cache.holdings import list_sources
+from .cache.rows import Manifest
+from .cache.store import FeatureStore
+from .embed.extraction import Extraction, Outcome
+from .embed.manifest import read_manifest
+from .embed.prospect import Item, calibrate, describe_trunk, expect_local, list_items, list_recalibration
+from .embed.request import Wanted, read_resolutions
+from .embed.sizing import Machine, choose_precision
+from .embed.trunks.identity import KnownTrunk, TrunkFacts, identify_trunk
+from .embed.watcher import Quiet, Watcher
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from .embed.trunks.own import OwnTrunk
+
+SAMPLE = "sample"
+DEFAULT_TRUNK = "efficientnet_lite0"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to extract: images, seen by a trunk, at resolutions.
+
+    Attributes
+    ----------
+    data : str or Path, optional
+        A folder, a CSV, ``stanford-dogs``, ``torchvision:NAME`` or ``sample``; the cache's only data set, else the
+        sample, if not given.
+    trunk : str, nn.Module or OwnTrunk, optional
+        A name, see `fixgrid.models`, or a module of your own: float32 (B, 3, R, R), normalised, to features (B, D).
+    weights : str or Path, optional
+        State dict in place of the published weights of a named trunk.
+    res : int, str or sequence of int, optional
+        Resolutions in px, as in ``"224,320"``; the trunk's own if not given.
+    train_views : int
+        Random crops per training image.
+    views : str or sequence of str
+        More views: some of ``val_train``, ``whole``, ``five``, ``ten``.
+    jitter, resize, resampler, seed
+        See `fixgrid.cache.view.View`.
+    split : {"official", "2020"}
+        Of Stanford Dogs.
+    dtype : {"float32", "float16"}
+        Of the features as stored.
+    precision : {"auto", "fp32", "bf16", "fp16"}
+        Of the trunk's arithmetic; fp32 on a CPU.
+    backend, device, workers, engine : str
+        How this machine is used, which changes no number: see `fixgrid.embed.sizing.Machine`.
+    max_bad : float or str
+        Share of images that may be unusable, as in ``.01`` or ``"1%"``.
+    strict : bool
+        Fail at the first unusable image.
+    follow_links : bool
+        Follow links that stay inside the data folder.
+    rehash : bool
+        Read every file again, also those that look untouched.
+    recalibrate : bool
+        Also see val and test with the last batch norm recalibrated at each resolution.
+    calibrate : bool
+        For `fixgrid.plan`: time the trunk on a few images first.
+    cache : str or Path
+        Folder of the features.
+    watcher : Watcher
+        Is told how far it is; by default notices go to the logger ``fixgrid``.
+    """
+
+    data: str | Path | None = None
+    _: KW_ONLY
+    trunk: str | nn.Module | OwnTrunk | None = None
+    weights: str | Path | None = None
+    res: int | str | Sequence[int] | None = None
+    train_views: int = 2
+    views: str | Sequence[str] = ()
+    jitter: str = "torch"
+    resize: str | None = None
+    resampler: str | None = None
+    split: str = "official"
+    seed: int = 0
+    backend: str = "auto"
+    device: str = "auto"
+    precision: str = "auto"
+    dtype: str = "float32"
+    workers: int | str = "auto"
+    engine: str = "local"
+    max_bad: float | str = "1%"
+    strict: bool = False
+    follow_links: bool = False
+    rehash: bool = False
+    recalibrate: bool = False
+    calibrate: bool = False
+    cache: str | Path = "features"
+    watcher: Watcher = field(default_factory=Quiet, compare=False, repr=False)
+
+    @property
+    def folder(self) -> Path:
+        """The cache, ``~`` expanded."""
+        return Path(self.cache).expanduser()
+
+    @property
+    def machine(self) -> Machine:
+        """How to use this machine; the device is one that is there."""
+        return Machine(self.backend, self.device, str(self.workers), self.engine).resolve()
+
+    @property
+    def wanted(self) -> Wanted:
+        """How to see the images."""
+        kinds = self.views.split(",") if isinstance(self.views, str) else self.views
+        return Wanted(
+            read_resolutions(self.res),
+            self.train_views,
+            self.jitter,
+            tuple(kind for kind in kinds if kind),
+            self.resize or "short-side",
+            self.resampler or "pillow",
+            self.seed,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Extracted:
+    """What an extraction did.
+
+    Attributes
+    ----------
+    outcome : Outcome
+    recalibrated : dict of px to Outcome
+        The same for val and test by the trunk recalibrated there; empty if that was not asked for.
+    """
+
+    outcome: Outcome
+    recalibrated: dict[int, Outcome]
+
+
+class Miss(NamedTuple):
+    """A key that is not complete, and its nearest neighbour in the cache.
+
+    Attributes
+    ----------
+    key, split, kind : str
+    res : int
+        px.
+    lacking, rows : int
+        Rows without features, of all.
+    nearest : str
+        Key of the complete entry that differs least; empty if there is none.
+    differences : list of str
+        Every field in which it does, as found -> wanted.
+    """
+
+    key: str
+    split: str
+    kind: str
+    res: int
+    lacking: int
+    rows: int
+    nearest: str
+    differences: list[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What an extraction would do, take and write.
+
+    Attributes
+    ----------
+    items : list of Item
+        Line by line.
+    extraction : Extraction
+    """
+
+    items: list[Item]
+    extraction: Extraction
+
+    def explain_misses(self) -> list[Miss]:
+        """Every key that is to be computed, and how it differs from its nearest neighbour in the cache."""
+        found = []
+        for (split, view), entry in self.extraction.entries.items():
+            if lacking := int(entry.find_missing().sum()):
+                nearest, lines = explain_miss(self.extraction.store, entry.spec)
+                near = nearest.spec.key if nearest else ""
+                found.append(
+                    Miss(entry.spec.key, split, view.kind, view.res, lacking, entry.spec.rows, near, lines)
+                )
+        return found
+
+
+@takes(Request)
+def extract(request: Request) -> Extracted:
+    """Run the trunk once per split and resolution and cache its features.
+
+    The same call resumes a stopped run and recomputes only what changed. Arguments are those of `Request`.
+
+    Raises
+    ------
+    FixgridError
+        One line: what was found, what was expected, what to do next.
+    """
+    from .embed.machine import extract_here
+    from .embed.recalibrate import expect_norm, recalibrate_here
+
+    max_bad, machine = 0.0 if request.strict else read_share(request.max_bad), request.machine
+    asked = _read_data(request)
+    trunk = _identify(request)
+    extraction = _build(request, asked, trunk.facts)
+    if request.recalibrate:
+        expect_norm(extraction, trunk.facts)
+    outcome = extract_here(extraction, trunk, request.watcher, machine, max_bad=max_bad)
+    again = {}
+    if request.recalibrate:
+        again = recalibrate_here(extraction, trunk, request.watcher, machine, max_bad=max_bad)
+    return Extracted(outcome, again)
+
+
+@takes(Request)
+def plan(request: Request) -> Plan:
+    """Say what `extract` with the same arguments would do, take and write, without running the trunk.
+
+    Arguments are those of `Request`.
+
+    Raises
+    ------
+    FixgridError
+        As `extract`; also if the data set would have to be downloaded.
+    """
+    from .embed.recalibrate import expect_norm
+
+    machine = request.machine
+    asked = _read_data(request, download=False)
+    trunk = _identify(request) if request.calibrate or not isinstance(request.trunk, str | None) else None
+    facts = trunk.facts if trunk else describe_trunk(_name(request), _weights(request), asked.store)
+    extraction = _build(request, asked, facts)
+    if request.calibrate and trunk:
+        calibrate(extraction, trunk, request.watcher, machine)
+    items = list_items(extraction, facts, machine)
+    if request.recalibrate:
+        expect_norm(extraction, facts)
+        items += list_recalibration(extraction)
+    return Plan(items, extraction)
+
+
+def read_share(asked: float | str) -> float:
+    """A share from ``1%``, ``0.01`` or a number.
+
+    Raises
+    ------
+    UsageError
+        If it is none from 0 to 1.
+    """
+    text = str(asked)
+    try:
+        share = float(text.rstrip("%")) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise UsageError(f"found --max-bad {text!r}; expected a share such as 1% or 0.01.")
+    return share
+
+
+def open_cache(folder: Path, watcher: Watcher) -> FeatureStore:
+    """The cache, with a notice if anyone may put features of their own into it."""
+    store = FeatureStore(folder)
+    for found, cure in find_exposure(store)[:1]:
+        watcher.notice(f"warning: {found}: {cure}")
+    return store
+
+
+class _Data(NamedTuple):
+    """The data set of a request, read, and why it is that one."""
+
+    store: FeatureStore
+    manifest: Manifest
+    name: str
+    why: str
+
+
+def _read_data(request: Request, *, download: bool = True) -> _Data:
+    store = open_cache(request.folder, request.watcher)
+    name, why = _choose_data(request, store)
+    read_resolutions(request.res)  # refused before anything is downloaded or hashed
+    if not download:
+        expect_local(name, request.folder)
+    manifest, notes = read_manifest(
+        name,
+        cache_dir=request.folder,
+        seed=request.seed,
+        split=request.split,
+        follow_links=request.follow_links,
+        rehash=request.rehash,
+        progress=request.watcher.show_hashed,
+        download_progress=request.watcher.show_download,
+    )
+    for note in notes:
+        request.watcher.notice(f"note: {note}")
+    return _Data(store, manifest, name, why)
+
+
+def _choose_data(request: Request, store: FeatureStore) -> tuple[str, str]:
+    """What is asked for, the cache's only data set, the sample: the first there is, and why."""
+    if request.data is not None:
+        return str(request.data), ""
+    known = list(list_sources(store))
+    return (known[0], "the cache holds it") if len(known) == 1 else (SAMPLE, "built in")
+
+
+def _name(request: Request) -> str:
+    return request.trunk if isinstance(request.trunk, str) else DEFAULT_TRUNK
+
+
+def _weights(request: Request) -> Path | None:
+    return Path(request.weights).expanduser() if request.weights else None
+
+
+def _identify(request: Request) -> KnownTrunk:
+    if isinstance(request.trunk, str | None):
+        return identify_trunk(_name(request), _weights(request), request.folder / "trunks")
+    return identify_given(request.trunk, request.weights)
+
+
+def identify_given(trunk: nn.Module | OwnTrunk, weights: object = None) -> KnownTrunk:
+    """A module of the user's as a trunk.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be one, or weights are given beside it.
+    """
+    from .embed.trunks.own import OwnTrunk, identify_own
+
+    if weights is not None:
+        raise UsageError("found weights beside a module; expected a module that has them: load them into it first.")
+    return identify_own(trunk if isinstance(trunk, OwnTrunk) else OwnTrunk(trunk))
+
+
+def _build(request: Request, asked: _Data, facts: TrunkFacts) -> Extraction:
+    from .embed.machine import build_extraction
+
+    res: tuple[Any, str] = (request.res, "") if request.res else (facts.preprocess.native_res, "the trunk's own")
+    request.watcher.settle(
+        data=(asked.name, asked.why), trunk=(facts.name, ""), res=res, cache=(request.cache, "")
+    )
+    return build_extraction(
+        asked.store,
+        asked.manifest,
+        facts,
+        request.wanted,
+        precision=choose_precision(request.precision, request.machine.device),
+        dtype=request.dtype,
+    )

@@ -1,0 +1,117 @@
+"""Looking around: trunks that there are, what a cache holds and whether it can be trusted, what this machine can do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .cache.errors import CacheError, UsageError
+from .cache.garbage import Garbage, find_garbage, remove_garbage
+from .cache.health import choose_rows, compare_rows, describe_entry, explain_miss, verify_store
+from .cache.holdings import name_splits
+from .cache.store import FeatureStore
+from .embed.doctor import Check, examine_cache, examine_installation, examine_speed
+from .embed.trunks.catalogue import describe_trunk, list_trunks
+from .extracting import DEFAULT_TRUNK
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What `doctor` found.
+
+    Attributes
+    ----------
+    checks : tuple of Check
+    unfit, damaged : bool
+        Whether something of the installation, or of the cache, is broken.
+    """
+
+    checks: tuple[Check, ...]
+    unfit: bool
+    damaged: bool
+
+
+def models() -> list[dict[str, Any]]:
+    """Trunks: size, cost, accuracy, licence, and where the weights come from; some 20 s.
+
+    Any other timm or torchvision name works too.
+    """
+    return list(map(describe_trunk, list_trunks()))
+
+
+def doctor(cache: str | Path = "features", *, deep: bool = False) -> Diagnosis:
+    """Check libraries, machine and cache, time decoding and the trunk, and recommend options.
+
+    Parameters
+    ----------
+    cache : str or Path
+    deep : bool
+        Read and hash every byte of features, too.
+    """
+    machine, held = examine_installation(), examine_cache(Path(cache).expanduser(), deep=deep)
+    unfit, damaged = (any(check.state == "broken" for check in checks) for checks in (machine, held))
+    speed = [] if unfit else examine_speed(DEFAULT_TRUNK)
+    return Diagnosis((*machine, *held, *speed), unfit, damaged)
+
+
+def list_cache(cache: str | Path = "features") -> list[dict[str, Any]]:
+    """Every key of a cache: what it is of, how it was seen, how much is there."""
+    store = FeatureStore(Path(cache).expanduser())
+    named = name_splits(store)
+    return [describe_entry(entry, named) for entry in store.entries()]
+
+
+def verify_cache(cache: str | Path = "features", *, sample: int = 0) -> tuple[int, list[str]]:
+    """How many keys a cache has, and a line for all that is damaged; every byte is hashed, every row checked.
+
+    Parameters
+    ----------
+    cache : str or Path
+    sample : int
+        Rows per key to compute again and compare, if nothing is damaged.
+
+    Raises
+    ------
+    CacheError
+        If rows computed again differ.
+    """
+    store = FeatureStore(Path(cache).expanduser())
+    problems = verify_store(store)
+    if sample and not problems:
+        from .embed.recompute import Recomputer
+
+        recompute = Recomputer(store)
+        for entry in store.entries():
+            if entry.is_sealed:
+                compare_rows(entry, choose_rows(entry, sample), recompute)
+    return len(store.entries()), problems
+
+
+def explain_key(key: str, cache: str | Path = "features") -> tuple[str, list[str]]:
+    """The key nearest to one that begins with ``key``, and every field in which the two differ.
+
+    Raises
+    ------
+    UsageError
+        If no key, or several, begin so.
+    CacheError
+        If it is the only one.
+    """
+    store = FeatureStore(Path(cache).expanduser())
+    mine = [entry for entry in store.entries() if entry.spec.key.startswith(key)]
+    if len(mine) != 1:
+        raise UsageError(f"found {len(mine)} keys that begin with {key!r}; expected one: see cache ls.")
+    nearest, lines = explain_miss(store, mine[0].spec)
+    if nearest is None:
+        raise CacheError(f"{key} is the only key in {store.root}: there is nothing to compare it with.")
+    return nearest.spec.key, lines
+
+
+def clean_cache(cache: str | Path = "features", *, remove: bool = False) -> list[Garbage]:
+    """What nothing needs any more, in a cache and in what predict has kept; removed only if asked for."""
+    folder = Path(cache).expanduser()
+    found = [item for root in (folder, folder / "predictions") for item in find_garbage(FeatureStore(root))]
+    if remove:
+        remove_garbage(found)
+    return found
