@@ -54,7 +54,8 @@ class Manifest:
     source : str
         What the user typed to name it, e.g. ``sample`` or a folder.
     root : str
-        Absolute folder that every path is relative to.
+        What every path is relative to: an absolute folder, or ``NAME:rest`` where the data source NAME keeps its
+        images otherwise than as files.
     classes : tuple of str
         Class names; a label is an index into it.
     splits : dict of str to Rows

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import io
-import os
-import stat
 import struct
 import warnings
 import zlib
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -68,21 +64,6 @@ class BadImage(Exception):  # noqa: N818 - it judges a file, it is not a failure
         super().__init__(reason)
         self.status = status
         self.reason = reason
-
-
-def read_file(path: Path | bytes) -> bytes:
-    """The bytes of a regular file, or of what a link points to if that is one; never of a FIFO or a device.
-
-    Raises
-    ------
-    OSError
-        If it cannot be opened or read, or is something else.
-    """
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    with open(handle, "rb", buffering=0) as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file")
-        return file.read()
 
 
 def decode_rgb(data: bytes) -> Image.Image:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import stat
 import time
 import zipfile
 import zlib
@@ -27,13 +26,15 @@ from fixgrid.cache.disk import commit_bytes, read_file
 from fixgrid.cache.errors import DataError, DiskError
 from fixgrid.cache.text import show_path
 
+from .sources.catalogue import open_content
+from .sources.content import Content, IrregularFileError, Stamp
+
 RACY_NS = 2_000_000_000
 _BLOCK = 1 << 20
 _NO_ZIP = (zipfile.BadZipFile, zlib.error, NotImplementedError)
 _SLICE = 64  # files per task: futures for a million files would weigh a gigabyte
 
 Progress = Callable[[int, int], None]
-Stamp = tuple[int, int, int, int]  # size, mtime_ns, ctime_ns, inode
 
 
 class Digest(NamedTuple):
@@ -66,7 +67,7 @@ def hash_files(
     Parameters
     ----------
     root : bytes
-        Absolute folder that `paths` are relative to.
+        What `paths` are relative to; see `Listing`.
     memo_folder : Path
         Holds one memo per root. A damaged memo is ignored; one that cannot be written leaves a note. What was
         hashed before an interruption is remembered.
@@ -82,14 +83,15 @@ def hash_files(
     DataError
         If a file is gone, cannot be read or is no regular file.
     """
+    images = open_content(os.fsdecode(root))
     file = memo_folder / f"{hashlib.sha256(root).hexdigest()[:16]}.memo"
     memo = {} if rehash else read_memo(file)
-    found = {path: memo[path] for path in paths if path in memo and memo[path].stamp == _stat_file(root, path)}
+    found = {path: memo[path] for path in paths if path in memo and memo[path].stamp == _read_stamp(images, path)}
     pending = [path for path in paths if path not in found]
     settled: dict[bytes, Digest] = {}
     notes: tuple[str, ...] = ()
     try:
-        for path, digest in _hash_in_threads(root, pending, workers):
+        for path, digest in _hash_in_threads(images, pending, workers):
             found[path] = digest
             if digest.settled:
                 settled[path] = digest
@@ -104,18 +106,20 @@ def hash_files(
     return Hashes(sizes, content, notes)
 
 
-def _hash_in_threads(root: bytes, paths: Sequence[bytes], workers: int | None) -> Iterator[tuple[bytes, Digest]]:
+def _hash_in_threads(
+    images: Content, paths: Sequence[bytes], workers: int | None
+) -> Iterator[tuple[bytes, Digest]]:
     pool = ThreadPoolExecutor(workers or min(8, 2 * (os.cpu_count() or 1)))
     slices = [paths[start : start + _SLICE] for start in range(0, len(paths), _SLICE)]
     try:
-        for digests in pool.map(lambda part: [(path, hash_image(root, path)) for path in part], slices):
+        for digests in pool.map(lambda part: [(path, hash_image(images, path)) for path in part], slices):
             yield from digests
     finally:  # an error or Ctrl-C must not wait for a million files
         pool.shutdown(cancel_futures=True)
 
 
-def hash_image(root: bytes, path: bytes) -> Digest:
-    """Read one file once; never blocks on a FIFO put in its place.
+def hash_image(images: Content, path: bytes) -> Digest:
+    """Read one image once; never blocks on a FIFO put in its place.
 
     Raises
     ------
@@ -125,30 +129,24 @@ def hash_image(root: bytes, path: bytes) -> Digest:
     content = hashlib.sha256()
     started = time.time_ns()
     try:
-        handle = os.open(os.path.join(root, path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(handle, "rb", buffering=0) as file:
-            before = os.fstat(handle)
-            if not stat.S_ISREG(before.st_mode):
-                raise DataError(f"{show_path(path)} is no longer a regular file; run the command again.")
+        before = images.stamp(path)
+        with images.open(path) as file:
             while block := file.read(_BLOCK):
                 content.update(block)
-            after = _stamp(os.fstat(handle))
+        after = images.stamp(path)
+    except IrregularFileError as error:
+        raise DataError(f"{show_path(path)} is no longer a regular file; run the command again.") from error
     except OSError as error:
         raise _name_error(path, error) from error
-    settled = _stamp(before) == after and max(after[1], after[2]) < started - RACY_NS
+    settled = before == after and max(after[1], after[2]) < started - RACY_NS
     return Digest(after, content.digest(), settled)
 
 
-def _stat_file(root: bytes, path: bytes) -> Stamp:
+def _read_stamp(images: Content, path: bytes) -> Stamp:
     try:
-        return _stamp(os.stat(os.path.join(root, path)))
+        return images.stamp(path)
     except OSError as error:
         raise _name_error(path, error) from error
-
-
-def _stamp(status: os.stat_result) -> Stamp:
-    inode = status.st_ino & (1 << 63) - 1  # some network file systems use all 64 bits; the memo's column is int64
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, inode
 
 
 def _name_error(path: bytes, error: OSError) -> DataError:

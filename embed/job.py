@@ -42,7 +42,7 @@ class ShardJob:
     ----------
     split : str
     root : str
-        Folder the paths are relative to.
+        What the paths are relative to; see `Manifest`.
     start : int
         Row id of the first row.
     paths : tuple of bytes, length n
@@ -53,6 +53,9 @@ class ShardJob:
         Rows that crashed or hung a worker before: not touched again.
     careful : bool
         Decode one image at a time, so that a crash names its image.
+    opener : str
+        What `find_opener` says of the root where the job is planned: whoever computes it may lack a line of the
+        table of sources.
     """
 
     split: str
@@ -63,6 +66,7 @@ class ShardJob:
     targets: tuple[Target, ...]
     quarantine: Mapping[int, Status] = field(default_factory=dict)
     careful: bool = False
+    opener: str = ""
 
     @property
     def stop(self) -> int:

@@ -15,14 +15,9 @@ from fixgrid.cache.rows import SPLITS, Manifest, Rows
 from fixgrid.cache.text import show_path
 
 from . import hashes
-from .sources import downloads
-from .sources.csvfile import list_csv
-from .sources.folder import LAYOUTS, Image, Listing, list_folder
-from .sources.published import TORCHVISION, find_stanford_lists, list_stanford, list_torchvision
-from .sources.sample import write_sample
+from .sources.catalogue import SOURCES, find_source, load_source
+from .sources.source import Asked, Image, Listing, Progress
 from .splits import choose_shares, recall_split
-
-ACCEPTED = f"sample, stanford-dogs, torchvision:NAME (such as {', '.join(list(TORCHVISION)[:3])}), or {LAYOUTS}"
 
 
 def read_manifest(
@@ -34,7 +29,7 @@ def read_manifest(
     follow_links: bool = False,
     rehash: bool = False,
     progress: hashes.Progress | None = None,
-    download_progress: downloads.Progress | None = None,
+    download_progress: Progress | None = None,
     workers: int | None = None,
 ) -> tuple[Manifest, tuple[str, ...]]:
     """The data set that `source` names, every file hashed, and notes for the user.
@@ -46,14 +41,14 @@ def read_manifest(
     Parameters
     ----------
     source : str
-        ``sample``, ``stanford-dogs``, ``torchvision:NAME``, a folder or a CSV; ``~`` is expanded. A folder called
-        like one of these words is ``./sample``.
+        What one of `SOURCES` takes; ``~`` is expanded. A folder called like a word that one of them takes, such
+        as ``sample``, is ``./sample``.
     cache_dir : Path
         Downloads, the sample, saved splits and remembered hashes go below it.
     seed : int
         Of every split that is dealt.
-    split : {"official", "2020"}
-        For Stanford Dogs only: see `list_stanford`.
+    split : str
+        One of the source's own, such as ``2020`` of Stanford Dogs; see `DataSource`.
     follow_links : bool
         Follow symbolic links that stay inside the source.
     rehash : bool
@@ -75,13 +70,13 @@ def read_manifest(
     Raises
     ------
     UsageError
-        If `source` or `split` is not one that exists.
+        If no source takes `source`, or it does not have the `split`.
     DataError
         If there are no usable images or labels; the message names the file.
     DiskError
         If the sample, a download or a split cannot be written.
     """
-    listing = list_source(source, cache_dir, seed, split, follow_links, download_progress)
+    listing = list_source(source, Asked(cache_dir, seed, split, follow_links, download_progress))
     images, split_notes = fill_splits(listing, seed=seed, folder=cache_dir / "splits")
     images.sort(key=lambda image: image.path)
     classes = listing.classes or tuple(sorted({image.label for image in images}))
@@ -99,45 +94,25 @@ def read_manifest(
     return manifest, notes
 
 
-def list_source(
-    source: str,
-    cache_dir: Path,
-    seed: int,
-    split: str,
-    follow_links: bool,
-    progress: downloads.Progress | None,
-) -> Listing:
-    """What `source` names, written or downloaded first if need be.
+def list_source(text: str, asked: Asked) -> Listing:
+    """What `text` names, by the first source that takes it; written or downloaded first if need be.
 
     Raises
     ------
     UsageError, DataError, DiskError
         As `read_manifest`.
     """
-    if not source:
-        raise UsageError(f"found an empty name of a data set; expected {ACCEPTED}.")
-    if split not in ("official", "2020"):
-        raise UsageError(f"found the split {split!r}; expected official or 2020.")
-    if source == "stanford-dogs":
-        folder = downloads.download_stanford_dogs(cache_dir / source, progress=progress)
-    else:
-        folder = Path(os.path.expanduser(source))
-    lists = find_stanford_lists(folder) if source != "sample" else None
-    if lists is not None:
-        return list_stanford(folder, lists, split=split, seed=seed, follow_links=follow_links)
-    if split == "2020":
-        raise UsageError(f"the 2020 split is one of Stanford Dogs; {source} is not in its published layout.")
-    if source == "sample":
-        return list_folder(write_sample(cache_dir / source))
-    if source.startswith("torchvision:"):
-        return list_torchvision(source.removeprefix("torchvision:"), cache_dir / "torchvision")
-    if folder.is_dir():
-        return list_folder(folder, follow_links=follow_links)
-    if folder.is_file() and folder.suffix.lower() == ".csv":
-        return list_csv(folder, follow_links=follow_links)
-    if folder.exists() or not (os.sep in source or folder.suffix):
-        raise UsageError(f"cannot read {source} as a data set; expected {ACCEPTED}.")
-    raise DataError(f"there is no {source}; expected {ACCEPTED}.")
+    source = find_source(text)
+    if asked.split not in source.splits:
+        others = [
+            f"{split} of {name}"
+            for name, line in SOURCES.items()
+            for split in load_source(line).splits
+            if split not in source.splits
+        ]
+        expected = " or ".join([*source.splits, *others])
+        raise UsageError(f"found the split {asked.split!r} for {text}; expected {expected}.")
+    return source.list(text, asked)
 
 
 def fill_splits(listing: Listing, *, seed: int, folder: Path) -> tuple[list[Image], tuple[str, ...]]:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import io
-import os
 import struct
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from fixgrid.cache.errors import DataError
 from fixgrid.cache.rows import Manifest, Rows
 from fixgrid.cache.view import View, resize_side
 
-from .decode import FORMATS, BadImage, decode_rgb, read_file
+from .decode import FORMATS, BadImage, decode_rgb
+from .sources.catalogue import open_content
+from .sources.content import Content, Files
 from .views import plan_crops, render_crop
 
 Box = tuple[float, float, float, float]
@@ -85,11 +86,11 @@ class Album:
     """
 
     def __init__(self, manifest: Manifest) -> None:
-        self.manifest, self.root = manifest, Path(manifest.root)
+        self.manifest, self._images = manifest, _open_shown(manifest.root)
 
     def measure(self) -> NDArray[np.int64]:
         """Width and height of every photograph that can be read, px: int64, shape (n, 2)."""
-        found = read_sizes(self.root, [path for rows in self.manifest.splits.values() for path in rows.paths])
+        found = read_sizes(self._images, [path for rows in self.manifest.splits.values() for path in rows.paths])
         return found[found[:, 0] > 0]
 
     def resize_side(self, view: Mapping[str, Any]) -> int:
@@ -98,7 +99,7 @@ class Album:
 
     def thumbnail(self, split: str, row: int) -> bytes | None:
         """A small JPEG of one photograph."""
-        image = open_picture(self.root, self.manifest.splits[split], row)
+        image = open_picture(self._images, self.manifest.splits[split], row)
         return None if image is None else make_thumbnail(image)
 
     def principle(
@@ -106,35 +107,39 @@ class Album:
     ) -> Principle | None:
         """One photograph as two views, described as keys hold them, show it."""
         rows = self.manifest.splits[split]
-        image = open_picture(self.root, rows, row)
+        image = open_picture(self._images, rows, row)
         if image is None:
             return None
         return show_principle(image, rows.sha256[row].tobytes(), View.from_spec(train), View.from_spec(test))
 
 
-def read_sizes(root: Path, paths: Sequence[bytes]) -> NDArray[np.int64]:
-    """Width and height of upright images, px, from their headers: int64, shape (n, 2), 0 where unreadable."""
-    return np.array([_read_size(root, path) for path in paths], np.int64).reshape(-1, 2)
-
-
-def _read_size(root: Path, path: bytes) -> tuple[int, int]:
-    place = os.path.join(os.fsencode(root), path)
+def _open_shown(root: str) -> Content:
     try:
-        if not os.path.isfile(place):  # a FIFO would be waited for
-            return 0, 0
+        return open_content(root)
+    except DataError:  # of a source that is not known here: its images are gone
+        return Files(root)
+
+
+def read_sizes(images: Content, paths: Sequence[bytes]) -> NDArray[np.int64]:
+    """Width and height of upright images, px, from their headers: int64, shape (n, 2), 0 where unreadable."""
+    return np.array([_read_size(images, path) for path in paths], np.int64).reshape(-1, 2)
+
+
+def _read_size(images: Content, path: bytes) -> tuple[int, int]:
+    try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(os.fsdecode(place), formats=FORMATS) as image:
+            with images.open(path) as file, Image.open(file, formats=FORMATS) as image:
                 size, turn = image.size, image.getexif().get(_ORIENTATION)
     except (*_HEADER_ERRORS, Image.DecompressionBombError):
         return 0, 0
     return (size[1], size[0]) if turn in _SIDEWAYS else size
 
 
-def open_picture(root: Path, rows: Rows, row: int) -> Image.Image | None:
+def open_picture(images: Content, rows: Rows, row: int) -> Image.Image | None:
     """The upright image of one row; None if its file is gone, is no image, or is not what was hashed."""
     try:
-        data = read_file(os.path.join(os.fsencode(root), rows.paths[row]))
+        data = images.read(rows.paths[row])
         same = sha256(data).digest() == rows.sha256[row].tobytes()
         return decode_rgb(data) if same else None
     except (OSError, BadImage):

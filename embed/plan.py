@@ -14,6 +14,7 @@ from fixgrid.cache.store import Entry
 from fixgrid.cache.view import View
 
 from .job import ShardJob, Target
+from .sources.catalogue import find_opener
 
 MIN_SHARD_ROWS, MAX_SHARD_ROWS = 128, 2048
 SHARDS_PER_SPLIT, SHARDS_PER_WORKER = 64, 16
@@ -74,7 +75,7 @@ def plan_jobs(goals: Sequence[Goal], root: str, workers: int = 1) -> list[ShardJ
     goals : sequence of Goal
         Goals of one split share its rows.
     root : str
-        Folder of the manifest.
+        Of the manifest.
     workers : int
         Processes that share the jobs; 1 if batches are longer than a piece (accelerators).
 
@@ -85,7 +86,7 @@ def plan_jobs(goals: Sequence[Goal], root: str, workers: int = 1) -> list[ShardJ
     splits = dict.fromkeys(goal.split for goal in goals)
     missing = {split: np.stack([goal.missing for goal in goals if goal.split == split]) for split in splits}
     later = sum(int(np.any(lacks, axis=0).sum()) for lacks in missing.values())
-    jobs = []
+    jobs, opener = [], find_opener(root)
     for split in splits:
         mine = [goal for goal in goals if goal.split == split]
         rows = mine[0].rows
@@ -94,7 +95,8 @@ def plan_jobs(goals: Sequence[Goal], root: str, workers: int = 1) -> list[ShardJ
             wanting = [goal.target for goal, lacks in zip(mine, missing[split][:, start], strict=True) if lacks]
             if wanting:
                 content = tuple(digest.tobytes() for digest in rows.sha256[start:stop])
-                jobs.append(ShardJob(split, root, start, rows.paths[start:stop], content, tuple(wanting)))
+                paths = rows.paths[start:stop]
+                jobs.append(ShardJob(split, root, start, paths, content, tuple(wanting), opener=opener))
     return jobs
 
 

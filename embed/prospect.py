@@ -21,6 +21,7 @@ from .forecast import Work
 from .machine import extract_here
 from .plan import Goal
 from .sizing import Machine
+from .sources.catalogue import find_source
 from .speed import MIN_IMAGES, Speed, keep_speed, recall_speeds
 from .trunks.catalogue import find_licence
 from .trunks.identity import KnownTrunk, TrunkFacts, find_weights, recall_trunk, sketch_trunk
@@ -39,21 +40,19 @@ class Item(NamedTuple):
     note: str
 
 
-def expect_local(source: str, cache_dir: Path) -> None:
+def expect_local(text: str, cache_dir: Path) -> None:
     """Nothing, if planning for a data set downloads nothing.
 
     Raises
     ------
     UsageError
-        If the data set would have to be downloaded first.
+        If the data set would have to be downloaded first, or no source takes `text`.
+    DataError
+        If nothing is there.
     """
-    name = source.removeprefix("torchvision:")
-    folder = cache_dir / "torchvision" / name if name != source else cache_dir / source
-    published = name != source or source == "stanford-dogs"
-    parts = [folder] if name != source else [folder / "lists", folder / "Images"]
-    if published and not all(part.is_dir() for part in parts):
+    if not find_source(text).is_local(text, cache_dir):
         raise UsageError(
-            f"found no {source} in {cache_dir}; expected its files, which plan does not download: run extract."
+            f"found no {text} in {cache_dir}; expected its files, which plan does not download: run extract."
         )
 
 

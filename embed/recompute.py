@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,7 +19,8 @@ from fixgrid.cache.store import Entry, FeatureStore
 from fixgrid.cache.text import show_path
 from fixgrid.cache.view import View
 
-from .decode import BadImage, decode_rgb, read_file
+from .decode import BadImage, decode_rgb
+from .sources.catalogue import open_content
 from .task import Backend
 from .views import render_view
 
@@ -38,11 +38,11 @@ def recompute_rows(
     DataError
         If an image cannot be read or decoded, or is not the one that the rows say.
     """
-    features = []
+    features, images = [], open_content(root)
     for row in row_ids:
         path, content = rows.paths[row], rows.sha256[row].tobytes()
         try:
-            data = read_file(os.path.join(os.fsencode(root), path))
+            data = images.read(path)
             if hashlib.sha256(data).digest() != content:
                 raise DataError(f"{show_path(path)} is not the image it was; run extract again.")
             features.append(backend(render_view(decode_rgb(data), view, content)))

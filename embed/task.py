@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,9 +21,11 @@ from fixgrid.cache.shard import Shard, Status, commit_shard
 from fixgrid.cache.text import show_path
 from fixgrid.cache.view import View
 
-from .decode import BadImage, decode_rgb, read_file
+from .decode import BadImage, decode_rgb
 from .groups import Crops, cut_rows, see_ahead, see_in_turn, size_group
 from .job import BadRow, Receipt, ShardJob, Target
+from .sources.catalogue import open_content
+from .sources.content import Content
 from .views import render_view
 
 MAX_FLOAT16 = 6e4
@@ -72,6 +73,7 @@ def run_shard(
     job: ShardJob,
     open_backend: Callable[[View], Backend],
     *,
+    open_images: Callable[[str, str], Content] = open_content,
     pulse: Callable[[int], bool] = lambda row: True,
     decoders: int = 0,
 ) -> Receipt:
@@ -85,6 +87,8 @@ def run_shard(
     job : ShardJob
     open_backend : callable
         The backend for a view's resolution.
+    open_images : callable
+        `open_content`, or what remembers what it opened: a job's root is opened once a job.
     pulse : callable
         Called with every row id before it is read, and with `NO_ROW` when images give way to the trunk; false means
         stop at the next batch edge, keeping what is done.
@@ -106,7 +110,7 @@ def run_shard(
     clock = _Clock()
     decoders = 0 if job.careful else decoders
     backends = [open_backend(target.view) for target in job.targets]
-    work = _Work(job, clock, pulse, backends)
+    work = _Work(job, open_images(job.root, job.opener), clock, pulse, backends)
     groups = cut_rows(range(job.start, job.stop), size_group(job.targets, work.batch))
     done = job.start
     begun: deque[Begun] = deque()
@@ -145,9 +149,14 @@ class _Work:
     """A job's arrays while they are filled, row by row at their place."""
 
     def __init__(
-        self, job: ShardJob, clock: _Clock, pulse: Callable[[int], bool], backends: Sequence[Backend]
+        self,
+        job: ShardJob,
+        images: Content,
+        clock: _Clock,
+        pulse: Callable[[int], bool],
+        backends: Sequence[Backend],
     ) -> None:
-        self.job, self.clock, self._pulse, self._backends = job, clock, pulse, backends
+        self.job, self.clock, self._images, self._pulse, self._backends = job, clock, images, pulse, backends
         self.batch = math.lcm(*(backend.batch for backend in backends))
         self.stopped = False
         self.decoded = self.forwards = 0
@@ -250,7 +259,7 @@ class _Work:
 
     def _read_bytes(self, i: int) -> bytes:
         try:
-            data = read_file(os.path.join(os.fsencode(self.job.root), self.job.paths[i]))
+            data = self._images.read(self.job.paths[i])
         except OSError as error:
             # It could be read when it was listed: the disk or this machine is to blame, so its row is not sealed
             # as a bad image.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from .cache.shard import Status
 from .cache.store import FeatureStore
+from .cache.view import read_view
 from .embed.extraction import Outcome
 from .embed.listing import SPLIT, hash_listing, list_images
 from .embed.replica import adopt_known, build_replica, find_trunk
@@ -19,7 +20,6 @@ from .embed.watcher import Quiet, Watcher
 from .extracting import identify_given
 from .heads.artifact import load_head
 from .heads.predictions import Prediction, join_blocks, predict_images
-from .cache.view import read_view
 
 if TYPE_CHECKING:
     from torch import nn

@@ -9,7 +9,7 @@ import pytest
 
 from fixgrid.cache.errors import DataError
 from fixgrid.embed.sources.csvfile import list_csv
-from fixgrid.embed.sources.folder import Image
+from fixgrid.embed.sources.source import Image
 
 
 @pytest.fixture

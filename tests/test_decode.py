@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import struct
 import zlib
 from contextlib import suppress
@@ -14,7 +13,7 @@ from PIL import Image, ImageOps
 from zoo import draw_photo, encode
 
 from fixgrid.cache.shard import Status
-from fixgrid.embed.decode import BadImage, decode_rgb, read_file
+from fixgrid.embed.decode import BadImage, decode_rgb
 
 PHOTO = draw_photo(40, 30, 1)
 PIXELS = np.asarray(PHOTO)
@@ -156,20 +155,6 @@ def test_decoded_pixels_outlive_their_file() -> None:
     for kind in ("PNG", "JPEG", "BMP", "TIFF"):
         image = decode_rgb(encode(PHOTO, kind))
         image.resize((8, 8)).tobytes()
-
-
-def test_only_regular_files_are_read(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"data")
-    os.symlink("file", tmp_path / "link")
-    os.mkfifo(tmp_path / "fifo")
-    assert read_file(tmp_path / "link") == b"data"
-    assert read_file(os.fsencode(tmp_path / "file")) == b"data"
-    for path in (tmp_path / "fifo", Path("/dev/zero")):
-        with pytest.raises(OSError, match="not a regular file"):
-            read_file(path)
-    for path in (tmp_path / "nothing", tmp_path):
-        with pytest.raises(OSError):
-            read_file(path)
 
 
 REFUSED = {"git_lfs_pointer.jpg": "run git lfs pull", "truncated.jpg": "truncated", "broken.png": ""}

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from fixgrid.cache.errors import DataError, DiskError
-from fixgrid.embed.sources import downloads
-from fixgrid.embed.sources.downloads import Archive, download_stanford_dogs, fetch_archive, unpack_tar
+from fixgrid.embed.sources import downloads, stanford
+from fixgrid.embed.sources.downloads import Archive, fetch_archive, unpack_tar
+from fixgrid.embed.sources.stanford import download_stanford_dogs
 
 
 class Server(ThreadingHTTPServer):
@@ -238,6 +239,6 @@ def test_stanford_dogs_arrives_in_its_published_layout_and_once(server, tmp_path
 
 
 def test_the_official_archives_are_pinned():
-    assert downloads.STANFORD_IMAGES.size_bytes == 793_579_520
-    for archive in (downloads.STANFORD_IMAGES, downloads.STANFORD_LISTS):
+    assert stanford.STANFORD_IMAGES.size_bytes == 793_579_520
+    for archive in (stanford.STANFORD_IMAGES, stanford.STANFORD_LISTS):
         assert len(bytes.fromhex(archive.sha256)) == 32

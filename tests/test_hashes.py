@@ -13,6 +13,7 @@ import pytest
 
 from fixgrid.cache.errors import DataError
 from fixgrid.embed import hashes
+from fixgrid.embed.sources.content import Content
 
 HOUR_NS = 3600 * 10**9
 
@@ -23,9 +24,9 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     paths: list[bytes] = []
     hash_image = hashes.hash_image
 
-    def count(root: bytes, path: bytes) -> hashes.Digest:
+    def count(images: Content, path: bytes) -> hashes.Digest:
         paths.append(path)
-        return hash_image(root, path)
+        return hash_image(images, path)
 
     monkeypatch.setattr(hashes, "hash_image", count)
     return paths

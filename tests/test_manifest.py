@@ -16,8 +16,8 @@ from scipy.io import savemat
 
 from fixgrid.cache.errors import DataError, UsageError
 from fixgrid.cache.rows import Manifest
-from fixgrid.embed import manifest as module
 from fixgrid.embed.manifest import read_manifest
+from fixgrid.embed.sources import stanford
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -144,13 +144,18 @@ def test_a_csv_gives_its_own_split_or_is_split(data, read):
     assert notes == ()
 
 
-def test_stanford_dogs_keeps_its_test_list_and_carves_val_from_train(data, read):
-    draw_classes(data / "Images", 30, "n1-Pug", "n2-Shih-Tzu")
-    (data / "lists").mkdir()
+def publish_dogs(folder: Path, *breeds: str) -> Path:
+    """Stanford Dogs' published layout: 20 train and 10 test images a breed."""
+    draw_classes(folder / "Images", 30, *breeds)
+    (folder / "lists").mkdir()
     for split, numbers in (("train", range(20)), ("test", range(20, 30))):
-        names = [f"{folder}/{i}.png" for folder in ("n1-Pug", "n2-Shih-Tzu") for i in numbers]
-        cells = np.array(names, dtype=object).reshape(-1, 1)
-        savemat(data / "lists" / f"{split}_list.mat", {"file_list": cells})
+        cells = np.array([f"{breed}/{i}.png" for breed in breeds for i in numbers], dtype=object).reshape(-1, 1)
+        savemat(folder / "lists" / f"{split}_list.mat", {"file_list": cells})
+    return folder
+
+
+def test_stanford_dogs_keeps_its_test_list_and_carves_val_from_train(data, read):
+    publish_dogs(data, "n1-Pug", "n2-Shih-Tzu")
     manifest, notes = read()
     assert manifest.classes == ("Pug", "Shih-Tzu")
     assert [len(rows) for rows in manifest.splits.values()] == [34, 6, 20]
@@ -235,13 +240,19 @@ def test_the_sample_needs_nothing_but_a_cache(read, tmp_path, monkeypatch):
 
 def test_stanford_dogs_downloads_then_reads_its_layout(tmp_path, read, monkeypatch):
     def download(folder: Path, *, progress: object) -> Path:
-        draw_classes(folder, 10, "pug")
-        return folder
+        return publish_dogs(folder, "n1-pug")
 
-    monkeypatch.setattr(module.downloads, "download_stanford_dogs", download)
+    monkeypatch.setattr(stanford, "download_stanford_dogs", download)
     with pytest.raises(DataError, match=r"one class \(pug\) in stanford-dogs"):
         read("stanford-dogs")
-    assert (tmp_path / "cache" / "stanford-dogs" / "pug").is_dir()
+    assert (tmp_path / "cache" / "stanford-dogs" / "Images" / "n1-pug").is_dir()
+
+
+def test_a_download_without_its_lists_is_no_folder_of_classes(tmp_path, read):
+    for part in ("lists", "Images/n1-pug"):
+        (tmp_path / "cache" / "stanford-dogs" / part).mkdir(parents=True)
+    with pytest.raises(DataError, match=r"found no lists/train_list\.mat .* in .*stanford-dogs; remove it"):
+        read("stanford-dogs")
 
 
 def test_torchvision_is_asked_by_name(read, monkeypatch):
@@ -308,5 +319,5 @@ def test_the_photographs_of_dogs_are_read_as_their_list_says(shared_data, read):
 
 def test_importing_it_costs_neither_torch_nor_scikit_learn():
     heavy = {"torch", "torchvision", "sklearn", "scipy", "PIL"}
-    code = f"import sys, embed.manifest; sys.exit(bool({heavy} & set(sys.modules)))"
+    code = f"import sys, fixgrid.embed.manifest; sys.exit(bool({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -13,6 +13,7 @@ from zoo import draw_photo, encode, list_manifest
 
 from fixgrid.cache.rows import Manifest
 from fixgrid.embed.pictures import Album, make_thumbnail, open_picture, read_sizes, show_principle
+from fixgrid.embed.sources.content import Files
 
 
 @pytest.fixture
@@ -30,13 +31,13 @@ def manifest(tmp_path: Path) -> Manifest:
 
 def test_sizes_are_those_of_upright_photographs(manifest: Manifest) -> None:
     rows = manifest.splits["test"]
-    assert read_sizes(Path(manifest.root), [*rows.paths, b"gone"]).tolist() == [
+    assert read_sizes(Files(manifest.root), [*rows.paths, b"gone"]).tolist() == [
         [400, 200],
         [200, 400],
         [0, 0],
         [0, 0],
     ]
-    assert read_sizes(Path(manifest.root), []).shape == (0, 2)
+    assert read_sizes(Files(manifest.root), []).shape == (0, 2)
     assert Album(manifest).measure().tolist() == [[400, 200], [200, 400]]
 
 
@@ -57,7 +58,7 @@ def test_what_is_gone_changed_or_no_image_is_not_shown(manifest: Manifest) -> No
     assert album.thumbnail("test", 0) is None
     assert album.principle("test", 0, train(64).to_spec(), center(64).to_spec()) is None
     place.unlink()
-    assert open_picture(Path(manifest.root), rows, 0) is None
+    assert open_picture(Files(manifest.root), rows, 0) is None
 
 
 def test_a_crop_is_shown_where_it_was_cut_and_as_large_as_it_becomes(manifest: Manifest) -> None:

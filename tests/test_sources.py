@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from fixgrid.cache.errors import DataError
-from fixgrid.embed.sources.folder import Image, check_file, list_folder, walk_images
+from fixgrid.embed.sources.folder import check_file, list_folder, walk_images
+from fixgrid.embed.sources.source import Image
 
 NOT_UTF8 = os.fsdecode(b"\xff.png")
 

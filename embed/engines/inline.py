@@ -10,6 +10,7 @@ from functools import cache
 
 from ..job import Receipt, ShardJob
 from ..sizing import Sizing
+from ..sources.catalogue import open_content
 from ..task import NO_ROW, run_shard
 from .engine import Course, Opener
 
@@ -29,11 +30,12 @@ class InlineEngine:
 
     def run(self, jobs: Iterable[ShardJob], opener: Opener) -> Iterator[Receipt]:
         """See `Engine`."""
-        open_once = cache(opener)
+        open_once, open_images = cache(opener), cache(open_content)
         for job in jobs:
             if self._course.should_stop():
                 return
-            yield run_shard(job, open_once, pulse=_Pulse(self._course), decoders=self._decoders)
+            pulse = _Pulse(self._course)
+            yield run_shard(job, open_once, open_images=open_images, pulse=pulse, decoders=self._decoders)
 
 
 class _Pulse:

@@ -17,6 +17,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from multiprocessing import connection, parent_process
 from typing import Any
 
@@ -26,6 +27,7 @@ from fixgrid.cache.view import View
 
 from ..job import Receipt, ShardJob
 from ..sizing import Sizing
+from ..sources.catalogue import open_content
 from ..task import NO_ROW, Backend, run_shard
 from .engine import Course, Opener
 from .processes import start_importing
@@ -256,6 +258,7 @@ def _serve(
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     backends: dict[View, Backend] = {}
+    open_images = cache(open_content)  # once a root: what changes during a run is noticed by its sha256
     began = time.monotonic()
 
     def open_once(view: View) -> Backend:
@@ -270,7 +273,9 @@ def _serve(
     while (job := _receive_job(pipe)) is not None:
         began = time.monotonic()
         try:
-            answer: Receipt | FixgridError = run_shard(job, open_once, pulse=beat, decoders=decoders)
+            answer: Receipt | FixgridError = run_shard(
+                job, open_once, open_images=open_images, pulse=beat, decoders=decoders
+            )
         except FixgridError as error:
             answer = error
         except RuntimeError as error:

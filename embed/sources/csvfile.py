@@ -11,7 +11,23 @@ from pathlib import Path
 from fixgrid.cache.errors import DataError
 from fixgrid.cache.text import show_path
 
-from .folder import SPLIT_FOLDERS, Image, Listing, check_file, name_class
+from .folder import SPLIT_FOLDERS, check_file, name_class
+from .source import Asked, DataSource, Image, Listing, expand_path
+
+
+class CsvFile(DataSource):
+    """A file called ``.csv``."""
+
+    words = "a CSV with the columns path,label[,split]"
+
+    def takes(self, text: str) -> bool:
+        """Any file with that suffix."""
+        file = expand_path(text)
+        return file.is_file() and file.suffix.lower() == ".csv"
+
+    def list(self, text: str, asked: Asked) -> Listing:
+        """See `list_csv`."""
+        return list_csv(expand_path(text), follow_links=asked.follow_links)
 
 
 def list_csv(file: Path, *, follow_links: bool = False) -> Listing:

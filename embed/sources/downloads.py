@@ -9,7 +9,6 @@ import shutil
 import tarfile
 import time
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +16,8 @@ from fixgrid.cache.disk import hash_file, name_temp, sync_folder
 from fixgrid.cache.errors import DataError, DiskError
 from fixgrid.cache.text import show_path
 
-Progress = Callable[[str, int, int], None]
+from .source import Progress
+
 _BLOCK = 1 << 20
 
 
@@ -27,47 +27,6 @@ class Archive(NamedTuple):
     name: str
     size_bytes: int
     sha256: str
-
-
-STANFORD_URL = "http://vision.stanford.edu/aditya86/ImageNetDogs/"
-# As TensorFlow Datasets records them (url_checksums/stanford_dogs.txt).
-STANFORD_IMAGES = Archive(
-    "images.tar", 793_579_520, "a443fc2f9a851aa1a7b8e4fa4af94b8459fce2c9f5a2f4dd4669cf9673a4ec58"
-)
-STANFORD_LISTS = Archive("lists.tar", 481_280, "34b47cacd9a98b5d150e084f24d29391c084c55272295ec65c85651bc35f4d6c")
-
-
-def download_stanford_dogs(
-    folder: Path,
-    *,
-    base_url: str = STANFORD_URL,
-    images: Archive = STANFORD_IMAGES,
-    lists: Archive = STANFORD_LISTS,
-    progress: Progress | None = None,
-) -> Path:
-    """`folder` in the published layout, ``Images/`` and ``lists/``; downloads what is missing of it.
-
-    ``images.tar`` holds ``Images/``, ``lists.tar`` its three files without a folder. Each part appears whole or
-    not at all, and its archive is removed once it is unpacked.
-
-    Parameters
-    ----------
-    progress : callable, optional
-        Called with (archive name, bytes done, bytes in all).
-
-    Raises
-    ------
-    DataError
-        If the server cannot be reached, a checksum is wrong or an archive is hostile.
-    DiskError
-        If there is no room.
-    """
-    for archive, part, inside in ((lists, "lists", ""), (images, "Images", "Images")):
-        if not (folder / part).is_dir():
-            tar = fetch_archive(base_url + archive.name, folder / archive.name, archive, progress=progress)
-            unpack_tar(tar, folder / part, inside=inside, max_bytes=archive.size_bytes)
-            tar.unlink()
-    return folder
 
 
 def fetch_archive(

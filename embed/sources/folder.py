@@ -10,49 +10,34 @@ import os
 import posixpath
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from fixgrid.cache.errors import DataError
 from fixgrid.cache.text import show_path
 
+from .source import Asked, DataSource, Image, Listing, expand_path
+
 SUFFIXES = (b".jpg", b".jpeg", b".png", b".webp", b".bmp", b".tif", b".tiff", b".gif")
 SPLIT_FOLDERS = {b"train": "train", b"val": "val", b"valid": "val", b"validation": "val", b"test": "test"}
-LAYOUTS = "{train,val,test}/<class>/<images>, <class>/<images>, or a CSV with the columns path,label[,split]"
+LAYOUTS = "{train,val,test}/<class>/<images>, <class>/<images>"
 
 _FOLDER, _IMAGE, _LOOSE = "folder", "image", "image(s) outside a class folder"
 _OTHER = f"file(s) that are not {b' '.join(SUFFIXES).decode()}"
+_EXPECTED = f"{LAYOUTS}, or a CSV that says each image's class"
 
 
-class Image(NamedTuple):
-    """One listed file: path relative to the root, class name, and its split, empty where none is given."""
+class Folder(DataSource):
+    """A folder of class folders, or of split folders that hold them."""
 
-    path: bytes
-    label: str
-    split: str = ""
+    words = LAYOUTS
 
+    def takes(self, text: str) -> bool:
+        """Any folder."""
+        return expand_path(text).is_dir()
 
-@dataclass(frozen=True)
-class Listing:
-    """What a source names.
-
-    Attributes
-    ----------
-    root : bytes
-        Absolute folder, links resolved, that every path is relative to.
-    images : list of Image
-        In any order, without repeats.
-    notes : tuple of str
-        What was passed over, for the user.
-    classes : tuple of str
-        In the source's own order; empty means "sort the labels".
-    """
-
-    root: bytes
-    images: list[Image]
-    notes: tuple[str, ...] = ()
-    classes: tuple[str, ...] = ()
+    def list(self, text: str, asked: Asked) -> Listing:
+        """See `list_folder`."""
+        return list_folder(expand_path(text), follow_links=asked.follow_links)
 
 
 def list_folder(folder: Path, *, follow_links: bool = False) -> Listing:
@@ -66,7 +51,7 @@ def list_folder(folder: Path, *, follow_links: bool = False) -> Listing:
     root = os.path.realpath(os.fsencode(folder))
     paths, passed = walk_images(root, follow_links=follow_links)
     if not paths:
-        raise DataError(f"found no image in {folder}; expected {LAYOUTS}.")
+        raise DataError(f"found no image in {folder}; expected {_EXPECTED}.")
     has_splits = _find_layout(folder, paths)
     images = []
     for path in paths:
@@ -77,7 +62,7 @@ def list_folder(folder: Path, *, follow_links: bool = False) -> Listing:
         else:
             passed[_LOOSE] += 1
     if not images:
-        raise DataError(f"found {len(paths)} images in {folder}, none in a class folder; expected {LAYOUTS}.")
+        raise DataError(f"found {len(paths)} images in {folder}, none in a class folder; expected {_EXPECTED}.")
     return Listing(root, images, describe_passed(passed))
 
 

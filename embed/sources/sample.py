@@ -16,9 +16,26 @@ from fixgrid.cache.disk import name_temp, sync_folder
 from fixgrid.cache.errors import DiskError
 
 from ..splits import deal_images
+from .folder import list_folder
+from .source import Asked, DataSource, Listing
 
+NAME = "sample"
 SHARES = {"train": 60, "val": 20, "test": 20}
 SIDE_PX = 32
+
+
+class Sample(DataSource):
+    """The word ``sample``; a folder called so is ``./sample``."""
+
+    words = NAME
+
+    def takes(self, text: str) -> bool:
+        """The word alone."""
+        return text == NAME
+
+    def list(self, text: str, asked: Asked) -> Listing:
+        """The folder that `write_sample` writes."""
+        return list_folder(write_sample(asked.cache_dir / NAME))
 
 
 def write_sample(folder: Path) -> Path:

@@ -21,7 +21,7 @@ from PIL import Image
 
 from fixgrid.cache.view import View
 from fixgrid.embed.backends.prepare import PACKAGES, BackendSpec, open_backend, prepare_backend
-from fixgrid.embed.decode import decode_rgb, read_file
+from fixgrid.embed.decode import decode_rgb
 from fixgrid.embed.sizing import size_workers
 from fixgrid.embed.trunks.trunk import Trunk
 from fixgrid.embed.views import plan_crops, render_view
@@ -132,7 +132,7 @@ def open_trunk(photos: Sequence[Path], spec: BackendSpec, res: int) -> Work:
     """The trunk alone, its pixels ready in memory."""
     backend = open_backend(spec, res)
     sides = (res, res)
-    ready = [np.asarray(decode_rgb(read_file(path)).resize(sides)) for path in photos[:READY_IMAGES]]
+    ready = [np.asarray(decode_rgb(path.read_bytes()).resize(sides)) for path in photos[:READY_IMAGES]]
     batches = cycle([np.stack(ready[i : i + backend.batch]) for i in range(0, len(ready), backend.batch)])
     return lambda: len(backend(next(batches)))
 
@@ -143,7 +143,7 @@ def open_decoder(photos: Sequence[Path], method: str, views: Sequence[View]) -> 
     paths = cycle(photos)
 
     def work() -> int:
-        render(read_file(next(paths)))
+        render(next(paths).read_bytes())
         return 1
 
     return work

@@ -120,9 +120,9 @@ def lock_or_fail() -> None:
 
 def forget_ctime() -> None:
     """A file is known by size and mtime, which anyone may put back."""
-    from fixgrid.embed import hashes
+    from fixgrid.embed.sources import content
 
-    hashes._stamp = lambda status: (status.st_size, status.st_mtime_ns, 0, 0)
+    content._stamp = lambda status: (status.st_size, status.st_mtime_ns, 0, 0)
 
 
 def seal_alone() -> None:
@@ -183,7 +183,10 @@ GUARDS: dict[str, tuple[Callable[[], None], str]] = {
     "content of the file read": (swap_members("embed.task", "hashlib", sha256=Agreeing), "tests/test_task.py"),
     "image size": (patch("embed.decode", "_expect_size", nothing), "tests/test_decode.py"),
     "formats": (patch("embed.decode", "FORMATS", None), "tests/test_decode.py"),
-    "regular files": (swap_members("embed.decode", "stat", S_ISREG=lambda mode: True), "tests/test_decode.py"),
+    "regular files": (
+        swap_members("embed.sources.content", "stat", S_ISREG=lambda mode: True),
+        "tests/test_content.py",
+    ),
     "quarantine": (patch("embed.engines.local", "MAX_DEATHS", -1), "tests/test_workers.py"),
     "finite features": (patch("embed.task", "MAX_FLOAT16", float("inf")), "tests/test_task.py"),
     "budget of bad images": (patch("embed.extraction:Extraction", "_judge", nothing), "tests/test_engine.py"),

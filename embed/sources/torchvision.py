@@ -1,21 +1,20 @@
-"""Data sets published with official splits: Stanford Dogs, and torchvision's whose samples are image files."""
+"""Torchvision's data sets whose samples are image files, with their official splits."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import sys
-import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from fixgrid.cache.errors import DataError, UsageError
-from fixgrid.cache.text import show_path
 
-from ..splits import STANFORD_2020, deal_counts
-from .folder import SUFFIXES, Image, Listing, check_file, walk_images
+from .folder import SUFFIXES
+from .source import Asked, DataSource, Image, Listing
 
+PREFIX = "torchvision:"
 # Our split -> torchvision's word for it; an empty word where the class takes none.
 TORCHVISION: dict[str, dict[str, str]] = {
     "Flowers102": {"train": "train", "val": "val", "test": "test"},
@@ -32,86 +31,22 @@ TORCHVISION: dict[str, dict[str, str]] = {
 _ARCHIVES = (".tar", ".tgz", ".tar.gz", ".zip")
 
 
-def find_stanford_lists(folder: Path) -> Path | None:
-    """Where Stanford Dogs' lists are, in ``lists/`` or beside ``Images/``; None if the layout is another."""
-    if (folder / "Images").is_dir():
-        for place in (folder / "lists", folder):
-            if all((place / f"{split}_list.mat").is_file() for split in ("train", "test")):
-                return place
-    return None
+class Torchvision(DataSource):
+    """``torchvision:NAME``."""
 
+    words = f"{PREFIX}NAME (such as {', '.join([*TORCHVISION][:3])})"
 
-def list_stanford(
-    folder: Path, lists: Path, *, split: str = "official", seed: int = 0, follow_links: bool = False
-) -> Listing:
-    """Images of Stanford Dogs (Khosla et al. 2011) in its published layout.
+    def takes(self, text: str) -> bool:
+        """By its prefix."""
+        return text.startswith(PREFIX)
 
-    Parameters
-    ----------
-    folder : Path
-        Holds ``Images/<wnid>-<Breed>/<wnid>_<n>.jpg``.
-    lists : Path
-        Holds ``train_list.mat`` and ``test_list.mat``.
-    split : {"official", "2020"}
-        The published 12,000 train / 8,580 test, or all images dealt anew, 102 train / 35 val / rest test per
-        breed: the proportions of the 2020 study, whose exact lists were not published.
-    seed : int
-        Of the 2020 split.
+    def list(self, text: str, asked: Asked) -> Listing:
+        """See `list_torchvision`."""
+        return list_torchvision(text.removeprefix(PREFIX), asked.cache_dir / "torchvision")
 
-    Raises
-    ------
-    DataError
-        If a list is damaged, or names a file twice or one that is not there.
-    """
-    root = os.path.realpath(os.fsencode(folder))
-    found: dict[bytes, str] = {}
-    for name in ("train", "test"):
-        file = lists / f"{name}_list.mat"
-        for path in read_file_list(file):
-            if path in found:
-                raise DataError(f"{file} names {show_path(path)} a second time.")
-            check_file(root, path, follow_links=follow_links, listed_in=str(file))
-            found[path] = name
-    folders = sorted({path.split(b"/")[1] for path in found})
-    classes = name_breeds(folders)
-    label_of = dict(zip(folders, classes, strict=True))
-    labels = {path: label_of[path.split(b"/")[1]] for path in found}
-    if split == "2020":
-        found = deal_counts(labels, STANFORD_2020, "test", seed=seed)
-    images = [Image(path, labels[path], found[path]) for path in found]
-    unlisted = set(walk_images(os.path.join(root, b"Images"), follow_links=follow_links)[0])
-    unlisted -= {path.removeprefix(b"Images/") for path in found}
-    notes = (f"ignored {len(unlisted)} image(s) that neither list names",) if unlisted else ()
-    return Listing(root, images, notes, classes)
-
-
-def name_breeds(folders: Sequence[bytes]) -> tuple[str, ...]:
-    """``n02086240-Shih-Tzu`` is a ``Shih-Tzu``: what follows the *first* hyphen, if that tells all apart."""
-    names = [folder.decode("utf-8", "backslashreplace") for folder in folders]
-    breeds = [name.partition("-")[2] for name in names]
-    return tuple(breeds if all(breeds) and len(set(breeds)) == len(breeds) else names)
-
-
-def read_file_list(file: Path) -> list[bytes]:
-    """The ``Images/<folder>/<name>`` paths of a Stanford list, in its order.
-
-    Raises
-    ------
-    DataError
-        If it is not a MATLAB file with ``file_list``, or an entry is not ``<folder>/<name>``.
-    """
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
-
-    try:
-        cells = loadmat(file)["file_list"].ravel()
-        names = [str(cell.item()) for cell in cells]
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, MatReadError, zlib.error) as error:
-        raise DataError(f"could not read {file} as a list of Stanford Dogs: {error}.") from error
-    for name in names:
-        if len(name.split("/")) != 2 or not {"", ".", ".."}.isdisjoint(name.split("/")):
-            raise DataError(f"{file} names {show_path(os.fsencode(name))}; expected <folder>/<name>.jpg.")
-    return [b"Images/" + os.fsencode(name) for name in names]
+    def is_local(self, text: str, cache_dir: Path) -> bool:
+        """Whether it was unpacked whole."""
+        return (cache_dir / "torchvision" / text.removeprefix(PREFIX)).is_dir()
 
 
 def list_torchvision(name: str, folder: Path) -> Listing:

@@ -1,0 +1,102 @@
+"""The bytes of a data set's images, wherever they lie: the only code that opens one."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+Stamp = tuple[int, int, int, int]
+"""Tells without reading that an image is untouched: its size in bytes, the two times (ns since the epoch, 0 for
+none) after which it did not change, and one number more. Of a file: size, mtime, ctime and inode."""
+
+
+class IrregularFileError(OSError):
+    """A folder, FIFO, socket or device where a file is expected."""
+
+
+class Content(Protocol):
+    """The images of one data set by their paths; asked by several threads at once.
+
+    Each process opens its own, so handles may be kept, but are opened when the first image is asked for. What goes
+    wrong is an `OSError` with an ``strerror``, whatever keeps the images.
+    """
+
+    def stamp(self, path: bytes) -> Stamp:
+        """What tells that an image is still the one it was.
+
+        Raises
+        ------
+        OSError
+            If it is not there.
+        """
+        ...
+
+    def open(self, path: bytes) -> BinaryIO:
+        """An image as a file that can be read and sought.
+
+        Raises
+        ------
+        OSError
+            If it is not there or cannot be read.
+        """
+        ...
+
+    def read(self, path: bytes) -> bytes:
+        """All bytes of an image.
+
+        Raises
+        ------
+        OSError
+            If it is not there or cannot be read.
+        """
+        with self.open(path) as file:
+            return file.read()
+
+
+class Files(Content):
+    """Files below a folder.
+
+    Parameters
+    ----------
+    root : str
+        Absolute folder.
+    """
+
+    def __init__(self, root: str) -> None:
+        self._root = os.fsencode(root)
+
+    def stamp(self, path: bytes) -> Stamp:
+        """Size, mtime_ns, ctime_ns and inode; `OSError` if the file is not there."""
+        return _stamp(os.stat(os.path.join(self._root, path)))
+
+    def open(self, path: bytes) -> BinaryIO:
+        """See `open_file`."""
+        return open_file(os.path.join(self._root, path))
+
+
+def open_file(path: Path | bytes) -> BinaryIO:
+    """A regular file, or what a link points to if that is one; never a FIFO or a device, and never waited for.
+
+    Raises
+    ------
+    IrregularFileError
+        If it is something else.
+    OSError
+        If it cannot be opened.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise IrregularFileError(errno.EINVAL, "not a regular file")
+        return open(handle, "rb", buffering=0)
+    except OSError:
+        os.close(handle)
+        raise
+
+
+def _stamp(status: os.stat_result) -> Stamp:
+    inode = status.st_ino & (1 << 63) - 1  # some network file systems use all 64 bits; the memo's column is int64
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, inode

@@ -1,0 +1,112 @@
+"""What a kind of data is to the rest: it says which names are its own, and lists the images behind one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from .content import Content, Files
+
+Progress = Callable[[str, int, int], None]
+"""Called with (archive name, bytes done, bytes in all) while something is downloaded."""
+
+
+class Image(NamedTuple):
+    """One listed image: path relative to the root, class name, and its split, empty where none is given."""
+
+    path: bytes
+    label: str
+    split: str = ""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a source names.
+
+    Attributes
+    ----------
+    root : bytes
+        What every path is relative to: an absolute folder, links resolved; or ``NAME:rest``, the images that the
+        source of that name in the table opens by ``rest``.
+    images : list of Image
+        In any order, without repeats.
+    notes : tuple of str
+        What was passed over, for the user.
+    classes : tuple of str
+        In the source's own order; empty means "sort the labels".
+    """
+
+    root: bytes
+    images: list[Image]
+    notes: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the user wants of a data set beside its name; a source takes what concerns it.
+
+    Attributes
+    ----------
+    cache_dir : Path
+        Downloads go below it, each source into a folder of its own.
+    seed : int
+        Of a split that the source deals itself.
+    split : str
+        One of the source's `splits`.
+    follow_links : bool
+        Follow symbolic links that stay inside the source.
+    progress : callable, optional
+        Hears of downloads.
+    """
+
+    cache_dir: Path
+    seed: int = 0
+    split: str = "official"
+    follow_links: bool = False
+    progress: Progress | None = None
+
+
+def expand_path(text: str) -> Path:
+    """The place that a text names, ``~`` being the user's home."""
+    return Path(os.path.expanduser(text))
+
+
+class DataSource(Protocol):
+    """One kind of data; made without arguments, from its line of the table.
+
+    Attributes
+    ----------
+    words : str
+        What ``--data`` may say, for help and error messages.
+    splits : tuple of str
+        What ``--split`` may say; ``official`` is what comes with the data, or is dealt where nothing does.
+    """
+
+    words: str
+    splits: tuple[str, ...] = ("official",)
+
+    def takes(self, text: str) -> bool:
+        """Whether ``--data text`` means this source: cheap, from the text or a look at the disk."""
+        ...
+
+    def list(self, text: str, asked: Asked) -> Listing:
+        """The images that `text` names, written or downloaded first if need be.
+
+        Raises
+        ------
+        UsageError, DataError, DiskError
+            If there are none; the message names the file.
+        """
+        ...
+
+    def is_local(self, text: str, cache_dir: Path) -> bool:
+        """Whether listing `text` downloads nothing."""
+        return True
+
+    def open(self, rest: str) -> Content:
+        """What reads the images of a listing whose root is ``NAME:rest``; touches nothing yet."""
+        return Files(rest)
