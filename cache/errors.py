@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -13,6 +14,11 @@ def say_command(words: str) -> str:
     # In a clone the package shows cli.py by a link.
     installed = Path(sys.argv[0]).name == "fixgrid" or not (_PACKAGE / "cli.py").is_symlink()
     return f"{'fixgrid' if installed else 'python cli.py'} {words}"
+
+
+def say_typed() -> str:
+    """The command line of this process, as it can be typed again."""
+    return shlex.join(["python", *sys.argv] if sys.argv[0].endswith(".py") else [Path(sys.argv[0]).name, *sys.argv[1:]])
 
 
 class FixgridError(Exception):

@@ -1,0 +1,1 @@
+"""The commands: one file each, which parses, calls one function of `fixgrid` and echoes what it gives."""

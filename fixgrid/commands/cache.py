@@ -1,0 +1,98 @@
+"""fixgrid cache: ls, verify, why and gc."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from fixgrid.cache.errors import CacheError
+from fixgrid.cache.text import format_records
+
+from . import options
+from .console import Console
+
+
+@click.group("cache")
+def cache() -> None:
+    """Look into the feature cache, check it, clean it."""
+
+
+@cache.command("ls")
+@options.cache
+@options.style
+def cache_ls(cache: str, style: str) -> None:
+    """List what is cached."""
+    import fixgrid
+    from fixgrid.cache.health import shorten_entry
+
+    records = fixgrid.list_cache(cache)
+    records = [shorten_entry(record) if style == "table" else record for record in records]
+    click.echo(format_records(records, style, wrapped=["view"]), nl=False)
+
+
+@cache.command("verify")
+@options.cache
+@options.option(
+    "--sample", type=click.IntRange(0), default=0, show_default=True, help="Rows per key to compute again."
+)
+def cache_verify(cache: str, sample: int) -> None:
+    """Hash every file again and check every row; with --sample, compute some rows again."""
+    import fixgrid
+
+    keys, problems = fixgrid.verify_cache(cache, sample=sample)
+    for line in problems:
+        click.echo(line)
+    if problems:
+        raise CacheError(f"found {len(problems)} damaged parts; run the extract that made them again.")
+    click.echo(f"{keys} keys: every byte is as it was written")
+
+
+@cache.command("why")
+@click.argument("key", required=False)
+@options.extracts
+@click.pass_context
+def cache_why(ctx: click.Context, /, key: str | None, cache: str, **asked: Any) -> None:
+    """Explain, field by field, how a key differs from its nearest neighbour in the cache.
+
+    Without KEY, explain it for every key that extract with the same options would have to compute.
+    """
+    import fixgrid
+
+    if key is not None:
+        _echo_nearest(*fixgrid.explain_key(key, cache))
+        return
+    with Console(ctx) as console:
+        misses = fixgrid.plan(**asked, cache=cache, watcher=console).explain_misses()
+    for miss in misses:
+        lacks = f"lacks {miss.lacking} of {miss.rows} rows"
+        click.echo(f"{miss.key[:12]} {miss.split} {miss.kind} {miss.res} px {lacks}")
+        if miss.nearest:
+            _echo_nearest(miss.nearest, miss.differences)
+        else:
+            click.echo(f"  {cache} holds no other key")
+    if not misses:
+        click.echo("every key is cached")
+
+
+def _echo_nearest(nearest: str, lines: list[str]) -> None:
+    click.echo(f"nearest key {nearest[:12]} differs in {len(lines)} field{'s' * (len(lines) != 1)}:")
+    for line in lines:
+        click.echo(f"  {line}")
+
+
+@cache.command("gc")
+@options.cache
+@click.option("--yes", is_flag=True, help="Remove it; without, only say what would be removed.")
+def cache_gc(cache: str, yes: bool) -> None:
+    """Find what nothing needs any more: features of data sets as they were, damaged files, leftovers.
+
+    Also of what predict has kept; its images are a data set that is called as they were named.
+    """
+    import fixgrid
+
+    found = fixgrid.clean_cache(cache, remove=yes)
+    for item in found:
+        click.echo(f"{item.bytes / 1e6:8.1f} MB  {item.path}: {item.why}")
+    total = sum(item.bytes for item in found) / 1e6
+    click.echo(f"{total:.1f} MB {'removed' if yes else 'to remove with --yes'}")

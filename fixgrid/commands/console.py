@@ -1,0 +1,107 @@
+"""What a command shows on stderr: settings, notices, and how far long work is."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import suppress
+from typing import Any
+
+import click
+
+
+def say(line: str = "") -> None:
+    """A line on stderr; a terminal that is gone, or a full disk behind ``2>``, ends no extraction."""
+    with suppress(OSError):
+        click.echo(line, err=True)
+
+
+def say_origin(ctx: click.Context, name: str) -> str:
+    """Where an option's value comes from."""
+    source = ctx.get_parameter_source(name)
+    if source is click.core.ParameterSource.COMMANDLINE:
+        return "option"
+    if source is click.core.ParameterSource.ENVIRONMENT:
+        return "environment"
+    return "fixgrid.toml" if source is click.core.ParameterSource.DEFAULT_MAP else "default"
+
+
+class Console:
+    """The watcher of a command: a live bar on a terminal, a line every ten seconds elsewhere.
+
+    Parameters
+    ----------
+    ctx : click context
+        Tells where settings come from.
+    """
+
+    LINE_EVERY_S = 10.0
+    _TITLES = {"train_view": "views"}
+
+    def __init__(self, ctx: click.Context) -> None:
+        self._ctx = ctx
+        self._bar: Any = None
+        self._task: Any = None
+        self._began = self._said = time.monotonic()
+        self._images = self._first = 0
+
+    def __enter__(self) -> Console:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def settle(self, **settings: tuple[object, str]) -> None:
+        """See `fixgrid.embed.watcher.Watcher`."""
+        titles = {name: self._TITLES.get(name, name) for name in settings}
+        width = max(map(len, titles.values()))
+        for name, (value, why) in settings.items():
+            say(f"{titles[name]:<{width}}  {value} ({why or say_origin(self._ctx, name)})")
+
+    def start(self, images: int, done: int) -> None:
+        """See `fixgrid.embed.watcher.Watcher`."""
+        self._began = self._said = time.monotonic()
+        self._images, self._first = images, done
+        if done:
+            say(f"{done} of {images} images are cached; continuing with the rest")
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
+            self._bar = Progress(*columns, console=Console(stderr=True))
+            self._task = self._bar.add_task("extract", total=images, completed=done, rate="")
+            self._bar.start()
+
+    def advance(self, done: int) -> None:
+        """See `fixgrid.embed.watcher.Watcher`."""
+        now = time.monotonic()
+        rate = (done - self._first) / max(now - self._began, 1e-9)
+        if self._bar is not None:
+            self._bar.update(self._task, completed=done, rate=f"{rate:.0f} images/s")
+        elif now - self._said > self.LINE_EVERY_S and rate:
+            self._said = now
+            left = (self._images - done) / rate
+            say(f"{done}/{self._images} images, {rate:.0f} images/s, {left:.0f} s left")
+
+    def notice(self, line: str) -> None:
+        """See `fixgrid.embed.watcher.Watcher`."""
+        if self._bar is not None:
+            self._bar.console.print(line, markup=False)
+        else:
+            say(line)
+
+    def show_hashed(self, done: int, total: int) -> None:
+        """Progress of hashing files."""
+        self._show_slow(f"hashed {done}/{total} files")
+
+    def show_download(self, name: str, done: int, total: int | None) -> None:
+        """Progress of a download, bytes."""
+        of = f" of {total / 1e6:.0f}" if total else ""
+        self._show_slow(f"{name}: {done / 1e6:.0f}{of} MB")
+
+    def _show_slow(self, line: str) -> None:
+        if time.monotonic() - self._said > self.LINE_EVERY_S:
+            self._said = time.monotonic()
+            say(line)

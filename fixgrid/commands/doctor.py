@@ -1,0 +1,28 @@
+"""fixgrid doctor."""
+
+from __future__ import annotations
+
+import click
+
+from fixgrid.cache.text import format_records
+
+from . import options
+
+
+@click.command()
+@options.cache
+@options.option("--deep", is_flag=True, help="Read and hash every byte of features, too.")
+@options.style
+@click.pass_context
+def doctor(ctx: click.Context, /, cache: str, deep: bool, style: str) -> None:
+    """Check libraries, machine and cache, time decoding and the trunk, and recommend options.
+
+    Ends with 2 if the installation is broken, with 4 if the cache is.
+    """
+    import fixgrid
+    from fixgrid.embed.doctor import shorten_check
+
+    found = fixgrid.doctor(cache, deep=deep)
+    records = [shorten_check(check) if style == "table" else check._asdict() for check in found.checks]
+    click.echo(format_records(records, style, wrapped=["found"]), nl=False)
+    ctx.exit(2 if found.unfit else 4 if found.damaged else 0)

@@ -1,0 +1,32 @@
+"""fixgrid export."""
+
+from __future__ import annotations
+
+import click
+
+from . import options
+from .console import say
+
+
+@click.command()
+@click.argument("head", type=options.Place(dir_okay=False))
+@options.option("--to", type=click.Choice(["onnx", "torch", "safetensors", "sklearn"]), required=True)
+@options.option(
+    "--out",
+    type=options.Place(dir_okay=False),
+    required=True,
+    help="File to write; the model card goes beside it.",
+)
+@options.moved_weights
+def export(head: str, to: str, out: str, weights: str | None) -> None:
+    """Write trunk and head for other programs, with a model card beside the file.
+
+    onnx and torch take uint8 RGB crops (B, R, R, 3) and give probabilities; safetensors is a state dict for
+    timm or torchvision; sklearn is the head alone. What has a trunk is run against it before it is kept.
+    """
+    import fixgrid
+
+    done = fixgrid.export(head, to, out, weights=weights)
+    if done.distance is not None:
+        say(f"checked: its probabilities are within {done.distance:.1e} of the trunk's and head's own")
+    click.echo(f"written to {done.file}, model card in {done.card.name}")

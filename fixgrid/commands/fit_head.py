@@ -1,0 +1,55 @@
+"""fixgrid fit-head."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from . import options
+from .console import Console, say
+
+
+@click.command("fit-head")
+@options.reads_features
+@options.makes_cells
+@options.option("--curve", help="Print the learning curve at these shares of the training images, as in 1,5,10,50%.")
+@options.option("--per-class", is_flag=True, help="Print the accuracy of each class as well.")
+@options.option(
+    "--confused", type=click.IntRange(1), help="Print as many of the most confused pairs of classes as well."
+)
+@options.option(
+    "--out",
+    type=options.Place(dir_okay=False),
+    help="Head file, without suffix. [default: beside the features]",
+)
+@options.style
+@click.pass_context
+def fit_head(
+    ctx: click.Context,
+    /,
+    curve: str | None,
+    per_class: bool,
+    confused: int | None,
+    out: str | None,
+    style: str,
+    **asked: Any,
+) -> None:
+    """Fit the head of the best resolution pair, chosen on val, score it on test once, and keep it.
+
+    With --curve, print instead what some of the training images would have given; no head is kept.
+    """
+    import fixgrid
+    from fixgrid.heads.breakdown import format_breakdown
+    from fixgrid.heads.table import format_curve
+
+    console = Console(ctx)
+    if curve is not None:
+        found = fixgrid.curve(**asked, shares=curve, watcher=console)
+        click.echo(format_curve(found.points, style), nl=False)
+        say(found.warning)
+        return
+    kept = fixgrid.fit_head(**asked, out=out, confused=confused or 0, watcher=console)
+    click.echo(format_breakdown(kept.record, kept.figures, style, per_class, confused), nl=False)
+    say(f"head written to {kept.files[0]} and {kept.files[1].name}")
+    say(kept.warning)

@@ -1,0 +1,176 @@
+"""Options that several commands share, each declared once; their names are those of the functions' arguments."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+Command = Callable[..., Any]
+
+
+def option(*names: str, **settings: Any) -> Callable[[Command], Command]:
+    """A click option that can also be given as FIXGRID_<NAME>, and in fixgrid.toml."""
+    return click.option(*names, envvar="FIXGRID_" + names[0].lstrip("-").replace("-", "_").upper(), **settings)
+
+
+class Place(click.Path):
+    """A path, in which ~ is expanded where no shell does it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        if not value:
+            self.fail("found nothing; expected a path.", param, ctx)
+        return Path(os.fsdecode(super().convert(os.path.expanduser(value), param, ctx)))
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        """As in help."""
+        return "PATH"
+
+
+def _all(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Several options at once, listed in this order."""
+
+    def declare(command: Command) -> Command:
+        for one in reversed(options):
+            command = one(command)
+        return command
+
+    return declare
+
+
+data = option("--data", help="Folder, CSV, stanford-dogs, torchvision:NAME or sample.")
+cache = option("--cache", type=Place(), default="features", show_default=True, help="Cache folder.")
+trunk = option("--trunk", help="Frozen network, see models. [default: efficientnet_lite0]")
+resize = option(
+    "--resize",
+    type=click.Choice(["short-side", "height"]),
+    help="What Resize sets; height is FixRes' own. [default: short-side]",
+)
+resampler = option(
+    "--resampler",
+    type=click.Choice(["pillow", "tensor"]),
+    help="Whose pixels: Pillow's, or the faster ones of torchvision's tensors. [default: pillow]",
+)
+style = option(
+    "--format",
+    "style",
+    type=click.Choice(["table", "md", "csv", "json"]),
+    default="table",
+    show_default=True,
+    help="How results are printed.",
+)
+follow_links = option("--follow-links", is_flag=True, help="Follow links that stay inside the data folder.")
+moved_weights = option(
+    "--weights",
+    type=Place(exists=True, dir_okay=False),
+    help="Where the trunk's weights are now. [default: where they were]",
+)
+backend = option(
+    "--backend", default="auto", show_default=True, help="auto, onnxruntime, torch, eager, compile or openvino."
+)
+device = option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+workers = option("--workers", default="auto", show_default=True, help="Processes that decode and run the trunk.")
+engine = option(
+    "--engine", default="local", show_default=True, help="Who runs them: local, or inline in this very process."
+)
+machine = _all(backend, device, workers, engine)
+
+extracts = _all(
+    data,
+    cache,
+    trunk,
+    option("--weights", type=Place(exists=True, dir_okay=False), help="State dict of the trunk."),
+    option("--res", help="Resolutions in px, as in 224,320. [default: the trunk's own]"),
+    option(
+        "--train-views",
+        type=click.IntRange(0),
+        default=2,
+        show_default=True,
+        help="Random crops per training image.",
+    ),
+    option("--views", default="", help="More views: some of val_train,whole,five,ten."),
+    option(
+        "--jitter", type=click.Choice(["torch", "full"]), default="torch", show_default=True, help="FixRes' kinds."
+    ),
+    resize,
+    resampler,
+    option(
+        "--split",
+        type=click.Choice(["official", "2020"]),
+        default="official",
+        show_default=True,
+        help="Dogs' split.",
+    ),
+    option("--seed", type=int, default=0, show_default=True, help="Of splits and random crops."),
+    backend,
+    device,
+    option(
+        "--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True
+    ),
+    option(
+        "--dtype",
+        type=click.Choice(["float32", "float16"]),
+        default="float32",
+        show_default=True,
+        help="As stored.",
+    ),
+    workers,
+    engine,
+    option("--max-bad", default="1%", show_default=True, help="Images that may be unusable before the run fails."),
+    option("--strict", is_flag=True, help="Fail at the first unusable image."),
+    follow_links,
+    option("--rehash", is_flag=True, help="Read every file again, also those that look untouched."),
+)
+"""Of every command that says what to extract; see `fixgrid.Request`."""
+
+recalibrate = option(
+    "--recalibrate",
+    is_flag=True,
+    help="Also see val and test with the last batch norm recalibrated at each resolution, for --gap batchnorm.",
+)
+
+reads_features = _all(
+    data,
+    cache,
+    trunk,
+    resize,
+    resampler,
+    option("--train-views", type=click.IntRange(1), help="Which, if the cache holds several."),
+    option("--seed", type=int, help="Which, if the cache holds several."),
+    option(
+        "--train-view",
+        type=click.Choice(["train", "center", "both"]),
+        help="Views of the training images. [default: train, else what is cached]",
+    ),
+)
+"""Of every command that reads cached features; see `fixgrid.fitting.FeaturesRequest`."""
+
+makes_cells = _all(
+    option("--pairs", help="As in 128:224,224:128+224, or seed. [default: every pair in the cache]"),
+    option(
+        "--heads", default="logistic", show_default=True, help="all, or of logistic,ridge,lda,mean,knn,sgd."
+    ),
+    option(
+        "--gap",
+        default="none",
+        show_default=True,
+        help="all, or some of none,standardize,frechet,refit,batchnorm (that after extract --recalibrate).",
+    ),
+    option(
+        "--test-view", type=click.Choice(["center", "five", "ten"]), default="center", show_default=True
+    ),
+    option(
+        "--mean-of",
+        type=click.Choice(["probabilities", "features"]),
+        default="probabilities",
+        show_default=True,
+        help="What to average over several views of a test image.",
+    ),
+    option("--refit", is_flag=True, help="Fit what val chose once more on train and val before test is scored."),
+    option("--drop-duplicates", is_flag=True, help="Train without the images that val or test holds as well."),
+    option("--strengths", help="full, or values of C as in 1e-3,1e-2. [default: searched coarse to fine]"),
+)
+"""Of every command that fits heads; see `fixgrid.GridRequest`."""

@@ -1,0 +1,53 @@
+"""fixgrid predict."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+import click
+
+from . import options
+from .console import Console, say
+
+
+@click.command()
+@click.argument("head", type=options.Place(dir_okay=False))
+@click.argument("images", nargs=-1, required=True)
+@options.cache
+@options.moved_weights
+@options.option("--top", type=click.IntRange(1), default=5, show_default=True, help="Classes per image.")
+@options.style
+@options.machine
+@options.follow_links
+@click.pass_context
+def predict(ctx: click.Context, /, head: str, images: tuple[str, ...], style: str, **asked: Any) -> None:
+    """Classify images with a kept head: calibrated probabilities, one record per image.
+
+    HEAD is what fit-head wrote. IMAGES are files, folders, patterns, or - for paths on standard input. Trunk,
+    view and precision come from HEAD alone; features are cached, and taken from the cache where it has them.
+    """
+    import fixgrid
+    from fixgrid.embed.extraction import list_skipped
+    from fixgrid.heads.predictions import format_predictions
+
+    typed, called = (_read_stdin(), "-") if images == ("-",) else (images, "")
+    with Console(ctx) as console:
+        found = fixgrid.predict(head, typed, called=called, **asked, watcher=console)
+    click.echo(format_predictions(found.predictions, style), nl=False)
+    outcome = found.outcome
+    for line in list_skipped(outcome, found.names):
+        say(line)
+    say(
+        f"{outcome.images} images: {outcome.decoded} decoded in {outcome.wall_s:.1f} s, "
+        f"{outcome.images - outcome.decoded - len(outcome.bad)} from the cache, {len(outcome.bad)} skipped"
+    )
+    ctx.exit(6 if outcome.bad else 0)
+
+
+def _read_stdin() -> Iterable[bytes]:
+    from fixgrid.embed.listing import read_paths
+
+    return map(os.fsencode, read_paths(sys.stdin.buffer if sys.stdin else ()))

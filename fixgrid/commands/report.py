@@ -1,0 +1,27 @@
+"""fixgrid report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from fixgrid.cache.errors import say_typed
+
+from . import options
+from .console import Console
+
+
+@click.command()
+@options.reads_features
+@options.makes_cells
+@options.option(
+    "--out", type=options.Place(dir_okay=False), default="report.html", show_default=True, help="HTML file."
+)
+@click.pass_context
+def report(ctx: click.Context, /, **asked: Any) -> None:
+    """Write the grid and the chosen head as one HTML page, with figures as PNG and CSV beside it."""
+    import fixgrid
+
+    out = fixgrid.report(**asked, command=say_typed(), watcher=Console(ctx))
+    click.echo(f"report written to {out}")
