@@ -69,14 +69,6 @@ def top_hits(scores: NDArray[np.float32], y: NDArray[np.int64], k: int) -> NDArr
     return ahead < k
 
 
-def class_accuracy(correct: NDArray[np.bool_], y: NDArray[np.int64], n_classes: int) -> NDArray[np.float64]:
-    """Accuracy within each class: float64, shape (K,), NaN for a class without images."""
-    count = np.bincount(y, minlength=n_classes)
-    hits = np.bincount(y, weights=correct, minlength=n_classes)
-    nowhere = np.full(n_classes, np.nan)
-    return np.asarray(np.divide(hits, count, out=nowhere, where=count > 0))
-
-
 def log_softmax(scores: NDArray[np.float32], temperature: float = 1.0) -> NDArray[np.float64]:
     """Log-probabilities of ``scores / temperature``: float64, shape (n, K)."""
     Z = scores.astype(np.float64) / temperature
