@@ -54,7 +54,7 @@ class SGDPath:
         self._rows = np.ones((len(y), X.shape[1] + 1), np.float32)  # last column for the intercept
         mean = X.mean(0, dtype=np.float64)
         Z = np.subtract(X, mean.astype(np.float32), out=self._rows[:, :-1])
-        self._mean, self._scale = standard_scale(mean, np.mean(Z * Z, axis=0, dtype=np.float64), True)
+        self._mean, self._scale = standard_scale(mean, np.mean(Z * Z, axis=0, dtype=np.float64))
         Z /= self._scale
         self._y, self._n_classes, self._epochs, self._seed = y, n_classes, epochs, seed
         self._heads: dict[float, LinearHead] = {}
@@ -64,7 +64,7 @@ class SGDPath:
         if strength not in self._heads:
             W = self._train(strength)
             coef = W[:, :-1] / self._scale
-            self._heads[strength] = LinearHead(coef, W[:, -1] - coef @ self._mean, strength)
+            self._heads[strength] = LinearHead(coef, np.asarray(W[:, -1] - coef @ self._mean, np.float32), strength)
         return self._heads[strength]
 
     def _train(self, rate: float) -> NDArray[np.float32]:
