@@ -61,8 +61,6 @@ def fit_curve(
     shares: Sequence[float],
     options: GridOptions | None = None,
     memo: Memo | None = None,
-    *,
-    seed: int = 0,
 ) -> list[CurvePoint]:
     """One point for each share, ascending: chosen on val among all pairs and options, scored on test once.
 
@@ -81,8 +79,6 @@ def fit_curve(
     options : GridOptions, optional
     memo : Memo, optional
         Points of earlier curves; only its folder is used, for a subset has an identity of its own.
-    seed : int
-        Of the subsets.
 
     Raises
     ------
@@ -95,7 +91,7 @@ def fit_curve(
         found = f"the share {wrong[0]}" if wrong else f"{len(shares)} shares and {len(pairs)} pairs"
         raise UsageError(f"found {found} for a learning curve, expected shares above 0 and at most 1, and a pair.")
     train = source.load("train", options.train_kinds[0], pairs[0][0])
-    order = rank_images(train, seed)
+    order = rank_images(train)
     points = []
     for share in sorted(set(shares)):
         subset = TrainSubset(source, train.row[take_share(train.y, order, share)])
@@ -103,12 +99,12 @@ def fit_curve(
     return points
 
 
-def rank_images(features: FeatureSet, seed: int) -> NDArray[np.int64]:
-    """Places of the images in a seeded order: int64, shape (n,).
+def rank_images(features: FeatureSet) -> NDArray[np.int64]:
+    """Places of the images in one shuffled order: int64, shape (n,).
 
     Drawn from each file's content, not from its place, so that a renamed or re-listed image keeps its turn.
     """
-    turns = [hashlib.sha256(b"%d:%s" % (seed, digest.tobytes())).digest() for digest in features.sha256]
+    turns = [hashlib.sha256(b"0:" + digest.tobytes()).digest() for digest in features.sha256]
     return np.array(sorted(range(len(turns)), key=turns.__getitem__), np.int64)
 
 

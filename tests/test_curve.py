@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from fixgrid.cache.errors import UsageError
+from fixgrid.cache.features import FeatureSet
 from fixgrid.heads.curve import fit_curve, rank_images, take_share
 from fixgrid.heads.fit import fit_best
 from fixgrid.heads.memo import Memo
@@ -48,18 +49,17 @@ def test_all_images_give_the_kept_head():
     assert (point.strength, point.val, point.test) == (best.choice.strength, best.choice.val, best.score.accuracy)
 
 
-def test_a_curve_is_told_by_its_seed():
-    order = [rank_images(Source().load("train", "center", 224), seed).tolist() for seed in (0, 0, 1)]
-    assert order[0] == order[1] != order[2]
-    curves = [fit_curve(Source(), PAIRS[:1], K, SHARES[:1], FEW, seed=seed) for seed in (0, 0, 1)]
-    assert curves[0] == curves[1] != curves[2]
+def test_images_have_the_turns_they_always_had():
+    digests = np.arange(6 * 32, dtype=np.uint8).reshape(6, 32)
+    images = FeatureSet(np.zeros((6, 1, 1), np.float32), np.zeros(6, np.int64), np.arange(6), digests)
+    assert rank_images(images).tolist() == [5, 2, 0, 4, 1, 3]
 
 
 def test_images_keep_their_turn_when_they_are_listed_otherwise():
     train = Source().load("train", "center", 224)
     moved = np.random.default_rng(0).permutation(len(train.y))
     listed = replace(train, sha256=train.sha256[moved])
-    np.testing.assert_array_equal(moved[rank_images(listed, 0)], rank_images(train, 0))
+    np.testing.assert_array_equal(moved[rank_images(listed)], rank_images(train))
 
 
 def test_test_is_seen_once_for_each_share_and_last():
@@ -95,13 +95,12 @@ def test_a_curve_of_several_test_resolutions_is_remembered_as_it_is(tmp_path):
 
 
 @pytest.mark.parametrize("changed", [{"refit": True}, {"families": ("ridge",)}, {"strengths": (1e-2,)}])
-def test_other_options_or_another_seed_are_other_points(tmp_path, changed):
+def test_other_options_are_other_points(tmp_path, changed):
     memo = Memo(tmp_path, Source().identify)
     fit_curve(Source(), PAIRS[:1], K, SHARES[:1], FEW, memo)
-    for options, seed in ((replace(FEW, **changed), 0), (FEW, 1)):
-        source = Source()
-        fit_curve(source, PAIRS[:1], K, SHARES[:1], options, memo, seed=seed)
-        assert "test" in source.order
+    source = Source()
+    fit_curve(source, PAIRS[:1], K, SHARES[:1], replace(FEW, **changed), memo)
+    assert "test" in source.order
 
 
 @pytest.mark.parametrize(("pairs", "shares"), [([], SHARES), (PAIRS, []), (PAIRS, [0.0]), (PAIRS, [0.5, 1.5])])
