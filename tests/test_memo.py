@@ -11,7 +11,7 @@ from drawn import FEW, PAIRS, Cache, K
 
 from fixgrid.heads import families, recipe
 from fixgrid.heads.grid import GridOptions, run_grid
-from fixgrid.heads.memo import Memo
+from fixgrid.heads.memo import HEADS_SEMANTICS, Memo
 
 EVERY = replace(FEW, families=("logistic", "lda"), corrections=("none", "standardize", "refit"))
 
@@ -79,7 +79,7 @@ def test_more_classes_or_a_new_meaning_are_other_cells(tmp_path, monkeypatch):
     memo = Memo(tmp_path, name_places)
     fill(memo)
     assert fill(memo, n_classes=K + 1)[1] > 0
-    monkeypatch.setattr(memo, "HEADS_SEMANTICS", memo.HEADS_SEMANTICS + 1)
+    monkeypatch.setattr("fixgrid.heads.memo.HEADS_SEMANTICS", HEADS_SEMANTICS + 1)
     assert fill(memo)[1] > 0
 
 
