@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from .ask import Ask
 from .figures import HeadFigures, measure_head
 from .grid import Cell, Made
-from .metrics import Estimate, fit_temperature, log_softmax, wilson_interval
+from .metrics import BINS, Estimate, fit_temperature, log_softmax, wilson_interval
 from .recipe import find_recipe
 from .select import score_views
 
-BINS = 15  # as many as the calibration error has
+_MISTAKES = 12  # in a list of them
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,11 +72,11 @@ def answer_test(ask: Ask, cell: Cell, classes: Sequence[str], made: Made | None 
     return Answers(figures, test.row, test.y, scores.argmax(1), confidence)
 
 
-def bin_answers(answers: Answers, bins: int = BINS) -> list[Bin]:
+def bin_answers(answers: Answers) -> list[Bin]:
     """Answers by equal widths of confidence, for a reliability diagram (Guo et al. 2017); no empty bin."""
-    index = np.minimum((answers.confidence * bins).astype(np.int64), bins - 1)
+    index = np.minimum((answers.confidence * BINS).astype(np.int64), BINS - 1)
     correct = answers.guess == answers.y
-    members = [index == number for number in range(bins)]
+    members = [index == number for number in range(BINS)]
     return [
         Bin(int(m.sum()), float(answers.confidence[m].mean()), wilson_interval(int(correct[m].sum()), int(m.sum())))
         for m in members
@@ -84,11 +84,11 @@ def bin_answers(answers: Answers, bins: int = BINS) -> list[Bin]:
     ]
 
 
-def list_mistakes(answers: Answers, length: int = 12) -> list[int]:
+def list_mistakes(answers: Answers) -> list[int]:
     """Positions of the wrong answers that the head was surest of, the surest first."""
     wrong = np.flatnonzero(answers.guess != answers.y)
     order = np.argsort(-answers.confidence[wrong], kind="stable")
-    return [int(place) for place in wrong[order][:length]]
+    return [int(place) for place in wrong[order][:_MISTAKES]]
 
 
 def pick_example(answers: Answers, label: int, guess: int) -> int | None:

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from fixgrid.cache.disk import commit_bytes, read_file
 from fixgrid.cache.errors import CacheError
 
-from .arrays import to_numpy
 from .gap import Correction
 from .linear import LinearHead
 
@@ -85,8 +84,8 @@ def save_head(stem: Path, saved: SavedHead) -> tuple[Path, Path]:
         If a write fails.
     """
     tensors = {
-        "coef": np.ascontiguousarray(to_numpy(saved.head.coef), np.float32),
-        "intercept": np.ascontiguousarray(to_numpy(saved.head.intercept), np.float32),
+        "coef": np.ascontiguousarray(saved.head.coef, np.float32),
+        "intercept": np.ascontiguousarray(saved.head.intercept, np.float32),
         "temperature": np.array([saved.temperature], np.float32),
     }
     if saved.corrections:
@@ -168,7 +167,7 @@ def save_coefficients(stem: Path, saved: SavedHead) -> tuple[Path, Path]:
     DiskError
         If a write fails.
     """
-    coef, intercept = (np.asarray(to_numpy(part), np.float32) for part in (saved.head.coef, saved.head.intercept))
+    coef, intercept = saved.head.coef, saved.head.intercept
     if len(saved.classes) == 2:
         coef, intercept = coef[1:] - coef[:1], intercept[1:] - intercept[:1]
     record = {

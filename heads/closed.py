@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .arrays import Array, cast, count_labels, cut_rows, eigh, namespace, to_float32, zeros
-from .design import Blocks, Design
+from .arrays import eigh
+from .design import Design
 from .linear import Axes, LinearHead, standard_scale
 from .moments import measure_moments
 
@@ -18,8 +19,8 @@ class RidgePath:
     """Least squares on targets +1 and -1 for any alpha: a division once the design is in its eigenbasis.
 
     ``W_k = 2 s_k / (n spectrum + alpha)`` with ``s_k`` the sum of class k's centred rows, as big_vision's
-    few-shot evaluator. The gradient of the log-loss at zero is ``-s_k / n``, so every kind of design serves:
-    fewer rows than features, blocks from a file, tensors.
+    few-shot evaluator. The gradient of the log-loss at zero is ``-s_k / n``, so fewer rows than features serve
+    as well.
 
     Parameters
     ----------
@@ -28,70 +29,68 @@ class RidgePath:
 
     def __init__(self, design: Design):
         self._design = design
-        y = design.y
-        start = zeros((len(y), design.n_classes), design.spectrum)
+        y, k = design.y, design.n_classes
+        start = np.zeros((len(y), k), np.float32)
         self._sums = -len(y) * design.gradient(start)[:, :-1]
-        count = to_float32(count_labels(y, design.n_classes))
-        self._intercept = 2 * count / len(y) - 1
+        self._intercept = 2 * np.bincount(y, minlength=k).astype(np.float32) / len(y) - 1
 
     def head(self, strength: float) -> LinearHead:
         """The head at alpha ``strength``; the intercept is free of the penalty."""
         scale = len(self._design.y) * self._design.spectrum[:-1] + strength
-        xp = namespace(scale)
-        W = xp.concatenate([2 * self._sums / scale, self._intercept[:, None]], axis=1)
+        W = np.concatenate([2 * self._sums / scale, self._intercept[:, None]], axis=1)
         return self._design.axes.fold(W, strength)
 
 
 class LDAPath:
-    """Linear discriminants for any shrinkage of the pooled covariance, from mergeable moments.
+    """Linear discriminants for any shrinkage of the pooled covariance.
 
     ``S = (1 - s) within + s trace(within) / D I`` (Friedman 1989, eq. 18) on standardised features; class
     scores are ``x' S^-1 m_k - m_k' S^-1 m_k / 2 + log prior_k``.
 
     Parameters
     ----------
-    blocks : callable
-        Yields (X (b, D), y (b,)); read once.
+    X : float32 array, shape (n, D)
+    y : int64 array, shape (n,)
     n_classes : int
     """
 
-    def __init__(self, blocks: Blocks, n_classes: int):
-        moments = measure_moments(blocks(), n_classes)
-        mean, scale = standard_scale(moments.mean, moments.covariance.diagonal(), True)
+    def __init__(self, X: NDArray[np.float32], y: NDArray[np.int64], n_classes: int):
+        moments = measure_moments(X, y, n_classes)
+        mean, scale = standard_scale(moments.mean, moments.covariance.diagonal())
         values, basis = eigh(moments.within / scale / scale[:, None])
-        xp = namespace(values)
-        self._axes = Axes(mean, scale, to_float32(basis))
+        self._axes = Axes(mean, scale, basis.astype(np.float32))
         self._spectrum = values.clip(0)
         self._means = ((moments.class_means - moments.mean) / scale) @ basis
-        present = moments.count > 0
-        self._prior = xp.where(present, xp.log(moments.count.clip(1) / moments.n), present * 0.0 - 1e30)
+        self._prior = np.where(moments.count > 0, np.log(moments.count.clip(1) / moments.n), -1e30)
 
     def head(self, strength: float) -> LinearHead:
         """The head at shrinkage ``strength`` in (0, 1]."""
         pooled = (1 - strength) * self._spectrum + strength * self._spectrum.mean()
         coef = self._means / pooled.clip(1e-12)
         intercept = self._prior - (coef * self._means).sum(1) / 2
-        W = namespace(coef).concatenate([coef, intercept[:, None]], axis=1)
-        return self._axes.fold(to_float32(W), strength)
+        W = np.concatenate([coef, intercept[:, None]], axis=1)
+        return self._axes.fold(W.astype(np.float32), strength)
 
 
 class MeanPath:
-    """Nearest class mean on standardised features. Nothing to choose: every strength is the same head."""
+    """Nearest class mean on standardised features. Nothing to choose: every strength is the same head.
 
-    def __init__(self, blocks: Blocks, n_classes: int):
-        moments = measure_moments(blocks(), n_classes)
-        mean, scale = standard_scale(moments.mean, moments.covariance.diagonal(), True)
+    Parameters
+    ----------
+    X : float32 array, shape (n, D)
+    y : int64 array, shape (n,)
+    n_classes : int
+    """
+
+    def __init__(self, X: NDArray[np.float32], y: NDArray[np.int64], n_classes: int):
+        moments = measure_moments(X, y, n_classes)
+        mean, scale = standard_scale(moments.mean, moments.covariance.diagonal())
         means = (moments.class_means - moments.mean) / scale
         coef = means / scale
         nowhere = (moments.count == 0) * 1e30
-        intercept = -(means * means).sum(1) / 2 - coef @ cast(mean, coef) - nowhere
-        self._coef, self._intercept = to_float32(coef), to_float32(intercept)
+        intercept = -(means * means).sum(1) / 2 - coef @ mean - nowhere
+        self._coef, self._intercept = coef.astype(np.float32), intercept.astype(np.float32)
 
     def head(self, strength: float) -> LinearHead:
         """The head: the same at every ``strength``."""
         return LinearHead(self._coef, self._intercept, strength)
-
-
-def label_blocks(X: Array, y: Array) -> Blocks:
-    """Features in memory as blocks, so that products with them make no copy of their size."""
-    return lambda: ((X[part], y[part]) for part in cut_rows(len(y)))

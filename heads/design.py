@@ -1,17 +1,16 @@
-"""Training features as the logistic solver reads them: in memory, or in blocks from a file."""
+"""Training features as the logistic solver reads them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from .arrays import Array, block_rows, cast, cut_rows, eigh, namespace, to_float32, zeros
-from .linear import Axes, standard_scale
-from .moments import Moments, measure_moments
-from .softmax import residual
+import numpy as np
+from numpy.typing import NDArray
 
-# Yields (X float32 or float16 (b, D), y int64 (b,)) in one fixed order, as often as it is called.
-Blocks = Callable[[], Iterable[tuple[Array, Array]]]
+from .arrays import Precision, block_rows, cut_rows, eigh
+from .linear import Axes, standard_scale
+from .moments import measure_moments
+from .softmax import residual
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,57 +19,43 @@ class Design:
 
     Attributes
     ----------
-    blocks : callable
-        Yields the rows, in ``axes`` if ``lazy`` is false (in memory, rotated once), else raw.
+    X : float32 array, shape (n, R)
+        The rows, in ``axes``.
     y : int64 array, shape (n,)
     n_classes : int
     axes : Axes
         From raw features to the solver's R coordinates.
     spectrum : float32 array, shape (R + 1,)
         Variance along each coordinate; 1 for the intercept.
-    lazy : bool
-        Rows come raw, and ``axes`` is applied to coefficients and gradients instead: no copy of the features.
     """
 
-    blocks: Blocks
-    y: Array
+    X: NDArray[np.float32]
+    y: NDArray[np.int64]
     n_classes: int
     axes: Axes
-    spectrum: Array
-    lazy: bool
+    spectrum: NDArray[np.float32]
 
-    def logits(self, W: Array) -> Array:
+    def logits(self, W: NDArray[Precision]) -> NDArray[Precision]:
         """Logits of every row for ``W`` (K, R + 1), in its dtype: shape (n, K)."""
         coef, intercept = W[:, :-1], W[:, -1]
-        if self.lazy:
-            head = self.axes.fold(W, 0.0)
-            coef, intercept = head.coef, head.intercept
-        Z = zeros((len(self.y), len(W)), W)
-        start = 0
-        for X, y in self.blocks():
-            for part in block_rows(len(y), len(W), W):
-                Z[start + part.start : start + part.stop] = cast(X[part], W) @ coef.T + intercept
-            start += len(y)
+        Z = np.zeros((len(self.y), len(W)), W.dtype)
+        for part in block_rows(len(self.y), len(W)):
+            Z[part] = self.X[part].astype(W.dtype, copy=False) @ coef.T + intercept
         return Z
 
-    def gradient(self, Z: Array) -> Array:
+    def gradient(self, Z: NDArray[Precision]) -> NDArray[Precision]:
         """Gradient of the mean loss at logits ``Z`` (n, K), in their dtype: shape (K, R + 1)."""
-        G: Array = 0.0
-        total: Array = 0.0
-        start = 0
-        for X, y in self.blocks():
-            for part in block_rows(len(y), Z.shape[1], Z):
-                R = residual(Z[start + part.start : start + part.stop], y[part])[0]
-                G = G + R.T @ cast(X[part], R)
-                total = total + R.sum(0)
-            start += len(y)
-        if self.lazy:
-            G = self.axes.pull(G, total)
-        return namespace(Z).concatenate([G, total[:, None]], axis=1) / len(self.y)
+        G = np.zeros((Z.shape[1], len(self.spectrum)), Z.dtype)
+        for part in block_rows(len(self.y), Z.shape[1]):
+            R = residual(Z[part], self.y[part])[0]
+            G[:, :-1] += R.T @ self.X[part].astype(Z.dtype, copy=False)
+            G[:, -1] += R.sum(0)
+        G /= len(self.y)
+        return G
 
 
-def rotate_features(X: Array, y: Array, n_classes: int, *, standardize: bool = True) -> Design:
-    """The design of features in memory: standardised and rotated once into the eigenbasis of X'X.
+def rotate_features(X: NDArray[np.float32], y: NDArray[np.int64], n_classes: int) -> Design:
+    """The design of some features: standardised and rotated once into the eigenbasis of X'X.
 
     The L2 penalty does not change under a rotation. With fewer rows than features the rows are first
     expressed in an orthonormal basis of their own span, where an optimum always lies.
@@ -80,62 +65,31 @@ def rotate_features(X: Array, y: Array, n_classes: int, *, standardize: bool = T
     X : float32 array, shape (n, D)
     y : int64 array, shape (n,)
     n_classes : int
-    standardize : bool
-        Scale each feature to unit variance; features are centred either way.
     """
     n, d = X.shape
-    if n < d:
-        axes, spectrum = _span_axes(X, standardize)
-    else:
-        blocks = ((X[part], y[part]) for part in cut_rows(n))
-        axes, spectrum = _moment_axes(measure_moments(blocks, n_classes), standardize)
-    rotated = zeros((n, len(spectrum) - 1), X)
+    axes, values = _span_axes(X) if n < d else _moment_axes(X, y, n_classes)
+    rotated = np.zeros((n, len(values)), np.float32)
     for part in cut_rows(n):
         rotated[part] = axes.enter(X[part])
-    return Design(lambda: [(rotated, y)], y, n_classes, axes, spectrum, lazy=False)
+    return Design(rotated, y, n_classes, axes, np.append(values.clip(0), np.float32(1)))
 
 
-def stream_features(blocks: Blocks, n_classes: int, *, standardize: bool = True) -> Design:
-    """The design of features that need not fit in memory: every product reads them again, block by block.
-
-    Parameters
-    ----------
-    blocks : callable
-        Yields (X float32 or float16 (b, D), y int64 (b,)), the same rows in the same order on each call.
-    n_classes : int
-    standardize : bool
-        As `rotate_features`.
-    """
-    labels: list[Array] = []
-
-    def noting_labels() -> Iterable[tuple[Array, Array]]:
-        for X, y in blocks():
-            labels.append(y)
-            yield X, y
-
-    axes, spectrum = _moment_axes(measure_moments(noting_labels(), n_classes), standardize)
-    y = namespace(labels[0]).concatenate(labels)
-    return Design(blocks, y, n_classes, axes, spectrum, lazy=True)
-
-
-def _moment_axes(moments: Moments, standardize: bool) -> tuple[Axes, Array]:
+def _moment_axes(X: NDArray[np.float32], y: NDArray[np.int64], n_classes: int) -> tuple[Axes, NDArray[np.float32]]:
+    """The axes of features with as many rows as columns or more, and the variance along each."""
+    moments = measure_moments(X, y, n_classes)
     covariance = moments.covariance
-    mean, scale = standard_scale(moments.mean, covariance.diagonal(), standardize)
-    values, basis = eigh(to_float32(covariance) / scale / scale[:, None])
-    return Axes(mean, scale, basis), _with_intercept(values)
+    mean, scale = standard_scale(moments.mean, covariance.diagonal())
+    values, basis = eigh(covariance.astype(np.float32) / scale / scale[:, None])
+    return Axes(mean, scale, basis), values
 
 
-def _span_axes(X: Array, standardize: bool) -> tuple[Axes, Array]:
-    xp = namespace(X)
-    mean = xp.mean(X, axis=0, dtype=xp.float64)
-    variance = xp.mean((X - to_float32(mean)) ** 2, axis=0, dtype=xp.float64)
-    mean, scale = standard_scale(mean, variance, standardize)
+def _span_axes(X: NDArray[np.float32]) -> tuple[Axes, NDArray[np.float32]]:
+    """The axes of features with fewer rows than columns, and the variance along each."""
+    exact = X.mean(0, dtype=np.float64)
+    deviation = X - exact.astype(np.float32)
+    mean, scale = standard_scale(exact, (deviation**2).mean(0, dtype=np.float64))
     rows = (X - mean) / scale
-    span = xp.linalg.qr(rows.T)[0]
+    span = np.linalg.qr(rows.T)[0]
     inside = rows @ span
     values, basis = eigh(inside.T @ inside / len(X))
-    return Axes(mean, scale, span @ basis), _with_intercept(values)
-
-
-def _with_intercept(values: Array) -> Array:
-    return namespace(values).concatenate([values.clip(0), values[:1] * 0 + 1])
+    return Axes(mean, scale, span @ basis), values

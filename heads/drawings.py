@@ -28,6 +28,7 @@ COLOURS = {
 INK, QUIET, RULE, PAPER, BLUE, ORANGE, GREEN = COLOURS.values()
 WIDTH_PT = 360  # a phone's width: set for the smallest screen, larger ones show two side by side
 _DPI = 200
+_NAME_LENGTH = 24  # characters of a name beside an axis
 _PHOTO_DPI = 90  # photographs double in size with every 40 %
 _STYLE = {
     "svg.fonttype": "none",
@@ -183,10 +184,10 @@ def show_name(name: str) -> str:
     )
 
 
-def clip_name(name: str, length: int = 24) -> str:
+def clip_name(name: str) -> str:
     """A name that fits beside an axis: the middle of a long one is left out."""
     name = show_name(name)
-    return name if len(name) <= length else f"{name[: length * 2 // 3]}…{name[-(length // 3 - 1) :]}"
+    return name if len(name) <= _NAME_LENGTH else f"{name[: _NAME_LENGTH * 2 // 3]}…{name[1 - _NAME_LENGTH // 3 :]}"
 
 
 def label_percent(axis: Any) -> None:

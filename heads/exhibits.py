@@ -30,6 +30,7 @@ from .report import Report, Shot, TwinShot
 from .twins import Twin, looks_alike
 
 TWINS_SHOWN = 6
+_CONFUSED_SHOWN = 4  # pairs of classes
 NOT_COMPARED = (
     "Near duplicates were not looked for: there are too many images for a report, or center views of a split are "
     "not cached. python cli.py duplicates looks for them."
@@ -150,10 +151,10 @@ def show_mistakes(answers: Answers, classes: Sequence[str], album: Album) -> lis
     return _take_shots(answers, classes, album, list_mistakes(answers))
 
 
-def show_confused(answers: Answers, classes: Sequence[str], album: Album, length: int = 4) -> list[Shot]:
+def show_confused(answers: Answers, classes: Sequence[str], album: Album) -> list[Shot]:
     """One test image of each class of the most confused pairs."""
     number = {name: i for i, name in enumerate(classes)}
-    pairs = [(number[c.first], number[c.second]) for c in answers.figures.confused[:length]]
+    pairs = [(number[c.first], number[c.second]) for c in answers.figures.confused[:_CONFUSED_SHOWN]]
     found = [pick_example(answers, *ends) for a, b in pairs for ends in ((a, b), (b, a))]
     return _take_shots(answers, classes, album, [place for place in dict.fromkeys(found) if place is not None])
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fixgrid.cache.errors import UsageError
 
-from .closed import LDA_SHRINKAGES, RIDGE_ALPHAS, LDAPath, MeanPath, RidgePath, label_blocks
+from .closed import LDA_SHRINKAGES, RIDGE_ALPHAS, LDAPath, MeanPath, RidgePath
 from .design import rotate_features
 from .knn import KNN_SIZES, NeighbourPath
 from .logistic import DINOV2_C, LogisticPath
@@ -29,21 +29,11 @@ def fit_ridge(X: NDArray[np.float32], y: NDArray[np.int64], n_classes: int) -> H
     return RidgePath(rotate_features(X, y, n_classes))
 
 
-def fit_lda(X: NDArray[np.float32], y: NDArray[np.int64], n_classes: int) -> HeadPath:
-    """Discriminants with a shrunk pooled covariance."""
-    return LDAPath(label_blocks(X, y), n_classes)
-
-
-def fit_mean(X: NDArray[np.float32], y: NDArray[np.int64], n_classes: int) -> HeadPath:
-    """Nearest class mean."""
-    return MeanPath(label_blocks(X, y), n_classes)
-
-
 FAMILIES: dict[str, tuple[FitPath, tuple[float, ...]]] = {
     "logistic": (fit_logistic, DINOV2_C),
     "ridge": (fit_ridge, RIDGE_ALPHAS),
-    "lda": (fit_lda, LDA_SHRINKAGES),
-    "mean": (fit_mean, (1.0,)),
+    "lda": (LDAPath, LDA_SHRINKAGES),
+    "mean": (MeanPath, (1.0,)),
     "knn": (NeighbourPath, KNN_SIZES),
     "sgd": (SGDPath, SGD_RATES),
 }

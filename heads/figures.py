@@ -137,7 +137,7 @@ def _read_scores(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Loss and highest probability of each row, in blocks: log-probabilities take eight bytes an element."""
     losses, confidence = np.empty(len(y)), np.empty(len(y))
-    for part in block_rows(len(y), scores.shape[1], scores):
+    for part in block_rows(len(y), scores.shape[1]):
         logs = log_softmax(scores[part], temperature)
         losses[part] = -logs[np.arange(len(logs)), y[part]]
         confidence[part] = np.exp(logs.max(1))

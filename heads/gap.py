@@ -37,7 +37,8 @@ class Correction:
     def fold(self, head: LinearHead) -> LinearHead:
         """The head that scores uncorrected features as ``head`` scores corrected ones, but for rounding."""
         coef = head.coef * self.ratio
-        return LinearHead(coef, head.intercept + head.coef @ self.target - coef @ self.centre, head.strength)
+        intercept = head.intercept + head.coef @ self.target - coef @ self.centre
+        return LinearHead(coef, np.asarray(intercept, np.float32), head.strength)
 
 
 def fit_correction(name: str, trained_on: Features, seen_at_test: Features) -> Correction:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 KNN_SIZES = (200.0, 100.0, 50.0, 20.0, 10.0, 5.0, 1.0)
+_TEMPERATURE = 0.07  # a neighbour of cosine c votes with exp(c / .07) (Wu et al. 2018, eq. 8)
 _BLOCK = 1024  # rows whose similarities to all training rows are in memory at once
 
 
@@ -22,15 +23,12 @@ class NeighbourHead:
     y : int64 array, shape (n,)
     n_classes : int
     k : int
-    temperature : float
-        A neighbour of cosine c votes with ``exp(c / temperature)`` (Wu et al. 2018, eq. 8).
     """
 
     X: NDArray[np.float32]
     y: NDArray[np.int64]
     n_classes: int
     k: int
-    temperature: float = 0.07
 
     def scores(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
         """Log of each class's share of the votes for ``X`` (n, D), in its dtype: shape (n, K)."""
@@ -42,7 +40,7 @@ class NeighbourHead:
         cosine = rows @ self.X.T
         k = min(self.k, len(self.X))
         near = np.argpartition(-cosine, k - 1, axis=1)[:, :k]
-        weight = np.exp((np.take_along_axis(cosine, near, 1) - 1) / self.temperature)
+        weight = np.exp((np.take_along_axis(cosine, near, 1) - 1) / _TEMPERATURE)
         votes = np.zeros((len(rows), self.n_classes), weight.dtype)
         np.add.at(votes, (np.arange(len(rows))[:, None], self.y[near]), weight)
         return np.asarray(np.log(votes / votes.sum(1, keepdims=True) + 1e-30), rows.dtype)

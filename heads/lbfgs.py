@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Generic
 
-from .arrays import Array, count_labels, dot, namespace, precision, to_float64
+import numpy as np
+from numpy.typing import NDArray
+
+from .arrays import Precision, dot
 from .design import Design
 from .softmax import class_curvature, loss_along
 
 _MEMORY = 20  # pairs of a step and its change of gradient
+_TRIES = 10  # points of one line search
 _PATIENCE = 3  # steps in a row lost in rounding before the arithmetic is called exhausted
 
 
@@ -21,18 +26,17 @@ class Problem:
     penalty: float
 
     @property
-    def ridge(self) -> Array:
+    def ridge(self) -> NDArray[np.float32]:
         """Curvature that the penalty adds to each coordinate, shape (R + 1,): none to the intercept."""
-        ridge = self.design.spectrum * 0 + self.penalty
+        ridge = np.full_like(self.design.spectrum, self.penalty)
         ridge[-1] = 0
         return ridge
 
     @cached_property
     def prior_loss(self) -> float:
         """Mean loss of the class frequencies alone."""
-        count = count_labels(self.design.y, self.design.n_classes)
-        share = to_float64(count) / len(self.design.y)
-        return -dot(share, namespace(share).log(share.clip(1e-300)))
+        share = np.bincount(self.design.y, minlength=self.design.n_classes) / len(self.design.y)
+        return -dot(share, np.log(share.clip(1e-300)))
 
     def narrow(self, tol: float, value: float) -> float:
         """The relative gap at which predictions stand still, at most ``tol``.
@@ -42,19 +46,28 @@ class Problem:
         """
         return tol * min(1.0, max(self.prior_loss / value - 1, 0.0)) ** 2
 
-    def gradient(self, W: Array, Z: Array) -> Array:
+    def gradient(self, W: NDArray[Precision], Z: NDArray[Precision]) -> NDArray[Precision]:
         """Gradient at ``W`` whose logits are ``Z``: shape (K, R + 1)."""
         G = self.design.gradient(Z)
         G[:, :-1] += self.penalty * W[:, :-1]
         return G
 
 
-class Line:
+class Line(Generic[Precision]):
     """The objective along ``W + t D``, from the logits ``Z`` of W and ``DZ`` of D. Convex in t."""
 
-    def __init__(self, problem: Problem, W: Array, Z: Array, D: Array, DZ: Array):
-        self._y, self._penalty, self._Z, self._DZ = problem.design.y, problem.penalty, Z, DZ
-        self._noise = 8 * precision(Z)
+    def __init__(
+        self,
+        problem: Problem,
+        W: NDArray[Precision],
+        Z: NDArray[Precision],
+        D: NDArray[Precision],
+        DZ: NDArray[Precision],
+    ):
+        self._y, self._penalty = problem.design.y, problem.penalty
+        self._Z: NDArray[Precision] = Z
+        self._DZ: NDArray[Precision] = DZ
+        self._noise = _round_off(Z)
         W, D = W[:, :-1], D[:, :-1]
         self._ww, self._wd, self._dd = dot(W, W), dot(W, D), dot(D, D)
 
@@ -64,7 +77,7 @@ class Line:
         square = self._ww + 2 * t * self._wd + t * t * self._dd
         return loss + self._penalty / 2 * square, slope + self._penalty * (self._wd + t * self._dd)
 
-    def search(self, t: float, start: tuple[float, float], *, tries: int = 10) -> tuple[float, float]:
+    def search(self, t: float, start: tuple[float, float]) -> tuple[float, float]:
         """A step and its value, no higher than at 0, where the slope has halved.
 
         Secants on the slope, whose sign brackets the minimum of a convex function; the first try is ``t``.
@@ -73,7 +86,7 @@ class Line:
         value, steepest = start
         ceiling = value * (1 + self._noise)
         low, low_slope, low_value, high, high_slope = 0.0, steepest, value, 0.0, 0.0
-        for _ in range(tries if steepest < 0 else 0):
+        for _ in range(_TRIES if steepest < 0 else 0):
             value, slope = self.at(t)
             if abs(slope) <= -steepest / 2 and value <= ceiling:
                 return t, value
@@ -90,39 +103,40 @@ class Line:
         return low, low_value
 
 
-class _History:
+class _History(Generic[Precision]):
     """The last steps and gradient changes, as an approximate inverse Hessian."""
 
-    def __init__(self, inverse: Array):
-        self._inverse = inverse
-        self._pairs: list[tuple[Array, Array, float]] = []
+    def __init__(self, curvature: NDArray[Precision]):
+        self._inverse: NDArray[Precision] = np.reciprocal(curvature)
+        self._pairs: list[tuple[NDArray[Precision], NDArray[Precision], float]] = []
 
-    def add(self, step: Array, change: Array) -> None:
+    def add(self, step: NDArray[Precision], change: NDArray[Precision]) -> None:
         curvature = dot(step, change)
         if curvature > 0:
-            self._pairs = [*self._pairs[1 - _MEMORY :], (step, change, 1 / curvature)]
+            self._pairs.append((step, change, 1 / curvature))
+            del self._pairs[:-_MEMORY]
 
     def forget(self) -> None:
-        self._pairs = []
+        self._pairs.clear()
 
-    def apply(self, G: Array) -> Array:
+    def apply(self, G: NDArray[Precision]) -> NDArray[Precision]:
         """Inverse Hessian times ``G`` (Nocedal and Wright 2006, algorithm 7.4)."""
-        q, weights = G, []
+        q, weights = G.copy(), []
         for step, change, rho in reversed(self._pairs):
             weights.append(rho * dot(step, q))
-            q = q - weights[-1] * change
-        q = self._inverse * q
+            q -= weights[-1] * change
+        q *= self._inverse
         if self._pairs:
             step, change, rho = self._pairs[-1]
-            q = q / (rho * dot(change, self._inverse * change))
+            q /= rho * dot(change, self._inverse * change)
         for (step, change, rho), weight in zip(self._pairs, reversed(weights), strict=True):
-            q = q + (weight - rho * dot(change, q)) * step
+            q += (weight - rho * dot(change, q)) * step
         return q
 
 
 def minimise(
-    problem: Problem, W: Array, Z: Array, tol: float, max_steps: int
-) -> tuple[Array, Array, float, float, int]:
+    problem: Problem, W: NDArray[Precision], Z: NDArray[Precision], tol: float, max_steps: int
+) -> tuple[NDArray[Precision], NDArray[Precision], float, float, int]:
     """Coefficients at the optimum, their logits, the objective, its certified gap and the steps taken.
 
     Stops when ``|grad|^2 / (2 penalty)``, which strong convexity puts above ``F - F*``, is at most ``tol F``, and
@@ -135,12 +149,14 @@ def minimise(
     W : float array, shape (K, R + 1)
         Where to start.
     Z : float array, shape (n, K)
-        Logits of ``W``. Overwritten: with a million rows there is no room for a second copy.
+        Logits of ``W``. Overwritten: with many classes it is larger than the features.
     tol : float
     max_steps : int
     """
     alpha = class_curvature(Z, problem.design.y).clip(1e-12)[:, None]
-    history = _History(1 / (alpha * problem.design.spectrum + problem.ridge))
+    curvature: NDArray[Precision] = alpha * problem.design.spectrum
+    curvature += problem.ridge
+    history = _History(curvature)
     value = Line(problem, W, Z, W, Z).at(0.0)[0]
     G = problem.gradient(W, Z)
     lost = 0
@@ -152,14 +168,20 @@ def minimise(
         D = -history.apply(G)
         DZ = problem.design.logits(D)
         t, reached = Line(problem, W, Z, D, DZ).search(1.0, (value, dot(G, D)))
-        lost = lost + 1 if value - reached <= 8 * precision(Z) * value else 0
+        lost = lost + 1 if value - reached <= _round_off(Z) * value else 0
         value = reached
         if t == 0:
             history.forget()
             continue
-        W, before = W + t * D, G
+        D *= t
+        W, before = W + D, G
         DZ *= t
         Z += DZ
         G = problem.gradient(W, Z)
-        history.add(t * D, G - before)
+        history.add(D, G - before)
     return W, Z, value, gap, steps
+
+
+def _round_off(Z: NDArray[Precision]) -> float:
+    """Relative change of an objective of logits ``Z`` that their arithmetic does not tell from none."""
+    return 8 * float(np.finfo(Z.dtype).eps)

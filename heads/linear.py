@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-
-from .arrays import Array, cast, namespace, to_float32
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,17 +20,15 @@ class LinearHead:
         Where on its path the head was fitted: C of a logistic head, alpha of a ridge head.
     """
 
-    coef: Array
-    intercept: Array
+    coef: NDArray[np.float32]
+    intercept: NDArray[np.float32]
     strength: float
 
-    def scores(self, X: Array) -> Array:
+    def scores(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits (or decision values) of ``X`` float32 (n, D): float32, shape (n, K)."""
-        return X @ self.coef.T + self.intercept
-
-    def predict(self, X: Array) -> Array:
-        """Index of the highest score: int64, shape (n,)."""
-        return self.scores(X).argmax(1)
+        scores: NDArray[np.float32] = X @ self.coef.T
+        scores += self.intercept
+        return scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,33 +42,30 @@ class Axes:
         Orthonormal columns.
     """
 
-    mean: Array
-    scale: Array
-    basis: Array
+    mean: NDArray[np.float32]
+    scale: NDArray[np.float32]
+    basis: NDArray[np.float32]
 
-    def enter(self, X: Array) -> Array:
+    def enter(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
         """Rows ``X`` (n, D) in these coordinates: float32, shape (n, R)."""
-        return ((X - self.mean) / self.scale) @ self.basis
+        rows: NDArray[np.float32] = X - self.mean
+        rows /= self.scale
+        return rows @ self.basis
 
-    def fold(self, W: Array, strength: float) -> LinearHead:
+    def fold(self, W: NDArray[np.float32], strength: float) -> LinearHead:
         """The head on raw features equal to ``W`` (K, R + 1; last column the intercept) on coordinates."""
-        coef = W[:, :-1] @ cast(self.basis, W).T / self.scale
-        return LinearHead(coef, W[:, -1] - coef @ cast(self.mean, W), strength)
-
-    def pull(self, G: Array, total: Array) -> Array:
-        """Gradient by coordinates (K, R) from the gradient by raw coefficients (K, D) and by intercepts (K,)."""
-        return ((G - total[:, None] * self.mean) / self.scale) @ cast(self.basis, G)
+        coef = W[:, :-1] @ self.basis.T / self.scale
+        return LinearHead(coef, np.asarray(W[:, -1] - coef @ self.mean, np.float32), strength)
 
 
-def standard_scale(mean: Array, variance: Array, standardize: bool) -> tuple[Array, Array]:
+def standard_scale(
+    mean: NDArray[np.float64], variance: NDArray[np.float64]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Mean and standard deviation of the training features as float32, from float64 ones, shape (D,).
 
     A feature that varies by no more than float32 rounding of its mean keeps scale 1, so that a dead channel
-    is not blown up to unit noise. With ``standardize`` false every scale is 1.
+    is not blown up to unit noise.
     """
-    xp = namespace(mean)
-    std = xp.sqrt(variance.clip(0))
-    keep = std <= 10 * float(np.finfo(np.float32).eps) * abs(mean)
-    if not standardize:
-        keep = keep | True
-    return to_float32(mean), to_float32(xp.where(keep, xp.ones_like(std), std))
+    std = np.sqrt(variance.clip(0))
+    still = std <= 10 * float(np.finfo(np.float32).eps) * abs(mean)
+    return mean.astype(np.float32), np.where(still, 1, std).astype(np.float32)

@@ -10,16 +10,17 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .arrays import Array, like, to_float32, to_float64
 from .design import Design
 from .lbfgs import Line, Problem, minimise
 from .linear import LinearHead
 
-# DINOv2's grid (Oquab et al. 2023) and CLIP's (Radford et al. 2021, lambda = 1 / C).
+# DINOv2's grid (Oquab et al. 2023).
 DINOV2_C = tuple((10 ** np.linspace(-6, 5, 45)).tolist())
-CLIP_C = tuple((10 ** np.linspace(-6, 6, 96)).tolist())
 
+_TOL = 1e-4  # largest certified relative distance from the optimum
+_MAX_STEPS = 2000  # a C that needs more keeps the gap it reached
 _KEPT_LOGITS = 3  # solved values of C whose (n, K) logits are kept to start others from
 
 
@@ -39,7 +40,7 @@ class Solution:
         L-BFGS steps; each reads the features twice.
     """
 
-    W: Array
+    W: NDArray[np.float32]
     objective: float
     gap: float
     steps: int
@@ -51,18 +52,12 @@ class LogisticPath:
     Parameters
     ----------
     design : Design
-    tol : float
-        Largest certified relative distance from the optimum.
-    max_steps : int
-        A C that needs more keeps the gap it reached.
     """
 
-    def __init__(self, design: Design, *, tol: float = 1e-4, max_steps: int = 2000):
+    def __init__(self, design: Design):
         self.design = design
-        self.tol = tol
-        self.max_steps = max_steps
         self.solutions: dict[float, Solution] = {}
-        self._logits: dict[float, Array] = {}
+        self._logits: dict[float, NDArray[np.float32]] = {}
 
     def head(self, C: float) -> LinearHead:
         """The head at the optimum for ``C``, on raw features."""
@@ -75,26 +70,23 @@ class LogisticPath:
             weight = C / 2 if self.design.n_classes == 2 else C
             problem = Problem(self.design, float(1 / (weight * len(self.design.y))))
             W, Z = self._start(problem, C)
-            W, Z, value, gap, steps = minimise(problem, W, Z, self.tol, self.max_steps)
-            if gap > self.tol:
+            W, Z, value, gap, steps = minimise(problem, W, Z, _TOL, _MAX_STEPS)
+            if gap > _TOL:
                 # Where a training set is only just separable, float32 stalls up to 1e-3 above the optimum.
-                W = to_float64(W)
-                W, Z, value, gap, more = minimise(
-                    problem, W, self.design.logits(W), self.tol, self.max_steps - steps
-                )
-                steps += more
-            self.solutions[C] = Solution(to_float32(W), value, gap, steps)
-            self._keep_logits(C, to_float32(Z))
+                fine = W.astype(np.float64)
+                logits = self.design.logits(fine)
+                fine, logits, value, gap, more = minimise(problem, fine, logits, _TOL, _MAX_STEPS - steps)
+                W, Z, steps = fine.astype(np.float32), logits.astype(np.float32), steps + more
+            self.solutions[C] = Solution(W, value, gap, steps)
+            self._keep_logits(C, Z)
         return self.solutions[C]
 
-    def _start(self, problem: Problem, C: float) -> tuple[Array, Array]:
+    def _start(self, problem: Problem, C: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Best point on the line, straight in log C, through the two nearest solutions; both arrays are new."""
         near = sorted(self.solutions, key=lambda other: abs(math.log(other / C)))[:2]
         if not near:
             k, y = self.design.n_classes, self.design.y
-            shapes = (k, len(self.design.spectrum)), (len(y), k)
-            W, Z = (like(np.zeros(shape, np.float32), self.design.spectrum) for shape in shapes)
-            return W, Z
+            return np.zeros((k, len(self.design.spectrum)), np.float32), np.zeros((len(y), k), np.float32)
         W, Z = self._point(near[0])
         if len(near) == 1:
             return W, Z
@@ -110,14 +102,12 @@ class LogisticPath:
         Z += DZ
         return W + t * D, Z
 
-    def _point(self, C: float) -> tuple[Array, Array]:
+    def _point(self, C: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Coefficients of a solved value of C, and new logits of them."""
         W, Z = self.solutions[C].W, self._logits.get(C)
-        return W, self.design.logits(W) if Z is None else Z + 0
+        return W, self.design.logits(W) if Z is None else Z.copy()
 
-    def _keep_logits(self, C: float, Z: Array) -> None:
-        if self.design.lazy:
-            return  # rows that do not fit in memory have logits that are large too
+    def _keep_logits(self, C: float, Z: NDArray[np.float32]) -> None:
         self._logits[C] = Z
         for old in list(self._logits)[:-_KEPT_LOGITS]:
             del self._logits[old]

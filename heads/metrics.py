@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 Z95 = 1.959963984540054  # 97.5 % point of the normal distribution
 _EXACT_UP_TO = 1000  # discordant pairs; above, the normal approximation is within .001 of the exact p
 _RESAMPLES = 1000
+BINS = 15  # of confidence, as Guo et al. 2017 have
 
 
 class Estimate(NamedTuple):
@@ -69,14 +70,6 @@ def top_hits(scores: NDArray[np.float32], y: NDArray[np.int64], k: int) -> NDArr
     return ahead < k
 
 
-def class_accuracy(correct: NDArray[np.bool_], y: NDArray[np.int64], n_classes: int) -> NDArray[np.float64]:
-    """Accuracy within each class: float64, shape (K,), NaN for a class without images."""
-    count = np.bincount(y, minlength=n_classes)
-    hits = np.bincount(y, weights=correct, minlength=n_classes)
-    nowhere = np.full(n_classes, np.nan)
-    return np.asarray(np.divide(hits, count, out=nowhere, where=count > 0))
-
-
 def log_softmax(scores: NDArray[np.float32], temperature: float = 1.0) -> NDArray[np.float64]:
     """Log-probabilities of ``scores / temperature``: float64, shape (n, K)."""
     Z = scores.astype(np.float64) / temperature
@@ -100,9 +93,9 @@ def fit_temperature(scores: NDArray[np.float32], y: NDArray[np.int64]) -> float:
 
 
 def calibration_error(
-    confidence: NDArray[np.float64], correct: NDArray[np.bool_], weight: NDArray[np.float64], bins: int = 15
+    confidence: NDArray[np.float64], correct: NDArray[np.bool_], weight: NDArray[np.float64]
 ) -> float:
-    """Expected calibration error over equal-width bins of confidence (Guo et al. 2017, eq. 3).
+    """Expected calibration error over `BINS` equal-width bins of confidence (Guo et al. 2017, eq. 3).
 
     Parameters
     ----------
@@ -111,14 +104,13 @@ def calibration_error(
     correct : bool array, shape (n,)
     weight : float64 array, shape (n,)
         How often each image counts.
-    bins : int
     """
-    index = np.minimum((confidence * bins).astype(np.int64), bins - 1)
-    gap = np.bincount(index, weights=weight * (correct - confidence), minlength=bins)
+    index = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
+    gap = np.bincount(index, weights=weight * (correct - confidence), minlength=BINS)
     return float(abs(gap).sum() / weight.sum())
 
 
-def bootstrap(figure: Callable[[NDArray[np.float64]], float], n: int, seed: int = 0) -> Estimate:
+def bootstrap(figure: Callable[[NDArray[np.float64]], float], n: int) -> Estimate:
     """A figure of weighted images with its percentile interval over 1,000 resamples of them.
 
     Parameters
@@ -126,9 +118,8 @@ def bootstrap(figure: Callable[[NDArray[np.float64]], float], n: int, seed: int 
     figure : callable
         From the images' weights, float64 (n,), to the figure.
     n : int
-    seed : int
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     draws = [figure(rng.multinomial(n, np.full(n, 1 / n)).astype(np.float64)) for _ in range(_RESAMPLES)]
     low, high = np.percentile(draws, [2.5, 97.5])
     return Estimate(figure(np.ones(n)), float(low), float(high))

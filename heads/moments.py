@@ -1,23 +1,23 @@
-"""First and second moments of features, summed over blocks and merged: all that closed-form heads need."""
+"""First and second moments of features: all that closed-form heads need."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .arrays import Array, add_by_label, count_labels, like, namespace, to_float32
+from .arrays import add_by_label, cut_rows
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class Moments:
     """Sums over rows about a fixed ``shift``, so that float32 products of large means lose no digits.
 
     Attributes
     ----------
     shift : float32 array, shape (D,)
-    count : float64 array, shape (K,)
+    count : int64 array, shape (K,)
         Rows of each class.
     total : float64 array, shape (K, D)
         Sum of ``x - shift`` over the rows of each class.
@@ -25,75 +25,71 @@ class Moments:
         Sum of ``(x - shift)(x - shift)'`` over all rows.
     """
 
-    shift: Array
-    count: Array
-    total: Array
-    second: Array
-
-    @classmethod
-    def empty(cls, shift: Array, n_classes: int) -> Moments:
-        """No rows yet, about ``shift`` (float32, shape (D,))."""
-        d = len(shift)
-        zeros = [like(np.zeros(shape), shift) for shape in ((n_classes,), (n_classes, d), (d, d))]
-        return cls(shift, *zeros)
-
-    def add(self, X: Array, y: Array) -> None:
-        """Count the rows of one block: ``X`` float32 or float16 (b, D), ``y`` int64 (b,)."""
-        X = to_float32(X) - self.shift
-        self.count += count_labels(y, len(self.count))
-        add_by_label(self.total, X, y)
-        self.second += X.T @ X
-
-    def merge(self, other: Moments) -> Moments:
-        """The moments of both sets of rows, about this one's shift."""
-        xp = namespace(self.shift)
-        move = (other.shift - self.shift) * xp.ones_like(self.second[0])
-        cross = xp.outer(other.total.sum(0), move)
-        second = other.second + cross + cross.T + other.count.sum() * xp.outer(move, move)
-        total = other.total + other.count[:, None] * move
-        return Moments(self.shift, self.count + other.count, self.total + total, self.second + second)
+    shift: NDArray[np.float32]
+    count: NDArray[np.int64]
+    total: NDArray[np.float64]
+    second: NDArray[np.float64]
 
     @property
-    def n(self) -> float:
+    def n(self) -> int:
         """Rows counted."""
-        return float(self.count.sum())
+        return int(self.count.sum())
 
     @property
-    def mean(self) -> Array:
+    def mean(self) -> NDArray[np.float64]:
         """float64, shape (D,)."""
-        return self.shift + self.total.sum(0) / self.n
+        return self.shift + self._offset
 
     @property
-    def class_means(self) -> Array:
+    def class_means(self) -> NDArray[np.float64]:
         """float64, shape (K, D); a class without rows has the shift."""
-        return self.shift + self.total / self.count.clip(1)[:, None]
+        return self.shift + self._class_offsets
 
     @property
-    def covariance(self) -> Array:
+    def covariance(self) -> NDArray[np.float64]:
         """Covariance about the overall mean, divided by n: float64, shape (D, D)."""
-        offset = self.total.sum(0) / self.n
-        return self.second / self.n - namespace(offset).outer(offset, offset)
+        return self.second / self.n - np.outer(self._offset, self._offset)
 
     @property
-    def within(self) -> Array:
+    def within(self) -> NDArray[np.float64]:
         """Covariance about the class means, divided by n: float64, shape (D, D)."""
-        offset = self.total / self.count.clip(1)[:, None]
-        return (self.second - offset.T @ self.total) / self.n
+        return (self.second - self._class_offsets.T @ self.total) / self.n
+
+    @property
+    def _offset(self) -> NDArray[np.float64]:
+        """Overall mean from the shift, shape (D,)."""
+        total: NDArray[np.float64] = self.total.sum(0)
+        return total / self.n
+
+    @property
+    def _class_offsets(self) -> NDArray[np.float64]:
+        """Class means from the shift, shape (K, D); zero for a class without rows."""
+        rows: NDArray[np.int64] = self.count.clip(1)
+        return self.total / rows[:, None]
 
 
-def measure_moments(blocks: Iterable[tuple[Array, Array]], n_classes: int) -> Moments:
-    """Moments of all rows of ``blocks``, each (X (b, D), y (b,)), about the first block's mean.
+def measure_moments(X: NDArray[np.float32], y: NDArray[np.int64], n_classes: int) -> Moments:
+    """Moments of all rows, about the mean of the first few thousand.
+
+    Parameters
+    ----------
+    X : float32 array, shape (n, D)
+    y : int64 array, shape (n,)
+    n_classes : int
 
     Raises
     ------
     ValueError
-        If there is no block.
+        If there is no row.
     """
-    moments = None
-    for X, y in blocks:
-        if moments is None:
-            moments = Moments.empty(to_float32(X).mean(0), n_classes)
-        moments.add(X, y)
-    if moments is None:
+    if not len(y):
         raise ValueError("no rows to measure")
-    return moments
+    d = X.shape[1]
+    parts = cut_rows(len(y))
+    shift = X[parts[0]].mean(0)
+    total, second = np.zeros((n_classes, d)), np.zeros((d, d))
+    for part in parts:
+        rows = X[part] - shift
+        add_by_label(total, rows, y[part])
+        second += rows.T @ rows
+    return Moments(shift, np.bincount(y, minlength=n_classes), total, second)

@@ -16,7 +16,8 @@ from .softmax import residual
 # DINOv2's linear evaluation sweeps these, for batches of 256 (Oquab et al. 2023). From the most to the least
 # regularised, since coefficients start at zero and the number of steps is fixed.
 SGD_RATES = (1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1)
-EPOCHS = 30
+_EPOCHS = 30
+_SEED = 0  # of the order of rows, another one each epoch
 _BATCH = 256
 _MOMENTUM = 0.9
 
@@ -37,26 +38,15 @@ class SGDPath:
         Standardised here, in a copy.
     y : int64 array, shape (n,)
     n_classes : int
-    epochs : int
-    seed : int
-        Of the order of rows, another one each epoch.
     """
 
-    def __init__(
-        self,
-        X: NDArray[np.float32],
-        y: NDArray[np.int64],
-        n_classes: int,
-        *,
-        epochs: int = EPOCHS,
-        seed: int = 0,
-    ):
+    def __init__(self, X: NDArray[np.float32], y: NDArray[np.int64], n_classes: int):
         self._rows = np.ones((len(y), X.shape[1] + 1), np.float32)  # last column for the intercept
         mean = X.mean(0, dtype=np.float64)
         Z = np.subtract(X, mean.astype(np.float32), out=self._rows[:, :-1])
-        self._mean, self._scale = standard_scale(mean, np.mean(Z * Z, axis=0, dtype=np.float64), True)
+        self._mean, self._scale = standard_scale(mean, np.mean(Z * Z, axis=0, dtype=np.float64))
         Z /= self._scale
-        self._y, self._n_classes, self._epochs, self._seed = y, n_classes, epochs, seed
+        self._y, self._n_classes = y, n_classes
         self._heads: dict[float, LinearHead] = {}
 
     def head(self, strength: float) -> LinearHead:
@@ -64,7 +54,7 @@ class SGDPath:
         if strength not in self._heads:
             W = self._train(strength)
             coef = W[:, :-1] / self._scale
-            self._heads[strength] = LinearHead(coef, W[:, -1] - coef @ self._mean, strength)
+            self._heads[strength] = LinearHead(coef, np.asarray(W[:, -1] - coef @ self._mean, np.float32), strength)
         return self._heads[strength]
 
     def _train(self, rate: float) -> NDArray[np.float32]:
@@ -81,6 +71,6 @@ class SGDPath:
 
     def _shuffle(self) -> list[NDArray[np.int64]]:
         """The rows of each step: every row once in an epoch, in batches as equal as they can be."""
-        rng, n = np.random.default_rng(self._seed), len(self._y)
-        orders = (rng.permutation(n) for _ in range(self._epochs))
+        rng, n = np.random.default_rng(_SEED), len(self._y)
+        orders = (rng.permutation(n) for _ in range(_EPOCHS))
         return [batch for order in orders for batch in np.array_split(order, math.ceil(n / _BATCH))]

@@ -1,13 +1,14 @@
-"""Multinomial log-loss of given logits, its residual, and both along a line, in float32."""
+"""Multinomial log-loss of given logits, its residual, and both along a line, in the logits' precision."""
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .arrays import Array, block_rows, dot, like, namespace
+from .arrays import Precision, block_rows, dot
 
 
-def residual(Z: Array, y: Array) -> tuple[Array, Array]:
+def residual(Z: NDArray[Precision], y: NDArray[np.int64]) -> tuple[NDArray[Precision], NDArray[Precision]]:
     """Softmax minus one-hot label, and each row's loss, exact to float32 even when the loss is 1e-30.
 
     The label's own entry is minus the sum of the other probabilities, never ``p - 1``, and the loss of a row
@@ -16,60 +17,52 @@ def residual(Z: Array, y: Array) -> tuple[Array, Array]:
 
     Parameters
     ----------
-    Z : float32 array, shape (b, K)
+    Z : float array, shape (b, K)
         Logits.
     y : int64 array, shape (b,)
 
     Returns
     -------
-    R : float32 array, shape (b, K)
-    loss : float32 array, shape (b,)
+    R : float array, shape (b, K)
+    loss : float array, shape (b,)
         In nats.
     """
-    xp = namespace(Z)
-    rows = like(np.arange(len(y)), y)
-    top = xp.amax(Z, axis=1)
+    rows = np.arange(len(y))
+    top = Z.max(axis=1)
     behind = top - Z[rows, y]
     E = Z - top[:, None]
-    xp.exp(E, out=E)
-    own = xp.exp(-behind)
+    np.exp(E, out=E)
+    own = np.exp(-behind)
     E[rows, y] = 0
     others = E.sum(1)
     total = others + own
     E /= total[:, None]
     E[rows, y] = -others / total
-    return E, xp.where(behind > 0, xp.log(total) + behind, xp.log1p(others))
+    return E, np.where(behind > 0, np.log(total) + behind, np.log1p(others))
 
 
-def mean_loss(Z: Array, y: Array) -> float:
-    """Mean loss of logits ``Z`` (n, K), in nats."""
-    return loss_along(Z, None, 0.0, y)[0]
-
-
-def loss_along(Z: Array, D: Array | None, t: float, y: Array) -> tuple[float, float]:
+def loss_along(Z: NDArray[Precision], D: NDArray[Precision], t: float, y: NDArray[np.int64]) -> tuple[float, float]:
     """Mean loss of the logits ``Z + t D``, and its derivative by ``t``. No product with features.
 
     Parameters
     ----------
-    Z, D : float32 arrays, shape (n, K)
-        ``D`` None stands for zeros.
+    Z, D : float arrays, shape (n, K)
     t : float
     y : int64 array, shape (n,)
     """
-    xp = namespace(Z)
     loss = slope = 0.0
-    for part in block_rows(len(y), Z.shape[1], Z):
-        R, losses = residual(Z[part] if D is None else Z[part] + t * D[part], y[part])
-        loss += float(xp.sum(losses, dtype=xp.float64))
-        if D is not None:
-            slope += dot(R, D[part])
+    for part in block_rows(len(y), Z.shape[1]):
+        R, losses = residual(Z[part] + t * D[part], y[part])
+        loss += float(losses.sum(dtype=np.float64))
+        slope += dot(R, D[part])
     return loss / len(y), slope / len(y)
 
 
-def class_curvature(Z: Array, y: Array) -> Array:
-    """Mean of ``p_k (1 - p_k)`` over rows: float32, shape (K,)."""
-    total = 0.0
-    for part in block_rows(len(y), Z.shape[1], Z):
+def class_curvature(Z: NDArray[Precision], y: NDArray[np.int64]) -> NDArray[Precision]:
+    """Mean of ``p_k (1 - p_k)`` over rows of logits ``Z`` (n, K): float, shape (K,)."""
+    total = np.zeros(Z.shape[1], Z.dtype)
+    for part in block_rows(len(y), Z.shape[1]):
         P = abs(residual(Z[part], y[part])[0])
-        total = total + (P * (1 - P)).sum(0)
-    return total / len(y)
+        total += (P * (1 - P)).sum(0)
+    total /= len(y)
+    return total

@@ -24,7 +24,7 @@ from .subset import TrainSubset
 # Of the centre features of efficientnet_lite0 at 224 px: no two of 2,047 distinct photographs of dogs or flowers
 # come nearer than .922; copies saved again at JPEG quality 60, mirrored or shrunk to 80 % stay at .953 or above.
 # Copies cropped by a tenth, in grey, or at half size (.75 to .95) are found in part or not at all.
-NEAR_COSINE = 0.95
+_NEAR_COSINE = 0.95
 _MEASURED_RES = 224
 _MOST_NEAR = 0.05  # near pairs per image; the digits of the sample have 1.8, the photographs of dogs 0
 _CELLS = 2**22  # entries of a block of cosines: 16 MiB
@@ -68,7 +68,7 @@ def choose_res(holdings: Holdings) -> int:
     return min(common, key=lambda res: abs(res - _MEASURED_RES))
 
 
-def find_twins(source: Source, res: int, cosine: float = NEAR_COSINE) -> list[Twin]:
+def find_twins(source: Source, res: int) -> list[Twin]:
     """For every image its nearest twin in its own split and in each later one, of train, val and test.
 
     A list of at most three for each image, however often one occurs. Memory: the features of all splits and
@@ -79,14 +79,10 @@ def find_twins(source: Source, res: int, cosine: float = NEAR_COSINE) -> list[Tw
     source : Source
     res : int
         px; centre views of every split are compared.
-    cosine : float
-        Features at least as near are twins.
     """
     sets = {split: source.load(split, "center", res) for split in SPLITS}
     return [
-        twin
-        for a, b in combinations_with_replacement(SPLITS, 2)
-        for twin in _pair_splits(a, sets[a], b, sets[b], cosine)
+        twin for a, b in combinations_with_replacement(SPLITS, 2) for twin in _pair_splits(a, sets[a], b, sets[b])
     ]
 
 
@@ -141,7 +137,7 @@ def _describe_twin(twin: Twin, splits: Mapping[str, Rows], style: str) -> dict[s
     }
 
 
-def _pair_splits(a: str, A: FeatureSet, b: str, B: FeatureSet, cosine: float) -> Iterator[Twin]:
+def _pair_splits(a: str, A: FeatureSet, b: str, B: FeatureSet) -> Iterator[Twin]:
     here, there = (unit_rows(part.X[:, 0]) for part in (A, B))
     files, pixels = ((_name(A, of), _name(B, of)) for of in ("sha256", "X"))
     step = max(1, _CELLS // len(there))
@@ -154,7 +150,7 @@ def _pair_splits(a: str, A: FeatureSet, b: str, B: FeatureSet, cosine: float) ->
             near[np.arange(part.start, part.stop)[:, None] >= np.arange(len(there))] = -2
         for i, j in enumerate(near.argmax(1).tolist(), start):
             value = float(near[i - start, j])
-            if value >= cosine:
+            if value >= _NEAR_COSINE:
                 how = {2.0: "pixels", 3.0: "bytes"}.get(value, "near")
                 ends = (a, int(A.row[i])), (b, int(B.row[j]))
                 yield Twin(how, *ends, min(value, 1.0), bool(A.y[i] != B.y[j]))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from drawn import FEW, PAIRS, SIZES, Cache, K, ask
 
+from fixgrid.heads import answers as listing
 from fixgrid.heads.answers import Answers, answer_test, bin_answers, list_mistakes, pick_example
 from fixgrid.heads.figures import measure_head
 from fixgrid.heads.grid import choose_cell, run_grid
@@ -37,11 +38,12 @@ def made(y, guess, confidence):
     return Answers(figures, np.arange(len(y)), y, guess, np.array(confidence))
 
 
-def test_mistakes_come_surest_first():
+def test_mistakes_come_surest_first(monkeypatch):
     answers = made([0, 1, 2, 0], [1, 1, 0, 2], [0.5, 0.99, 0.9, 0.7])
     assert list_mistakes(answers) == [2, 3, 0]
-    assert list_mistakes(answers, 1) == [2]
     assert list_mistakes(made([0], [0], [1.0])) == []
+    monkeypatch.setattr(listing, "_MISTAKES", 1)
+    assert list_mistakes(answers) == [2]
 
 
 def test_an_example_is_the_surest_of_its_confusion_else_of_its_class():

@@ -1,12 +1,12 @@
-"""Closed-form heads and neighbours equal scikit-learn's, in memory and in blocks."""
+"""Closed-form heads and neighbours equal scikit-learn's."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from fixgrid.heads.closed import LDAPath, MeanPath, RidgePath, label_blocks
-from fixgrid.heads.design import rotate_features, stream_features
+from fixgrid.heads.closed import LDAPath, MeanPath, RidgePath
+from fixgrid.heads.design import rotate_features
 from fixgrid.heads.knn import NeighbourPath
 from fixgrid.heads.moments import measure_moments
 
@@ -18,10 +18,6 @@ def draw(n=300, d=20, k=4, seed=0):
     y[: n // 3] = np.arange(n // 3) % k
     X = rng.standard_normal((k, d))[y] + rng.standard_normal((n, d)) @ rng.standard_normal((d, d)) / 3 + 5
     return X.astype(np.float32), y.astype(np.int64)
-
-
-def cut(X, y, size=77):
-    return lambda: [(X[i : i + size], y[i : i + size]) for i in range(0, len(y), size)]
 
 
 def scale(X):
@@ -44,7 +40,7 @@ def test_lda_is_scikit_learns(shrinkage):
     X, y = draw()
     S = scale(X)
     model = analysis.LinearDiscriminantAnalysis(solver="lsqr", covariance_estimator=Shrunk(shrinkage)).fit(S, y)
-    found = LDAPath(label_blocks(X, y), 4).head(shrinkage).scores(X)
+    found = LDAPath(X, y, 4).head(shrinkage).scores(X)
     expected = model.decision_function(S)
     np.testing.assert_allclose(
         found - found.mean(1, keepdims=True), expected - expected.mean(1, keepdims=True), rtol=1e-3, atol=1e-2
@@ -67,37 +63,30 @@ def test_the_nearest_mean_is_found():
     S = scale(X)
     means = np.stack([S[y == k].mean(0) for k in range(4)])
     expected = ((S[:, None] - means) ** 2).sum(2).argmin(1)
-    np.testing.assert_array_equal(MeanPath(label_blocks(X, y), 4).head(1.0).predict(X), expected)
+    np.testing.assert_array_equal(MeanPath(X, y, 4).head(1.0).scores(X).argmax(1), expected)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float16])
-def test_blocks_equal_memory(dtype):
-    X, y = draw()
-    X = X.astype(dtype)
-    whole = X.astype(np.float32)
-    pairs = [
-        (RidgePath(rotate_features(whole, y, 4)), RidgePath(stream_features(cut(X, y), 4)), 10.0),
-        (LDAPath(label_blocks(whole, y), 4), LDAPath(cut(X, y), 4), 0.1),
-        (MeanPath(label_blocks(whole, y), 4), MeanPath(cut(X, y), 4), 1.0),
-    ]
-    for memory, blocks, strength in pairs:
-        expected, found = (path.head(strength).scores(whole) for path in (memory, blocks))
-        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+def test_moments_of_more_rows_than_a_block_are_numpys():
+    X, y = draw(n=10_000, d=5)
+    found = measure_moments(X, y, 4)
+    exact = X.astype(np.float64)
+    means = np.stack([exact[y == k].mean(0) for k in range(4)])
+    np.testing.assert_array_equal(found.count, np.bincount(y))
+    np.testing.assert_allclose(found.mean, exact.mean(0), rtol=1e-6)
+    np.testing.assert_allclose(found.class_means, means, rtol=1e-5)
+    np.testing.assert_allclose(found.covariance, np.cov(exact.T, bias=True), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found.within, np.cov((exact - means[y]).T, bias=True), rtol=1e-4, atol=1e-5)
 
 
-def test_merged_moments_are_those_of_all_rows():
-    X, y = draw()
-    halves = [measure_moments([(X[part], y[part])], 4) for part in (slice(100), slice(100, None))]
-    merged, whole = halves[0].merge(halves[1]), measure_moments([(X, y)], 4)
-    for name in ("mean", "covariance", "within", "class_means"):
-        np.testing.assert_allclose(getattr(merged, name), getattr(whole, name), rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(whole.covariance, np.cov(X.T.astype(np.float64), bias=True), rtol=1e-4, atol=1e-5)
+def test_no_rows_have_no_moments():
+    with pytest.raises(ValueError, match="no rows"):
+        measure_moments(np.zeros((0, 3), np.float32), np.zeros(0, np.int64), 2)
 
 
 def test_a_class_without_rows_is_never_predicted():
     X, y = draw()
-    for path in (MeanPath(label_blocks(X, y), 5), LDAPath(label_blocks(X, y), 5)):
-        assert path.head(0.5).predict(X).max() == 3
+    for path in (MeanPath(X, y, 5), LDAPath(X, y, 5)):
+        assert path.head(0.5).scores(X).argmax(1).max() == 3
 
 
 def test_neighbours_vote_by_cosine():

@@ -46,15 +46,15 @@ def test_the_head_is_that_of_the_grids_chosen_cell(options):
     assert (fitted.choice.strength, fitted.choice.val) == (cell.strength, cell.val)
     assert fitted.score.accuracy == cell.test
     test = Cache()("test", "center", fitted.test_res)
-    np.testing.assert_array_equal(fitted.head.predict(test.X[:, 0]) == test.y, cell.correct)
+    np.testing.assert_array_equal(fitted.head.scores(test.X[:, 0]).argmax(1) == test.y, cell.correct)
 
 
 def test_a_correction_is_folded_into_the_kept_head():
     options = replace(FEW, corrections=("frechet",))
     fitted = fit_best(ask(Cache(), [(320, 128)], options))
     test = Cache()("test", "center", 128)
-    plain = fitted.choice.head.predict(test.X[:, 0])
-    assert (plain != fitted.head.predict(test.X[:, 0])).any()
+    plain = fitted.choice.head.scores(test.X[:, 0]).argmax(1)
+    assert (plain != fitted.head.scores(test.X[:, 0]).argmax(1)).any()
 
 
 @pytest.mark.parametrize("mean_of", ["features", "probabilities"])

@@ -10,7 +10,6 @@ import pytest
 from fixgrid.heads.metrics import (
     bootstrap,
     calibration_error,
-    class_accuracy,
     compare_paired,
     fit_temperature,
     log_softmax,
@@ -66,11 +65,6 @@ def test_top_k_grows_with_k():
     scores = np.array([[3, 2, 1, 0]] * 4, np.float32)
     hits = [top_hits(scores, np.arange(4), k).sum() for k in (1, 2, 3, 4)]
     assert hits == [1, 2, 3, 4]
-
-
-def test_a_class_without_images_has_no_accuracy():
-    per_class = class_accuracy(np.array([True, False, True]), np.array([0, 0, 2]), 3)
-    np.testing.assert_array_equal(per_class, [0.5, np.nan, 1])
 
 
 def test_the_temperature_undoes_a_scaling_of_the_logits():

@@ -16,7 +16,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure speed and memory.")
     parser.add_argument("what", nargs="?", choices=["extract", "heads"], help="both if not given")
     parser.add_argument("--quick", action="store_true", help="extraction in one short round: does it work at all")
-    parser.add_argument("--large", action="store_true", help="a trunk of 3.3 GB and a million rows too")
+    parser.add_argument("--large", action="store_true", help="a trunk of 3.3 GB too")
     parser.add_argument("--data", type=Path, metavar="DIR", help="photographs in a folder per class")
     parser.add_argument("--other", action="append", default=[], metavar="TOOL=PYTHON", help="see others.py")
     options = parser.parse_args()
@@ -29,7 +29,7 @@ def main() -> None:
     if options.what != "extract":
         from . import bench_heads
 
-        bench_heads.main(RESULTS, large=options.large)
+        bench_heads.main(RESULTS)
 
 
 if __name__ == "__main__":
