@@ -15,7 +15,8 @@ from fixgrid import __version__
 from fixgrid.cache.errors import DiskError, FixgridError, Interrupted, UsageError, say_typed
 
 COMMANDS = (
-    "extract", "plan", "fit-head", "grid", "predict", "export", "report", "duplicates", "models", "doctor", "cache",
+    "extract", "plan", "fit-head", "grid", "predict", "evaluate", "export", "report", "duplicates", "models",
+    "doctor", "cache",
 )  # fmt: skip
 """Each is a file of `fixgrid.commands`."""
 

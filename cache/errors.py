@@ -18,7 +18,8 @@ def say_command(words: str) -> str:
 
 def say_typed() -> str:
     """The command line of this process, as it can be typed again."""
-    return shlex.join(["python", *sys.argv] if sys.argv[0].endswith(".py") else [Path(sys.argv[0]).name, *sys.argv[1:]])
+    program = Path(sys.argv[0])
+    return shlex.join([*(["python", sys.argv[0]] if program.suffix == ".py" else [program.name]), *sys.argv[1:]])
 
 
 class FixgridError(Exception):

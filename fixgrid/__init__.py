@@ -21,7 +21,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from .cache.errors import FixgridError as FixgridError
-    from .cache.reader import open_store as open
+    from .cache.reader import open_store as open  # noqa: F401
     from .embed.trunks.own import OwnTrunk as OwnTrunk
     from .exporting import export as export
     from .extracting import Request as Request

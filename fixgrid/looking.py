@@ -1,4 +1,4 @@
-"""Looking around: trunks that there are, what a cache holds and whether it can be trusted, what this machine can do."""
+"""Looking around: which trunks there are, what a cache holds and whether to trust it, what this machine can do."""
 
 from __future__ import annotations
 

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from .cache.errors import DataError, UsageError
+from .cache.features import FeatureSet
+from .cache.rows import Manifest
 from .cache.shard import Status
 from .cache.store import FeatureStore
 from .cache.view import read_view
 from .embed.extraction import Outcome
 from .embed.listing import SPLIT, hash_listing, list_images
+from .embed.manifest import read_manifest
 from .embed.replica import adopt_known, build_replica, find_trunk
 from .embed.sizing import Machine
 from .embed.watcher import Quiet, Watcher
 from .extracting import identify_given
 from .heads.artifact import load_head
-from .heads.predictions import Prediction, join_blocks, predict_images
+from .heads.figures import HeadFigures, measure_head
+from .heads.predictions import Prediction, join_blocks, predict_images, score_images
 
 if TYPE_CHECKING:
     from torch import nn
@@ -93,32 +100,136 @@ def predict(
     FixgridError
         If the head, the trunk or an image cannot be used. Images that cannot be decoded are in the outcome.
     """
-    from .embed.machine import extract_here
-
     watcher, folder = watcher or Quiet(), Path(cache).expanduser()
-    saved = load_head(Path(head).expanduser())
-    views = [read_view(spec) for spec in saved.seen]
-    several = [images] if isinstance(images, str | Path) else images
-    typed = [os.fsencode(image) for image in several]
+    replica = _Replica(head, trunk, weights, folder, Machine(backend, device, str(workers), engine), watcher)
+    typed = [os.fsencode(image) for image in ([images] if isinstance(images, str | Path) else images)]
     named = list_images(typed, follow_links=follow_links)
-    machine = Machine(backend, device, str(workers), engine).resolve()
-    known = find_trunk(
-        saved.trunk,
-        views,
-        Path(weights).expanduser() if weights else None,
-        folder / "trunks",
-        own=None if trunk is None else identify_given(trunk),
-    )
     called = called or shlex.join(map(os.fsdecode, typed))
     manifest, notes = hash_listing(named, called, memo_folder=folder / "hashes", progress=watcher.show_hashed)
     for note in (*named.notes, *notes):
         watcher.notice(f"note: {note}")
-    # A cache of its own: images to classify are no data set that fit-head, grid or cache gc should meet.
-    extraction = build_replica(FeatureStore(folder / "predictions"), manifest, known.facts, saved.trunk, views)
-    adopt_known(extraction, FeatureStore(folder))
-    outcome = extract_here(extraction, known, watcher, machine, max_bad=1.0)
-    entries, rows = [outcome.entries[SPLIT, view] for view in views], manifest.splits[SPLIT]
-    codes = map(max, zip(*(entry.read_status().tolist() for entry in entries), strict=True))
+    outcome = replica.see(manifest)
+    codes = map(max, zip(*(entry.read_status().tolist() for entry in outcome.entries.values()), strict=True))
     statuses = [Status(code).name.lower() for code in codes]
-    blocks = join_blocks([entry.read_blocks(rows) for entry in entries])
-    return Predicted(predict_images(saved, blocks, named.names, statuses, top), outcome, named.names)
+    found = predict_images(replica.saved, replica.read(manifest, outcome), named.names, statuses, top)
+    return Predicted(found, outcome, named.names)
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """How a head does on labelled images.
+
+    Attributes
+    ----------
+    figures : HeadFigures
+    outcome : Outcome
+        What computing their features took; its bad images are not in the figures.
+    """
+
+    figures: HeadFigures
+    outcome: Outcome
+
+
+def evaluate(
+    head: str | Path,
+    data: str | Path,
+    *,
+    split: str = "test",
+    trunk: nn.Module | OwnTrunk | None = None,
+    weights: str | Path | None = None,
+    cache: str | Path = "features",
+    follow_links: bool = False,
+    backend: str = "auto",
+    device: str = "auto",
+    workers: int | str = "auto",
+    engine: str = "local",
+    watcher: Watcher | None = None,
+) -> Evaluated:
+    """Score a kept head on a split of labelled images, its own or others of the same classes.
+
+    Parameters
+    ----------
+    head, trunk, weights, cache, follow_links, backend, device, workers, engine, watcher
+        As `predict` takes them.
+    data : str or Path
+        As `fixgrid.extract` takes it. Its classes are matched by name, and each must be one of the head's.
+    split : {"train", "val", "test"}
+
+    Raises
+    ------
+    FixgridError
+        As `predict`; also if the data have no such split, a class that the head does not know, or no usable image.
+    """
+    watcher, folder = watcher or Quiet(), Path(cache).expanduser()
+    replica = _Replica(head, trunk, weights, folder, Machine(backend, device, str(workers), engine), watcher)
+    found, notes = read_manifest(
+        str(data),
+        cache_dir=folder,
+        follow_links=follow_links,
+        progress=watcher.show_hashed,
+        download_progress=watcher.show_download,
+    )
+    for note in notes:
+        watcher.notice(f"note: {note}")
+    manifest = _label_as(found, split, replica.saved.classes)
+    outcome = replica.see(manifest)
+    blocks = list(replica.read(manifest, outcome))
+    y = np.concatenate([block.y for block in blocks]) if blocks else np.zeros(0, np.int64)
+    if not len(y):
+        raise DataError(f"found no usable image in the split {split} of {data}; expected some to score.")
+    scores = np.concatenate([score_images(replica.saved, block.X) for block in blocks])
+    return Evaluated(measure_head(scores, y, replica.saved.classes, replica.saved.temperature), outcome)
+
+
+def _label_as(found: Manifest, split: str, classes: Sequence[str]) -> Manifest:
+    """One split of a data set, its labels those of a head's classes."""
+    if split not in found.splits:
+        raise UsageError(f"found --of {split!r}; expected one of {', '.join(found.splits)}.")
+    unknown = sorted(set(found.classes) - set(classes))
+    if unknown:
+        raise DataError(
+            f"found {len(unknown)} class(es) in {found.source} that the head does not know, such as {unknown[0]!r}; "
+            "expected classes of the data it was fitted on, by name."
+        )
+    rows = found.splits[split]
+    index = np.array([classes.index(name) for name in found.classes], np.int64)
+    return Manifest(found.source, found.root, (), {SPLIT: replace(rows, labels=index[rows.labels])})
+
+
+class _Replica:
+    """A kept head and the trunk and views that it was fitted on, ready to see other images the same way."""
+
+    def __init__(
+        self,
+        head: str | Path,
+        trunk: nn.Module | OwnTrunk | None,
+        weights: str | Path | None,
+        folder: Path,
+        machine: Machine,
+        watcher: Watcher,
+    ) -> None:
+        self.folder, self.machine, self.watcher = folder, machine.resolve(), watcher
+        self.saved = load_head(Path(head).expanduser())
+        self.views = [read_view(spec) for spec in self.saved.seen]
+        self.trunk = find_trunk(
+            self.saved.trunk,
+            self.views,
+            Path(weights).expanduser() if weights else None,
+            folder / "trunks",
+            own=None if trunk is None else identify_given(trunk),
+        )
+
+    def see(self, manifest: Manifest) -> Outcome:
+        """Features of the images, computed or taken from the cache."""
+        from .embed.machine import extract_here
+
+        # A cache of its own: images to classify are no data set that fit-head, grid or cache gc should meet.
+        store = FeatureStore(self.folder / "predictions")
+        extraction = build_replica(store, manifest, self.trunk.facts, self.saved.trunk, self.views)
+        adopt_known(extraction, FeatureStore(self.folder))
+        return extract_here(extraction, self.trunk, self.watcher, self.machine, max_bad=1.0)
+
+    def read(self, manifest: Manifest, outcome: Outcome) -> Iterator[FeatureSet]:
+        """Blocks of the images that have features in every view."""
+        rows = manifest.splits[SPLIT]
+        return join_blocks([outcome.entries[SPLIT, view].read_blocks(rows) for view in self.views])

@@ -40,14 +40,18 @@ class Prediction:
     top: tuple[tuple[str, float], ...] = ()
 
 
+def score_images(saved: SavedHead, X: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scores of ``X`` (n, V, D), one for each class: float32, shape (n, K); the head's corrections are applied."""
+    return score_views(saved.head, see_views(X, saved.corrections, str(saved.figures.get("mean_of"))))
+
+
 def class_log_probabilities(saved: SavedHead, X: NDArray[np.float32]) -> NDArray[np.float64]:
     """Logarithms of the calibrated probabilities of ``X`` (n, V, D): float64, shape (n, K).
 
     A softmax of the scores over the temperature (Guo et al. 2017); of several views the mean probability counts
     as the score, as it did when the temperature was fitted.
     """
-    seen = see_views(X, saved.corrections, str(saved.figures.get("mean_of")))
-    return log_softmax(score_views(saved.head, seen), saved.temperature)
+    return log_softmax(score_images(saved, X), saved.temperature)
 
 
 def join_blocks(kinds: Sequence[Iterator[FeatureSet]]) -> Iterator[FeatureSet]:

@@ -17,6 +17,14 @@ from .grid import Cell
 from .metrics import Estimate
 
 _HEADERS = ("train_res", "test_res", "size ratio", "val", "test", "95 % interval", "C", "")
+# Of a head on some images: field, title, unit.
+_FIGURES = {
+    "top1": ("accuracy, %", 100),
+    "top5": ("top-5, %", 100),
+    "class_mean": ("mean of classes, %", 100),
+    "nll": ("log-loss, nats", 1),
+    "calibration": ("calibration error, %", 100),
+}
 _SPARE = ("size ratio", "C", "strength")  # columns that a reader misses least, the first first
 
 
@@ -82,17 +90,11 @@ def format_fit(record: dict[str, Any], style: str) -> str:
     """What `fit_record` gives in one of `FORMATS`, ending in a newline."""
     if style == "json":
         return json.dumps(record, indent=2) + "\n"
-    named = {
-        "val accuracy, %": ("val", 100),
-        "test accuracy, %": ("test", 100),
-        "test top-5, %": ("top5", 100),
-        "test mean of classes, %": ("class_mean", 100),
-        "test log-loss, nats": ("nll", 1),
-        "test calibration error, %": ("calibration", 100),
-    }
+    named = {"val": ("val accuracy, %", 100), "test": ("test accuracy, %", 100)}
+    named |= {name: (f"test {title}", unit) for name, (title, unit) in _FIGURES.items() if name != "top1"}
     rows = [
-        {"figure": name, **{part: f"{unit * value:.2f}" for part, value in record[field].items()}}
-        for name, (field, unit) in named.items()
+        {"figure": title, **{part: f"{unit * value:.2f}" for part, value in record[name].items()}}
+        for name, (title, unit) in named.items()
     ]
     if style == "csv":
         return to_csv(rows)
@@ -102,6 +104,18 @@ def format_fit(record: dict[str, Any], style: str) -> str:
         f"temperature {record['temperature']:.2f}\n"
     )
     return f"{chosen}\n{format_records(rows, style)}\n{record['n_test']} test images; 95 % intervals\n"
+
+
+def format_figures(figures: HeadFigures, style: str) -> str:
+    """How a head did on some images, in one of `FORMATS`, ending in a newline."""
+    if style == "json":
+        measured = {name: getattr(figures, name)._asdict() for name in _FIGURES}
+        return json.dumps({"n": figures.n, **measured, "temperature": figures.temperature}, indent=2) + "\n"
+    rows = []
+    for name, (title, unit) in _FIGURES.items():
+        shown = {part: f"{unit * value:.2f}" for part, value in getattr(figures, name)._asdict().items()}
+        rows.append({"figure": title, **shown})
+    return format_records(rows, style)
 
 
 def format_curve(points: Sequence[CurvePoint], style: str) -> str:

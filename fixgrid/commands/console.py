@@ -26,6 +26,9 @@ def say_origin(ctx: click.Context, name: str) -> str:
     return "fixgrid.toml" if source is click.core.ParameterSource.DEFAULT_MAP else "default"
 
 
+_TITLES = {"train_view": "views"}  # of settings that are not called as their option is
+
+
 class Console:
     """The watcher of a command: a live bar on a terminal, a line every ten seconds elsewhere.
 
@@ -36,7 +39,6 @@ class Console:
     """
 
     LINE_EVERY_S = 10.0
-    _TITLES = {"train_view": "views"}
 
     def __init__(self, ctx: click.Context) -> None:
         self._ctx = ctx
@@ -54,7 +56,7 @@ class Console:
 
     def settle(self, **settings: tuple[object, str]) -> None:
         """See `fixgrid.embed.watcher.Watcher`."""
-        titles = {name: self._TITLES.get(name, name) for name in settings}
+        titles = {name: _TITLES.get(name, name) for name in settings}
         width = max(map(len, titles.values()))
         for name, (value, why) in settings.items():
             say(f"{titles[name]:<{width}}  {value} ({why or say_origin(self._ctx, name)})")

@@ -21,13 +21,10 @@ class Place(click.Path):
     """A path, in which ~ is expanded where no shell does it."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path, which must not be empty."""
         if not value:
             self.fail("found nothing; expected a path.", param, ctx)
         return Path(os.fsdecode(super().convert(os.path.expanduser(value), param, ctx)))
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
-        """As in help."""
-        return "PATH"
 
 
 def _all(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:

@@ -1,0 +1,45 @@
+"""fixgrid evaluate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from . import options
+from .console import Console, say
+
+
+@click.command()
+@click.argument("head", type=options.Place(dir_okay=False))
+@options.option("--data", required=True, help="Labelled images: as of extract. Classes are matched by name.")
+@options.option(
+    "--of",
+    "split",
+    type=click.Choice(["train", "val", "test"]),
+    default="test",
+    show_default=True,
+    help="Which split of them.",
+)
+@options.cache
+@options.moved_weights
+@options.style
+@options.machine
+@options.follow_links
+@click.pass_context
+def evaluate(ctx: click.Context, /, head: str, style: str, **asked: Any) -> None:
+    """Score a kept head on labelled images, its own or others of the same classes.
+
+    HEAD is what fit-head wrote. Features are cached as predict caches them.
+    """
+    import fixgrid
+    from fixgrid.embed.extraction import list_skipped
+    from fixgrid.heads.table import format_figures
+
+    with Console(ctx) as console:
+        found = fixgrid.evaluate(head, **asked, watcher=console)
+    click.echo(format_figures(found.figures, style), nl=False)
+    for line in list_skipped(found.outcome):
+        say(line)
+    say(f"{found.figures.n} images, {len(found.outcome.bad)} skipped; 95 % intervals")
+    ctx.exit(6 if found.outcome.bad else 0)
