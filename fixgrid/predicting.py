@@ -158,7 +158,7 @@ def evaluate(
     Raises
     ------
     FixgridError
-        As `predict`; also if the data have no such split, a class that the head does not know, or no usable image.
+        As `predict`; also if the data have no such split, a class the head does not know, or no usable image.
     """
     watcher, folder = watcher or Quiet(), Path(cache).expanduser()
     replica = _Replica(head, trunk, weights, folder, Machine(backend, device, str(workers), engine), watcher)

@@ -38,7 +38,7 @@ FAMILIES: dict[str, tuple[FitPath, tuple[float, ...]]] = {
     "sgd": (SGDPath, SGD_RATES),
 }
 
-_KEPT = tuple(name for name in FAMILIES if name != "knn")
+_NOT_KEPT = ("knn",)
 
 
 def keep_linear(families: Sequence[str]) -> tuple[str, ...]:
@@ -52,10 +52,11 @@ def keep_linear(families: Sequence[str]) -> tuple[str, ...]:
     UsageError
         If there is none.
     """
-    kept = tuple(name for name in families if name in _KEPT)
+    kept = tuple(name for name in families if name not in _NOT_KEPT)
     if not kept:
         raise UsageError(
-            f"found {','.join(families)} heads alone, which cannot be kept, expected some of {','.join(_KEPT)}: "
+            f"found {','.join(families)} heads alone, which cannot be kept, expected some of "
+            f"{','.join(name for name in FAMILIES if name not in _NOT_KEPT)}: "
             "name one in --heads, or print accuracies with grid."
         )
     return kept

@@ -11,6 +11,25 @@ from fixgrid.embed.trunks.catalogue import BSD, CatalogueEntry, list_trunks
 AVAILABLE = [entry for entry in list_trunks() if entry.available]
 
 
+# As their publishers have them: native px, top-1 % of ImageNet's validation images, licence.
+PUBLISHED = {
+    "efficientnet_lite0": (224, 75.1, "Apache-2.0"),
+    "efficientnet_lite2": (260, 77.6, "Apache-2.0"),
+    "resnext101_32x48d_wsl": (224, 85.4, "CC BY-NC 4.0"),
+    "timm:resnext101_32x8d.fb_wsl_ig1b_ft_in1k": (224, 82.2, "CC BY-NC 4.0"),
+    "timm:tf_efficientnet_b7.ns_jft_in1k": (600, 86.9, "Apache-2.0"),
+    "timm:tf_efficientnet_l2.ns_jft_in1k": (800, 88.4, "Apache-2.0"),
+    "torchvision:efficientnet_v2_l": (480, 85.808, "BSD-3-Clause"),
+    "timm:inception_resnet_v2.tf_in1k": (299, 80.4, "Apache-2.0"),
+}
+
+
+def test_the_table_has_what_publishers_say() -> None:
+    listed = {entry.name: (entry.native_res, entry.top1, entry.licence) for entry in list_trunks()}
+    assert {name: listed[name] for name in PUBLISHED} == PUBLISHED
+    assert len(AVAILABLE) == 32
+
+
 def show(entry: CatalogueEntry) -> str:
     return entry.name
 

@@ -36,9 +36,17 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_help_names_every_command() -> None:
-    text = run("--help").stdout
-    assert all(command in text for command in ("extract", "fit-head", "grid", "models"))
+COMMANDS = {
+    "extract", "plan", "fit-head", "grid", "predict", "evaluate", "export", "report", "duplicates", "models",
+    "doctor", "cache",
+}  # fmt: skip
+
+
+def test_help_names_every_command_and_every_command_has_help() -> None:
+    listed = run("--help").stdout.partition("Commands:")[2]
+    assert {line.split()[0] for line in listed.splitlines() if line.strip()} == COMMANDS
+    for command in COMMANDS:
+        assert run(command, "--help").stdout.startswith(f"Usage: cli.py {command} ")
 
 
 @pytest.mark.parametrize("command", [["models"], ["doctor"], ["cache", "ls"], ["plan", "--res", "32,48"]])
@@ -165,22 +173,6 @@ def test_dropped_duplicates_are_said_and_make_other_cells(sample: Path) -> None:
     assert "training images dropped" not in plain.stderr
     again = run(*words, cwd=sample)
     assert again.stdout == plain.stdout
-
-
-def test_all_gaps_have_batchnorm_only_where_every_pair_has_it() -> None:
-    from fixgrid.cache.errors import CacheError
-    from fixgrid.cache.holdings import RECALIBRATED, Holdings
-    from fixgrid.cache.rows import Manifest
-    from fixgrid.cli import _choose_gaps
-
-    places = [(split, RECALIBRATED + "center", res) for split in ("val", "test") for res in (224, 320)]
-    holdings = Holdings(Manifest("dogs", "/dogs", (), {}), "t", dict.fromkeys(places))
-    assert "batchnorm" in _choose_gaps(holdings, [(128, 224), (128, "224+320")], "all", "center")
-    assert _choose_gaps(holdings, [(128, 224)], "none,batchnorm", "center") == ("none", "batchnorm")
-    for pairs, view in (([(224, 128)], "center"), ([(224, "128+224")], "center"), ([(224, 224)], "five")):
-        assert _choose_gaps(holdings, pairs, "all", view) == ("none", "standardize", "frechet", "refit")
-        with pytest.raises(CacheError, match=r"extract .*--recalibrate --res"):
-            _choose_gaps(holdings, pairs, "batchnorm", view)
 
 
 def test_why_without_a_key_explains_every_missing_one(sample: Path) -> None:

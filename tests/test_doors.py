@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import zipfile
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 from stub import TRUNK, StubBackend, center, run_stub, train
-from zoo import write_splits
+from test_findings import Held
+from zoo import list_manifest, write_photos, write_splits
 
 from fixgrid.cache.features import FeatureSet
 from fixgrid.cache.rows import SPLITS, Manifest
 from fixgrid.cache.store import FeatureStore
 from fixgrid.cache.view import View
 from fixgrid.embed import hashes
+from fixgrid.embed.engines.engine import ENGINES
 from fixgrid.embed.extraction import Extraction
 from fixgrid.embed.manifest import read_manifest
 from fixgrid.embed.pictures import Album
 from fixgrid.embed.recompute import recompute_rows
 from fixgrid.embed.sources.catalogue import SOURCES, describe_sources
+from fixgrid.heads.ask import ask_cache
+from fixgrid.heads.families import FAMILIES
+from fixgrid.heads.fit import fit_best
+from fixgrid.heads.grid import run_grid
 
 # A data source: images inside a .zip, in folders as `write_splits` has them.
 ZIP_SOURCE = """
@@ -139,3 +147,57 @@ def test_a_report_goes_on_without_the_photographs_of_a_source_that_is_gone(
     monkeypatch.delitem(SOURCES, "zip")
     assert Album(manifest).thumbnail("test", 3) is None
     assert Album(manifest).measure().shape == (0, 2)
+
+
+ENGINE = """
+from fixgrid.embed.task import run_shard
+
+class Backwards:
+    def __init__(self, sizing, course):
+        self.course = course
+
+    def run(self, jobs, opener):
+        for job in list(jobs)[::-1]:
+            self.course.on_progress(1)
+            yield run_shard(job, opener)
+"""
+
+
+def test_an_engine_is_one_file_and_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "toy_engine.py").write_text(ENGINE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(ENGINES, "backwards", "toy_engine:Backwards")
+    write_photos(tmp_path / "data", 40)
+    asked = [
+        Extraction(FeatureStore(tmp_path / name), list_manifest(tmp_path / "data"), TRUNK, {"train": [center(8)]})
+        for name in ("local", "backwards")
+    ]
+    outcomes = [run_stub(one, engine=name) for one, name in zip(asked, ("local", "backwards"), strict=True)]
+    assert [outcome.decoded for outcome in outcomes] == [40, 40]
+    ours, theirs = (next(iter(one.entries.values())).sealed_file.read_bytes() for one in asked)
+    assert ours == theirs
+
+
+HEADS = """
+import numpy as np
+from fixgrid.heads.linear import LinearHead
+
+class FirstClass:
+    def __init__(self, X, y, n_classes):
+        self.shape = n_classes, X.shape[1]
+
+    def head(self, strength):
+        coef = np.zeros(self.shape, np.float32)
+        return LinearHead(coef, np.eye(1, self.shape[0], dtype=np.float32)[0] * strength, strength)
+"""
+
+
+def test_a_head_is_one_file_and_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "toy_heads.py").write_text(HEADS)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(FAMILIES, "first", (import_module("toy_heads").FirstClass, (1.0,)))
+    asked = ask_cache(Held(), tmp_path / "cells", heads="first,mean", pairs="224:224")
+    first, mean = run_grid(asked)
+    assert (first.family, first.test.value) == ("first", 0.25)
+    assert mean.test.value > first.test.value
+    assert fit_best(replace(asked, options=replace(asked.options, families=("first",)))).family == "first"

@@ -5,22 +5,27 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import ROOT
 from faulty import open_faulty, open_narrow, open_slow, spoil
-from stub import TRUNK, SilentWatcher, center, open_stubs, run_stub, train
+from stub import TRUNK, SilentWatcher, center, open_stub, open_stubs, run_stub, train
 from zoo import draw_photo, encode, list_manifest, write_photos
 
-from fixgrid.cache.errors import CacheError, DataError, DiskError, Interrupted
+from fixgrid.cache.errors import CacheError, DataError, DiskError, Interrupted, UsageError
 from fixgrid.cache.health import verify_store
+from fixgrid.cache.lock import try_lock
 from fixgrid.cache.shard import Status
 from fixgrid.cache.store import FeatureStore
 from fixgrid.embed import extraction as module
 from fixgrid.embed.extraction import Extraction, Outcome
+from fixgrid.embed.task import run_shard
 
 VIEWS = (center(8), train(8))
 
@@ -226,16 +231,63 @@ def test_a_signal_stops_the_run_with_what_is_done(data: Path, number: int) -> No
     assert 0 < outcome.computed < 400
 
 
-def test_who_is_stopped_while_waiting_begins_nothing(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    extraction, before = make_extraction(data), signal.getsignal(signal.SIGINT)
-
-    def stop_at_once(views: object) -> object:
-        os.kill(os.getpid(), signal.SIGINT)
-        return open_slow
-
-    with pytest.raises(Interrupted):
-        run_stub(extraction, stop_at_once)
+def test_who_is_stopped_while_waiting_seals_nothing(data: Path) -> None:
+    extraction, watcher, before = make_extraction(data), SilentWatcher(), signal.getsignal(signal.SIGINT)
+    with try_lock(extraction.lock) as held:
+        assert held
+        waiting = threading.Thread(target=interrupt_when, args=(lambda: watcher.notices,), daemon=True)
+        waiting.start()
+        with pytest.raises(Interrupted):
+            run_stub(extraction, watcher=watcher)
+    assert watcher.notices == ["another extract seals features of this trunk; waiting for it to finish"]
+    assert not [entry for entry in extraction.entries.values() if entry.sealed_file.exists()]
     assert signal.getsignal(signal.SIGINT) == before
+
+
+def interrupt_when(said: Callable[[], object]) -> None:
+    """Ctrl-C, as soon as something was said."""
+    while not said():
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_what_another_run_commits_is_not_handed_out_again(data: Path) -> None:
+    first, second = (make_extraction(data).prepare(SilentWatcher(), lambda: False, pieces=4) for _ in range(2))
+    assert len(first.jobs) > 4
+    turns = zip_longest(first.hand_out(), second.hand_out(backwards=True))
+    done = [run_shard(job, open_stub) for turn in turns for job in turn if job is not None]
+    assert sum(receipt.decoded for receipt in done) == 70 == first.outcome.shared + second.outcome.shared
+    assert abs(first.outcome.shared - second.outcome.shared) < 35
+    finished = make_extraction(data).finish(first, SilentWatcher(), lambda: False)
+    assert all(entry.is_sealed for entry in finished.entries.values())
+
+
+def test_two_runs_at_once_share_the_images_and_neither_waits(data: Path) -> None:
+    write_photos(data, 400)
+    whole, _, _ = extract(data, cache="whole")
+    other = start(data)
+    wait_for_shard(data.parent / "cache")
+    mine, outcome, watcher = extract(data, opener=lambda views: open_slow)
+    output, _ = other.communicate(timeout=60)
+    assert (other.returncode, output) == (0, "")
+    assert watcher.notices == ["another extract uses this trunk and cache: sharing the work with it"]
+    assert 0 < outcome.decoded < 400
+    for ours, theirs in zip(load(mine), load(whole), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert verify_store(mine.store) == []
+
+
+def test_the_engine_in_this_process_gives_the_same_features(data: Path) -> None:
+    workers, _, _ = extract(data, cache="workers")
+    inline, outcome, watcher = extract(data, cache="inline", engine="inline")
+    assert (outcome.decoded, outcome.forwards, watcher.done) == (70, 210, 70)
+    for ours, theirs in zip(load(inline), load(workers), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_an_engine_that_there_is_not_is_refused(data: Path) -> None:
+    with pytest.raises(UsageError, match="expected one of local, inline"):
+        extract(data, engine="steam")
 
 
 def test_the_user_hears_once_that_memory_ran_out(data: Path) -> None:

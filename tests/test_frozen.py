@@ -89,4 +89,4 @@ def test_a_kept_head_predicts_as_it_did(frozen: Path, name: str, head: str) -> N
     done = run("predict", f"features/heads/{head}.json", "images/test", "--format", "json", cwd=frozen)
     for found, then in zip(json.loads(done.stdout), recorded(frozen, name), strict=True):
         expect_close(found, then)
-    assert " 0 decoded " in done.stderr
+    assert ": 0 decoded in" in done.stderr

@@ -6,6 +6,7 @@ import pytest
 
 from fixgrid.cache.errors import UsageError
 from fixgrid.embed.request import Wanted, choose_views, read_resolutions
+from fixgrid.embed.trunks.architectures import find_source
 
 PREPROCESS = SimpleNamespace(mean=("0.5",) * 3, std=("0.5",) * 3, interpolation="bicubic", crop_ratio="0.9")
 
@@ -43,8 +44,11 @@ def test_more_views_are_added_where_they_belong() -> None:
 
 
 def test_a_view_carries_the_weights_own_preprocessing() -> None:
-    (view,) = choose_views(PREPROCESS, ("val",), Wanted((64,)))["val"]
-    assert (view.mean, view.interpolation, view.crop_ratio) == (PREPROCESS.mean, "bicubic", "0.9")
+    """Of AdvProp weights: .5 and bicubic, and a crop of its own (Xie et al. 2020), not ImageNet's."""
+    look = find_source("timm:tf_efficientnet_b4.ap_in1k").preprocess
+    (view,) = choose_views(look, ("val",), Wanted())["val"]
+    assert (view.mean, view.std) == (("0.5", "0.5", "0.5"), ("0.5", "0.5", "0.5"))
+    assert (view.res, view.interpolation, view.crop_ratio) == (380, "bicubic", "0.922")
 
 
 def test_an_unknown_view_is_refused() -> None:

@@ -149,7 +149,8 @@ def test_images_that_end_their_process_are_found_and_the_run_goes_on(data: Path,
     assert sorted(bad.row for receipt in receipts for bad in receipt.bad) == [3, 40, 70]
     assert {bad.status for receipt in receipts for bad in receipt.bad} == {Status.CRASH}
     assert not entry.find_missing().any()
-    assert len(notices) == (6 if not decoders else len(notices))
+    # Threads that decode ahead leave it open which image it was: the first death blames none.
+    assert len(notices) == (7 if decoders else 6)
 
 
 def test_an_image_that_hangs_is_found(data: Path) -> None:
