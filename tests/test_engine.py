@@ -8,7 +8,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -254,8 +253,12 @@ def interrupt_when(said: Callable[[], object]) -> None:
 def test_what_another_run_commits_is_not_handed_out_again(data: Path) -> None:
     first, second = (make_extraction(data).prepare(SilentWatcher(), lambda: False, pieces=4) for _ in range(2))
     assert len(first.jobs) > 4
-    turns = zip_longest(first.hand_out(), second.hand_out(backwards=True))
-    done = [run_shard(job, open_stub) for turn in turns for job in turn if job is not None]
+    hands, done = [first.hand_out(), second.hand_out(backwards=True)], []
+    while hands:  # by turns, each job committed before the other run asks for one
+        hand = hands.pop(0)
+        if (job := next(hand, None)) is not None:
+            done.append(run_shard(job, open_stub))
+            hands.append(hand)
     assert sum(receipt.decoded for receipt in done) == 70 == first.outcome.shared + second.outcome.shared
     assert abs(first.outcome.shared - second.outcome.shared) < 35
     finished = make_extraction(data).finish(first, SilentWatcher(), lambda: False)
