@@ -21,9 +21,10 @@ import click
 from fixgrid.cache.errors import CacheError, DiskError, FixgridError, Interrupted, UsageError
 
 if TYPE_CHECKING:
+    from fixgrid.cache.entry import Entry
     from fixgrid.cache.holdings import Holdings
     from fixgrid.cache.rows import Manifest
-    from fixgrid.cache.store import Entry, FeatureStore
+    from fixgrid.cache.store import FeatureStore
     from fixgrid.embed.extraction import Extraction, Outcome
     from fixgrid.embed.trunks.identity import TrunkFacts
     from fixgrid.heads.artifact import SavedHead
@@ -714,7 +715,7 @@ def predict(
         extraction = build_replica(FeatureStore(cache / "predictions"), manifest, facts, saved.trunk, views)
         adopt_known(extraction, FeatureStore(cache))
         outcome = extract_here(extraction, facts, load, console, max_bad=1.0, **machine)
-    entries, rows = [outcome.entries[SPLIT, view] for view in views], manifest.splits[SPLIT]
+    entries, rows = [outcome.entries[SPLIT, view].open() for view in views], manifest.splits[SPLIT]
     codes = map(max, zip(*(entry.read_status().tolist() for entry in entries), strict=True))
     statuses = [Status(code).name.lower() for code in codes]
     blocks = join_blocks([entry.read_blocks(rows) for entry in entries])
@@ -890,9 +891,8 @@ def cache_verify(cache: Path, sample: int) -> None:
         from fixgrid.embed.recompute import Recomputer
 
         recompute = Recomputer(store)
-        for entry in store.entries():
-            if entry.is_sealed:
-                compare_rows(entry, choose_rows(entry, sample), recompute)
+        for sealed in store.sealed():
+            compare_rows(sealed, choose_rows(sealed, sample), recompute)
     for line in problems:
         click.echo(line)
     if problems:

@@ -7,12 +7,14 @@ from contextlib import suppress
 import numpy as np
 
 from .disk import read_file
+from .entry import Entry
 from .errors import CacheError
 from .rows import Rows
 from .rowsfile import decode_rows
-from .sealed import BLOCK_ROWS
+from .sealed import Sealed
+from .sealedfile import BLOCK_ROWS
 from .shard import Shard, Status, commit_shard, find_runs
-from .store import Entry, FeatureStore
+from .store import FeatureStore
 
 
 def adopt_rows(store: FeatureStore, entry: Entry, rows: Rows) -> int:
@@ -32,15 +34,15 @@ def adopt_rows(store: FeatureStore, entry: Entry, rows: Rows) -> int:
         If a write fails.
     """
     adopted = 0
-    for donor in store.entries():
-        if donor.folder != entry.folder and donor.is_sealed and donor.spec.recipe == entry.spec.recipe:
+    for donor in store.sealed(lambda spec: spec.recipe == entry.spec.recipe):
+        if donor.folder != entry.folder:
             # A donor that cannot be trusted is as good as none: its rows are computed.
             with suppress(CacheError, OSError):
                 adopted += _adopt_from(donor, entry, rows)
     return adopted
 
 
-def _adopt_from(donor: Entry, entry: Entry, rows: Rows) -> int:
+def _adopt_from(donor: Sealed, entry: Entry, rows: Rows) -> int:
     known = decode_rows(read_file(donor.folder / "rows.h5"))
     if known.digest != donor.spec.rows_sha256:
         return 0

@@ -3,50 +3,45 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import CacheError
+from .holdings import Holdings, find_holdings
+from .store import FeatureStore
 
-if TYPE_CHECKING:
-    from .holdings import Holdings
 
-_Store = TypeVar("_Store", bound="Reader")
+def open_store(path: Path | str) -> Reader:
+    """The cache that ``extract`` filled; its folder must be there, and nothing is made.
+
+    Raises
+    ------
+    CacheError
+        If there are no features.
+    """
+    store = FeatureStore(Path(path).expanduser())
+    if not store.folder.is_dir():
+        what = "a folder without features" if store.root.is_dir() else "no folder"
+        raise CacheError(
+            f"found {what} at {store.root.absolute()}; expected the cache that extract fills: name its folder, "
+            "or run python cli.py extract first."
+        )
+    return Reader(store)
 
 
 class Reader:
-    """The reading side of `cache.store.FeatureStore`.
+    """A cache folder as a notebook sees it: it is looked at anew by every call.
 
     Parameters
     ----------
-    root : Path
+    store : FeatureStore
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.folder = root / "v1"
+    def __init__(self, store: FeatureStore) -> None:
+        self.store = store
 
-    @classmethod
-    def open(cls: type[_Store], root: Path | str) -> _Store:
-        """The cache that ``extract`` filled; its folder must be there, and nothing is made.
-
-        Raises
-        ------
-        CacheError
-            If there are no features.
-        """
-        store = cls(Path(root).expanduser())
-        if not store.folder.is_dir():
-            what = "a folder without features" if store.root.is_dir() else "no folder"
-            raise CacheError(
-                f"found {what} at {store.root.absolute()}; expected the cache that extract fills: name its folder, "
-                "or run python cli.py extract first."
-            )
-        return store
-
-    def holdings(self, data: str | None = None, trunk: str | None = None, **view: Any) -> Holdings:
+    def holdings(self, data: str | None = None, trunk: str | None = None, **view: str | int) -> Holdings:
         """Features of one data set by one trunk, by split, view and resolution.
 
         Parameters
@@ -61,10 +56,7 @@ class Reader:
         CacheError, UsageError
             See `cache.holdings.find_holdings`.
         """
-        from .holdings import find_holdings
-        from .store import FeatureStore
-
-        return find_holdings(FeatureStore(self.root), data, trunk, view)
+        return find_holdings(self.store, data, trunk, view)
 
     def load(
         self, split: str, res: int, kind: str = "center", *, data: str | None = None, trunk: str | None = None

@@ -13,13 +13,14 @@ import numpy as np
 
 from fixgrid.cache.adopt import adopt_rows
 from fixgrid.cache.disk import expect_space
+from fixgrid.cache.entry import Entry
 from fixgrid.cache.errors import DataError, Interrupted
 from fixgrid.cache.key import Spec
 from fixgrid.cache.lock import hold_lock
 from fixgrid.cache.rows import Manifest
 from fixgrid.cache.rowsfile import show_path, write_manifest
 from fixgrid.cache.shard import Status
-from fixgrid.cache.store import Entry, FeatureStore
+from fixgrid.cache.store import FeatureStore
 
 from .decode import POLICY
 from .engines.local import Supervisor
@@ -233,7 +234,7 @@ class Extraction:
             for line in entry.set_aside_damage():
                 watcher.notice(line)
             entry.create(rows)
-            if not entry.is_sealed:
+            if entry.read_seal() is None:
                 outcome.adopted += adopt_rows(self.store, entry, rows)
             missing = entry.find_missing()
             outcome.computed += int(missing.sum())
@@ -254,7 +255,7 @@ class Extraction:
                 bad.setdefault((split, row), reasons.get((split, row), known))
         outcome.bad = [bad[place] for place in sorted(bad)]
         for (split, _), entry in self.entries.items():
-            if not entry.is_sealed:
+            if entry.read_seal() is None:
                 write_reasons(entry.folder, [row for row in outcome.bad if row.split == split])
         if len(bad) > max_bad * outcome.images:
             first = outcome.bad[0]
@@ -267,7 +268,7 @@ class Extraction:
     def _seal(self, outcome: Outcome, provenance: Mapping[str, Any]) -> None:
         facts = {"trunk": self.trunk.name, "host": platform.node(), "created": int(time.time()), **provenance}
         for entry in self.entries.values():
-            if not entry.is_sealed:
+            if entry.read_seal() is None:
                 entry.seal(facts)
             entry.drop_shards()
 

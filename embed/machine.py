@@ -192,8 +192,8 @@ def prove_versions(extraction: Extraction, load: Callable[[], Trunk], watcher: W
     versions = library_versions()
     recompute = Recomputer(extraction.store, load)
     for entry in extraction.entries.values():
-        whole = entry.spec.view["kind"] == "whole"
-        if entry.is_sealed and not whole and probe_entry(entry, versions, recompute):
+        sealed = None if entry.spec.view["kind"] == "whole" else entry.read_seal()
+        if sealed and probe_entry(sealed, versions, recompute):
             watcher.notice(
                 f"{entry.folder.name[:12]} was made by other library versions: rows computed again agree"
             )

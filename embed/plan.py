@@ -9,8 +9,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from fixgrid.cache.entry import Entry
 from fixgrid.cache.rows import Rows
-from fixgrid.cache.store import Entry
 
 from .job import ShardJob, Target
 from .views import View

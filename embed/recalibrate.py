@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from fixgrid.cache.disk import commit_bytes
 from fixgrid.cache.errors import CacheError, DataError
 from fixgrid.cache.rows import Rows
-from fixgrid.cache.store import Entry, FeatureStore
+from fixgrid.cache.sealed import Sealed
+from fixgrid.cache.store import FeatureStore
 
 from .decode import POLICY
 from .extraction import Extraction, Outcome, TrunkKey, Watcher
@@ -204,7 +205,7 @@ def _measure(
     watcher: Watcher,
     device: str,
     workers: str,
-) -> dict[View, Entry]:
+) -> dict[View, Sealed]:
     from .backends.moments import OpenMoments, find_last_norm
     from .backends.probe import write_weights
 
@@ -231,10 +232,10 @@ def _measure(
             max_bad=1.0,
             provenance={"device": device, "versions": library_versions()},
         )
-    return {view: entry for (_, view), entry in outcome.entries.items()}
+    return {view: entry.open() for (_, view), entry in outcome.entries.items()}
 
 
-def combine_moments(entry: Entry, rows: Rows) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def combine_moments(sealed: Sealed, rows: Rows) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Mean and population variance, (C,) each, over every cell of every ok row, from each row's own moments.
 
     The total variance is the mean of the variances and the variance of the means, for rows have equally many
@@ -245,11 +246,11 @@ def combine_moments(entry: Entry, rows: Rows) -> tuple[NDArray[np.float32], NDAr
     DataError
         If no row is ok.
     CacheError
-        If the entry cannot be trusted.
+        If the features cannot be trusted.
     """
-    channels = entry.spec.dim // 2
+    channels = sealed.spec.dim // 2
     n, total = 0, np.zeros((3, channels))
-    for block in entry.read_blocks(rows):
+    for block in sealed.read_blocks(rows):
         mean, var = np.moveaxis(block.X.astype(np.float64).reshape(-1, 2, channels), 1, 0)
         n, total = n + len(mean), total + [part.sum(0) for part in (mean, mean * mean, var)]
     if not n:

@@ -165,7 +165,7 @@ def adopt_known(extraction: Extraction, known: FeatureStore) -> int:
     """
     adopted = 0
     for (split, _), entry in extraction.entries.items():
-        if not entry.is_sealed:
+        if entry.read_seal() is None:
             extraction.store.create()
             rows = extraction.manifest.splits[split]
             entry.create(rows)

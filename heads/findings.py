@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from fixgrid.cache.errors import FixgridError
-from fixgrid.cache.holdings import Holdings, find_origin
+from fixgrid.cache.holdings import Holdings
 from fixgrid.cache.rows import Manifest
-from fixgrid.cache.store import Entry, FeatureStore
+from fixgrid.cache.sealed import Sealed
+from fixgrid.cache.store import FeatureStore
 
 from .answers import Answers, answer_test
 from .curve import CurvePoint, fit_curve
@@ -84,7 +85,7 @@ class Findings:
         One of them chosen.
     answers : Answers
         Of the chosen cell.
-    used : dict of str to list of Entry
+    used : dict of str to list of Sealed
         By split, the features that the chosen cell depends on; of val and test one for each test resolution.
     macs : dict of test_res to int
         Multiply-adds per test image.
@@ -98,7 +99,7 @@ class Findings:
 
     cells: list[Cell]
     answers: Answers
-    used: dict[str, list[Entry]]
+    used: dict[str, list[Sealed]]
     macs: dict[TestRes, int]
     curve: list[CurvePoint]
     rivals: list[Rival]
@@ -142,9 +143,8 @@ def find_all(asked: Asked, others: Sequence[Asked], count: CountCosts) -> Findin
 def list_trunks(store: FeatureStore, manifest: Manifest) -> list[str]:
     """Names of the trunks that have seen a data set."""
     digests = {rows.digest for rows in manifest.splits.values()}
-    mine = [entry for entry in store.entries() if entry.is_sealed and entry.spec.rows_sha256 in digests]
-    own = [entry for entry in mine if find_origin(entry) is None]
-    return sorted({str(entry.provenance.get("trunk", entry.spec.trunk["architecture"])) for entry in own})
+    mine = store.sealed(lambda spec: spec.rows_sha256 in digests)
+    return sorted({sealed.trunk_name for sealed in mine if sealed.origin is None})
 
 
 def weigh_trunk(asked: Asked, best: Cell, count: CountCosts) -> Rival:
@@ -169,11 +169,11 @@ def _fill_cells(asked: Asked) -> list[Cell]:
     return choose_cell(list(run_grid(asked.source.load, asked.pairs, n_classes, asked.options, asked.memo)))
 
 
-def _list_used(asked: Asked, best: Cell) -> dict[str, list[Entry]]:
+def _list_used(asked: Asked, best: Cell) -> dict[str, list[Sealed]]:
     n_classes, pair = len(asked.holdings.manifest.classes), [(best.train_res, best.test_res)]
     recipes = list_recipes(asked.source.load, pair, n_classes, asked.options)
     places = next(r for r in recipes if (r.family, r.correction) == (best.family, best.correction)).places
-    used: dict[str, list[Entry]] = {}
+    used: dict[str, list[Sealed]] = {}
     for place in places:
         used.setdefault(place[0], []).append(asked.holdings.entry(*place))
     return used

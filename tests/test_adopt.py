@@ -8,9 +8,10 @@ import pytest
 from entries import features_of, fill_entry, make_rows, make_spec
 
 from fixgrid.cache.adopt import adopt_rows
+from fixgrid.cache.entry import Entry
 from fixgrid.cache.rows import Rows
 from fixgrid.cache.shard import Shard, Status, commit_shard, list_shards
-from fixgrid.cache.store import Entry, FeatureStore
+from fixgrid.cache.store import FeatureStore
 
 ROWS = make_rows(100)
 
@@ -38,7 +39,7 @@ def test_renamed_and_reordered_images_keep_their_features(store: FeatureStore) -
     entry = empty_entry(store, shuffled)
     assert adopt_rows(store, entry, shuffled) == 100
     entry.seal({})
-    np.testing.assert_array_equal(entry.load(shuffled).X, features_of(shuffled, entry.spec))
+    np.testing.assert_array_equal(entry.open().load(shuffled).X, features_of(shuffled, entry.spec))
 
 
 def test_only_new_images_are_missing(store: FeatureStore) -> None:
@@ -61,7 +62,7 @@ def test_rows_come_from_as_many_keys_as_hold_them(store: FeatureStore) -> None:
     entry = empty_entry(store, ROWS)
     assert adopt_rows(store, entry, ROWS) == 100
     entry.seal({})
-    np.testing.assert_array_equal(entry.load(ROWS).X, features_of(ROWS, entry.spec))
+    np.testing.assert_array_equal(entry.open().load(ROWS).X, features_of(ROWS, entry.spec))
 
 
 @pytest.mark.parametrize("fields", [{"res": 64}, {"dim": 4}, {"dtype": "float16"}, {"crop_ratio": "1.0"}])
@@ -95,7 +96,7 @@ def test_a_donor_that_cannot_be_trusted_gives_nothing(store: FeatureStore, name:
     assert adopted in ((0,) if name == "features.h5" else (0, 100))
     if adopted:
         entry.seal({})
-        np.testing.assert_array_equal(entry.load(renamed).X, features_of(renamed, entry.spec))
+        np.testing.assert_array_equal(entry.open().load(renamed).X, features_of(renamed, entry.spec))
 
 
 def test_rows_that_are_there_are_not_adopted_again(store: FeatureStore) -> None:

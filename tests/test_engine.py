@@ -45,7 +45,7 @@ def extract(data: Path, cache: str = "cache", **options: object) -> tuple[Extrac
 
 def load(extraction: Extraction) -> list[np.ndarray]:
     rows = extraction.manifest.splits["train"]
-    return [extraction.entries["train", view].load(rows).X for view in VIEWS]
+    return [extraction.entries["train", view].open().load(rows).X for view in VIEWS]
 
 
 def flip(path: Path) -> None:
@@ -62,7 +62,7 @@ def test_a_second_run_opens_no_trunk(data: Path) -> None:
     first, outcome, watcher = extract(data)
     assert (outcome.computed, outcome.passes, outcome.decoded, outcome.forwards) == (140, 2, 70, 210)
     assert (watcher.images, watcher.done, watcher.notices) == (70, 70, [])
-    assert all(entry.is_sealed for entry in first.entries.values())
+    assert all(entry.read_seal() for entry in first.entries.values())
     _, again, _ = extract(data, opener=never)
     assert (again.computed, again.passes, again.adopted, again.decoded) == (0, 0, 0, 0)
 
@@ -105,7 +105,7 @@ def test_a_relabelled_image_costs_nothing(data: Path) -> None:
     labels = moved.manifest.splits["train"].labels
     labels[:] = 1 - labels
     moved.run(never, SilentWatcher(), workers=1)
-    found = moved.entries["train", VIEWS[0]].load(moved.manifest.splits["train"])
+    found = moved.entries["train", VIEWS[0]].open().load(moved.manifest.splits["train"])
     np.testing.assert_array_equal(found.y, labels)
 
 
@@ -149,7 +149,7 @@ def test_bad_images_keep_their_rows_within_the_budget(data: Path) -> None:
         (b"b/0007.png", Status.CRASH),
     ]
     entry = extraction.entries["train", VIEWS[0]]
-    found = entry.load(extraction.manifest.splits["train"])
+    found = entry.open().load(extraction.manifest.splits["train"])
     assert len(found.X) == 68
     lines = [json.loads(line) for line in (entry.folder / "quarantine.jsonl").read_text().splitlines()]
     assert [(line["path"], line["status"]) for line in lines] == [("a/0004.png", "decode"), ("b/0007.png", "crash")]

@@ -7,18 +7,19 @@ from pathlib import Path
 import pytest
 
 from fixgrid.cache.errors import CacheError
+from fixgrid.cache.reader import open_store
 from fixgrid.cache.store import FeatureStore
 
 
 def test_opening_a_cache_makes_no_folder(tmp_path: Path) -> None:
     with pytest.raises(CacheError, match=r"found no folder at .*gone; .* python cli.py extract"):
-        FeatureStore.open(tmp_path / "gone")
+        open_store(tmp_path / "gone")
     with pytest.raises(CacheError, match="a folder without features"):
-        FeatureStore.open(tmp_path)
+        open_store(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     FeatureStore(tmp_path / "kept").create()
-    assert FeatureStore.open("~/kept").root == tmp_path / "kept"
+    assert open_store("~/kept").store.root == tmp_path / "kept"

@@ -78,11 +78,11 @@ def fit(design):
 
 
 def streamed(folder, rows):
-    entry = open_entry(folder, rows)
-    entry.check_digest()
+    sealed = open_entry(folder, rows).open()
+    sealed.check_digest()
 
     def blocks():
-        return ((part.X[:, 0], part.y) for part in entry.read_blocks(rows, checked=True))
+        return ((part.X[:, 0], part.y) for part in sealed.read_blocks(rows, checked=True))
 
     resource.setrlimit(resource.RLIMIT_DATA, (CAP_BYTES, CAP_BYTES))
     began = time.perf_counter()
@@ -95,7 +95,7 @@ def streamed(folder, rows):
 
 def memory(folder, rows):
     """The same fits from an array, and how far the streamed ones are from them."""
-    found = open_entry(folder, rows).load(rows)
+    found = open_entry(folder, rows).open().load(rows)
     X, y = found.X[:, 0].astype(np.float32), found.y
     began = time.perf_counter()
     design = rotate_features(X, y, K)

@@ -23,12 +23,13 @@ import numpy as np
 from stub import TRUNK, SilentWatcher, center, open_stubs, train
 from zoo import list_manifest, write_photos
 
-from fixgrid.cache import store
+from fixgrid.cache import entry as entry_module
+from fixgrid.cache.entry import Entry
 from fixgrid.cache.errors import FixgridError
 from fixgrid.cache.features import FeatureSet
 from fixgrid.cache.salvage import commit_intact
 from fixgrid.cache.shard import list_shards, read_shard
-from fixgrid.cache.store import Entry, FeatureStore
+from fixgrid.cache.store import FeatureStore
 from fixgrid.embed import extraction as engine
 from fixgrid.embed import plan
 from fixgrid.embed.extraction import Extraction, Outcome
@@ -73,7 +74,7 @@ def salvage(damaged: Path, spec: Any, shards_folder: Path) -> int:
 def stay_in_process() -> None:
     """Extract without workers and in small shards from now on: whatever hits this process hits everything."""
     engine.Supervisor = Inline
-    store.salvage_rows = salvage
+    entry_module.salvage_rows = salvage
     plan.MIN_SHARD_ROWS = SHARD_ROWS
     plan.SHARDS_PER_SPLIT = ROWS // SHARD_ROWS
 
@@ -103,7 +104,7 @@ class World:
         return {
             (content.tobytes(), i): features
             for i, view in enumerate(VIEWS)
-            for found in [extraction.entries["train", view].load(self.rows)]
+            for found in [extraction.entries["train", view].open().load(self.rows)]
             for content, features in zip(found.sha256, found.X, strict=True)
         }
 
@@ -129,7 +130,7 @@ class World:
 
     def count_wrong(self, cache: Path) -> int:
         """Rows of complete entries that a reader believes and that differ from the truth, or are not there."""
-        return sum(self.compare(entry.load(self.rows), i) for i, entry in enumerate(self.entries(cache)))
+        return sum(self.compare(entry.open().load(self.rows), i) for i, entry in enumerate(self.entries(cache)))
 
     def compare(self, found: FeatureSet, view: int) -> int:
         """Rows whose features or label differ from the truth, which is NaN for an image that is none."""
@@ -146,9 +147,9 @@ class World:
         lost = 0
         for i, entry in enumerate(self.entries(cache)):
             held = np.zeros(len(self.rows), bool)
-            if entry.is_sealed:
+            if sealed := entry.read_seal():
                 held[:] = True
-                entry.check_digest()
+                sealed.check_digest()
             for file in list_shards(entry.shards_folder):
                 shard = read_shard(file, entry.spec)
                 for row, features in enumerate(shard.features, shard.start):
