@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fixgrid.cache.adopt import adopt_rows
+from fixgrid.cache.adopt import Donors, adopt_rows
 from fixgrid.cache.disk import expect_space
 from fixgrid.cache.entry import Entry
 from fixgrid.cache.errors import DataError, Interrupted
@@ -228,14 +228,14 @@ class Extraction:
         return outcome
 
     def _find_goals(self, watcher: Watcher, outcome: Outcome) -> list[Goal]:
-        goals = []
+        goals, donors = [], Donors(self.store)
         for (split, view), entry in self.entries.items():
             rows = self.manifest.splits[split]
             for line in entry.set_aside_damage():
                 watcher.notice(line)
             entry.create(rows)
             if entry.read_seal() is None:
-                outcome.adopted += adopt_rows(self.store, entry, rows)
+                outcome.adopted += adopt_rows(donors, entry, rows)
             missing = entry.find_missing()
             outcome.computed += int(missing.sum())
             outcome.passes += bool(missing.any())

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import ROOT
+from entries import count_reads
 from faulty import open_faulty, open_narrow, open_slow, spoil
 from stub import TRUNK, SilentWatcher, center, open_stubs, train
 from zoo import draw_photo, encode, list_manifest, write_photos
@@ -97,6 +98,17 @@ def test_only_what_changed_is_computed(data: Path, change: object, images: int) 
     fresh, _, _ = extract(data, cache="fresh")
     for ours, theirs in zip(load(changed), load(fresh), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_adoption_reads_the_seals_of_the_cache_once_however_many_keys_lack_rows(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _, _ = extract(data)
+    rename(data)
+    reads = count_reads(monkeypatch)
+    _, outcome, _ = extract(data, opener=never)
+    assert outcome.adopted == 140
+    assert [reads[entry.folder / "sealed.json"] for entry in first.entries.values()] == [1, 1]
 
 
 def test_a_relabelled_image_costs_nothing(data: Path) -> None:
