@@ -1,14 +1,16 @@
-"""What a notebook asks of a cache folder: open it, see what it holds, take arrays."""
+"""What a notebook asks of a cache folder: open it, see what it holds, take features with all that they are of."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .errors import CacheError
+from .features import FeatureTable, Skipped
 from .holdings import Holdings, find_holdings
+from .shard import Status
 from .store import FeatureStore
 
 
@@ -59,9 +61,16 @@ class Reader:
         return find_holdings(self.store, data, trunk, view)
 
     def load(
-        self, split: str, res: int, kind: str = "center", *, data: str | None = None, trunk: str | None = None
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Features and labels of one split, as scikit-learn takes them.
+        self,
+        split: str,
+        res: int,
+        kind: str = "center",
+        *,
+        data: str | None = None,
+        trunk: str | None = None,
+        **view: str | int,
+    ) -> FeatureTable:
+        """Features of one split, seen one way, each line with its label and image.
 
         Parameters
         ----------
@@ -71,23 +80,32 @@ class Reader:
             px.
         kind : str
             Kind of view: ``center``, or ``train`` for the random crops of training images.
-        data, trunk : str
+        data, trunk, view
             See `holdings`.
-
-        Returns
-        -------
-        X : float32 array, shape (n * V, D)
-            A row for each of the V views of an image, those of one image one after another.
-        y : int64 array, shape (n * V,)
-            Indices into ``holdings(...).manifest.classes``.
 
         Raises
         ------
         CacheError
             If they were not extracted or cannot be trusted.
         UsageError
-            If the cache holds several data sets or trunks and none is named.
+            If the cache holds several data sets, trunks or views and none is named.
         """
-        found = self.holdings(data, trunk).load(split, kind, res)
-        n, views, width = found.X.shape
-        return found.X.reshape(n * views, width), np.repeat(found.y, views)
+        holdings = self.holdings(data, trunk, **view)
+        sealed, manifest = holdings.entry(split, kind, res), holdings.manifest
+        rows = manifest.splits[split]
+        found, status = sealed.load(rows), sealed.read_status()
+        paths = [os.fsdecode(path) for path in rows.paths]
+        n, views, dim = found.X.shape
+        return FeatureTable(
+            X=found.X.reshape(n * views, dim),
+            y=found.y.repeat(views),
+            paths=tuple(paths[row] for row in found.row.tolist() for _ in range(views)),
+            row=found.row.repeat(views),
+            view=np.tile(np.arange(views), n),
+            classes=manifest.classes,
+            root=manifest.root,
+            skipped=tuple(
+                Skipped(paths[row], row, Status(int(status[row])).name.lower())
+                for row in np.flatnonzero(status != Status.OK).tolist()
+            ),
+        )

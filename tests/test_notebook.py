@@ -40,15 +40,18 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Reader:
 
 
 def test_arrays_come_with_their_labels(cache: Reader) -> None:
-    X, y = cache.load("train", 16)
+    found = cache.load("train", 16)
+    X, y = found.X, found.y
     assert (X.shape, X.dtype, y.shape, y.dtype) == ((40, 6), np.float32, (40,), np.int64)
     assert np.bincount(y).tolist() == [20, 20]
     brightness = X[:, :3].mean(axis=1)
     assert brightness[y == 1].mean() > 1.5 * brightness[y == 0].mean()
+    assert [path.split("/")[-2] for path in found.paths] == found.labels.tolist()
 
 
 def test_every_random_crop_is_a_row_with_the_label_of_its_image(cache: Reader) -> None:
-    X, y = cache.load("train", 16, "train")
+    found = cache.load("train", 16, "train")
+    X, y = found.X, found.y
     whole = cache.holdings().load("train", "train", 16)
     assert X.shape == (120, 6)
     np.testing.assert_array_equal(X.reshape(40, 3, 6), whole.X)
@@ -58,15 +61,16 @@ def test_every_random_crop_is_a_row_with_the_label_of_its_image(cache: Reader) -
 
 def test_a_head_in_a_pipeline_is_searched_and_scored(cache: Reader) -> None:
     train, test = cache.load("train", 16), cache.load("test", 16)
-    assert cache.holdings().manifest.classes == ("a", "b")
+    assert train.classes == ("a", "b")
     pipeline = make_pipeline(Normalizer(), LogisticHead())
-    assert pipeline.fit(*train).score(*test) > 0
-    search = GridSearchCV(LogisticHead(), {"C": [0.01, 1.0]}, cv=4).fit(*train)
-    assert search.score(*test) >= 0.9
+    assert pipeline.fit(train.X, train.y).score(test.X, test.y) > 0
+    search = GridSearchCV(LogisticHead(), {"C": [0.01, 1.0]}, cv=4).fit(train.X, train.y)
+    assert search.score(test.X, test.y) >= 0.9
     steps = GridSearchCV(make_pipeline(Normalizer(), RidgeHead()), {"ridgehead__alpha": [0.1, 10.0]}, cv=4)
-    assert steps.fit(*train).best_params_.keys() == {"ridgehead__alpha"}
+    assert steps.fit(train.X, train.y).best_params_.keys() == {"ridgehead__alpha"}
 
 
 @pytest.mark.parametrize("family", ESTIMATORS.keys() - {"knn"})  # its cosine does not see brightness
 def test_every_head_learns_dark_from_bright(family: str, cache: Reader) -> None:
-    assert ESTIMATORS[family]().fit(*cache.load("train", 16)).score(*cache.load("test", 16)) >= 0.9
+    train, test = cache.load("train", 16), cache.load("test", 16)
+    assert ESTIMATORS[family]().fit(train.X, train.y).score(test.X, test.y) >= 0.9
