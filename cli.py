@@ -357,10 +357,10 @@ def _build_extraction(
 @click.pass_context
 def plan(ctx: click.Context, /, recalibrate: bool, calibrate: bool, style: str, **asked: Any) -> None:
     """Say what extract with the same options would do, take and write, without running the trunk."""
+    from fixgrid.cache.text import format_records
     from fixgrid.embed import prospect
     from fixgrid.embed.recalibrate import expect_norm
     from fixgrid.embed.trunks.identity import identify_trunk
-    from fixgrid.heads.table import format_records
 
     with _Console() as console:
         request = _read_request(ctx, console, asked, download=False)
@@ -391,7 +391,7 @@ def _parse_share(text: str) -> float:
 
 def _say_skipped(outcome: Outcome, names: Sequence[bytes] = ()) -> None:
     """Images without features, by their paths in the data set or, of one split, by ``names``."""
-    from fixgrid.cache.rowsfile import show_path
+    from fixgrid.cache.text import show_path
 
     for row in outcome.bad[:20]:
         name = show_path(names[row.row] if names else row.path)
@@ -607,13 +607,13 @@ def grid(ctx: click.Context, /, style: str, **asked: Any) -> None:
 def report(ctx: click.Context, /, out: Path, **asked: Any) -> None:
     """Write the grid and the chosen head as one HTML page, with figures as PNG and CSV beside it."""
     from fixgrid.cache.disk import commit_bytes
+    from fixgrid.cache.text import format_records
     from fixgrid.embed.manifest import find_copies
     from fixgrid.embed.pictures import Album
     from fixgrid.embed.trunks.costs import COSTS_FILE, recall_costs
     from fixgrid.heads.exhibits import fill_report
     from fixgrid.heads.findings import find_all
     from fixgrid.heads.report import render_report
-    from fixgrid.heads.table import format_records
 
     cells = _read_cells(ctx, asked)
     manifest, others = cells.holdings.manifest, _read_others(ctx, asked, cells.holdings)
@@ -809,8 +809,8 @@ def models(style: str) -> None:
 
     Any other timm or torchvision name works too, as timm:NAME or torchvision:NAME.
     """
+    from fixgrid.cache.text import format_records
     from fixgrid.embed.trunks.catalogue import describe_trunk, list_trunks, shorten_trunk
-    from fixgrid.heads.table import format_records
 
     _say("counting the parameters and multiply-adds of every trunk, some 20 s")
     records = list(map(describe_trunk, list_trunks()))
@@ -832,8 +832,8 @@ def doctor(ctx: click.Context, /, cache: Path, deep: bool, style: str) -> None:
 
     Ends with 2 if the installation is broken, with 4 if the cache is.
     """
+    from fixgrid.cache.text import format_records
     from fixgrid.embed.doctor import examine_cache, examine_installation, examine_speed, shorten_check
-    from fixgrid.heads.table import format_records
 
     machine, held = examine_installation(), examine_cache(cache, deep=deep)
     unfit, damaged = (any(check.state == "broken" for check in checks) for checks in (machine, held))
@@ -868,7 +868,7 @@ def cache_ls(cache: Path, style: str) -> None:
     from fixgrid.cache.health import describe_entry, shorten_entry
     from fixgrid.cache.holdings import name_splits
     from fixgrid.cache.store import FeatureStore
-    from fixgrid.heads.table import format_records
+    from fixgrid.cache.text import format_records
 
     store = FeatureStore(cache)
     named = name_splits(store)

@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parent.parent
+
+
+def say_command(words: str) -> str:
+    """What to type for a command: ``python cli.py WORDS`` in a clone, ``fixgrid WORDS`` where it is installed."""
+    # In a clone the package shows cli.py by a link.
+    installed = Path(sys.argv[0]).name == "fixgrid" or not (_PACKAGE / "cli.py").is_symlink()
+    return f"{'fixgrid' if installed else 'python cli.py'} {words}"
+
 
 class FixgridError(Exception):
     """A failure that is the input's or the machine's, not a bug. Its message is one line for the user.

@@ -20,11 +20,12 @@ from .entry import Entry
 from .errors import CacheError
 from .holdings import RECALIBRATED, shorten_source
 from .key import Spec, explain_difference
-from .rowsfile import decode_rows, read_manifest_record, show_path
+from .rowsfile import decode_rows, read_manifest_record
 from .sealed import SEAL, Sealed
 from .sealedfile import check_sealed, open_sealed
 from .shard import Status, list_shards, read_shard
 from .store import FeatureStore
+from .text import show_path
 
 PROBE_ROWS = 8
 # Largest error, relative to the row's largest feature: float32 sums reordered by another version or backend stay

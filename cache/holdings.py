@@ -17,6 +17,7 @@ from .rows import Manifest
 from .rowsfile import list_manifests
 from .sealed import Sealed
 from .store import FeatureStore
+from .view import View
 
 Place = tuple[str, str, int]
 OMITTED = {"resampler": "pillow"}
@@ -41,6 +42,21 @@ class Holdings:
     manifest: Manifest
     trunk: str
     entries: Mapping[Place, Sealed]
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes that labels index."""
+        return len(self.manifest.classes)
+
+    def view(self, split: str, kind: str, res: int) -> View:
+        """How the images of one split were seen.
+
+        Raises
+        ------
+        CacheError
+            If they were not.
+        """
+        return View.from_spec(self.entry(split, kind, res).spec.view)
 
     def resolutions(self, split: str, kind: str) -> list[int]:
         """Resolutions, px, at which a split is cached in one kind of view, ascending."""

@@ -41,6 +41,21 @@ def hold_lock(path: Path, on_wait: Callable[[], None], should_stop: Callable[[],
         os.close(handle)
 
 
+@contextmanager
+def try_lock(path: Path) -> Iterator[bool]:
+    """Hold `path` for as long as this lasts, if nobody else does; whether it is held. Nobody waits for it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError:
+        yield True
+        return
+    try:
+        yield _try_lock(handle)
+    finally:
+        os.close(handle)
+
+
 def _try_lock(handle: int) -> bool:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

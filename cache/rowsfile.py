@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -132,11 +131,3 @@ def list_manifests(folder: Path) -> list[tuple[str, Manifest]]:
         with suppress(CacheError, OSError):
             found.append((-_read_time(path), path.parent.name, read_manifest_record(path.parent)))
     return [(name, manifest) for _, name, manifest in sorted(found, key=lambda record: record[:2])]
-
-
-def show_path(path: bytes) -> str:
-    """A path for people: undecodable bytes and control characters (terminal escapes, bidi marks) escaped."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode("ascii")
-        for char in os.fsdecode(path)
-    )

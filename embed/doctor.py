@@ -19,11 +19,12 @@ from PIL import Image
 from fixgrid.cache.errors import CacheError
 from fixgrid.cache.health import count_bad_rows, find_exposure, find_filesystem, verify_store
 from fixgrid.cache.store import FeatureStore
+from fixgrid.cache.view import View
 
 from .decode import decode_rgb
 from .sizing import WORKER_BYTES, choose_device, choose_precision, read_available_bytes, size_workers
 from .trunks.identity import find_weights
-from .views import View, render_view
+from .views import render_view
 
 PACKAGES = (
     "torch", "torchvision", "timm", "onnxruntime", "onnx", "numpy", "pillow", "h5py", "scikit-learn", "safetensors",

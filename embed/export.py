@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from fixgrid.cache.disk import commit_bytes, commit_stream
 from fixgrid.cache.errors import CacheError, UsageError
+from fixgrid.cache.view import View
 
 from .backends.pixels import PixelTrunk
 from .backends.probe import OPSET, list_errors, make_probe
 from .trunks.trunk import Trunk
-from .views import View
 
 TOLERANCE = 1e-4
 """Largest difference of a probability on the probe."""

@@ -1,35 +1,36 @@
-"""Extraction: what the cache lacks is planned, computed by workers, and sealed."""
+"""Extraction: what the cache lacks is planned, and what an engine has computed is judged and sealed."""
 
 from __future__ import annotations
 
 import platform
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from fixgrid.cache.adopt import Donors, adopt_rows
 from fixgrid.cache.disk import expect_space
 from fixgrid.cache.entry import Entry
-from fixgrid.cache.errors import DataError, Interrupted
+from fixgrid.cache.errors import CacheError, DataError, Interrupted
 from fixgrid.cache.key import Spec
 from fixgrid.cache.lock import hold_lock
 from fixgrid.cache.rows import Manifest
-from fixgrid.cache.rowsfile import show_path, write_manifest
+from fixgrid.cache.rowsfile import write_manifest
 from fixgrid.cache.shard import Status
 from fixgrid.cache.store import FeatureStore
+from fixgrid.cache.text import show_path
+from fixgrid.cache.view import View
 
 from .decode import POLICY
-from .engines.local import Supervisor
 from .job import BadRow, Receipt, ShardJob
 from .plan import Goal, count_bytes, plan_jobs
 from .quarantine import read_reasons, write_reasons
-from .signals import stop_on_signals
-from .task import Backend
-from .views import View
+from .watcher import Watcher
 
 
 @dataclass(frozen=True)
@@ -54,19 +55,6 @@ class TrunkKey:
     precision: str = "fp32"
 
 
-class Watcher(Protocol):
-    """Whoever shows the run to the user."""
-
-    def start(self, images: int, done: int) -> None:
-        """Extraction begins: `images` rows in all, `done` already cached."""
-
-    def advance(self, done: int) -> None:
-        """`done` rows are now cached or under way."""
-
-    def notice(self, line: str) -> None:
-        """Something the user should know; the run goes on."""
-
-
 @dataclass
 class Outcome:
     """What an extraction did.
@@ -76,7 +64,7 @@ class Outcome:
     entries : mapping of (split, view) to Entry
         Sealed.
     computed, adopted : int
-        Rows (of a key) computed, and copied from other keys.
+        Rows (of a key) that were missing, and those copied from other keys.
     passes : int
         Keys for which the trunk ran.
     bad : list of BadRow
@@ -85,6 +73,8 @@ class Outcome:
         Rows of all splits.
     decoded, forwards : int
         Images decoded and crops run through the trunk.
+    shared : int
+        Images that another run on the same cache committed meanwhile.
     crops : mapping of px to int
         Crops that were missing, by resolution.
     stages : mapping of stage to s
@@ -100,15 +90,10 @@ class Outcome:
     images: int = 0
     decoded: int = 0
     forwards: int = 0
+    shared: int = 0
     crops: Counter[int] = field(default_factory=Counter)
     stages: Counter[str] = field(default_factory=Counter)
     wall_s: float = 0.0
-
-    def add(self, receipt: Receipt) -> None:
-        """Count what a shard job did."""
-        self.decoded += receipt.decoded
-        self.forwards += receipt.forwards
-        self.stages.update(receipt.seconds)
 
 
 def build_spec(trunk: TrunkKey, manifest: Manifest, split: str, view: View, dtype: str) -> Spec:
@@ -128,7 +113,10 @@ def build_spec(trunk: TrunkKey, manifest: Manifest, split: str, view: View, dtyp
 
 @dataclass
 class Extraction:
-    """One run of `extract`: the same call resumes, repairs and completes.
+    """What `extract` is asked for: every key that it is to fill. It knows no engine.
+
+    `prepare` repairs, adopts and plans, `finish` judges and seals; between the two an engine commits the missing
+    rows. Run again, it resumes and completes.
 
     Attributes
     ----------
@@ -153,28 +141,49 @@ class Extraction:
             for view in views
         }
 
-    def run(
-        self,
-        open_backends: Callable[[Sequence[View]], Callable[[View], Backend]],
-        watcher: Watcher,
-        *,
-        workers: int,
-        decoders: int = 0,
-        environments: Sequence[Mapping[str, str]] = ({},),
-        timeout_s: float = 120.0,
-        max_bad: float = 0.01,
-        provenance: Mapping[str, Any] | None = None,
-    ) -> Outcome:
-        """Compute what is missing and seal every key.
+    def prepare(self, watcher: Watcher, stopped: Callable[[], bool], *, pieces: int = 1) -> Pass:
+        """Repair and take over what there is; what remains is the pass that an engine has to run.
 
         Parameters
         ----------
-        open_backends : callable
-            Given the views still to be computed, loads the trunk and returns what workers open it with; not
-            called if nothing is missing.
         watcher : Watcher
-        workers, decoders, environments, timeout_s
-            See `Supervisor`.
+        stopped : callable
+            Whether the user wants it to end.
+        pieces : int
+            Workers among which the rows are cut; 1 if batches are longer than a piece (accelerators).
+
+        Raises
+        ------
+        Interrupted
+            If the user stopped it.
+        DiskError, CacheError
+        """
+        began = time.monotonic()
+        expect_running(stopped)
+        outcome = Outcome(self.entries, images=sum(len(self.manifest.splits[split]) for split in self.views))
+        self.store.create()
+        write_manifest(self.store.folder / "data", self.manifest)
+        goals = self._find_goals(watcher, stopped, outcome)
+        expect_space(self.store.folder, count_bytes(goals))
+        return Pass(outcome, goals, plan_jobs(goals, self.manifest.root, pieces), began)
+
+    def finish(
+        self,
+        work: Pass,
+        watcher: Watcher,
+        stopped: Callable[[], bool],
+        *,
+        max_bad: float = 0.01,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> Outcome:
+        """Judge the images without features, then seal every key.
+
+        Parameters
+        ----------
+        work : Pass
+            All of whose rows are committed, by whomever.
+        watcher, stopped
+            As `prepare` takes them.
         max_bad : float
             Share of images, 0 to 1, that may be without features.
         provenance : mapping
@@ -188,51 +197,33 @@ class Extraction:
             If the user stopped it; what is committed stays.
         DiskError, CacheError
         """
-        began = time.monotonic()
-        outcome = Outcome(self.entries, images=sum(len(self.manifest.splits[split]) for split in self.views))
-        with stop_on_signals() as stopped:
-            lock = self.store.folder / "locks" / f"{self.trunk.weights_sha256[:16]}.lock"
-            waiting = "another extract uses this trunk and cache; waiting for it to finish"
-            with hold_lock(lock, lambda: watcher.notice(waiting), stopped):
-                _expect_running(stopped)
-                self.store.create()
-                write_manifest(self.store.folder / "data", self.manifest)
-                goals = self._find_goals(watcher, outcome)
-                expect_space(self.store.folder, count_bytes(goals))
-                jobs = plan_jobs(goals, self.manifest.root, 1 if decoders else workers)
-                reasons: dict[tuple[str, int], BadRow] = {}
-                if jobs and not stopped():
-                    opener = open_backends([goal.view for goal in goals if goal.missing.any()])
-                    progress = _Progress(watcher, outcome.images, jobs)
-                    supervisor = Supervisor(
-                        opener,
-                        workers,
-                        decoders=decoders,
-                        environments=environments,
-                        timeout_s=timeout_s,
-                        should_stop=stopped,
-                        on_progress=progress.show,
-                        on_notice=watcher.notice,
-                    )
-                    for receipt in supervisor.run(jobs):
-                        progress.pass_on(receipt.notices)
-                        progress.done += receipt.stop - receipt.start
-                        outcome.add(receipt)
-                        reasons.update(((row.split, row.row), row) for row in receipt.bad)
-                        if receipt.bad and max_bad == 0:
-                            break
-                _expect_running(stopped)
-                self._judge(outcome, reasons, max_bad)
-                outcome.wall_s = time.monotonic() - began
-                self._seal(outcome, provenance or {})
-        return outcome
+        expect_running(stopped)
+        with self._alone(watcher, stopped):
+            expect_running(stopped)
+            self._judge(work.outcome, work.reasons, max_bad)
+            work.outcome.wall_s = time.monotonic() - work.began
+            self._seal(work.outcome, provenance or {})
+        return work.outcome
 
-    def _find_goals(self, watcher: Watcher, outcome: Outcome) -> list[Goal]:
+    @property
+    def lock(self) -> Path:
+        """What repairs and seals hold, for as long as these take."""
+        return self.store.folder / "locks" / f"{self.trunk.weights_sha256[:16]}.lock"
+
+    def _alone(self, watcher: Watcher, stopped: Callable[[], bool]) -> AbstractContextManager[None]:
+        waiting = "another extract seals features of this trunk; waiting for it to finish"
+        return hold_lock(self.lock, lambda: watcher.notice(waiting), stopped)
+
+    def _find_goals(self, watcher: Watcher, stopped: Callable[[], bool], outcome: Outcome) -> list[Goal]:
         goals, donors = [], Donors(self.store)
         for (split, view), entry in self.entries.items():
             rows = self.manifest.splits[split]
-            for line in entry.set_aside_damage():
-                watcher.notice(line)
+            if not _is_whole(entry):
+                # Another run may be sealing what looks damaged for a moment.
+                with self._alone(watcher, stopped):
+                    expect_running(stopped)
+                    for line in entry.set_aside_damage():
+                        watcher.notice(line)
             entry.create(rows)
             if entry.read_seal() is None:
                 outcome.adopted += adopt_rows(donors, entry, rows)
@@ -273,25 +264,95 @@ class Extraction:
             entry.drop_shards()
 
 
-class _Progress:
+@dataclass
+class Pass:
+    """What is missing of an extraction, and what has become of it.
+
+    Attributes
+    ----------
+    outcome : Outcome
+    goals : list of Goal
+    jobs : list of ShardJob
+        Each image in one job.
+    began : float
+        When that was looked for, monotonic s.
+    reasons : dict of (split, row) to BadRow
+        Of the images that this run found bad.
+    """
+
+    outcome: Outcome
+    goals: list[Goal]
+    jobs: list[ShardJob]
+    began: float
+    reasons: dict[tuple[str, int], BadRow] = field(default_factory=dict)
+
+    @property
+    def views(self) -> list[View]:
+        """The views that some image still lacks."""
+        return [goal.view for goal in self.goals if goal.missing.any()]
+
+    @property
+    def done(self) -> int:
+        """Images that lacked nothing when it was prepared."""
+        return self.outcome.images - sum(job.stop - job.start for job in self.jobs)
+
+    def hand_out(self, *, backwards: bool = False) -> Iterator[ShardJob]:
+        """The jobs, each when it is asked for, without those that another run has committed by then.
+
+        Whoever is not the first to work on a pass goes backwards, so that the two meet in the middle.
+        """
+        for job in reversed(self.jobs) if backwards else self.jobs:
+            if any(goal.lacks(job) for goal in self.goals):
+                yield job
+            else:
+                self.outcome.shared += job.stop - job.start
+
+    def note(self, receipt: Receipt) -> None:
+        """Count what a job did."""
+        self.outcome.decoded += receipt.decoded
+        self.outcome.forwards += receipt.forwards
+        self.outcome.stages.update(receipt.seconds)
+        self.reasons.update(((row.split, row.row), row) for row in receipt.bad)
+
+
+class Progress:
     """Adds the rows under way to the rows reported, and passes on each line of the workers once."""
 
-    def __init__(self, watcher: Watcher, images: int, jobs: Sequence[ShardJob]) -> None:
-        self.watcher = watcher
-        self.done = images - sum(job.stop - job.start for job in jobs)
-        self.said: set[str] = set()
-        watcher.start(images, self.done)
+    def __init__(self, watcher: Watcher, work: Pass) -> None:
+        self.watcher, self.work = watcher, work
+        self._reported = work.done
+        self._said: set[str] = set()
+        watcher.start(work.outcome.images, work.done)
 
     def show(self, under_way: int) -> None:
-        self.watcher.advance(self.done + under_way)
+        """Rows were begun."""
+        self.watcher.advance(self._reported + self.work.outcome.shared + under_way)
 
-    def pass_on(self, lines: Sequence[str]) -> None:
-        for line in lines:
-            if line not in self.said:
-                self.said.add(line)
+    def pass_on(self, receipt: Receipt) -> None:
+        """A job is done."""
+        self._reported += receipt.stop - receipt.start
+        for line in receipt.notices:
+            if line not in self._said:
+                self._said.add(line)
                 self.watcher.notice(line)
 
 
-def _expect_running(stopped: Callable[[], bool]) -> None:
+def _is_whole(entry: Entry) -> bool:
+    """Whether an entry is sealed, and its file as it was then."""
+    try:
+        entry.open().check_digest()
+    except CacheError:
+        return False
+    return True
+
+
+def expect_running(stopped: Callable[[], bool]) -> None:
+    """Nothing, unless the user stopped the run.
+
+    Raises
+    ------
+    Interrupted
+        If so.
+    """
     if stopped():
         raise Interrupted("stopped; everything computed so far is safe.")

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from fixgrid.cache.disk import commit_bytes, read_file
 from fixgrid.cache.errors import DataError, DiskError
-from fixgrid.cache.rowsfile import show_path
+from fixgrid.cache.text import show_path
 
 RACY_NS = 2_000_000_000
 _BLOCK = 1 << 20

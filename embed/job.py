@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fixgrid.cache.shard import Status
-
-from .views import View
+from fixgrid.cache.view import View
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 
 from fixgrid.cache.errors import DataError
 from fixgrid.cache.rows import Manifest, Rows
-from fixgrid.cache.rowsfile import show_path
+from fixgrid.cache.text import show_path
 
 from .hashes import Progress, hash_files
 from .sources.folder import SUFFIXES, describe_passed, is_inside, walk_images

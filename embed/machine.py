@@ -13,30 +13,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fixgrid.cache.health import probe_entry
+from fixgrid.cache.lock import try_lock
+from fixgrid.cache.rows import Manifest
+from fixgrid.cache.store import FeatureStore
+from fixgrid.cache.view import View
 
+from .backends.prepare import PACKAGES, BackendSpec, list_candidates, open_backend, prepare_backend
+from .engines.engine import Course, Opener, open_engine
 from .engines.processes import start_importing
-from .extraction import Extraction, Outcome, TrunkKey, Watcher
+from .extraction import Extraction, Outcome, Progress, TrunkKey
 from .recompute import Recomputer
-from .request import choose_views
+from .request import Wanted, choose_views
 from .resample import needs_torch
-from .sizing import Sizing, size_workers
+from .signals import stop_on_signals
+from .sizing import Machine, Sizing
 from .speed import Speed, keep_speed
 from .task import Backend
-from .views import View
+from .trunks.identity import KnownTrunk, TrunkFacts
+from .watcher import Watcher
 
 if TYPE_CHECKING:
-    from fixgrid.cache.rows import Manifest
-    from fixgrid.cache.store import FeatureStore
-
-    from .backends.prepare import BackendSpec
-    from .trunks.identity import TrunkFacts
     from .trunks.trunk import Trunk
 
 
 def list_imports(kind: str, device: str, views: Sequence[View]) -> list[str]:
     """Packages that a worker will import for its trunk and to resize."""
-    from .backends.prepare import PACKAGES, list_candidates
-
     runtime = PACKAGES.get(list_candidates(kind, device)[0], "torch")
     resizing = ["torch"] if any(needs_torch(view.resampler) for view in views) else []
     return list(dict.fromkeys([runtime, *resizing]))
@@ -50,8 +51,6 @@ class OpenBackend:
 
     def __call__(self, view: View) -> Backend:
         """The backend for a view's resolution."""
-        from .backends.prepare import open_backend
-
         return open_backend(self.spec, view.res)
 
 
@@ -59,11 +58,10 @@ def build_extraction(
     store: FeatureStore,
     manifest: Manifest,
     trunk: TrunkFacts,
-    resolutions: Sequence[int],
+    wanted: Wanted,
     *,
     precision: str = "fp32",
     dtype: str = "float32",
-    **views: Any,
 ) -> Extraction:
     """The extraction of a data set by a trunk: every key that it is to fill.
 
@@ -72,57 +70,45 @@ def build_extraction(
     store : FeatureStore
     manifest : Manifest
     trunk : TrunkFacts
-    resolutions : sequence of int, px
-        The trunk's own if empty.
+    wanted : Wanted
     precision, dtype : str
         Of the arithmetic, and of the features as stored.
-    views
-        As `choose_views` takes them.
 
     Raises
     ------
     UsageError
         If a view is unknown.
     """
-    asked = choose_views(trunk.preprocess, manifest.splits, resolutions or [trunk.preprocess.native_res], **views)
+    views = choose_views(trunk.preprocess, manifest.splits, wanted)
     key = TrunkKey(trunk.name, trunk.architecture, trunk.node, trunk.weights_sha256, trunk.dim, precision)
-    return Extraction(store, manifest, key, asked, dtype)
+    return Extraction(store, manifest, key, views, dtype)
 
 
 def extract_here(
-    extraction: Extraction,
-    facts: TrunkFacts,
-    load: Callable[[], Trunk],
-    watcher: Watcher,
-    *,
-    backend: str = "auto",
-    device: str = "cpu",
-    workers: str = "auto",
-    max_bad: float = 0.01,
+    extraction: Extraction, trunk: KnownTrunk, watcher: Watcher, machine: Machine, *, max_bad: float = 0.01
 ) -> Outcome:
     """Run an extraction on this machine, as fast as it allows.
 
     Parameters
     ----------
     extraction : Extraction
-    facts : TrunkFacts
-    load : callable
-        Loads the trunk; called only if it must run.
+    trunk : KnownTrunk
+        Loaded only if it must run.
     watcher : Watcher
-    backend, device, workers : str
-        ``auto`` or a choice.
+    machine : Machine
+        Resolved.
     max_bad : float
         Share of images that may be unusable.
 
     Raises
     ------
     FixgridError
-        See `Extraction.run` and `embed.backends.prepare_backend`.
+        See `run_pass` and `embed.backends.prepare_backend`.
     """
-    sizing = size_workers(facts.weights_bytes, device, workers)
-    prove_versions(extraction, load, watcher)
+    prove_versions(extraction, trunk.load, watcher)
+    facts, sizing = trunk.facts, machine.size(trunk.facts.weights_bytes)
     made_by: dict[str, Any] = {
-        "device": device,
+        "device": machine.device,
         "imagenet_labels": facts.imagenet_labels,
         "weights": facts.weights,
         "versions": library_versions(),
@@ -130,18 +116,16 @@ def extract_here(
     }
     with tempfile.TemporaryDirectory(prefix="fixgrid-") as folder:
 
-        def open_backends(views: Sequence[View]) -> Callable[[View], Backend]:
-            from .backends.prepare import prepare_backend
-
-            kind = backend if all(view.kind != "whole" for view in views) else "torch"
+        def open_backends(views: Sequence[View]) -> Opener:
+            kind = machine.backend if all(view.kind != "whole" for view in views) else "torch"
             with suppress(OSError):  # a head start only: whoever starts workers meets the same and says it
-                start_importing(list_imports(kind, device, views))
+                start_importing(list_imports(kind, machine.device, views))
             spec = prepare_backend(
-                load(),
+                trunk.load(),
                 sorted({view.res for view in views}),
                 kind=kind,
                 folder=Path(folder),
-                device=device,
+                device=machine.device,
                 threads=sizing.threads,
                 precision=extraction.trunk.precision,
             )
@@ -150,18 +134,65 @@ def extract_here(
                 watcher.notice(spec.reason)
             return OpenBackend(spec)
 
-        outcome = extraction.run(
+        outcome = run_pass(
+            extraction,
             open_backends,
             watcher,
-            workers=sizing.workers,
-            decoders=sizing.decoders,
-            environments=sizing.environments,
+            sizing,
+            engine=machine.engine,
             max_bad=max_bad,
             provenance=made_by,
         )
     if outcome.decoded:
         keep_speed(extraction.store.root / "speed", _describe_speed(extraction, outcome, made_by, sizing))
     return outcome
+
+
+def run_pass(
+    extraction: Extraction,
+    open_backends: Callable[[Sequence[View]], Opener],
+    watcher: Watcher,
+    sizing: Sizing,
+    *,
+    engine: str = "local",
+    max_bad: float = 0.01,
+    provenance: Mapping[str, Any] | None = None,
+) -> Outcome:
+    """Prepare an extraction, have an engine compute what is missing, and finish it.
+
+    Parameters
+    ----------
+    extraction : Extraction
+    open_backends : callable
+        Given the views still to be computed, loads the trunk and returns what opens it where features are computed;
+        not called if nothing is missing.
+    watcher : Watcher
+    sizing : Sizing
+    engine : str
+        One of `ENGINES`.
+    max_bad, provenance
+        See `Extraction.finish`.
+
+    Raises
+    ------
+    FixgridError
+        See `Extraction.prepare`, `Extraction.finish` and `Engine.run`.
+    """
+    with stop_on_signals() as stopped:
+        work = extraction.prepare(watcher, stopped, pieces=1 if sizing.decoders else sizing.workers)
+        if work.jobs:
+            opener = open_backends(work.views)
+            progress = Progress(watcher, work)
+            hands = open_engine(engine, sizing, Course(stopped, progress.show, watcher.notice))
+            with try_lock(extraction.lock.with_suffix(".run")) as first:
+                if not first:
+                    watcher.notice("another extract uses this trunk and cache: sharing the work with it")
+                for receipt in hands.run(work.hand_out(backwards=not first), opener):
+                    work.note(receipt)
+                    progress.pass_on(receipt)
+                    if receipt.bad and max_bad == 0:
+                        break
+        return extraction.finish(work, watcher, stopped, max_bad=max_bad, provenance=provenance)
 
 
 def _describe_speed(extraction: Extraction, outcome: Outcome, made_by: Mapping[str, Any], sizing: Sizing) -> Speed:

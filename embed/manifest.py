@@ -12,7 +12,7 @@ import numpy as np
 
 from fixgrid.cache.errors import DataError, UsageError
 from fixgrid.cache.rows import SPLITS, Manifest, Rows
-from fixgrid.cache.rowsfile import show_path
+from fixgrid.cache.text import show_path
 
 from . import hashes
 from .sources import downloads

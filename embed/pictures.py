@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fixgrid.cache.rows import Manifest, Rows
+from fixgrid.cache.view import View, resize_side
 
 from .decode import FORMATS, BadImage, decode_rgb, read_file
-from .views import View, plan_crops, render_crop, resize_side
+from .views import plan_crops, render_crop
 
 Box = tuple[float, float, float, float]
 _ORIENTATION, _SIDEWAYS = 0x0112, (5, 6, 7, 8)  # EXIF's tag, and its values that turn width into height

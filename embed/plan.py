@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from fixgrid.cache.entry import Entry
 from fixgrid.cache.rows import Rows
+from fixgrid.cache.view import View
 
 from .job import ShardJob, Target
-from .views import View
 
 MIN_SHARD_ROWS, MAX_SHARD_ROWS = 128, 2048
 SHARDS_PER_SPLIT, SHARDS_PER_WORKER = 64, 16
@@ -48,6 +48,12 @@ class Goal:
         """The part of it that a shard job carries."""
         spec = self.entry.spec
         return Target(self.entry.shards_folder, spec.key, self.view, spec.dtype, spec.dim)
+
+    def lacks(self, job: ShardJob) -> bool:
+        """Whether rows of a job that this key wanted are still not committed, by anyone."""
+        if job.split != self.split or not self.missing[job.start]:
+            return False
+        return bool(self.entry.find_missing()[job.start : job.stop].any())
 
 
 def shard_rows(n: int, workers: int) -> int:

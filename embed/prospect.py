@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,17 +16,15 @@ from fixgrid.cache.rows import Rows
 from fixgrid.cache.store import FeatureStore
 
 from . import forecast
-from .extraction import Extraction, Watcher
+from .extraction import Extraction
 from .forecast import Work
 from .machine import extract_here
 from .plan import Goal
-from .sizing import size_workers
+from .sizing import Machine
 from .speed import MIN_IMAGES, Speed, keep_speed, recall_speeds
 from .trunks.catalogue import find_licence
-from .trunks.identity import TrunkFacts, find_weights, recall_trunk, sketch_trunk
-
-if TYPE_CHECKING:
-    from .trunks.trunk import Trunk
+from .trunks.identity import KnownTrunk, TrunkFacts, find_weights, recall_trunk, sketch_trunk
+from .watcher import Watcher
 
 CALIBRATION = {"cpu": 8, "cuda": 128}
 """Images that each worker calibrates on: two batches of an accelerator, one of eager torch."""
@@ -81,9 +79,7 @@ def count_macs(name: str, resolutions: set[int]) -> dict[int, int]:
     return {res: count_costs(name, res).macs for res in sorted(resolutions)}
 
 
-def list_items(
-    extraction: Extraction, facts: TrunkFacts, *, backend: str = "auto", device: str = "cpu", workers: str = "auto"
-) -> list[Item]:
+def list_items(extraction: Extraction, facts: TrunkFacts, machine: Machine) -> list[Item]:
     """A plan, line by line.
 
     Parameters
@@ -91,13 +87,13 @@ def list_items(
     extraction : Extraction
     facts : TrunkFacts
         With an empty ``weights_sha256`` if the weights were not read: then no key can be known to be cached.
-    backend, device, workers : str
-        As `extract_here` takes them.
+    machine : Machine
+        Resolved.
 
     Raises
     ------
     UsageError
-        If `workers` is no number.
+        If its workers are no number.
     """
     work = find_work(extraction)
     macs = count_macs(facts.name, set(work.all_crops))
@@ -119,7 +115,7 @@ def list_items(
             f"{work.peak_bytes / 1e6:.1f} MB while it runs",
         ),
         _describe_weights(facts),
-        _describe_time(extraction, facts, work, macs, backend, device, workers),
+        _describe_time(extraction, facts, work, macs, machine),
         Item("grid by training", round(trained / whole, 1), "x", f"multiply-adds if {cells}, trunk frozen"),
     ]
 
@@ -145,20 +141,14 @@ def _describe_weights(facts: TrunkFacts) -> Item:
 
 
 def _describe_time(
-    extraction: Extraction,
-    facts: TrunkFacts,
-    work: Work,
-    macs: Mapping[int, int],
-    backend: str,
-    device: str,
-    workers: str,
+    extraction: Extraction, facts: TrunkFacts, work: Work, macs: Mapping[int, int], machine: Machine
 ) -> Item:
     if not any(work.crops.values()):
         return Item("time left", 0.0, "s", "everything is cached; the trunk will not run")
     speed = forecast.choose_speed(
         recall_speeds(extraction.store.root / "speed"),
-        device=device,
-        backend=backend,
+        device=machine.device,
+        backend=machine.backend,
         weights_sha256=facts.weights_sha256,
         precision=extraction.trunk.precision,
         res=sorted(macs),
@@ -166,7 +156,7 @@ def _describe_time(
     if speed is None:
         return Item("time left", "unknown", "", "no extraction by this trunk was timed here: plan --calibrate")
     known = {**macs, **count_macs(facts.name, set(speed.crops) - macs.keys())}
-    sizing = size_workers(facts.weights_bytes, device, workers)
+    sizing = machine.size(facts.weights_bytes)
     rates = forecast.measure_rates(speed, known)
     seconds = forecast.forecast_seconds(work, rates, macs, sizing.workers, sizing.decoders)
     return Item("time left", round(seconds, 1), "s", _describe_speed(speed, rates, sizing.workers))
@@ -180,16 +170,7 @@ def _describe_speed(speed: Speed, rates: forecast.Rates, workers: int) -> str:
     return f"{each}, measured {measured}; {workers} workers"
 
 
-def calibrate(
-    extraction: Extraction,
-    facts: TrunkFacts,
-    load: Callable[[], Trunk],
-    watcher: Watcher,
-    *,
-    backend: str = "auto",
-    device: str = "cpu",
-    workers: str = "auto",
-) -> None:
+def calibrate(extraction: Extraction, trunk: KnownTrunk, watcher: Watcher, machine: Machine) -> None:
     """Time a few training images through the very same extraction, into a store that is thrown away.
 
     Every worker gets a split of its own, since a split this small is one job.
@@ -199,8 +180,8 @@ def calibrate(
     FixgridError
         As `extract_here`.
     """
-    n = size_workers(facts.weights_bytes, device, workers).workers
-    each = max(CALIBRATION[device], math.ceil(MIN_IMAGES / n))
+    n = machine.size(trunk.facts.weights_bytes).workers
+    each = max(CALIBRATION[machine.device], math.ceil(MIN_IMAGES / n))
     rows = extraction.manifest.splits["train"]
     places = np.linspace(0, len(rows) - 1, min(n * each, len(rows))).round().astype(np.int64)
     splits = {f"batch{i}": _take(rows, places[i::n]) for i in range(min(n, len(places)))}
@@ -212,7 +193,7 @@ def calibrate(
             dict.fromkeys(splits, extraction.views["train"]),
             extraction.dtype,
         )
-        extract_here(small, facts, load, watcher, backend=backend, device=device, workers=workers, max_bad=1.0)
+        extract_here(small, trunk, watcher, machine, max_bad=1.0)
         for speed in recall_speeds(Path(folder, "speed")):
             keep_speed(extraction.store.root / "speed", speed)
 

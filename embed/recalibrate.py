@@ -11,7 +11,7 @@ import base64
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -25,19 +25,19 @@ from fixgrid.cache.errors import CacheError, DataError
 from fixgrid.cache.rows import Rows
 from fixgrid.cache.sealed import Sealed
 from fixgrid.cache.store import FeatureStore
+from fixgrid.cache.view import View
 
 from .decode import POLICY
-from .extraction import Extraction, Outcome, TrunkKey, Watcher
-from .machine import extract_here, library_versions
-from .sizing import size_workers
-from .task import Backend
-from .trunks.identity import TrunkFacts
-from .views import View
+from .engines.engine import Opener
+from .extraction import Extraction, Outcome, TrunkKey
+from .machine import extract_here, library_versions, run_pass
+from .sizing import Machine
+from .trunks.identity import KnownTrunk, TrunkFacts
+from .watcher import Watcher
 
 if TYPE_CHECKING:
     from .trunks.trunk import Trunk
 
-Load = Callable[[], "Trunk"]
 TRAINING_KINDS = ("train", "val_train")
 
 
@@ -58,15 +58,7 @@ def expect_norm(extraction: Extraction, facts: TrunkFacts) -> None:
 
 
 def recalibrate_here(
-    extraction: Extraction,
-    facts: TrunkFacts,
-    load: Load,
-    watcher: Watcher,
-    *,
-    backend: str = "auto",
-    device: str = "cpu",
-    workers: str = "auto",
-    max_bad: float = 0.01,
+    extraction: Extraction, trunk: KnownTrunk, watcher: Watcher, machine: Machine, *, max_bad: float = 0.01
 ) -> dict[int, Outcome]:
     """Val and test once more, at each resolution by the trunk recalibrated for it; what was done, by px.
 
@@ -74,9 +66,9 @@ def recalibrate_here(
     ----------
     extraction : Extraction
         Of the original trunk.
-    facts, load
-        The original trunk, as `extract_here` takes it.
-    watcher, backend, device, workers, max_bad
+    trunk : KnownTrunk
+        The original one.
+    watcher, machine, max_bad
         As `extract_here` takes them.
 
     Raises
@@ -84,20 +76,11 @@ def recalibrate_here(
     FixgridError
         See `expect_norm` and `extract_here`.
     """
-    origins = find_origins(extraction, facts, load, watcher, device=device, workers=workers)
     done = {}
-    for res, (weights_sha256, origin) in origins.items():
-        mine, again = follow_origin(facts, load, weights_sha256, origin)
-        done[res] = extract_here(
-            _narrow(extraction, weights_sha256, res),
-            mine,
-            again,
-            watcher,
-            backend=backend,
-            device=device,
-            workers=workers,
-            max_bad=max_bad,
-        )
+    for res, (weights_sha256, origin) in find_origins(extraction, trunk, watcher, machine).items():
+        mine = _narrow(extraction, weights_sha256, res)
+        again = follow_origin(trunk, weights_sha256, origin)
+        done[res] = extract_here(mine, again, watcher, machine, max_bad=max_bad)
     return done
 
 
@@ -112,15 +95,13 @@ def count_crops(extraction: Extraction) -> tuple[int, int]:
     return measured, again
 
 
-def follow_origin(
-    facts: TrunkFacts, load: Load, weights_sha256: str, origin: Mapping[str, Any]
-) -> tuple[TrunkFacts, Load]:
+def follow_origin(trunk: KnownTrunk, weights_sha256: str, origin: Mapping[str, Any]) -> KnownTrunk:
     """The recalibrated trunk and how to load it.
 
     Parameters
     ----------
-    facts, load
-        The original trunk.
+    trunk : KnownTrunk
+        The original one.
     weights_sha256 : str
         That the result must have.
     origin : mapping
@@ -136,9 +117,10 @@ def follow_origin(
 
     @cache
     def load_again() -> Trunk:
-        return recalibrate_trunk(load(), weights_sha256, origin)
+        return recalibrate_trunk(trunk.load(), weights_sha256, origin)
 
-    return replace(facts, weights_sha256=weights_sha256, recalibrated=dict(origin)), load_again
+    facts = replace(trunk.facts, weights_sha256=weights_sha256, recalibrated=dict(origin))
+    return KnownTrunk(facts, load_again)
 
 
 def recalibrate_trunk(trunk: Trunk, weights_sha256: str, origin: Mapping[str, Any]) -> Trunk:
@@ -168,7 +150,7 @@ def recalibrate_trunk(trunk: Trunk, weights_sha256: str, origin: Mapping[str, An
 
 
 def find_origins(
-    extraction: Extraction, facts: TrunkFacts, load: Load, watcher: Watcher, *, device: str, workers: str
+    extraction: Extraction, trunk: KnownTrunk, watcher: Watcher, machine: Machine
 ) -> dict[int, tuple[str, dict[str, Any]]]:
     """Digest and origin of the recalibrated trunk of every resolution; statistics not yet known are measured.
 
@@ -178,17 +160,18 @@ def find_origins(
     views = list_views(extraction)
     unknown = [view for view in views if recall_origin(extraction, view) is None]
     if unknown:
-        for view, entry in _measure(extraction, facts, load, unknown, watcher, device, workers).items():
+        for view, entry in _measure(extraction, trunk, unknown, watcher, machine).items():
             mean, var = combine_moments(entry, extraction.manifest.splits["train"])
             origin = {
-                "weights_sha256": facts.weights_sha256,
+                "weights_sha256": trunk.facts.weights_sha256,
                 "rows_sha256": entry.spec.rows_sha256,
                 "res": view.res,
                 "norm": entry.spec.trunk["node"].removesuffix(_NODE),
                 "mean": _encode(mean),
                 "var": _encode(var),
             }
-            record = {"weights_sha256": recalibrate_trunk(load(), "", origin).weights_sha256, "origin": origin}
+            again = recalibrate_trunk(trunk.load(), "", origin)
+            record = {"weights_sha256": again.weights_sha256, "origin": origin}
             commit_bytes(_memo(extraction, view), json.dumps(record, sort_keys=True).encode("ascii"))
     found = {view.res: recall_origin(extraction, view) for view in views}
     return {res: known for res, known in found.items() if known is not None}
@@ -198,39 +181,28 @@ _NODE = " moments"
 
 
 def _measure(
-    extraction: Extraction,
-    facts: TrunkFacts,
-    load: Load,
-    views: Sequence[View],
-    watcher: Watcher,
-    device: str,
-    workers: str,
+    extraction: Extraction, known: KnownTrunk, views: Sequence[View], watcher: Watcher, machine: Machine
 ) -> dict[View, Sealed]:
     from .backends.moments import OpenMoments, find_last_norm
     from .backends.probe import write_weights
 
-    trunk = load()
-    norm, channels = find_last_norm(trunk.name, trunk.module, facts.preprocess.native_res)
+    trunk = known.load()
+    norm, channels = find_last_norm(trunk.name, trunk.module, trunk.preprocess.native_res)
     sizes = ", ".join(str(view.res) for view in views)
     watcher.notice(f"measuring what {norm} of {trunk.name} is given by the training images at {sizes} px")
     key = TrunkKey(trunk.name, trunk.architecture, norm + _NODE, trunk.weights_sha256, 2 * channels)
     store = FeatureStore(extraction.store.root / "moments")
-    pass_ = Extraction(store, extraction.manifest, key, {"train": views})
-    sizing = size_workers(facts.weights_bytes, device, workers)
+    asked = Extraction(store, extraction.manifest, key, {"train": views})
+    sizing = machine.size(known.facts.weights_bytes)
     with tempfile.TemporaryDirectory(prefix="fixgrid-") as folder:
 
-        def open_backends(missing: Sequence[View]) -> Callable[[View], Backend]:
+        def open_backends(missing: Sequence[View]) -> Opener:
             weights = str(write_weights(trunk, Path(folder)))
-            return OpenMoments(trunk.architecture, trunk.preprocess, weights, norm, device, sizing.threads)
+            return OpenMoments(trunk.architecture, trunk.preprocess, weights, norm, machine.device, sizing.threads)
 
-        outcome = pass_.run(
-            open_backends,
-            watcher,
-            workers=sizing.workers,
-            decoders=sizing.decoders,
-            environments=sizing.environments,
-            max_bad=1.0,
-            provenance={"device": device, "versions": library_versions()},
+        made_by = {"device": machine.device, "versions": library_versions()}
+        outcome = run_pass(
+            asked, open_backends, watcher, sizing, engine=machine.engine, max_bad=1.0, provenance=made_by
         )
     return {view: entry.open() for (_, view), entry in outcome.entries.items()}
 

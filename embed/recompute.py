@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 
 from fixgrid.cache.errors import CacheError, DataError
 from fixgrid.cache.rows import Manifest, Rows
-from fixgrid.cache.rowsfile import list_manifests, show_path
+from fixgrid.cache.rowsfile import list_manifests
 from fixgrid.cache.sealed import Sealed
 from fixgrid.cache.store import FeatureStore
+from fixgrid.cache.text import show_path
+from fixgrid.cache.view import View
 
 from .decode import BadImage, decode_rgb, read_file
 from .task import Backend
-from .views import View, render_view
+from .views import render_view
 
 if TYPE_CHECKING:
     from .trunks.trunk import Trunk

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +11,15 @@ from fixgrid.cache.errors import CacheError
 from fixgrid.cache.key import DTYPES
 from fixgrid.cache.rows import Manifest
 from fixgrid.cache.store import FeatureStore
+from fixgrid.cache.view import View
 
 from .backends.prepare import TOLERANCE
 from .decode import POLICY
 from .extraction import Extraction, TrunkKey
 from .listing import SPLIT
 from .recalibrate import follow_origin, recalibrate_trunk
-from .request import MAX_RES_PX, MIN_RES_PX
-from .resample import INTERPOLATIONS, RESAMPLERS, expect_resampler
-from .trunks.identity import TrunkFacts, identify_trunk
-from .views import KINDS, View
+from .resample import expect_resampler
+from .trunks.identity import KnownTrunk, TrunkFacts, identify_trunk
 
 if TYPE_CHECKING:
     from .trunks.preprocess import Preprocess
@@ -29,35 +28,9 @@ if TYPE_CHECKING:
 _FIELDS = ("trunk", "architecture", "node", "weights_sha256", "precision")
 
 
-def read_view(spec: Mapping[str, Any]) -> View:
-    """The view of a head's file.
-
-    Raises
-    ------
-    CacheError
-        If this version knows no such view.
-    UsageError
-        If this installation cannot resize so.
-    """
-    try:
-        view = View.from_spec(spec)
-        known = view.kind in KINDS and view.interpolation in INTERPOLATIONS and MIN_RES_PX <= view.res <= MAX_RES_PX
-        known = known and view.resize in ("short-side", "height") and 0.1 <= float(view.crop_ratio) <= 1
-        known = known and view.resampler in RESAMPLERS
-        known = known and all(len([float(part) for part in parts]) == 3 for parts in (view.mean, view.std))
-    except (TypeError, ValueError) as error:
-        raise CacheError(
-            f"the head's file describes no view of this version ({error}); run fit-head again."
-        ) from error
-    if not known:
-        raise CacheError(f"the head's file describes no view of this version ({dict(spec)}); run fit-head again.")
-    expect_resampler(view.resampler, view.interpolation)
-    return view
-
-
 def find_trunk(
     described: Mapping[str, Any], views: Sequence[View], weights: Path | None, memo_folder: Path
-) -> tuple[TrunkFacts, Callable[[], Trunk]]:
+) -> KnownTrunk:
     """The trunk that a head was fitted on, and how to load it; see `identify_trunk`.
 
     Parameters
@@ -79,10 +52,12 @@ def find_trunk(
     """
     name, file = _read_trunk(described, weights)
     stem, origin = _find_stem(described)
-    facts, load = identify_trunk(name, file, memo_folder)
+    trunk = identify_trunk(name, file, memo_folder)
+    facts = trunk.facts
     for view in views:
+        expect_resampler(view.resampler, view.interpolation)
         expect_same(stem, view, facts.architecture, facts.weights_sha256, facts.preprocess)
-    return follow_origin(facts, load, described["weights_sha256"], origin) if origin else (facts, load)
+    return follow_origin(trunk, described["weights_sha256"], origin) if origin else trunk
 
 
 def open_trunk(described: Mapping[str, Any], view: View, weights: Path | None) -> Trunk:

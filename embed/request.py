@@ -4,28 +4,43 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from fixgrid.cache.errors import UsageError
+from fixgrid.cache.view import KINDS, MAX_RES_PX, MIN_RES_PX, View
 
 from .resample import expect_resampler
 from .trunks.preprocess import Preprocess
-from .views import KINDS, View
-
-MIN_RES_PX, MAX_RES_PX = 8, 2048
 
 
-def choose_views(
-    preprocess: Preprocess,
-    splits: Iterable[str],
-    resolutions: Sequence[int],
-    *,
-    train_views: int = 2,
-    jitter: str = "torch",
-    extra: Sequence[str] = (),
-    resize: str = "short-side",
-    resampler: str = "pillow",
-    seed: int = 0,
-) -> dict[str, list[View]]:
+@dataclass(frozen=True)
+class Wanted:
+    """How images are to be seen, as far as the trunk's weights do not say it.
+
+    Attributes
+    ----------
+    resolutions : tuple of int, px
+        The trunk's own if empty.
+    train_views : int
+        Seeded ``train`` draws per training image; 0 for none.
+    jitter : str
+        Of the training draws: ``torch`` or ``full``, see `View`.
+    extra : tuple of str
+        More kinds: ``val_train`` for the training split, ``whole``, ``five`` and ``ten`` for every split.
+    resize, resampler, seed
+        See `View`.
+    """
+
+    resolutions: tuple[int, ...] = ()
+    train_views: int = 2
+    jitter: str = "torch"
+    extra: tuple[str, ...] = ()
+    resize: str = "short-side"
+    resampler: str = "pillow"
+    seed: int = 0
+
+
+def choose_views(preprocess: Preprocess, splits: Iterable[str], wanted: Wanted) -> dict[str, list[View]]:
     """Views per split: ``center`` of every split, random draws of the training split, and what else is asked for.
 
     Parameters
@@ -33,26 +48,19 @@ def choose_views(
     preprocess : Preprocess
         Of the trunk's weights.
     splits : iterable of str
-    resolutions : sequence of int, px
-    train_views : int
-        Seeded ``train`` draws per training image; 0 for none.
-    jitter : str
-        Of the training draws: ``torch`` or ``full``, see `View`.
-    extra : sequence of str
-        More kinds: ``val_train`` for the training split, ``whole``, ``five`` and ``ten`` for every split.
-    resize, resampler, seed
-        See `View`.
+    wanted : Wanted
 
     Raises
     ------
     UsageError
         If a kind is unknown, or this installation cannot resize so.
     """
+    extra, train_views = wanted.extra, wanted.train_views
     unknown = [kind for kind in extra if kind not in KINDS]
     if unknown:
         raise UsageError(f"found the view {unknown[0]!r}; expected some of {', '.join(KINDS)}.")
 
-    expect_resampler(resampler, preprocess.interpolation)
+    expect_resampler(wanted.resampler, preprocess.interpolation)
 
     def view(kind: str, res: int) -> View:
         draws = max(train_views, 1) if kind in ("train", "val_train") else 1
@@ -63,13 +71,14 @@ def choose_views(
             mean=preprocess.mean,
             std=preprocess.std,
             crop_ratio=preprocess.crop_ratio,
-            resize=resize,
-            resampler=resampler,
+            resize=wanted.resize,
+            resampler=wanted.resampler,
             draws=draws,
-            seed=seed,
-            jitter=jitter,
+            seed=wanted.seed,
+            jitter=wanted.jitter,
         )
 
+    resolutions = wanted.resolutions or (preprocess.native_res,)
     views: dict[str, list[View]] = {}
     for split in splits:
         kinds = ["center", *(kind for kind in extra if kind not in ("center", "train", "val_train"))]
@@ -79,15 +88,18 @@ def choose_views(
     return views
 
 
-def parse_resolutions(text: str) -> list[int]:
-    """Resolutions in px from ``224,320``: ascending, without repeats.
+def read_resolutions(asked: str | int | Sequence[int] | None) -> tuple[int, ...]:
+    """Resolutions in px from ``224,320`` or numbers: ascending, without repeats; none from None.
 
     Raises
     ------
     UsageError
         If one is not a whole number of px from 8 to 2048.
     """
-    parts = [part for part in re.split(r"[,\s]+", text.strip()) if part]
+    if asked is None:
+        return ()
+    texts = re.split(r"[,\s]+", asked.strip()) if isinstance(asked, str) else map(str, _list(asked))
+    parts = [part for part in texts if part]
     for part in parts:
         if not part.isdecimal() or not MIN_RES_PX <= int(part) <= MAX_RES_PX:
             raise UsageError(
@@ -95,4 +107,8 @@ def parse_resolutions(text: str) -> list[int]:
             )
     if not parts:
         raise UsageError("found no resolution; expected px, as in --res 224,320.")
-    return sorted({int(part) for part in parts})
+    return tuple(sorted({int(part) for part in parts}))
+
+
+def _list(asked: int | Sequence[int]) -> Sequence[int]:
+    return [asked] if isinstance(asked, int) else asked

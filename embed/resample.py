@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fixgrid.cache.errors import UsageError
+from fixgrid.cache.view import RESAMPLERS
 
-RESAMPLERS = ("pillow", "tensor")
-INTERPOLATIONS = {
+FILTERS = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
@@ -58,7 +58,7 @@ def resize_image(image: Image.Image, size: tuple[int, int], interpolation: str, 
     image : PIL image, RGB
     size : (width, height), px
     interpolation : str
-        One of `INTERPOLATIONS`.
+        One of `fixgrid.cache.view.INTERPOLATIONS`.
     resampler : {"pillow", "tensor"}
         See the module; `expect_resampler` says which there are here.
 
@@ -68,7 +68,7 @@ def resize_image(image: Image.Image, size: tuple[int, int], interpolation: str, 
         RGB, or RGBX, whose fourth byte means nothing: see `read_pixels`.
     """
     if not needs_torch(resampler):
-        return image.resize(size, INTERPOLATIONS[interpolation])
+        return image.resize(size, FILTERS[interpolation])
     torch = importlib.import_module("torch")
     # Four bytes a pixel, as Pillow holds it and torch computes it: three would be spread to four and back.
     flat = torch.frombuffer(_share_pixels(image), dtype=torch.uint8).view(1, image.height, image.width, 4)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fixgrid.cache.errors import UsageError
@@ -14,6 +14,42 @@ WORKER_COPIES = 2.5
 WORKER_BYTES = 400 << 20
 MEMORY_SHARE = 0.7
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """How this machine is to be used; nothing of it changes a number.
+
+    Attributes
+    ----------
+    backend : str
+        ``auto`` or one of `fixgrid.embed.backends`.
+    device : str
+        ``auto``, ``cpu`` or ``cuda``.
+    workers : str
+        ``auto`` or a number of processes.
+    engine : str
+        One of `fixgrid.embed.engines.engine.ENGINES`.
+    """
+
+    backend: str = "auto"
+    device: str = "auto"
+    workers: str = "auto"
+    engine: str = "local"
+
+    def resolve(self) -> Machine:
+        """The same with a device that is there.
+
+        Raises
+        ------
+        UsageError
+            If the one asked for is not.
+        """
+        return replace(self, device=choose_device(self.device))
+
+    def size(self, weights_bytes: int) -> Sizing:
+        """See `size_workers`."""
+        return size_workers(weights_bytes, self.device, self.workers)
 
 
 @dataclass(frozen=True)

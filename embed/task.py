@@ -18,13 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fixgrid.cache.errors import DataError
-from fixgrid.cache.rowsfile import show_path
 from fixgrid.cache.shard import Shard, Status, commit_shard
+from fixgrid.cache.text import show_path
+from fixgrid.cache.view import View
 
 from .decode import BadImage, decode_rgb, read_file
 from .groups import Crops, cut_rows, see_ahead, see_in_turn, size_group
 from .job import BadRow, Receipt, ShardJob, Target
-from .views import View, render_view
+from .views import render_view
 
 MAX_FLOAT16 = 6e4
 NO_ROW = -1

@@ -1,98 +1,27 @@
 """One decoded image to every wanted crop at every wanted resolution.
 
-A view is data (`View`), its geometry is arithmetic (`plan_crops`), and only `render_crop` touches pixels. Boxes
-are those of torchvision's transforms, pixels within 1/255 of them. FixRes (Touvron et al., 2019) names the kinds:
-``center`` is its val_test, ``train`` its train, ``val_train`` its val_train, ``whole`` its val.
+A view is data (`fixgrid.cache.view.View`), which crops it gives is arithmetic (`plan_crops`), and only
+`render_crop` touches pixels. Boxes are those of torchvision's transforms, pixels within 1/255 of them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
+from fixgrid.cache.view import View, resized_size, whole_size
+
 from .draws import Draws
 from .resample import read_pixels, resize_image
 
-KINDS = ("center", "train", "val_train", "whole", "five", "ten")
 SCALE = (0.08, 1.0)
 RATIO = (3 / 4, 4 / 3)
 # ColorJitter's brightness = contrast = saturation, of FixRes' kinds "full" and "torch" and of its val_train.
 JITTER = {"full": 0.3, "torch": 0.0, "val_train": 0.05}
-
-
-@dataclass(frozen=True)
-class View:
-    """How an image is seen; every field changes pixels, so every field is in the cache key.
-
-    Attributes
-    ----------
-    kind : str
-        One of `KINDS`.
-    res : int
-        Side of the crops, px (``whole``: the longest side).
-    interpolation : str
-        One of `embed.resample.INTERPOLATIONS`; always antialiased.
-    mean, std : tuple of three decimal strings
-        Normalisation of pixels in [0, 1].
-    crop_ratio : str
-        Crop side over resized side, a decimal string. FixRes' 224/256 is 0.875.
-    resize : str
-        ``short-side``, or FixRes' ``height``, which gives black bars beside narrow portraits.
-    draws : int
-        V of the random kinds.
-    seed : int
-        Seed of the random kinds.
-    jitter : str
-        Colour jitter of ``train``: ``torch`` (none) or ``full`` (.3).
-    resampler : str
-        One of `embed.resample.RESAMPLERS`.
-    """
-
-    kind: str
-    res: int
-    interpolation: str
-    mean: tuple[str, str, str]
-    std: tuple[str, str, str]
-    crop_ratio: str = "0.875"
-    resize: str = "short-side"
-    draws: int = 1
-    seed: int = 0
-    jitter: str = "torch"
-    resampler: str = "pillow"
-
-    @property
-    def count(self) -> int:
-        """V, the number of crops an image gives."""
-        return {"five": 5, "ten": 10, "train": self.draws, "val_train": self.draws}.get(self.kind, 1)
-
-    @classmethod
-    def from_spec(cls, spec: Mapping[str, Any]) -> View:
-        """The view that `to_spec` described."""
-        fields: dict[str, Any] = {}
-        for name, value in spec.items():
-            fields[name] = tuple(value) if isinstance(value, list) else value
-        return cls(**fields)
-
-    def to_spec(self) -> dict[str, Any]:
-        """The fields that matter to this kind, for the key: others must not cause a miss."""
-        fields = asdict(self)
-        unused: tuple[str, ...] = {
-            "center": ("draws", "seed", "jitter"),
-            "five": ("draws", "seed", "jitter"),
-            "ten": ("draws", "seed", "jitter"),
-            "whole": ("draws", "seed", "jitter", "crop_ratio", "resize"),
-            "train": ("crop_ratio", "resize"),
-            "val_train": ("jitter",),
-        }[self.kind]
-        if self.resampler == "pillow":  # as keys had it before there was another
-            unused += ("resampler",)
-        return {name: value for name, value in fields.items() if name not in unused}
 
 
 @dataclass(frozen=True)
@@ -151,30 +80,6 @@ def plan_crops(view: View, width: int, height: int, content: bytes) -> list[Crop
     # TenCrop takes the corners of the mirrored image: the mirror's left corners are ours on the right.
     mirrored = [boxes[i] for i in (1, 0, 3, 2)] + [_mirror(_center_box(resized, view.res), resized[0])]
     return five + [Crop(box, (view.res, view.res), resized, flip=True) for box in mirrored]
-
-
-def resized_size(width: int, height: int, view: View) -> tuple[int, int]:
-    """(width, height) after Resize, px, with torchvision's rounding: ``int`` floors everything."""
-    side = resize_side(view.res, view.crop_ratio)
-    if view.resize == "height":
-        return max(1, int(side * width / height)), side
-    if width <= height:
-        return side, int(side * height / width)
-    return int(side * width / height), side
-
-
-def resize_side(res: int, crop_ratio: str) -> int:
-    """Side that Resize gets before a crop of `res`: FixRes' ``int(256 / 224 * res)``, timm's ``floor``."""
-    if float(crop_ratio) == 0.875:
-        return int(256 / 224 * res)
-    return math.floor(res / float(crop_ratio))
-
-
-def whole_size(width: int, height: int, res: int) -> tuple[int, int]:
-    """(width, height) with the longest side `res`, px (FixRes' Resize with ``largest=True``)."""
-    if height < width:
-        return res, max(1, int(res * height / width))
-    return max(1, int(res * width / height)), res
 
 
 def draw_box(width: int, height: int, draws: Draws) -> tuple[int, int, int, int]:

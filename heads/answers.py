@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .ask import Ask
 from .figures import HeadFigures, measure_head
-from .grid import Cell
+from .grid import Cell, Made
 from .metrics import Estimate, fit_temperature, log_softmax, wilson_interval
-from .recipe import GridOptions, Load, list_recipes
+from .recipe import find_recipe
 from .select import score_views
 
 BINS = 15  # as many as the calibration error has
@@ -48,23 +49,21 @@ class Bin:
     accuracy: Estimate
 
 
-def answer_test(load: Load, cell: Cell, classes: Sequence[str], options: GridOptions) -> Answers:
-    """Fit the chosen cell once more and let it answer test. The choice must have been made before.
+def answer_test(ask: Ask, cell: Cell, classes: Sequence[str], made: Made | None = None) -> Answers:
+    """Let the chosen cell's head answer test. The choice must have been made before.
 
     Parameters
     ----------
-    load : callable
-        See `heads.recipe.Load`.
+    ask : Ask
+        Of the grid that ``cell`` is from.
     cell : Cell
         That `heads.grid.choose_cell` marked.
     classes : sequence of str
-    options : GridOptions
-        Of the grid that ``cell`` is from.
+    made : Made, optional
+        Its heads; fitted here if not given.
     """
-    pairs = [(cell.train_res, cell.test_res)]
-    recipes = list_recipes(load, pairs, len(classes), options)
-    recipe = next(r for r in recipes if (r.family, r.correction) == (cell.family, cell.correction))
-    choice, head = recipe.choose()
+    recipe = find_recipe(ask, (cell.train_res, cell.test_res), cell.family, cell.correction)
+    choice, head = (made.choice, made.head) if made else recipe.choose()
     val, test = recipe.load("val"), recipe.load("test")
     temperature = fit_temperature(score_views(choice.head, recipe.see(val)), val.y)
     scores = score_views(head, recipe.see(test))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .card import escape_markdown, show_text
+from fixgrid.cache.text import escape_markdown, format_records, show_text
+
 from .figures import ClassRow, Confusion, HeadFigures
-from .table import format_estimate, format_fit, format_records
+from .table import format_estimate, format_fit
 
 Show = Callable[[str], str]  # how a name from the data is shown
 

@@ -8,6 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fixgrid.cache.errors import CacheError
+from fixgrid.cache.text import escape_markdown
+from fixgrid.cache.view import read_view
+
 from .artifact import SavedHead
 from .metrics import Estimate
 from .table import format_estimate
@@ -144,17 +148,11 @@ def _fill_use(saved: SavedHead, facts: CardFacts) -> str:
     return re.sub(r"\b(FILE|RECORD|RES)\b", lambda found: quoted[found[0]], USES[facts.use])
 
 
-def _describe_view(view: Mapping[str, Any]) -> str:
-    sides = {"short-side": "short side", "height": "height"}
-    side = sides.get(str(view.get("resize")), _UNKNOWN)
-    return _bullets(
-        {
-            "Crop": f"{view.get('kind', _UNKNOWN)}, {view.get('res', _UNKNOWN)} px",
-            "Resize before it": f"the {side} to the crop over {view.get('crop_ratio', '1')}, antialiased "
-            f"{view.get('interpolation', _UNKNOWN)} (Pillow)",
-            "Normalisation": f"pixels in 0..1, mean {_join(view.get('mean'))}, std {_join(view.get('std'))}",
-        }
-    )
+def _describe_view(spec: Mapping[str, Any]) -> str:
+    try:
+        return _bullets(read_view(spec).describe())
+    except CacheError:
+        return _bullets({"Crop": _UNKNOWN})
 
 
 def _describe_figures(saved: SavedHead) -> str:
@@ -232,26 +230,5 @@ def _read_estimate(record: Any) -> Estimate | None:
         return None
 
 
-def _join(values: Sequence[Any] | None) -> str:
-    return ", ".join(map(str, values or ())) or _UNKNOWN
-
-
 def _bullets(lines: Mapping[str, str]) -> str:
     return "\n".join(f"- {escape_markdown(name)}: {escape_markdown(text)}" for name, text in lines.items())
-
-
-def show_text(text: str) -> str:
-    """Text for a terminal: control characters (escapes, bidi marks, line ends) and lone surrogates escaped."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode("ascii")
-        for char in text
-    )
-
-
-def escape_markdown(text: str) -> str:
-    r"""Text that Markdown shows as it is: on one line, every mark of its syntax behind a ``\``."""
-    return (
-        re.sub(r"([\\`*_{}\[\]<>#|~&!@$=^])", r"\\\1", show_text(text))
-        .replace("www.", "www\\.")
-        .replace("://", "\\://")
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from fixgrid.cache.errors import UsageError
 from fixgrid.cache.features import FeatureSet
 
+from .ask import Ask
 from .fit import choose_best
-from .memo import Memo
+from .grid import Cell
 from .metrics import Estimate
-from .recipe import GridOptions, Pair, list_recipes
+from .recipe import list_recipes
 from .select import score_head
-from .subset import Source, TrainSubset
+from .subset import TrainSubset
 from .views import TestRes
 
 
@@ -54,33 +55,18 @@ class CurvePoint:
     test: Estimate
 
 
-def fit_curve(
-    source: Source,
-    pairs: Sequence[Pair],
-    n_classes: int,
-    shares: Sequence[float],
-    options: GridOptions | None = None,
-    memo: Memo | None = None,
-    *,
-    seed: int = 0,
-) -> list[CurvePoint]:
+def fit_curve(ask: Ask, shares: Sequence[float], *, seed: int = 0) -> list[CurvePoint]:
     """One point for each share, ascending: chosen on val among all pairs and options, scored on test once.
 
-    Subsets are nested: a larger share holds every image of a smaller one. ``fit_curve(holdings,
-    [(224, 224)], len(holdings.manifest.classes), [.01, .02, .05, .1, .25, .5, 1])`` is the curve of one pair;
-    with several pairs each share chooses its own.
+    Subsets are nested: a larger share holds every image of a smaller one. With several pairs each share chooses
+    its own.
 
     Parameters
     ----------
-    source : Source
-        `cache.holdings.Holdings`, or a `TrainSubset` of it.
-    pairs : sequence of (train_res, test_res), px
-    n_classes : int
+    ask : Ask
+        Points of earlier curves are remembered in its folder.
     shares : sequence of float
         In (0, 1].
-    options : GridOptions, optional
-    memo : Memo, optional
-        Points of earlier curves; only its folder is used, for a subset has an identity of its own.
     seed : int
         Of the subsets.
 
@@ -89,17 +75,16 @@ def fit_curve(
     UsageError
         If there is no pair or no share, or a share is not in (0, 1].
     """
-    options = options or GridOptions()
     wrong = [share for share in shares if not 0 < share <= 1]
-    if wrong or not shares or not pairs:
-        found = f"the share {wrong[0]}" if wrong else f"{len(shares)} shares and {len(pairs)} pairs"
+    if wrong or not shares or not ask.pairs:
+        found = f"the share {wrong[0]}" if wrong else f"{len(shares)} shares and {len(ask.pairs)} pairs"
         raise UsageError(f"found {found} for a learning curve, expected shares above 0 and at most 1, and a pair.")
-    train = source.load("train", options.train_kinds[0], pairs[0][0])
+    train = ask.source.load("train", ask.options.train_kinds[0], ask.pairs[0][0])
     order = rank_images(train, seed)
     points = []
     for share in sorted(set(shares)):
-        subset = TrainSubset(source, train.row[take_share(train.y, order, share)])
-        points.append(_recall_point(subset, pairs, n_classes, share, options, memo))
+        subset = TrainSubset(ask.source, train.row[take_share(train.y, order, share)])
+        points.append(_recall_point(replace(ask, source=subset), share, len(subset.rows)))
     return points
 
 
@@ -121,36 +106,27 @@ def take_share(y: NDArray[np.int64], order: NDArray[np.int64], share: float) -> 
     return np.sort(np.concatenate(taken))
 
 
-def _recall_point(
-    subset: TrainSubset,
-    pairs: Sequence[Pair],
-    n_classes: int,
-    share: float,
-    options: GridOptions,
-    memo: Memo | None,
-) -> CurvePoint:
+def _recall_point(ask: Ask, share: float, images: int) -> CurvePoint:
+    memo = ask.memo
     if memo is None:
-        return _fit_point(subset, pairs, n_classes, share, options)
-    memo = Memo(memo.folder, subset.identify)
-    recipes = list(list_recipes(subset.load, pairs, n_classes, options))
-    facts = {"curve": [recipe.facts for recipe in recipes], "options": asdict(options)}
+        return _fit_point(ask, share, images)
+    recipes = list(list_recipes(ask))
+    facts = {"curve": [recipe.facts for recipe in recipes], "options": asdict(ask.options)}
     name = memo.name(facts, dict.fromkeys(place for recipe in recipes for place in recipe.places))
     record = memo.recall(name)
     if record is None:
-        point = _fit_point(subset, pairs, n_classes, share, options)
+        point = _fit_point(ask, share, images)
         memo.keep(name, asdict(point))
         return point
     return _from_record(record, share)
 
 
-def _fit_point(
-    subset: TrainSubset, pairs: Sequence[Pair], n_classes: int, share: float, options: GridOptions
-) -> CurvePoint:
-    recipe, choice, head = choose_best(subset.load, pairs, n_classes, options)
+def _fit_point(ask: Ask, share: float, images: int) -> CurvePoint:
+    recipe, choice, head = choose_best(ask)
     test = recipe.load("test")
     return CurvePoint(
         share,
-        len(subset.rows),
+        images,
         recipe.train_res,
         recipe.test_res,
         recipe.family,
@@ -158,6 +134,21 @@ def _fit_point(
         float(choice.strength),
         choice.val,
         score_head(head, recipe.see(test), test.y).accuracy,
+    )
+
+
+def point_of(cell: Cell, images: int) -> CurvePoint:
+    """The end of a curve, where all training images are used: a cell that the grid has made already."""
+    return CurvePoint(
+        1.0,
+        images,
+        cell.train_res,
+        cell.test_res,
+        cell.family,
+        cell.correction,
+        cell.strength,
+        cell.val,
+        cell.test,
     )
 
 

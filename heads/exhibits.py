@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fixgrid.cache.holdings import Holdings
-from fixgrid.cache.rowsfile import show_path
+from fixgrid.cache.text import show_path
 
 from .answers import Answers, bin_answers, list_mistakes, pick_example
+from .ask import Asked
 from .drawings import Drawing
 from .drawings_data import (
     PrincipleShown,
@@ -24,7 +25,7 @@ from .drawings_data import (
 )
 from .drawings_grid import draw_compute, draw_curve, draw_grid
 from .drawings_trunks import draw_trunks
-from .findings import Asked, Findings
+from .findings import Findings
 from .report import Report, Shot, TwinShot
 from .twins import Twin, looks_alike
 
@@ -72,7 +73,6 @@ def fill_report(
         What is known of equal files where images were not compared.
     """
     manifest, twins = asked.holdings.manifest, found.twins
-    dropped = asked.source is not asked.holdings
     images = sum(len(rows) for rows in manifest.splits.values())
     return Report(
         manifest.source,
@@ -86,7 +86,7 @@ def fill_report(
         " ".join([NOT_COMPARED, *copies]) if twins is None else say_twins(twins, images),
         show_twins(twins or [], asked.holdings, album),
         {**made, **describe_making(found, asked)},
-        [line for line in (warn_of_twins(twins or [], images, dropped), leak) if line],
+        [line for line in (warn_of_twins(twins or [], images, asked.dropped), leak) if line],
     )
 
 

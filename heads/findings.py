@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
 
 from fixgrid.cache.errors import FixgridError
 from fixgrid.cache.holdings import Holdings
@@ -13,47 +12,18 @@ from fixgrid.cache.sealed import Sealed
 from fixgrid.cache.store import FeatureStore
 
 from .answers import Answers, answer_test
-from .curve import CurvePoint, fit_curve
-from .grid import Cell, choose_cell, run_grid
-from .memo import Memo
-from .recipe import GridOptions, Pair, list_recipes
-from .subset import Source
+from .ask import Asked
+from .curve import CurvePoint, fit_curve, point_of
+from .grid import BestMade, Cell, choose_cell, run_grid
+from .recipe import find_recipe
 from .twins import Twin, choose_res, find_twins
 from .views import TestRes, list_resolutions
 
-CURVE_SHARES = (0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
+CURVE_SHARES = (0.01, 0.02, 0.05, 0.1, 0.25, 0.5)  # all of them is the chosen cell
 MOST_COMPARED = 60_000  # images; every pair of them is a product of 1,280 numbers: 2 minutes on two cores
 
 # From an architecture and resolutions, px, to its parameters and its multiply-adds at each.
 CountCosts = Callable[[str, Sequence[int]], tuple[int, dict[int, int]]]
-
-
-class Asked(Protocol):
-    """What the options of a command that fits heads name."""
-
-    @property
-    def holdings(self) -> Holdings:
-        """Features of one data set by one trunk."""
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """Views of the training images."""
-
-    @property
-    def source(self) -> Source:
-        """The holdings, perhaps without some training images."""
-
-    @property
-    def pairs(self) -> list[Pair]:
-        """Cells to make."""
-
-    @property
-    def options(self) -> GridOptions:
-        """How."""
-
-    @property
-    def memo(self) -> Memo:
-        """Cells made before."""
 
 
 @dataclass(frozen=True)
@@ -128,13 +98,13 @@ def find_all(asked: Asked, others: Sequence[Asked], count: CountCosts) -> Findin
     count : callable
         See `CountCosts`.
     """
-    holdings, options = asked.holdings, asked.options
-    classes = holdings.manifest.classes
-    cells = _fill_cells(asked)
+    holdings, made = asked.holdings, BestMade()
+    cells = choose_cell(list(run_grid(asked, made)))
     best = next(cell for cell in cells if cell.chosen)
-    answers = answer_test(asked.source.load, best, classes, options)
-    pair = [(best.train_res, best.test_res)]
-    curve = fit_curve(asked.source, pair, len(classes), CURVE_SHARES, options, asked.memo)
+    answers = answer_test(asked, best, holdings.manifest.classes, made.find(best))
+    pair = replace(asked, pairs=((best.train_res, best.test_res),))
+    n_train = len(asked.source.load("train", asked.options.train_kinds[0], best.train_res).row)
+    curve = [*fit_curve(pair, CURVE_SHARES), point_of(best, n_train)]
     rivals = [weigh_trunk(asked, best, count), *_find_rivals(others, count)]
     used = _list_used(asked, best)
     return Findings(cells, answers, used, _count_macs(asked, cells, count), curve, rivals, compare_images(holdings))
@@ -164,17 +134,9 @@ def compare_images(holdings: Holdings) -> list[Twin] | None:
         return None
 
 
-def _fill_cells(asked: Asked) -> list[Cell]:
-    n_classes = len(asked.holdings.manifest.classes)
-    return choose_cell(list(run_grid(asked.source.load, asked.pairs, n_classes, asked.options, asked.memo)))
-
-
 def _list_used(asked: Asked, best: Cell) -> dict[str, list[Sealed]]:
-    n_classes, pair = len(asked.holdings.manifest.classes), [(best.train_res, best.test_res)]
-    recipes = list_recipes(asked.source.load, pair, n_classes, asked.options)
-    places = next(r for r in recipes if (r.family, r.correction) == (best.family, best.correction)).places
     used: dict[str, list[Sealed]] = {}
-    for place in places:
+    for place in find_recipe(asked, (best.train_res, best.test_res), best.family, best.correction).places:
         used.setdefault(place[0], []).append(asked.holdings.entry(*place))
     return used
 
@@ -183,7 +145,7 @@ def _find_rivals(others: Sequence[Asked], count: CountCosts) -> list[Rival]:
     found = []
     for other in others:
         try:
-            best = next(cell for cell in _fill_cells(other) if cell.chosen)
+            best = next(cell for cell in choose_cell(list(run_grid(other))) if cell.chosen)
             found.append(weigh_trunk(other, best, count))
         except FixgridError:
             continue

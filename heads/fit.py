@@ -13,13 +13,14 @@ from fixgrid.cache.errors import UsageError
 from fixgrid.cache.holdings import Holdings
 
 from .artifact import SavedHead
+from .ask import Ask
 from .figures import HeadFigures, measure_head
 from .gap import Correction
 from .linear import LinearHead
-from .memo import Place
 from .metrics import fit_temperature
-from .recipe import GridOptions, Load, Pair, Recipe, list_recipes
+from .recipe import Recipe, list_recipes
 from .select import Choice, Head, Score, score_head, score_views
+from .source import Place
 from .views import TestRes
 
 
@@ -34,7 +35,7 @@ class Fitted:
     test_res : int or str
         px; see `heads.views.TestRes`.
     apparent : float
-        See `apparent_ratio`.
+        See `fixgrid.cache.view.apparent_ratio`.
     choice : Choice
         What val chose.
     temperature : float
@@ -76,24 +77,17 @@ class Fitted:
         return measure_head(self.test_scores, self.test_y, classes, self.temperature, n_confused=n_confused)
 
 
-def fit_best(load: Load, pairs: Sequence[Pair], n_classes: int, options: GridOptions) -> Fitted:
+def fit_best(ask: Ask) -> Fitted:
     """The head of the cell that is best on val; test images are seen by that head alone.
 
-    Parameters
-    ----------
-    load : callable
-        See `heads.recipe.Load`.
-    pairs : sequence of (train_res, test_res), px
-        Of cells equal on val the first wins.
-    n_classes : int
-    options : GridOptions
+    Of cells equal on val the first wins.
 
     Raises
     ------
     UsageError
         If there is no pair, or the best head is not linear.
     """
-    recipe, choice, head = choose_best(load, pairs, n_classes, options)
+    recipe, choice, head = choose_best(ask)
     if not isinstance(head, LinearHead):
         raise UsageError(
             f"found a {recipe.family} head, which cannot be kept, expected a linear one: ask for another"
@@ -121,9 +115,7 @@ def fit_best(load: Load, pairs: Sequence[Pair], n_classes: int, options: GridOpt
     )
 
 
-def choose_best(
-    load: Load, pairs: Sequence[Pair], n_classes: int, options: GridOptions
-) -> tuple[Recipe, Choice, Head]:
+def choose_best(ask: Ask) -> tuple[Recipe, Choice, Head]:
     """The cell that is best on val, what val chose there, and the head to keep. No test image is loaded.
 
     Raises
@@ -132,7 +124,7 @@ def choose_best(
         If there is no pair.
     """
     best: tuple[Recipe, Choice, Head] | None = None
-    for recipe in list_recipes(load, pairs, n_classes, options):
+    for recipe in list_recipes(ask):
         choice, head = recipe.choose()
         if best is None or choice.val.value > best[1].val.value:
             best = recipe, choice, head

@@ -9,24 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .ask import Ask
 from .memo import Memo
 from .metrics import Estimate, compare_paired
-from .recipe import GridOptions as GridOptions
-from .recipe import Load, Pair, Recipe, list_recipes
-from .select import score_head
+from .recipe import Recipe, list_recipes
+from .select import Choice, Head, score_head
 from .views import TestRes
-
-# The rows of the 2020 table this product starts from: train_res, test_res.
-SEED_PAIRS: tuple[Pair, ...] = (
-    (128, 224),
-    (224, 128),
-    (224, 224),
-    (224, 320),
-    (224, 400),
-    (320, 224),
-    (320, 320),
-    (320, 380),
-)
 
 _TIE = 0.05
 
@@ -77,43 +65,67 @@ class Cell:
     tie: bool = False
 
 
-def run_grid(
-    load: Load,
-    pairs: Sequence[Pair],
-    n_classes: int,
-    options: GridOptions | None = None,
-    memo: Memo | None = None,
-) -> Iterator[Cell]:
+@dataclass(frozen=True, eq=False)
+class Made:
+    """A cell's heads as they came out of its fit: what val chose, and the one to keep."""
+
+    cell: Cell
+    choice: Choice
+    head: Head
+
+
+@dataclass(eq=False)
+class BestMade:
+    """Keeps the heads of the best cell on val that a grid fitted; none of cells that were remembered."""
+
+    made: Made | None = None
+
+    def offer(self, made: Made) -> None:
+        """Keep a cell's heads if no cell before was as good on val."""
+        if self.made is None or made.cell.val.value > self.made.cell.val.value:
+            self.made = made
+
+    def find(self, cell: Cell) -> Made | None:
+        """The heads of ``cell``, if they were kept."""
+        return self.made if self.made is not None and _same_place(self.made.cell, cell) else None
+
+
+def run_grid(ask: Ask, best: BestMade | None = None) -> Iterator[Cell]:
     """Cells as they finish: those of one train_res together, so that they share one path of heads.
 
     Parameters
     ----------
-    load : callable
-        See `heads.recipe.Load`.
-    pairs : sequence of (train_res, test_res), px
-    n_classes : int
-    options : GridOptions, optional
-    memo : Memo, optional
-        Cells of earlier grids: one that is there is neither loaded for nor fitted again.
+    ask : Ask
+        Cells that its memo knows are neither loaded for nor fitted again.
+    best : BestMade, optional
+        Is offered every cell that is fitted.
     """
+    memo = ask.memo
     refits: dict[tuple[str, TestRes], Cell] = {}
-    for recipe in list_recipes(load, pairs, n_classes, options or GridOptions()):
+    for recipe in list_recipes(ask):
         place = recipe.family, recipe.test_res
         if recipe.is_refit and place in refits:
             # Its training images are those of test_res, so every train_res has the same cell.
             yield replace(refits[place], train_res=recipe.train_res)
             continue
-        cell = _fill_cell(recipe) if memo is None else _recall_cell(recipe, memo)
+        cell = None if memo is None else _recall_cell(recipe, memo)
+        if cell is None:
+            made = _make_cell(recipe)
+            cell = made.cell
+            if best is not None:
+                best.offer(made)
+            if memo is not None:
+                memo.keep(memo.name(recipe.facts, recipe.places), _to_record(cell))
         if recipe.is_refit:
             refits[place] = cell
         yield cell
 
 
-def _fill_cell(recipe: Recipe) -> Cell:
+def _make_cell(recipe: Recipe) -> Made:
     choice, head = recipe.choose()
     test = recipe.load("test")
     score = score_head(head, recipe.see(test), test.y)
-    return Cell(
+    cell = Cell(
         train_res=recipe.train_res,
         test_res=recipe.test_res,
         apparent=recipe.apparent,
@@ -126,16 +138,13 @@ def _fill_cell(recipe: Recipe) -> Cell:
         family=recipe.family,
         correction=recipe.correction,
     )
+    return Made(cell, choice, head)
 
 
-def _recall_cell(recipe: Recipe, memo: Memo) -> Cell:
-    name = memo.name(recipe.facts, recipe.places)
-    record = memo.recall(name)
-    if record is None:
-        cell = _fill_cell(recipe)
-        memo.keep(name, _to_record(cell))
-        return cell
-    return _from_record(record)
+def _recall_cell(recipe: Recipe, memo: Memo) -> Cell | None:
+    record = memo.recall(memo.name(recipe.facts, recipe.places))
+    # The ratio of sizes is a fact of the views, not of the fit: cells of earlier versions have it for other crops.
+    return None if record is None else replace(_from_record(record), apparent=recipe.apparent)
 
 
 def _to_record(cell: Cell) -> dict[str, Any]:
@@ -163,6 +172,10 @@ def choose_cell(cells: Sequence[Cell]) -> list[Cell]:
         return []
     best = max(cells, key=lambda cell: cell.val.value)
     return [replace(cell, chosen=cell is best, tie=cell is not best and _is_tie(cell, best)) for cell in cells]
+
+
+def _same_place(a: Cell, b: Cell) -> bool:
+    return (a.train_res, a.test_res, a.family, a.correction) == (b.train_res, b.test_res, b.family, b.correction)
 
 
 def _is_tie(cell: Cell, best: Cell) -> bool:

@@ -13,10 +13,10 @@ from typing import Any
 from fixgrid.cache.disk import commit_bytes, read_file
 from fixgrid.cache.errors import DiskError
 
+from .source import Place
+
 # Raise it with any change that moves a figure of a cell: older results are then left aside.
 HEADS_SEMANTICS = 2
-
-Place = tuple[str, str, int]  # split, kind of view, resolution in px
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fixgrid.cache.features import FeatureSet
-from fixgrid.cache.rowsfile import show_path
+from fixgrid.cache.text import escape_markdown, format_records, show_path, show_text
 
 from .artifact import SavedHead
-from .card import escape_markdown, show_text
 from .metrics import log_softmax
 from .select import score_views
 from .subset import keep_rows
-from .table import format_records
 from .views import join_views, see_views
 
 

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fixgrid.cache.features import FeatureSet
+from fixgrid.cache.view import View
 
-
-class Source(Protocol):
-    """Where features come from, as `cache.holdings.Holdings`."""
-
-    def load(self, split: str, kind: str, res: int) -> FeatureSet:
-        """Features and labels of one split, seen one way."""
-
-    def identify(self, split: str, kind: str, res: int) -> str:
-        """A string that changes whenever what `load` gives does."""
+from .source import Source
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +29,15 @@ class TrainSubset:
 
     source: Source
     rows: NDArray[np.int64]
+
+    @property
+    def n_classes(self) -> int:
+        """As the source."""
+        return self.source.n_classes
+
+    def view(self, split: str, kind: str, res: int) -> View:
+        """As the source."""
+        return self.source.view(split, kind, res)
 
     def load(self, split: str, kind: str, res: int) -> FeatureSet:
         """As the source, without the training images left out."""

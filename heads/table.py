@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from typing import Any
+
+from fixgrid.cache.text import FORMATS, WIDTH, format_records, to_columns, to_csv, to_markdown
 
 from .curve import CurvePoint
 from .figures import HeadFigures
@@ -17,9 +16,6 @@ from .fit import Fitted
 from .grid import Cell
 from .metrics import Estimate
 
-FORMATS = ("table", "md", "csv", "json")
-_WIDTH = 80
-_NARROWEST = 12  # no text is wrapped to less, however little room there is
 _HEADERS = ("train_res", "test_res", "size ratio", "val", "test", "95 % interval", "C", "")
 _SPARE = ("size ratio", "C", "strength")  # columns that a reader misses least, the first first
 
@@ -53,57 +49,15 @@ def format_cells(cells: Sequence[Cell], notes: Notes, style: str) -> str:
     if style == "json":
         return json.dumps({"cells": [cell_record(cell) for cell in cells], **vars(notes)}, indent=2) + "\n"
     if style == "csv":
-        return _to_csv([cell_record(cell) for cell in cells])
+        return to_csv([cell_record(cell) for cell in cells])
     if style not in FORMATS:
         raise ValueError(f"unknown format {style!r}: expected one of {', '.join(FORMATS)}")
     rows = _cell_rows(cells)
     left_out: list[str] = []
     if style == "table":
         rows, left_out = _fit_columns(rows)
-    lines = _to_markdown(rows) if style == "md" else _to_columns(rows)
+    lines = to_markdown(rows) if style == "md" else to_columns(rows)
     return "\n".join([*lines, "", *explain_cells(cells, notes, left_out)]) + "\n"
-
-
-def format_records(records: Sequence[dict[str, Any]], style: str, wrapped: Sequence[str] = ()) -> str:
-    """Records with equal fields in one of `FORMATS`, ending in a newline; None is shown as nothing.
-
-    Parameters
-    ----------
-    records : sequence of dict
-    style : str
-    wrapped : sequence of str
-        Fields whose words are wrapped where a terminal's 80 columns have no room for them.
-    """
-    if style == "json":
-        return json.dumps(records, indent=2) + "\n"
-    if style == "csv":
-        return _to_csv(records)
-    if not records:
-        return "nothing\n"
-    shown = [["" if value is None else str(value) for value in record.values()] for record in records]
-    rows = [list(records[0]), *shown]
-    lines = _to_markdown(rows) if style == "md" else _to_columns(_wrap_fields(rows, wrapped), left=True)
-    return "\n".join(lines) + "\n"
-
-
-def _wrap_fields(rows: list[list[str]], names: Sequence[str]) -> list[list[str]]:
-    """The rows with the columns called ``names`` wrapped at words into what the others leave of 80 columns."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    wrapped = sorted((i for i, name in enumerate(rows[0]) if name in names), key=widths.__getitem__)
-    room = _WIDTH - 2 * (len(widths) - 1) - sum(widths) + sum(widths[i] for i in wrapped)
-    for left, i in zip(range(len(wrapped), 0, -1), wrapped, strict=True):
-        widths[i] = max(min(widths[i], room // left), min(widths[i], _NARROWEST))
-        room -= widths[i]
-    return [line for row in rows for line in _wrap_row(row, {i: widths[i] for i in wrapped})]
-
-
-def _wrap_row(row: Sequence[str], widths: dict[int, int]) -> list[list[str]]:
-    def wrap(i: int, text: str) -> list[str]:
-        if i not in widths:
-            return [text]
-        return textwrap.wrap(text, widths[i], break_long_words=False, break_on_hyphens=False) or [""]
-
-    return [list(line) for line in zip_longest(*(wrap(i, text) for i, text in enumerate(row)), fillvalue="")]
 
 
 def fit_record(fitted: Fitted, figures: HeadFigures) -> dict[str, Any]:
@@ -141,7 +95,7 @@ def format_fit(record: dict[str, Any], style: str) -> str:
         for name, (field, unit) in named.items()
     ]
     if style == "csv":
-        return _to_csv(rows)
+        return to_csv(rows)
     chosen = (
         f"chosen on val: train at {record['train_res']} px, test at {record['test_res']} px\n"
         f"head {record['family']}, gap {record['correction']}, strength {record['strength']:.2e}, "
@@ -214,7 +168,7 @@ def explain_cells(cells: Sequence[Cell], notes: Notes, left_out: Sequence[str] =
     if left_out:
         said.append(f"Not shown for want of room: {', '.join(left_out)}; the other formats have them.")
     said += [notes.warning] if notes.warning else []
-    return [line for text in said for line in textwrap.wrap(text, _WIDTH, subsequent_indent="  ")]
+    return [line for text in said for line in textwrap.wrap(text, WIDTH, subsequent_indent="  ")]
 
 
 def format_estimate(estimate: Estimate) -> str:
@@ -246,7 +200,7 @@ def _fit_columns(rows: list[tuple[str, ...]]) -> tuple[list[tuple[str, ...]], li
     """The rows without as many of `_SPARE` as 80 columns have no room for, and the names of those."""
     left_out: list[str] = []
     for name in (name for name in _SPARE if name in rows[0]):
-        if max(map(len, _to_columns(rows))) <= _WIDTH:
+        if max(map(len, to_columns(rows))) <= WIDTH:
             break
         at = rows[0].index(name)
         rows = [(*row[:at], *row[at + 1 :]) for row in rows]
@@ -265,23 +219,3 @@ def _cell_row(cell: Cell) -> tuple[str, ...]:
         f"{cell.strength:.2e}",
         "*" if cell.chosen else "=" if cell.tie else "",
     )
-
-
-def _to_columns(rows: Sequence[Sequence[str]], left: bool = False) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    pad = str.ljust if left else str.rjust
-    lines = ["  ".join(pad(text, w) for text, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return [lines[0], "-" * max(map(len, lines)), *lines[1:]]
-
-
-def _to_markdown(rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    return [lines[0], "|" + "---:|" * len(rows[0]), *lines[1:]]
-
-
-def _to_csv(records: Sequence[dict[str, Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(records[0]) if records else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records)
-    return text.getvalue()

@@ -15,12 +15,11 @@ from fixgrid.cache.errors import CacheError
 from fixgrid.cache.features import FeatureSet
 from fixgrid.cache.holdings import Holdings
 from fixgrid.cache.rows import SPLITS, Rows
-from fixgrid.cache.rowsfile import show_path
+from fixgrid.cache.text import escape_markdown, format_records, show_path
 
-from .card import escape_markdown
 from .knn import unit_rows
-from .subset import Source, TrainSubset
-from .table import format_records
+from .source import Source
+from .subset import TrainSubset
 
 # Of the centre features of efficientnet_lite0 at 224 px: no two of 2,047 distinct photographs of dogs or flowers
 # come nearer than .922; copies saved again at JPEG quality 60, mirrored or shrunk to 80 % stay at .953 or above.

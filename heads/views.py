@@ -17,10 +17,6 @@ from .gap import Correction
 # so that tables, JSON and remembered cells hold what the user typed.
 TestRes: TypeAlias = int | str
 
-# Side of a crop over the photograph's short side. RandomResizedCrop at scale (.08, 1) on 4:3: mean root of the
-# crop's area, from 400,000 draws. The others resize by 256/224 first.
-_CROP_SIDE = {"train": 0.7322}
-
 
 def list_resolutions(test_res: TestRes) -> tuple[int, ...]:
     """Each resolution at which a test image is seen, px."""
@@ -82,12 +78,3 @@ def see_views(X: NDArray[np.float32], corrections: Sequence[Correction], mean_of
     if X.shape[1] == 1:
         return X[:, 0]
     return X.mean(1) if mean_of == "features" else X
-
-
-def apparent_ratio(kinds: Sequence[str], train_res: int, test_res: int) -> float:
-    """Apparent size of an object at test over that in training, for 4:3 photographs (Touvron et al. 2019).
-
-    A training set of several kinds of view counts with its mean crop.
-    """
-    crops = [_CROP_SIDE.get(kind, train_res / int(256 / 224 * train_res)) for kind in kinds]
-    return int(256 / 224 * test_res) * sum(crops) / len(crops) / train_res

@@ -7,7 +7,8 @@ from collections import Counter
 import numpy as np
 
 from fixgrid.cache.features import FeatureSet
-from fixgrid.heads.grid import GridOptions
+from fixgrid.cache.view import View
+from fixgrid.heads.ask import Ask, GridOptions
 
 SIZES = {"train": 160, "val": 80, "test": 120}
 K, D = 4, 12
@@ -38,6 +39,8 @@ class Cache:
 class Source:
     """Generated features as a holding of a cache; tells in which order splits are loaded."""
 
+    n_classes = K
+
     def __init__(self, permute=None):
         self.cache, self.order = Cache(permute), []
 
@@ -47,3 +50,26 @@ class Source:
 
     def identify(self, split, kind, res):
         return f"{split} {kind} {res}"
+
+    def view(self, split, kind, res):
+        return draw_view(kind, res)
+
+
+class Loaded:
+    """A source made of a function that loads, or of an object that has more of it."""
+
+    def __init__(self, load, n_classes, identify):
+        self.load, self.n_classes, self.identify = getattr(load, "load", load), n_classes, identify
+
+    def view(self, split, kind, res):
+        return draw_view(kind, res)
+
+
+def draw_view(kind, res):
+    return View(kind.split()[-1], res, "bilinear", ("0",) * 3, ("1",) * 3)
+
+
+def ask(load, pairs, options=FEW, memo=None, n_classes=K):
+    """A question to generated features."""
+    identify = memo.identify if memo else getattr(load, "identify", None)
+    return Ask(Loaded(load, n_classes, identify), tuple(pairs), options, memo and memo.folder)

@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image
 from stub import StubBackend
 
+from fixgrid.cache.view import View
 from fixgrid.embed import task
 from fixgrid.embed.decode import decode_rgb
-from fixgrid.embed.views import View
 
 ENDS = (b"segv", b"exit", b"hang", b"once")
 TIRED_AFTER = 130  # calls

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fixgrid.embed.extraction import TrunkKey
-from fixgrid.embed.views import View
+from fixgrid.cache.view import View
+from fixgrid.embed.extraction import Extraction, Outcome, TrunkKey
+from fixgrid.embed.machine import run_pass
+from fixgrid.embed.sizing import Sizing
+from fixgrid.embed.watcher import Quiet
 
 DIM = 6
 TRUNK = TrunkKey("stub", "stub", "pooled", "0" * 64, DIM)
@@ -38,7 +42,19 @@ def open_stubs(views: Sequence[View]) -> Callable[[View], StubBackend]:
     return open_stub
 
 
-class SilentWatcher:
+def run_stub(
+    extraction: Extraction,
+    open_backends: Callable[[Sequence[View]], Callable[[View], Any]] = open_stubs,
+    watcher: Quiet | None = None,
+    *,
+    workers: int = 1,
+    **options: Any,
+) -> Outcome:
+    """The whole extraction, by as many workers."""
+    return run_pass(extraction, open_backends, watcher or SilentWatcher(), Sizing(workers, 1, 0), **options)
+
+
+class SilentWatcher(Quiet):
     """Keeps what it is told."""
 
     def __init__(self) -> None:

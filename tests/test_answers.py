@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from drawn import FEW, PAIRS, SIZES, Cache, K
+from drawn import FEW, PAIRS, SIZES, Cache, K, ask
 
 from fixgrid.heads.answers import Answers, answer_test, bin_answers, list_mistakes, pick_example
 from fixgrid.heads.figures import measure_head
@@ -13,9 +13,9 @@ from fixgrid.heads.grid import choose_cell, run_grid
 
 @pytest.fixture(scope="module")
 def answers() -> Answers:
-    cells = choose_cell(list(run_grid(Cache(), PAIRS, K, FEW)))
+    cells = choose_cell(list(run_grid(ask(Cache(), PAIRS, FEW))))
     best = next(cell for cell in cells if cell.chosen)
-    return answer_test(Cache(), best, "abcd", FEW)
+    return answer_test(ask(Cache(), PAIRS, FEW), best, "abcd")
 
 
 def test_every_test_image_is_answered_as_the_cell_was_scored(answers):

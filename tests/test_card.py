@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fixgrid.cache.text import escape_markdown
 from fixgrid.heads.artifact import SavedHead
-from fixgrid.heads.card import USES, CardFacts, escape_markdown, write_card
+from fixgrid.heads.card import USES, CardFacts, write_card
 from fixgrid.heads.linear import LinearHead
 
 HOSTILE = "![x](http://e.vil)\n# <b>`\x1b[2J"

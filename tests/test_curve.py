@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
-from drawn import FEW, PAIRS, K, Source
+from drawn import FEW, PAIRS, Source, ask
 from hypothesis import given
 from hypothesis import strategies as some
 
@@ -36,14 +36,14 @@ def test_subsets_are_nested_and_stratified_for_any_shares(y, shares, seed):
 
 
 def test_more_images_are_better():
-    few, some_more, whole = fit_curve(Source(), [(224, 128)], K, (0.01, 0.2, 1.0), FEW)
+    few, some_more, whole = fit_curve(ask(Source(), [(224, 128)], FEW), (0.01, 0.2, 1.0))
     assert [point.images for point in (few, some_more, whole)] == [4, 32, 160]
     assert few.test.value < whole.test.low
 
 
 def test_all_images_give_the_kept_head():
-    (point,) = fit_curve(Source(), PAIRS, K, (1.0,), FEW)
-    best = fit_best(Source().load, PAIRS, K, FEW)
+    (point,) = fit_curve(ask(Source(), PAIRS, FEW), (1.0,))
+    best = fit_best(ask(Source().load, PAIRS, FEW))
     assert (point.train_res, point.test_res) == (best.train_res, best.test_res)
     assert (point.strength, point.val, point.test) == (best.choice.strength, best.choice.val, best.score.accuracy)
 
@@ -51,7 +51,7 @@ def test_all_images_give_the_kept_head():
 def test_a_curve_is_told_by_its_seed():
     order = [rank_images(Source().load("train", "center", 224), seed).tolist() for seed in (0, 0, 1)]
     assert order[0] == order[1] != order[2]
-    curves = [fit_curve(Source(), PAIRS[:1], K, SHARES[:1], FEW, seed=seed) for seed in (0, 0, 1)]
+    curves = [fit_curve(ask(Source(), PAIRS[:1], FEW), SHARES[:1], seed=seed) for seed in (0, 0, 1)]
     assert curves[0] == curves[1] != curves[2]
 
 
@@ -64,7 +64,7 @@ def test_images_keep_their_turn_when_they_are_listed_otherwise():
 
 def test_test_is_seen_once_for_each_share_and_last():
     source = Source()
-    fit_curve(source, PAIRS, K, SHARES, FEW)
+    fit_curve(ask(source, PAIRS, FEW), SHARES)
     loads = source.order
     ends = [i for i, split in enumerate(loads) if split == "test"]
     assert len(ends) == len(SHARES)
@@ -72,24 +72,24 @@ def test_test_is_seen_once_for_each_share_and_last():
 
 
 def test_permuted_test_labels_change_no_choice():
-    honest, shuffled = (fit_curve(Source(permute), PAIRS, K, SHARES, FEW) for permute in (None, "test"))
+    honest, shuffled = (fit_curve(ask(Source(permute), PAIRS, FEW), SHARES) for permute in (None, "test"))
     for a, b in zip(honest, shuffled, strict=True):
         assert replace(a, test=b.test) == b
         assert a.test != b.test
 
 
 def test_a_repeated_curve_fits_nothing(tmp_path):
-    points = [fit_curve(Source(), PAIRS, K, SHARES, FEW, Memo(tmp_path, Source().identify))]
+    points = [fit_curve(ask(Source(), PAIRS, FEW, Memo(tmp_path, Source().identify)), SHARES)]
     again = Source()
-    points.append(fit_curve(again, PAIRS, K, SHARES, FEW, Memo(tmp_path, again.identify)))
+    points.append(fit_curve(ask(again, PAIRS, FEW, Memo(tmp_path, again.identify)), SHARES))
     assert again.order == ["train"]
-    assert points[0] == points[1] == fit_curve(Source(), PAIRS, K, SHARES, FEW)
+    assert points[0] == points[1] == fit_curve(ask(Source(), PAIRS, FEW), SHARES)
     json.dumps([asdict(point) for point in points[1]])
 
 
 def test_a_curve_of_several_test_resolutions_is_remembered_as_it_is(tmp_path):
     pairs = [(224, "128+224")]
-    points = [fit_curve(Source(), pairs, K, SHARES, FEW, Memo(tmp_path, Source().identify)) for _ in range(2)]
+    points = [fit_curve(ask(Source(), pairs, FEW, Memo(tmp_path, Source().identify)), SHARES) for _ in range(2)]
     assert points[0] == points[1]
     assert {point.test_res for point in points[0]} == {"128+224"}
 
@@ -97,14 +97,14 @@ def test_a_curve_of_several_test_resolutions_is_remembered_as_it_is(tmp_path):
 @pytest.mark.parametrize("changed", [{"refit": True}, {"families": ("ridge",)}, {"strengths": (1e-2,)}])
 def test_other_options_or_another_seed_are_other_points(tmp_path, changed):
     memo = Memo(tmp_path, Source().identify)
-    fit_curve(Source(), PAIRS[:1], K, SHARES[:1], FEW, memo)
+    fit_curve(ask(Source(), PAIRS[:1], FEW, memo), SHARES[:1])
     for options, seed in ((replace(FEW, **changed), 0), (FEW, 1)):
         source = Source()
-        fit_curve(source, PAIRS[:1], K, SHARES[:1], options, memo, seed=seed)
+        fit_curve(ask(source, PAIRS[:1], options, memo), SHARES[:1], seed=seed)
         assert "test" in source.order
 
 
 @pytest.mark.parametrize(("pairs", "shares"), [([], SHARES), (PAIRS, []), (PAIRS, [0.0]), (PAIRS, [0.5, 1.5])])
 def test_no_pair_or_a_share_out_of_range_is_refused(pairs, shares):
     with pytest.raises(UsageError, match="expected shares above 0"):
-        fit_curve(Source(), pairs, K, shares, FEW)
+        fit_curve(ask(Source(), pairs, FEW), shares)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from drawn import FEW, PAIRS, Cache, K, Source
+from drawn import FEW, PAIRS, Cache, Source, ask
 from shown import expect_shown
 
 from fixgrid.heads.curve import fit_curve
@@ -18,7 +18,7 @@ MACS = {128: 10**8, 224: 3 * 10**8, 320: 6 * 10**8, "128+224": 4 * 10**8}
 
 @pytest.fixture(scope="module")
 def cells():
-    return choose_cell(list(run_grid(Cache(), [*PAIRS, (224, "128+224")], K, FEW)))
+    return choose_cell(list(run_grid(ask(Cache(), [*PAIRS, (224, "128+224")], FEW))))
 
 
 def test_the_grid_holds_every_cell_and_names_the_chosen(cells):
@@ -67,7 +67,7 @@ def test_compute_is_in_gmac_and_the_front_is_named(cells):
 
 
 def test_the_curve_holds_its_points():
-    points = fit_curve(Source(), [(224, 224)], K, (0.1, 0.5, 1.0), FEW)
+    points = fit_curve(ask(Source(), [(224, 224)], FEW), (0.1, 0.5, 1.0))
     drawing = draw_curve(points)
     expect_shown(drawing)
     assert [(r["images"], r["test"]) for r in drawing.records] == [(p.images, p.test.value) for p in points]

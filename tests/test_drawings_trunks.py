@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from drawn import FEW, PAIRS, Cache, K
+from drawn import FEW, PAIRS, Cache, ask
 from shown import expect_shown
 
 from fixgrid.heads.drawings_trunks import draw_trunks
@@ -11,7 +11,7 @@ from fixgrid.heads.grid import choose_cell, run_grid
 
 
 def test_every_trunk_has_its_parameters_its_cost_and_its_interval():
-    cells = choose_cell(list(run_grid(Cache(), PAIRS, K, FEW)))
+    cells = choose_cell(list(run_grid(ask(Cache(), PAIRS, FEW))))
     rivals = [Rival("mine", 4_100_000, 6 * 10**8, cells[0]), Rival("<small>", 3_400_000, 4 * 10**8, cells[1])]
     drawing = draw_trunks(rivals)
     expect_shown(drawing)

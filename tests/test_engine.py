@@ -13,14 +13,14 @@ import pytest
 from conftest import ROOT
 from entries import count_reads
 from faulty import open_faulty, open_narrow, open_slow, spoil
-from stub import TRUNK, SilentWatcher, center, open_stubs, train
+from stub import TRUNK, SilentWatcher, center, open_stubs, run_stub, train
 from zoo import draw_photo, encode, list_manifest, write_photos
 
 from fixgrid.cache.errors import CacheError, DataError, DiskError, Interrupted
 from fixgrid.cache.health import verify_store
 from fixgrid.cache.shard import Status
 from fixgrid.cache.store import FeatureStore
-from fixgrid.embed import extraction as engine
+from fixgrid.embed import extraction as module
 from fixgrid.embed.extraction import Extraction, Outcome
 
 VIEWS = (center(8), train(8))
@@ -40,7 +40,7 @@ def make_extraction(data: Path, cache: str = "cache") -> Extraction:
 def extract(data: Path, cache: str = "cache", **options: object) -> tuple[Extraction, Outcome, SilentWatcher]:
     extraction, watcher = make_extraction(data, cache), SilentWatcher()
     opener = options.pop("opener", open_stubs)
-    outcome = extraction.run(opener, watcher, **{"workers": 1, **options})
+    outcome = run_stub(extraction, opener, watcher, **options)
     return extraction, outcome, watcher
 
 
@@ -116,7 +116,7 @@ def test_a_relabelled_image_costs_nothing(data: Path) -> None:
     moved = make_extraction(data)
     labels = moved.manifest.splits["train"].labels
     labels[:] = 1 - labels
-    moved.run(never, SilentWatcher(), workers=1)
+    run_stub(moved, never)
     found = moved.entries["train", VIEWS[0]].open().load(moved.manifest.splits["train"])
     np.testing.assert_array_equal(found.y, labels)
 
@@ -178,7 +178,7 @@ def test_a_full_disk_is_told_before_the_work(data: Path, monkeypatch: pytest.Mon
         assert needed_bytes == 2 * 70 * (1 + 2) * 6 * 4
         raise DiskError("full")
 
-    monkeypatch.setattr(engine, "expect_space", full)
+    monkeypatch.setattr(module, "expect_space", full)
     with pytest.raises(DiskError, match="full"):
         extract(data, opener=never)
 
@@ -246,7 +246,7 @@ def test_who_is_stopped_while_waiting_begins_nothing(data: Path, monkeypatch: py
         return open_slow
 
     with pytest.raises(Interrupted):
-        extraction.run(stop_at_once, SilentWatcher(), workers=1)
+        run_stub(extraction, stop_at_once)
     assert signal.getsignal(signal.SIGINT) == before
 
 

@@ -7,8 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from drawn import SIZES
-from test_findings import Asked, count
+from test_findings import asked as ask_of
+from test_findings import count
 
+from fixgrid.heads.ask import Asked
 from fixgrid.heads.exhibits import describe_making, fill_report, leaks, say_twins, show_twins, warn_of_twins
 from fixgrid.heads.findings import Findings, find_all
 from fixgrid.heads.report import render_report
@@ -52,7 +54,7 @@ TWINS = [
 
 @pytest.fixture(scope="module")
 def asked(tmp_path_factory) -> Asked:
-    return Asked(tmp_path_factory.mktemp("cells"))
+    return ask_of(tmp_path_factory.mktemp("cells"))
 
 
 @pytest.fixture(scope="module")

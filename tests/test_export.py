@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from fixgrid.cache.errors import CacheError, UsageError
+from fixgrid.cache.view import View
 from fixgrid.embed import export
 from fixgrid.embed.backends.probe import make_probe
 from fixgrid.embed.export import Classifier, describe_timm, expect_center, export_onnx, export_state, export_torch
 from fixgrid.embed.trunks.trunk import Trunk, load_trunk
-from fixgrid.embed.views import View
 
 ARCHITECTURE = "timm:test_efficientnet"
 FACTS = {"interpolation": "bicubic", "mean": ("0.5", "0.5", "0.5"), "std": ("0.5", "0.5", "0.5")}

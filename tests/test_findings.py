@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 
-from drawn import FEW, PAIRS, SIZES, K, Source
+from drawn import FEW, PAIRS, SIZES, Source, ask
 from entries import fill_entry, make_rows
 
 from fixgrid.cache.errors import CacheError
 from fixgrid.cache.rows import Manifest
 from fixgrid.cache.store import FeatureStore
 from fixgrid.heads import findings
+from fixgrid.heads.ask import Asked
 from fixgrid.heads.findings import compare_images, find_all, list_trunks
 from fixgrid.heads.grid import choose_cell, run_grid
-from fixgrid.heads.memo import Memo
 
 
 class Held(Source):
@@ -28,6 +27,9 @@ class Held(Source):
         self.manifest = Manifest("dogs", "/gone", tuple("abcd"), {s: make_rows(n) for s, n in SIZES.items()})
         self.entries = {0: self.entry("test", "center", 224)}
 
+    def identify(self, split: str, kind: str, res: int) -> str:
+        return f"{self.trunk} {(split, kind, res)}"
+
     def resolutions(self, split: str, kind: str) -> list[int]:
         return [128, 224, 320]
 
@@ -38,23 +40,10 @@ class Held(Source):
         return SimpleNamespace(spec=spec, provenance={"trunk": self.trunk, "versions": {"torch": "2"}, "host": "h"})
 
 
-@dataclass
-class Asked:
+def asked(folder: Path, holdings: Held | None = None, pairs: tuple = tuple(PAIRS)) -> Asked:
     """As the command line asks."""
-
-    folder: Path
-    holdings: Held = field(default_factory=Held)
-    pairs: tuple = tuple(PAIRS)
-    kinds: tuple = ("train",)
-    options: object = FEW
-
-    @property
-    def source(self) -> Held:
-        return self.holdings
-
-    @property
-    def memo(self) -> Memo:
-        return Memo(self.folder, lambda *place: f"{self.holdings.trunk} {place}")
+    holdings = holdings or Held()
+    return Asked(holdings, pairs, FEW, folder, holdings=holdings)
 
 
 def count(architecture, resolutions):
@@ -63,8 +52,8 @@ def count(architecture, resolutions):
 
 
 def test_the_cells_are_the_grids_and_every_pair_has_its_cost(tmp_path):
-    found = find_all(Asked(tmp_path), [], count)
-    plain = choose_cell(list(run_grid(Source().load, PAIRS, K, FEW)))
+    found = find_all(asked(tmp_path), [], count)
+    plain = choose_cell(list(run_grid(ask(Source().load, PAIRS, FEW))))
     assert [(c.train_res, c.test_res, c.test, c.chosen) for c in found.cells] == [
         (c.train_res, c.test_res, c.test, c.chosen) for c in plain
     ]
@@ -76,7 +65,7 @@ def test_the_cells_are_the_grids_and_every_pair_has_its_cost(tmp_path):
 
 
 def test_several_test_resolutions_cost_their_sum_and_use_both(tmp_path):
-    found = find_all(Asked(tmp_path, pairs=((224, "128+224"),)), [], count)
+    found = find_all(asked(tmp_path, pairs=((224, "128+224"),)), [], count)
     assert found.macs == {"128+224": 352 * 10**6}
     assert [one.spec.view["res"] for one in found.used["test"]] == [128, 224]
     assert found.rivals[0].macs == 352 * 10**6
@@ -87,8 +76,8 @@ def test_each_trunk_brings_its_own_best_cell_and_one_without_features_is_left_ou
         def load(self, split, kind, res):
             raise CacheError("none")
 
-    others = [Asked(tmp_path, Held("another")), Asked(tmp_path, Bare("bare"))]
-    found = find_all(Asked(tmp_path), others, count)
+    others = [asked(tmp_path, Held("another")), asked(tmp_path, Bare("bare"))]
+    found = find_all(asked(tmp_path), others, count)
     assert [(r.trunk, r.parameters) for r in found.rivals] == [("mine", 4 * 10**6), ("another", 7 * 10**6)]
     for rival in found.rivals:
         assert rival.cell.chosen

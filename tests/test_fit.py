@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from drawn import FEW, PAIRS, Cache, K
+from drawn import FEW, PAIRS, Cache, ask
 
 from fixgrid.cache.errors import UsageError
 from fixgrid.cache.features import FeatureSet
@@ -39,8 +39,8 @@ def five(split, kind, res):
     ],
 )
 def test_the_head_is_that_of_the_grids_chosen_cell(options):
-    fitted = fit_best(Cache(), PAIRS, K, options)
-    (cell,) = (c for c in choose_cell(list(run_grid(Cache(), PAIRS, K, options))) if c.chosen)
+    fitted = fit_best(ask(Cache(), PAIRS, options))
+    (cell,) = (c for c in choose_cell(list(run_grid(ask(Cache(), PAIRS, options)))) if c.chosen)
     for name in ("train_res", "test_res", "apparent", "family", "correction"):
         assert getattr(fitted, name) == getattr(cell, name)
     assert (fitted.choice.strength, fitted.choice.val) == (cell.strength, cell.val)
@@ -51,7 +51,7 @@ def test_the_head_is_that_of_the_grids_chosen_cell(options):
 
 def test_a_correction_is_folded_into_the_kept_head():
     options = replace(FEW, corrections=("frechet",))
-    fitted = fit_best(Cache(), [(320, 128)], K, options)
+    fitted = fit_best(ask(Cache(), [(320, 128)], options))
     test = Cache()("test", "center", 128)
     plain = fitted.choice.head.predict(test.X[:, 0])
     assert (plain != fitted.head.predict(test.X[:, 0])).any()
@@ -60,8 +60,8 @@ def test_a_correction_is_folded_into_the_kept_head():
 @pytest.mark.parametrize("mean_of", ["features", "probabilities"])
 def test_several_views_count_as_the_grid_counts_them(mean_of):
     options = replace(FEW, test_kind="five", mean_of=mean_of)
-    fitted = fit_best(five, [(224, 224)], K, options)
-    (cell,) = run_grid(five, [(224, 224)], K, options)
+    fitted = fit_best(ask(five, [(224, 224)], options))
+    (cell,) = run_grid(ask(five, [(224, 224)], options))
     np.testing.assert_array_equal(fitted.score.correct, cell.correct)
     val = five("val", "five", 224)
     seen = val.X if mean_of == "probabilities" else val.X.mean(1)
@@ -75,19 +75,19 @@ def test_test_images_are_loaded_once_and_last():
         order.append(split)
         return cache(split, kind, res)
 
-    fit_best(load, PAIRS, K, FEW)
+    fit_best(ask(load, PAIRS, FEW))
     assert order.count("test") == 1
     assert order[-1] == "test"
 
 
 def test_neighbours_cannot_be_kept():
     with pytest.raises(UsageError, match="knn"):
-        fit_best(Cache(), PAIRS[:1], K, replace(FEW, families=("knn",)))
+        fit_best(ask(Cache(), PAIRS[:1], replace(FEW, families=("knn",))))
 
 
 def test_no_pair_is_refused():
     with pytest.raises(UsageError, match="--pairs"):
-        fit_best(Cache(), [], K, FEW)
+        fit_best(ask(Cache(), [], FEW))
 
 
 SEVERAL = [(224, "128+224"), (320, "128+224+320")]
@@ -97,8 +97,8 @@ SEVERAL = [(224, "128+224"), (320, "128+224+320")]
 @pytest.mark.parametrize("correction", ["none", "standardize", "frechet", "refit"])
 def test_a_head_of_several_test_resolutions_is_that_of_its_cell(correction, mean_of):
     options = replace(FEW, corrections=(correction,), mean_of=mean_of)
-    fitted = fit_best(Cache(), SEVERAL, K, options)
-    (cell,) = (c for c in choose_cell(list(run_grid(Cache(), SEVERAL, K, options))) if c.chosen)
+    fitted = fit_best(ask(Cache(), SEVERAL, options))
+    (cell,) = (c for c in choose_cell(list(run_grid(ask(Cache(), SEVERAL, options)))) if c.chosen)
     assert (fitted.train_res, fitted.test_res, fitted.apparent) == (cell.train_res, cell.test_res, cell.apparent)
     np.testing.assert_array_equal(fitted.score.correct, cell.correct)
     seen = [place for place in fitted.places if place[0] == "test"]

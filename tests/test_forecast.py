@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from stub import DIM, TRUNK, SilentWatcher, center, open_stubs, train
+from stub import DIM, TRUNK, center, run_stub, train
 from zoo import list_manifest, write_photos
 
 from fixgrid.cache.store import FeatureStore
@@ -50,7 +50,7 @@ def goals_of(extraction: Extraction) -> list[Goal]:
 def test_work_is_what_the_cache_lacks(tmp_path: Path) -> None:
     write_photos(tmp_path / "data", 10)
     store, manifest = FeatureStore(tmp_path / "cache"), list_manifest(tmp_path / "data")
-    Extraction(store, manifest, TRUNK, {"train": [center(8)]}).run(open_stubs, SilentWatcher(), workers=1)
+    run_stub(Extraction(store, manifest, TRUNK, {"train": [center(8)]}))
     work = count_work(goals_of(Extraction(store, manifest, TRUNK, {"train": [center(8), train(8), center(16)]})))
     assert (work.images, work.keys, work.cached, work.decode) == ({"train": 10}, 3, 1, 10)
     assert (work.crops, work.all_crops) == ({8: 20, 16: 10}, {8: 30, 16: 10})

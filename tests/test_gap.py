@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from drawn import FEW, Cache, K
+from drawn import FEW, Cache, ask
 
 from fixgrid.cache.holdings import RECALIBRATED
 from fixgrid.heads.gap import CORRECTIONS, fit_correction
@@ -63,7 +63,7 @@ def test_batchnorm_sees_val_and_test_by_the_recalibrated_trunk_and_fits_on_the_o
         return cache(split, kind.removeprefix(RECALIBRATED), res)
 
     options = replace(FEW, corrections=("none", "batchnorm"))
-    plain, made = list_recipes(load, [pair], K, options)
+    plain, made = list_recipes(ask(load, [pair], options))
     assert made.places == [
         (split, kind if split == "train" else RECALIBRATED + kind, res) for split, kind, res in plain.places
     ]

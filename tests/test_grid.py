@@ -7,14 +7,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from drawn import FEW, PAIRS, Cache, D, K
+from drawn import FEW, PAIRS, Cache, D, K, ask, draw_view
 
+from fixgrid.cache.view import apparent_ratio
 from fixgrid.heads import families, grid
+from fixgrid.heads.ask import SEED_PAIRS, GridOptions
 from fixgrid.heads.families import FAMILIES
-from fixgrid.heads.grid import SEED_PAIRS, GridOptions, choose_cell, run_grid
+from fixgrid.heads.grid import choose_cell, run_grid
 from fixgrid.heads.memo import Memo
 from fixgrid.heads.metrics import log_softmax
-from fixgrid.heads.views import apparent_ratio, view_rows
+from fixgrid.heads.views import view_rows
 
 
 def test_one_path_serves_all_test_resolutions(monkeypatch):
@@ -27,7 +29,7 @@ def test_one_path_serves_all_test_resolutions(monkeypatch):
 
     monkeypatch.setattr(families, "rotate_features", counted)
     cache = Cache()
-    cells = list(run_grid(cache, PAIRS, K, FEW))
+    cells = list(run_grid(ask(cache, PAIRS, FEW)))
     assert made.total() == 3
     assert sorted((c.train_res, c.test_res) for c in cells) == sorted(PAIRS)
     assert all(cache.loads["train", "train", res] == 1 for res in (128, 224, 320))
@@ -38,7 +40,7 @@ def test_all_draws_are_rows_of_the_training_set(monkeypatch):
     fit = families.rotate_features
     monkeypatch.setattr(families, "rotate_features", lambda X, y, k: shapes.append(X.shape) or fit(X, y, k))
     for kinds in (("train",), ("center",), ("train", "center")):
-        list(run_grid(Cache(), [(128, 128)], K, GridOptions(kinds, strengths=(1e-2,))))
+        list(run_grid(ask(Cache(), [(128, 128)], GridOptions(kinds, strengths=(1e-2,)))))
     assert shapes == [(320, D), (160, D), (480, D)]
 
 
@@ -47,15 +49,15 @@ def choices(cells):
 
 
 def test_permuting_test_labels_changes_no_choice():
-    honest = list(run_grid(Cache(), PAIRS, K, FEW))
-    shuffled = list(run_grid(Cache(permute="test"), PAIRS, K, FEW))
+    honest = list(run_grid(ask(Cache(), PAIRS, FEW)))
+    shuffled = list(run_grid(ask(Cache(permute="test"), PAIRS, FEW)))
     assert choices(honest) == choices(shuffled)
     assert [c.test for c in honest] != [c.test for c in shuffled]
 
 
 def test_permuting_val_labels_does_change_choices():
-    assert choices(list(run_grid(Cache(), PAIRS, K, FEW))) != choices(
-        list(run_grid(Cache(permute="val"), PAIRS, K, FEW))
+    assert choices(list(run_grid(ask(Cache(), PAIRS, FEW)))) != choices(
+        list(run_grid(ask(Cache(permute="val"), PAIRS, FEW)))
     )
 
 
@@ -66,12 +68,12 @@ def test_test_features_are_loaded_after_the_choice():
         order.append(split)
         return Cache()(split, kind, res)
 
-    list(run_grid(load, [(128, 128)], K, FEW))
+    list(run_grid(ask(load, [(128, 128)], FEW)))
     assert order == ["train", "val", "test"]
 
 
 def test_the_best_on_val_is_chosen_and_near_cells_are_ties():
-    cells = choose_cell(list(run_grid(Cache(), PAIRS, K, FEW)))
+    cells = choose_cell(list(run_grid(ask(Cache(), PAIRS, FEW))))
     best = [c for c in cells if c.chosen]
     assert len(best) == 1
     assert best[0].val.value == max(c.val.value for c in cells)
@@ -82,13 +84,13 @@ def test_the_best_on_val_is_chosen_and_near_cells_are_ties():
 
 
 def test_a_cell_with_the_same_predictions_is_a_tie():
-    cell = next(iter(run_grid(Cache(), [(128, 128)], K, FEW)))
+    cell = next(iter(run_grid(ask(Cache(), [(128, 128)], FEW))))
     assert [c.tie for c in choose_cell([cell, grid.replace(cell, test_res=130)])] == [False, True]
 
 
 def test_refitting_on_train_and_val_keeps_the_choice():
     refitted = GridOptions(strengths=FEW.strengths, refit=True)
-    plain, more = (list(run_grid(Cache(), PAIRS[:1], K, o)) for o in (FEW, refitted))
+    plain, more = (list(run_grid(ask(Cache(), PAIRS[:1], o))) for o in (FEW, refitted))
     assert choices(plain) == choices(more)
     assert (plain[0].correct != more[0].correct).any()
 
@@ -98,11 +100,11 @@ def test_refitting_on_train_and_val_keeps_the_choice():
     [((224, 128), 0.48), ((224, 224), 0.84), ((320, 320), 0.84), ((224, 320), 1.19), ((320, 224), 0.59)],
 )
 def test_the_apparent_size_ratio_is_that_of_the_seed_grid(pair, ratio):
-    assert round(apparent_ratio(("train",), *pair), 2) == ratio
+    assert round(apparent_ratio([draw_view("train", pair[0])], draw_view("center", pair[1])), 2) == ratio
 
 
 def test_the_same_view_on_both_sides_has_ratio_one():
-    assert apparent_ratio(("center",), 224, 224) == 1
+    assert apparent_ratio([draw_view("center", 224)], draw_view("center", 224)) == 1
 
 
 def test_the_seed_grid_has_the_eight_rows():
@@ -115,7 +117,7 @@ def test_every_head_and_correction_is_a_cell_of_its_own():
         corrections=("none", "standardize", "frechet", "refit"),
         strengths=FEW.strengths,
     )
-    cells = list(run_grid(Cache(), [(320, 224)], K, every))
+    cells = list(run_grid(ask(Cache(), [(320, 224)], every)))
     assert len({(c.family, c.correction) for c in cells}) == len(cells) == 4 * len(FAMILIES)
     assert all(c.test.value > 0.6 for c in cells)
 
@@ -123,8 +125,8 @@ def test_every_head_and_correction_is_a_cell_of_its_own():
 def test_refitting_at_the_test_resolution_is_the_cell_of_center_views():
     corrected = GridOptions(corrections=("refit",), strengths=FEW.strengths)
     plain = GridOptions(train_kinds=("center",), strengths=FEW.strengths)
-    (refit,) = run_grid(Cache(), [(224, 128)], K, corrected)
-    (center,) = run_grid(Cache(), [(128, 128)], K, plain)
+    (refit,) = run_grid(ask(Cache(), [(224, 128)], corrected))
+    (center,) = run_grid(ask(Cache(), [(128, 128)], plain))
     np.testing.assert_array_equal(refit.correct, center.correct)
     assert (refit.strength, refit.val, refit.apparent) == (center.strength, center.val, center.apparent)
 
@@ -136,7 +138,7 @@ EVERY = GridOptions(
 
 
 def test_a_cell_of_several_test_resolutions_averages_what_its_head_says_at_each():
-    single, both = run_grid(Cache(), [(224, 128), (224, "128+224")], K, replace(FEW, strengths=(1e-2,)))
+    single, both = run_grid(ask(Cache(), [(224, 128), (224, "128+224")], replace(FEW, strengths=(1e-2,))))
     cache = Cache()
     head = FAMILIES["logistic"][0](*view_rows([cache("train", "train", 224)]), K).head(1e-2)
     logs = [log_softmax(head.scores(cache("test", "center", res).X[:, 0])) for res in (128, 224)]
@@ -148,14 +150,14 @@ def test_a_cell_of_several_test_resolutions_averages_what_its_head_says_at_each(
 @pytest.mark.parametrize("mean_of", ["probabilities", "features"])
 def test_permuting_test_labels_changes_no_choice_among_several_resolutions(mean_of):
     options = replace(EVERY, mean_of=mean_of, refit=True)
-    honest, shuffled = (list(run_grid(Cache(permute), SEVERAL, K, options)) for permute in (None, "test"))
+    honest, shuffled = (list(run_grid(ask(Cache(permute), SEVERAL, options))) for permute in (None, "test"))
     assert choices(honest) == choices(shuffled)
     assert [c.test for c in honest] != [c.test for c in shuffled]
 
 
 def test_a_cell_beside_one_of_several_resolutions_stays_what_it_was():
-    (alone,) = run_grid(Cache(), SEVERAL[:1], K, FEW)
-    beside, *_ = run_grid(Cache(), SEVERAL, K, FEW)
+    (alone,) = run_grid(ask(Cache(), SEVERAL[:1], FEW))
+    beside, *_ = run_grid(ask(Cache(), SEVERAL, FEW))
     np.testing.assert_array_equal(alone.correct, beside.correct)
     assert (alone.test_res, alone.val, alone.strength) == (beside.test_res, beside.val, beside.strength)
 
@@ -163,7 +165,7 @@ def test_a_cell_beside_one_of_several_resolutions_stays_what_it_was():
 def test_a_remembered_cell_of_several_resolutions_is_read_and_no_other_pair_takes_it(tmp_path):
     memo = Memo(tmp_path, lambda *place: str(place))
     first, again = Cache(), Cache()
-    cold, warm = (list(run_grid(cache, SEVERAL, K, EVERY, memo)) for cache in (first, again))
+    cold, warm = (list(run_grid(ask(cache, SEVERAL, EVERY, memo))) for cache in (first, again))
     assert again.loads.total() == 0
     for one, other in zip(cold, warm, strict=True):
         np.testing.assert_array_equal(one.correct, other.correct)
@@ -171,6 +173,6 @@ def test_a_remembered_cell_of_several_resolutions_is_read_and_no_other_pair_take
     assert {cell.test_res for cell in cold} == {128, "128+224", "128+224+320"}
     moved = Memo(tmp_path, lambda *place: str(place) + "'" * (place == ("val", "center", 320)))
     more = Cache()
-    list(run_grid(more, SEVERAL, K, EVERY, moved))
+    list(run_grid(ask(more, SEVERAL, EVERY, moved)))
     assert {res for split, _, res in more.loads if split == "test"} == {128, 224, 320}
     assert not any(place == ("train", "train", 224) for place in more.loads)

@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from drawn import FEW, PAIRS, Cache, K
+from drawn import FEW, PAIRS, Cache, K, ask
 
 from fixgrid.heads import families, recipe
-from fixgrid.heads.grid import GridOptions, run_grid
+from fixgrid.heads import memo as memo_module
+from fixgrid.heads.ask import GridOptions
+from fixgrid.heads.grid import run_grid
 from fixgrid.heads.memo import Memo
 
 EVERY = replace(FEW, families=("logistic", "lda"), corrections=("none", "standardize", "refit"))
@@ -23,7 +25,7 @@ def name_places(split, kind, res):
 def fill(memo, cache=None, options=FEW, pairs=PAIRS[:1], n_classes=K):
     """The cells, and how many features were loaded for them."""
     cache = cache or Cache()
-    cells = list(run_grid(cache, pairs, n_classes, options, memo))
+    cells = list(run_grid(ask(cache, pairs, options, memo, n_classes=n_classes)))
     return cells, cache.loads.total()
 
 
@@ -33,7 +35,7 @@ def as_bytes(cell):
 
 def test_a_repeated_grid_loads_nothing_and_equals_the_first_bit_for_bit(tmp_path):
     memo = Memo(tmp_path / "heads", name_places)
-    plain = list(run_grid(Cache(), PAIRS, K, EVERY))
+    plain = list(run_grid(ask(Cache(), PAIRS, EVERY)))
     cold, _ = fill(memo, options=EVERY, pairs=PAIRS)
     warm, loads = fill(memo, options=EVERY, pairs=PAIRS)
     assert loads == 0
@@ -79,7 +81,7 @@ def test_more_classes_or_a_new_meaning_are_other_cells(tmp_path, monkeypatch):
     memo = Memo(tmp_path, name_places)
     fill(memo)
     assert fill(memo, n_classes=K + 1)[1] > 0
-    monkeypatch.setattr(memo, "HEADS_SEMANTICS", memo.HEADS_SEMANTICS + 1)
+    monkeypatch.setattr(memo_module, "HEADS_SEMANTICS", memo_module.HEADS_SEMANTICS + 1)
     assert fill(memo)[1] > 0
 
 
@@ -135,7 +137,7 @@ def test_refitted_and_corrected_heads_are_made_once_within_a_grid(monkeypatch):
     options = GridOptions(
         strengths=FEW.strengths, families=("logistic", "ridge"), corrections=("standardize", "refit")
     )
-    cells = list(run_grid(Cache(), [(128, 224), (320, 224)], K, options))
+    cells = list(run_grid(ask(Cache(), [(128, 224), (320, 224)], options)))
     assert made == {"path": 2 * (2 + 1), "standardize": 2}
     refits = [as_bytes(c) | {"train_res": 0} for c in cells if (c.family, c.correction) == ("ridge", "refit")]
     assert refits[0] == refits[1]

@@ -7,7 +7,7 @@ import pytest
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer
-from stub import TRUNK, SilentWatcher, center, open_stubs
+from stub import TRUNK, center, run_stub
 from stub import train as crops
 from zoo import draw_photo, encode, list_manifest
 
@@ -33,9 +33,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Reader:
     manifest = list_manifest(folder / "data", {split: split for split in SIZES})
     views = {split: [center(16)] for split in SIZES}
     views["train"].append(crops(16, draws=3))
-    Extraction(FeatureStore(folder / "features"), manifest, TRUNK, views).run(
-        open_stubs, SilentWatcher(), workers=1
-    )
+    run_stub(Extraction(FeatureStore(folder / "features"), manifest, TRUNK, views))
     return open_store(str(folder / "features"))
 
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from stub import center
 
 from fixgrid.cache.entry import Entry
+from fixgrid.cache.view import View
 from fixgrid.embed.backends.prepare import BATCHES
 from fixgrid.embed.plan import MAX_SHARD_ROWS, MIN_PIECE_ROWS, MIN_SHARD_ROWS, Goal, plan_jobs, shard_rows
-from fixgrid.embed.views import View
 
 ROWS = {"train": make_rows(200), "val": make_rows(70, seed=1)}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn import FEW, Cache
+from drawn import FEW, Cache, ask
 
 from fixgrid.cache.features import FeatureSet
 from fixgrid.heads.artifact import SavedHead, load_head, save_head
@@ -94,8 +94,8 @@ def test_a_kept_head_of_several_resolutions_predicts_what_its_cell_did(
     tmp_path: Path, correction: str, mean_of: str
 ) -> None:
     options = replace(FEW, corrections=(correction,), mean_of=mean_of)
-    (cell,) = run_grid(Cache(), [(320, "128+224")], 4, options)
-    fitted = fit_best(Cache(), [(320, "128+224")], 4, options)
+    (cell,) = run_grid(ask(Cache(), [(320, "128+224")], options, n_classes=4))
+    fitted = fit_best(ask(Cache(), [(320, "128+224")], options, n_classes=4))
     seen: list[dict[str, object]] = [{"res": 128}, {"res": 224}]
     saved = SavedHead(
         fitted.head, tuple("abcd"), views=seen, corrections=fitted.corrections, figures={"mean_of": mean_of}

@@ -33,11 +33,14 @@ from fixgrid.embed.recalibrate import (
 )
 from fixgrid.embed.recompute import Recomputer
 from fixgrid.embed.replica import find_trunk, open_trunk
+from fixgrid.embed.request import Wanted
+from fixgrid.embed.sizing import Machine
 from fixgrid.embed.trunks import trunk as trunks
-from fixgrid.embed.trunks.identity import TrunkFacts, sketch_trunk
+from fixgrid.embed.trunks.identity import KnownTrunk, TrunkFacts, sketch_trunk
 from fixgrid.embed.trunks.trunk import Trunk, load_trunk
 from fixgrid.embed.views import render_view
 
+ONE = Machine(device="cpu", workers="1")
 NAME, NORM, SIDES = "timm:test_efficientnet", "bn2", (32, 64)
 ORIGINAL = {"train": 4, "val": 2, "test": 2}  # keys: center, and train's crops, at two resolutions
 
@@ -53,7 +56,7 @@ class World(NamedTuple):
     def extraction(self, cache: Path | None = None, manifest: Manifest | None = None) -> Extraction:
         splits = {split: split for split in ORIGINAL}
         manifest = manifest or list_manifest(self.data, splits)
-        return build_extraction(FeatureStore(cache or self.cache), manifest, self.facts, SIDES)
+        return build_extraction(FeatureStore(cache or self.cache), manifest, self.facts, Wanted(SIDES))
 
     @property
     def facts(self) -> TrunkFacts:
@@ -63,7 +66,11 @@ class World(NamedTuple):
     def find(self, cache: Path, workers: str = "1") -> dict[int, tuple[str, dict[str, object]]]:
         watcher = SilentWatcher()
         extraction = self.extraction(cache)
-        return find_origins(extraction, self.facts, self.load, watcher, device="cpu", workers=workers)
+        return find_origins(extraction, self.known, watcher, replace(ONE, workers=workers))
+
+    @property
+    def known(self) -> KnownTrunk:
+        return KnownTrunk(self.facts, self.load)
 
     def load(self) -> Trunk:
         return self.trunk
@@ -76,9 +83,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         write_photos(folder / "data" / split, n, seed=i)
     (folder / "data" / "train" / "a" / "0004.png").write_bytes(b"no image")
     world = World(folder / "data", folder / "cache", load_trunk(NAME, random_seed=0), {})
-    extract_here(world.extraction(), world.facts, world.load, SilentWatcher(), workers="1", max_bad=0.5)
+    extract_here(world.extraction(), world.known, SilentWatcher(), ONE, max_bad=0.5)
     world.before.update({file: file.read_bytes() for file in world.cache.rglob("v1/??/*/*.*")})
-    recalibrate_here(world.extraction(), world.facts, world.load, SilentWatcher(), workers="1", max_bad=0.5)
+    recalibrate_here(world.extraction(), world.known, SilentWatcher(), ONE, max_bad=0.5)
     return world
 
 
@@ -127,9 +134,9 @@ def test_val_and_test_are_found_beside_the_original(world: World) -> None:
 
 
 def test_cached_features_are_those_of_the_recalibrated_module(world: World) -> None:
-    extraction, load = world.extraction(), world.load
+    extraction = world.extraction()
     weights_sha256, origin = world.find(world.cache)[64]
-    mine, again = follow_origin(world.facts, load, weights_sha256, origin)
+    mine, again = follow_origin(world.known, weights_sha256, origin)
     view = list_views(extraction)[1]
     rows = extraction.manifest.splits["test"]
     images = [decode_rgb((world.data / path.decode()).read_bytes()) for path in rows.paths]
@@ -143,7 +150,7 @@ def test_cached_features_are_those_of_the_recalibrated_module(world: World) -> N
 
 def test_a_second_run_computes_nothing_and_loads_nothing(world: World) -> None:
     expect_norm(world.extraction(), world.facts)
-    done = recalibrate_here(world.extraction(), world.facts, never, SilentWatcher(), workers="1", max_bad=0.5)
+    done = recalibrate_here(world.extraction(), KnownTrunk(world.facts, never), SilentWatcher(), ONE, max_bad=0.5)
     assert [outcome.computed for outcome in done.values()] == [0, 0]
 
 
@@ -167,7 +174,7 @@ def test_other_training_images_make_another_trunk(world: World, tmp_path: Path) 
     shutil.copytree(world.cache / "moments", tmp_path / "cache" / "moments")
     watcher = SilentWatcher()
     extraction = moved.extraction(tmp_path / "cache")
-    other = find_origins(extraction, world.facts, world.load, watcher, device="cpu", workers="1")
+    other = find_origins(extraction, world.known, watcher, ONE)
     mine = world.find(world.cache)
     assert all(other[res][0] != mine[res][0] for res in SIDES)
     assert not hasattr(watcher, "images")  # every remaining image's moments were taken over: no pass began
@@ -178,14 +185,14 @@ def test_other_training_images_make_another_trunk(world: World, tmp_path: Path) 
 )
 def test_altered_statistics_are_refused_when_the_trunk_runs(world: World, change: dict[str, str | None]) -> None:
     weights_sha256, origin = world.find(world.cache)[32]
-    _, load = follow_origin(world.facts, world.load, weights_sha256, {**origin, **change})
+    _, load = follow_origin(world.known, weights_sha256, {**origin, **change})
     with pytest.raises(CacheError, match="run extract --recalibrate"):
         load()
 
 
 def test_statistics_of_another_resolution_are_refused_when_the_trunk_runs(world: World) -> None:
     found = world.find(world.cache)
-    _, load = follow_origin(world.facts, world.load, found[32][0], found[64][1])
+    _, load = follow_origin(world.known, found[32][0], found[64][1])
     with pytest.raises(CacheError, match="they were altered"):
         load()
 
@@ -199,7 +206,7 @@ def test_a_damaged_memo_is_measured_again(world: World, tmp_path: Path) -> None:
 
 def test_a_trunk_without_batch_norms_is_refused_before_anything_runs(world: World, tmp_path: Path) -> None:
     facts = replace(world.facts, name="vit", architecture="timm:test_vit", weights_sha256="1" * 64)
-    extraction = build_extraction(FeatureStore(tmp_path / "c"), world.extraction().manifest, facts, SIDES)
+    extraction = build_extraction(FeatureStore(tmp_path / "c"), world.extraction().manifest, facts, Wanted(SIDES))
     with pytest.raises(UsageError, match="found no batch norm in vit"):
         expect_norm(extraction, facts)
     assert not (tmp_path / "c").exists()

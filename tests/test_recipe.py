@@ -6,17 +6,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from drawn import FEW, Cache, D, K
+from drawn import FEW, Cache, D, ask, draw_view
 
 from fixgrid.cache.errors import CacheError, UsageError
 from fixgrid.cache.features import FeatureSet
+from fixgrid.cache.view import apparent_ratio
+from fixgrid.heads.ask import read_pair
 from fixgrid.heads.gap import fit_correction
-from fixgrid.heads.recipe import count_passes, list_recipes, read_pair
-from fixgrid.heads.views import apparent_ratio, join_views, list_resolutions
+from fixgrid.heads.recipe import count_passes, list_recipes
+from fixgrid.heads.views import join_views, list_resolutions
 
 
 def recipe(pair, load=None, **changed):
-    (found,) = list_recipes(load or Cache(), [pair], K, replace(FEW, **changed))
+    (found,) = list_recipes(ask(load or Cache(), [pair], replace(FEW, **changed)))
     return found
 
 
@@ -91,7 +93,7 @@ def test_refit_learns_from_the_training_images_at_every_test_resolution():
 
 
 def test_the_size_ratio_of_several_resolutions_is_their_mean():
-    wanted = [apparent_ratio(("train",), 224, res) for res in (128, 224)]
+    wanted = [apparent_ratio([draw_view("train", 224)], draw_view("center", res)) for res in (128, 224)]
     assert recipe((224, "128+224")).apparent == pytest.approx(np.mean(wanted))
 
 
@@ -123,4 +125,4 @@ def test_the_places_are_those_that_are_loaded():
 
 def test_a_pass_shared_by_cells_is_run_once():
     pairs = [(224, 128), (224, 224), (224, "128+224")]
-    assert count_passes(list_recipes(Cache(), pairs, K, FEW)) == (5, 3 + 3 + 5 - 5)
+    assert count_passes(list_recipes(ask(Cache(), pairs, FEW))) == (5, 3 + 3 + 5 - 5)

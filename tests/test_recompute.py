@@ -27,7 +27,7 @@ def test_rows_computed_again_are_those_of_the_cache(tmp_path: Path, monkeypatch:
         return recompute_rows(extraction.manifest.root, rows, row_ids, VIEW, StubBackend(VIEW))
 
     compare_rows(sealed, choose_rows(sealed, 8), recompute)
-    monkeypatch.setitem(resample.INTERPOLATIONS, "bilinear", resample.INTERPOLATIONS["nearest"])
+    monkeypatch.setitem(resample.FILTERS, "bilinear", resample.FILTERS["nearest"])
     with pytest.raises(CacheError, match="computed again, rows 0"):
         compare_rows(sealed, choose_rows(sealed, 8), recompute)
 

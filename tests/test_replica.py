@@ -4,16 +4,16 @@ import os
 from pathlib import Path
 
 import pytest
-from stub import FACTS, center
+from stub import FACTS, center, run_stub
 from zoo import write_photos
 
 from fixgrid.cache.errors import CacheError
 from fixgrid.cache.store import FeatureStore
+from fixgrid.cache.view import View
 from fixgrid.embed.listing import SPLIT, hash_listing, list_images
-from fixgrid.embed.replica import adopt_known, build_replica, expect_same, find_trunk, open_trunk, read_view
-from fixgrid.embed.trunks.identity import TrunkFacts
+from fixgrid.embed.replica import adopt_known, build_replica, expect_same, find_trunk, open_trunk
+from fixgrid.embed.trunks.identity import KnownTrunk, TrunkFacts
 from fixgrid.embed.trunks.preprocess import Preprocess
-from fixgrid.embed.views import View
 
 LOOK = Preprocess(("0", "0", "0"), ("1", "1", "1"), "bilinear", "0.875", 16)
 DESCRIBED = {
@@ -23,15 +23,6 @@ DESCRIBED = {
     "weights_sha256": "0" * 64,
     "precision": "fp32",
 }
-
-
-@pytest.mark.parametrize(
-    "change", [{"kind": "odd"}, {"res": "16"}, {"res": 10**6}, {"mean": ["0"]}, {"std": ["a"] * 3}, {"extra": 1}]
-)
-def test_a_view_that_is_none_is_refused(change: dict[str, object]) -> None:
-    assert read_view(center().to_spec()) == center()
-    with pytest.raises(CacheError, match="run fit-head again"):
-        read_view({**center().to_spec(), **change})
 
 
 def test_other_weights_architectures_and_normalisations_are_refused() -> None:
@@ -53,7 +44,7 @@ def test_a_description_that_cannot_be_followed_is_refused(change: dict[str, obje
 
 
 def test_rows_that_another_cache_has_seen_are_adopted_once(tmp_path: Path) -> None:
-    from stub import TRUNK, SilentWatcher, open_stubs
+    from stub import TRUNK
     from zoo import list_manifest
 
     from fixgrid.embed.extraction import Extraction
@@ -61,13 +52,13 @@ def test_rows_that_another_cache_has_seen_are_adopted_once(tmp_path: Path) -> No
     write_photos(tmp_path / "data", 6)
     known = FeatureStore(tmp_path / "known")
     manifest = list_manifest(tmp_path / "data")
-    Extraction(known, manifest, TRUNK, {"train": [center()]}).run(open_stubs, SilentWatcher(), workers=1)
+    run_stub(Extraction(known, manifest, TRUNK, {"train": [center()]}))
     named = list_images([os.fsencode(tmp_path / "data" / "b"), os.fsencode(tmp_path / "data" / "a")])
     mine, _ = hash_listing(named, "typed", memo_folder=tmp_path / "memo")
     facts = TrunkFacts("stub", "stub", "pooled", "0" * 64, 1, TRUNK.dim, False, LOOK)
     extraction = build_replica(FeatureStore(tmp_path / "own"), mine, facts, DESCRIBED, [center()])
     assert adopt_known(extraction, known) == 6
-    outcome = extraction.run(open_stubs, SilentWatcher(), workers=1)
+    outcome = run_stub(extraction)
     assert (outcome.decoded, outcome.computed) == (0, 0)
     assert adopt_known(extraction, known) == 0
     assert outcome.entries[SPLIT, center()].read_seal() is not None
@@ -80,7 +71,7 @@ def test_every_view_of_a_head_is_extracted_and_checked(tmp_path: Path, monkeypat
     mine, _ = hash_listing(list_images([os.fsencode(tmp_path / "data")]), "typed", memo_folder=tmp_path / "memo")
     extraction = build_replica(FeatureStore(tmp_path / "own"), mine, facts, DESCRIBED, views)
     assert list(extraction.entries) == [(SPLIT, view) for view in views]
-    monkeypatch.setattr("fixgrid.embed.replica.identify_trunk", lambda *asked: (facts, None))
+    monkeypatch.setattr("fixgrid.embed.replica.identify_trunk", lambda *asked: KnownTrunk(facts, None))
     assert find_trunk(DESCRIBED, views, None, tmp_path)[0] is facts
     odd = View("center", 24, **{**FACTS, "mean": ("1", "0", "0")})
     with pytest.raises(CacheError, match="now wants pixels"):

@@ -9,7 +9,7 @@ from hashlib import sha256
 from itertools import pairwise
 
 import numpy as np
-from drawn import FEW, PAIRS, Cache, K
+from drawn import FEW, PAIRS, Cache, ask
 from PIL import Image
 
 from fixgrid.embed.pictures import make_thumbnail
@@ -28,9 +28,9 @@ CLASSES = (EVIL, "$x$", "b" * 200, "\u202eevil\udc80")
 def make_page(more: int = 0) -> str:
     """A page of four classes with odd names, and ``more`` classes of one test image each."""
     load = Cache()
-    cells = choose_cell(list(run_grid(load, PAIRS, K, FEW)))
+    cells = choose_cell(list(run_grid(ask(load, PAIRS, FEW))))
     best = next(cell for cell in cells if cell.chosen)
-    answers = answer_test(load, best, CLASSES, FEW)
+    answers = answer_test(ask(load, PAIRS, FEW), best, CLASSES)
     assert answers.figures.top1 == best.test
     rows = [ClassRow(f"n{i:08}-breed_of_dog_{i}", 1, wilson_interval(i % 2, 1), None) for i in range(more)]
     figures = replace(answers.figures, per_class=(*answers.figures.per_class, *rows))

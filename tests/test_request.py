@@ -5,23 +5,23 @@ from types import SimpleNamespace
 import pytest
 
 from fixgrid.cache.errors import UsageError
-from fixgrid.embed.request import choose_views, parse_resolutions
+from fixgrid.embed.request import Wanted, choose_views, read_resolutions
 
 PREPROCESS = SimpleNamespace(mean=("0.5",) * 3, std=("0.5",) * 3, interpolation="bicubic", crop_ratio="0.9")
 
 
 def test_resolutions_come_sorted_and_once() -> None:
-    assert parse_resolutions("320, 224,224") == [224, 320]
+    assert read_resolutions("320, 224,224") == read_resolutions([320, 224]) == (224, 320)
 
 
 @pytest.mark.parametrize("text", ["", "224x", "4", "-224", "9999", "22.4"])
 def test_what_is_not_a_resolution_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="expected"):
-        parse_resolutions(text)
+        read_resolutions(text)
 
 
 def test_every_split_is_seen_at_its_center_and_only_training_images_are_drawn() -> None:
-    views = choose_views(PREPROCESS, ("train", "val", "test"), [64, 96])
+    views = choose_views(PREPROCESS, ("train", "val", "test"), Wanted((64, 96)))
     assert [(view.kind, view.res, view.count) for view in views["train"]] == [
         ("center", 64, 1),
         ("train", 64, 2),
@@ -32,21 +32,21 @@ def test_every_split_is_seen_at_its_center_and_only_training_images_are_drawn() 
 
 
 def test_no_training_draws_on_request() -> None:
-    views = choose_views(PREPROCESS, ("train",), [64], train_views=0)
+    views = choose_views(PREPROCESS, ("train",), Wanted((64,), train_views=0))
     assert [view.kind for view in views["train"]] == ["center"]
 
 
 def test_more_views_are_added_where_they_belong() -> None:
-    views = choose_views(PREPROCESS, ("train", "test"), [64], extra=["ten", "val_train"])
+    views = choose_views(PREPROCESS, ("train", "test"), Wanted((64,), extra=("ten", "val_train")))
     assert [view.kind for view in views["train"]] == ["center", "ten", "train", "val_train"]
     assert [view.kind for view in views["test"]] == ["center", "ten"]
 
 
 def test_a_view_carries_the_weights_own_preprocessing() -> None:
-    (view,) = choose_views(PREPROCESS, ("val",), [64])["val"]
+    (view,) = choose_views(PREPROCESS, ("val",), Wanted((64,)))["val"]
     assert (view.mean, view.interpolation, view.crop_ratio) == (PREPROCESS.mean, "bicubic", "0.9")
 
 
 def test_an_unknown_view_is_refused() -> None:
     with pytest.raises(UsageError, match="expected some of"):
-        choose_views(PREPROCESS, ("val",), [64], extra=["twelve"])
+        choose_views(PREPROCESS, ("val",), Wanted((64,), extra=("twelve",)))

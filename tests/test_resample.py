@@ -10,9 +10,10 @@ from torchvision.transforms import v2
 from zoo import draw_photo
 
 from fixgrid.cache.errors import UsageError
+from fixgrid.cache.view import INTERPOLATIONS, View
 from fixgrid.embed import resample
-from fixgrid.embed.resample import INTERPOLATIONS, expect_resampler, read_pixels, resize_image
-from fixgrid.embed.views import View, render_view
+from fixgrid.embed.resample import expect_resampler, read_pixels, resize_image
+from fixgrid.embed.views import render_view
 
 VIEW = View("center", 64, "bicubic", ("0", "0", "0"), ("1", "1", "1"))
 SIZES = [((500, 375), (341, 256)), ((97, 134), (224, 309)), ((3, 200), (8, 40)), ((333, 333), (64, 64))]

@@ -10,11 +10,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from fixgrid.cache.text import FORMATS, format_records
 from fixgrid.heads.families import FAMILIES
 from fixgrid.heads.gap import CORRECTIONS
 from fixgrid.heads.grid import Cell, choose_cell
 from fixgrid.heads.metrics import wilson_interval
-from fixgrid.heads.table import FORMATS, Notes, format_cells, format_records
+from fixgrid.heads.table import Notes, format_cells
 
 LEAK = "Warning: these labels come from ImageNet, whose training set holds nearly all of these test images."
 

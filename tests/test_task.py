@@ -17,11 +17,12 @@ from fixgrid.cache.entry import Entry
 from fixgrid.cache.errors import DataError
 from fixgrid.cache.rows import Rows
 from fixgrid.cache.shard import Shard, Status, list_shards, read_shard
+from fixgrid.cache.view import View
 from fixgrid.embed import groups, task
 from fixgrid.embed.decode import decode_rgb
 from fixgrid.embed.job import ShardJob, Target
 from fixgrid.embed.task import NO_ROW, run_shard
-from fixgrid.embed.views import View, render_view
+from fixgrid.embed.views import render_view
 
 VIEWS = (center(16), center(12), train(16))
 

@@ -15,9 +15,10 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as F  # noqa: N812 - its own documentation calls it that
 from zoo import draw_photo
 
+from fixgrid.cache.view import KINDS, View, resize_side, resized_size
 from fixgrid.embed.decode import decode_rgb
 from fixgrid.embed.draws import Draws
-from fixgrid.embed.views import KINDS, View, draw_box, plan_crops, render_view, resize_side, resized_size
+from fixgrid.embed.views import draw_box, plan_crops, render_view
 
 FACTS = {"interpolation": "bilinear", "mean": ("0", "0", "0"), "std": ("1", "1", "1")}
 CONTENT = bytes(range(32))

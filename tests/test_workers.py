@@ -29,9 +29,11 @@ from zoo import list_rows, write_photos
 from fixgrid.cache.entry import Entry
 from fixgrid.cache.errors import DataError
 from fixgrid.cache.shard import Status
-from fixgrid.embed.engines.local import LOST_DEVICE, Supervisor, WorkerError
+from fixgrid.embed.engines.engine import Course
+from fixgrid.embed.engines.local import LOST_DEVICE, LocalEngine, WorkerError
 from fixgrid.embed.job import Receipt, ShardJob
 from fixgrid.embed.plan import Goal, plan_jobs
+from fixgrid.embed.sizing import Sizing
 
 VIEW = center(8)
 
@@ -66,8 +68,10 @@ def supervise(
 ) -> tuple[Entry, list[Receipt], list[str]]:
     entry, jobs = find_jobs(data)
     notices: list[str] = []
-    supervisor = Supervisor(opener, **{"workers": 2, "on_notice": notices.append, **options})
-    return entry, list(supervisor.run(jobs)), notices
+    sizing = Sizing(options.pop("workers", 2), 1, options.pop("decoders", 0), options.pop("environments", ({},)))
+    heard = {name: options.pop(name) for name in ("should_stop", "on_progress") if name in options}
+    engine = LocalEngine(sizing, Course(on_notice=notices.append, **heard), **options)
+    return entry, list(engine.run(jobs, opener)), notices
 
 
 def test_a_run_that_was_stopped_and_goes_on_blames_no_image(data: Path) -> None:
@@ -177,7 +181,7 @@ def test_what_a_worker_cannot_do_is_raised_here(data: Path) -> None:
     _, jobs = find_jobs(data)
     photo(data, 100).unlink()
     with pytest.raises(DataError, match="could not read"):
-        list(Supervisor(open_stub, 2).run(jobs))
+        list(LocalEngine(Sizing(2, 1, 0), Course()).run(jobs, open_stub))
 
 
 def test_a_stop_keeps_what_is_done(data: Path) -> None:
@@ -191,7 +195,7 @@ def test_a_stop_keeps_what_is_done(data: Path) -> None:
 
 
 def test_nothing_to_do_starts_nothing() -> None:
-    assert list(Supervisor(fail_to_open, 2).run([])) == []
+    assert list(LocalEngine(Sizing(2, 1, 0), Course()).run([], fail_to_open)) == []
 
 
 NO_ROOM = [

@@ -12,12 +12,12 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fixgrid.cache.errors import CacheError, UsageError
+from fixgrid.cache.view import View
 
 from ..trunks.architectures import build_module
 from ..trunks.preprocess import Preprocess
 from ..trunks.trunk import Trunk
 from ..trunks.weights import fingerprint_weights
-from ..views import View
 from .pixels import PixelTrunk
 from .prepare import ACCELERATOR_BATCH
 from .torch_backend import TorchBackend, reuse_large_blocks

@@ -1,4 +1,4 @@
-"""Processes that compute shards, and the supervisor that survives them.
+"""Processes of this machine that compute shards, and the engine that survives them.
 
 Each worker decodes an image and runs its own single-thread trunk, with nothing handed from worker to worker:
 measured faster than any producer and consumer. A worker that dies or hangs names the row it was at; the second
@@ -14,18 +14,20 @@ import sys
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from multiprocessing import connection, parent_process
 from typing import Any
 
 from fixgrid.cache.errors import FixgridError
 from fixgrid.cache.shard import Status
+from fixgrid.cache.view import View
 
 from ..job import Receipt, ShardJob
+from ..sizing import Sizing
 from ..task import NO_ROW, Backend, run_shard
-from ..views import View
+from .engine import Course, Opener
 from .processes import start_importing
 
 # Deaths that no image explains: at no image at all, and in all.
@@ -51,6 +53,33 @@ def _name_scarcity() -> Iterator[None]:
         ) from error
 
 
+class _Queue:
+    """Jobs that came back, then those still to come, each taken when a worker is free for it."""
+
+    def __init__(self, jobs: Iterable[ShardJob]) -> None:
+        self._ahead: deque[ShardJob] = deque()
+        self._jobs = iter(jobs)
+
+    def __bool__(self) -> bool:
+        return self.count(1) > 0
+
+    def count(self, most: int) -> int:
+        """How many there are, if fewer than ``most``."""
+        while len(self._ahead) < most and (job := next(self._jobs, None)) is not None:
+            self._ahead.append(job)
+        return min(most, len(self._ahead))
+
+    def take(self) -> ShardJob:
+        return self._ahead.popleft()
+
+    def put_back(self, job: ShardJob) -> None:
+        self._ahead.appendleft(job)
+
+    def clear(self) -> None:
+        self._ahead.clear()
+        self._jobs = iter(())
+
+
 @dataclass
 class _Worker:
     process: Any
@@ -66,66 +95,51 @@ class _Worker:
         return int(self.pulse[0])
 
 
-@dataclass
-class Supervisor:
+class LocalEngine:
     """Runs jobs in worker processes until all are done, whatever becomes of the workers.
 
-    Attributes
+    Parameters
     ----------
-    open_backend : callable
-        Picklable; called in the worker for every view it meets.
-    workers : int
-        Processes.
-    decoders : int
-        Threads per worker that decode ahead of the trunk; 0 for CPU trunks.
-    environments : sequence of mappings
-        Added to the environment of workers, which take turns on them: each shows one accelerator.
+    sizing : Sizing
+        Workers; threads of each that decode ahead of the trunk; environments, on which workers take turns.
+    course : Course
+        Hears when a worker is replaced.
     timeout_s : float
         A row that takes longer hangs: its worker is killed.
     commit_every_s : float
         A job that takes longer commits what it has and goes on: no crash loses more, however slow the trunk.
-    should_stop : callable
-        Polled; true ends the run at the next batch edges, keeping what is done.
-    on_progress : callable
-        Called with the number of rows begun but not yet reported by a receipt.
-    on_notice : callable
-        Called with a line for the user when a worker is replaced.
     """
 
-    open_backend: Callable[[View], Backend]
-    workers: int
-    decoders: int = 0
-    environments: Sequence[Mapping[str, str]] = ({},)
-    timeout_s: float = 120.0
-    commit_every_s: float = 60.0
-    should_stop: Callable[[], bool] = lambda: False
-    on_progress: Callable[[int], None] = lambda rows: None
-    on_notice: Callable[[str], None] = lambda line: None
-    _pool: list[_Worker] = field(default_factory=list)
-    _deaths: Counter[tuple[str, int]] = field(default_factory=Counter)
-    # When workers were last looked at, and when this process last went on after a stop (monotonic s).
-    _looked: float = field(default_factory=time.monotonic)
-    _woken: float = 0.0
+    def __init__(
+        self, sizing: Sizing, course: Course, *, timeout_s: float = 120.0, commit_every_s: float = 60.0
+    ) -> None:
+        self.sizing, self.course = sizing, course
+        self.timeout_s, self.commit_every_s = timeout_s, commit_every_s
+        self._pool: list[_Worker] = []
+        self._deaths: Counter[tuple[str, int]] = Counter()
+        # When workers were last looked at, and when this process last went on after a stop (monotonic s).
+        self._looked, self._woken = time.monotonic(), 0.0
 
-    def run(self, jobs: Iterable[ShardJob]) -> Iterator[Receipt]:
-        """A receipt for every job, as they finish.
+    def run(self, jobs: Iterable[ShardJob], opener: Opener) -> Iterator[Receipt]:
+        """See `Engine`.
 
         Raises
         ------
         FixgridError
             What a worker raised, or `WorkerError` if workers keep dying or none can be started.
         """
-        queue = deque(jobs)
+        queue = _Queue(jobs)
         if not queue:
             return
         try:
             with _name_scarcity():
                 context = start_importing()
                 self._stop = context.RawValue(ctypes.c_bool, False)
-            for place in range(min(self.workers, len(queue))):
+            self._opener = opener
+            for place in range(queue.count(self.sizing.workers)):
                 self._start(context, place)
             while queue or any(worker.job for worker in self._pool):
-                if self.should_stop():
+                if self.course.should_stop():
                     self._stop.value = True
                     queue.clear()
                 self._hand_out(context, queue)
@@ -134,28 +148,29 @@ class Supervisor:
             self._end()
 
     def _start(self, context: Any, place: int) -> None:
-        environment = self.environments[place % len(self.environments)]
+        environments = self.sizing.environments
+        environment = environments[place % len(environments)]
         with _name_scarcity():
             ours, theirs = context.Pipe()
             pulse = context.RawArray(ctypes.c_double, 3)
-            args = (theirs, self.open_backend, pulse, self._stop, self.decoders, self.commit_every_s, environment)
+            args = (theirs, self._opener, pulse, self._stop, self.sizing.decoders, self.commit_every_s, environment)
             process = context.Process(target=_serve, args=args, daemon=True)
             process.start()
         theirs.close()
         self._pool.append(_Worker(process, ours, pulse, place))
 
-    def _hand_out(self, context: Any, queue: deque[ShardJob]) -> None:
+    def _hand_out(self, context: Any, queue: _Queue) -> None:
         for worker in [w for w in self._pool if w.job is None and not w.process.is_alive()]:
             self._pool.remove(worker)
             self._start(context, worker.place)
         for worker in self._pool:
             if worker.job is None and queue:
-                worker.job = queue.popleft()
+                worker.job = queue.take()
                 worker.pulse[:] = [NO_ROW, time.monotonic(), 0]
                 with suppress(OSError):  # a worker that died meanwhile is found by `_collect`
                     worker.pipe.send(worker.job)
 
-    def _collect(self, context: Any, queue: deque[ShardJob]) -> Iterator[Receipt]:
+    def _collect(self, context: Any, queue: _Queue) -> Iterator[Receipt]:
         busy = [worker for worker in self._pool if worker.job]
         now = time.monotonic()
         if now - self._looked > self.timeout_s / 2:  # Ctrl-Z stops this process and its workers: no row hangs
@@ -168,7 +183,7 @@ class Supervisor:
                 raise answer
             if answer is not None:
                 if worker.job and answer.stop < worker.job.stop and not self._stop.value:
-                    queue.appendleft(worker.job.after(answer.stop))
+                    queue.put_back(worker.job.after(answer.stop))
                 worker.job = None
                 yield answer
             elif not worker.process.is_alive():
@@ -177,9 +192,9 @@ class Supervisor:
             elif worker.row != NO_ROW and now - max(worker.pulse[1], self._woken) > self.timeout_s:
                 worker.died_of = Status.TIMEOUT
                 worker.process.kill()
-        self.on_progress(sum(int(worker.pulse[2]) for worker in self._pool if worker.job))
+        self.course.on_progress(sum(int(worker.pulse[2]) for worker in self._pool if worker.job))
 
-    def _bury(self, worker: _Worker, queue: deque[ShardJob]) -> None:
+    def _bury(self, worker: _Worker, queue: _Queue) -> None:
         """Take a dead worker's job back, quarantining the row it died at if that is the second time."""
         self._pool.remove(worker)
         job, row, code = worker.job, worker.row, worker.process.exitcode
@@ -189,7 +204,7 @@ class Supervisor:
         place = job.split, row
         # Threads that decode ahead leave it open which image it was: the job is repeated with care before any is
         # blamed.
-        self._deaths[place] += job.careful or not self.decoders
+        self._deaths[place] += job.careful or not self.sizing.decoders
         if self._deaths.total() > MAX_DEATHS or (row == NO_ROW and self._deaths[place] > MAX_IDLE_DEATHS):
             raise WorkerError(
                 f"workers died {self._deaths.total()} times, last with exit code {code} at {job.split} row {row}; "
@@ -199,8 +214,8 @@ class Supervisor:
         if row != NO_ROW and self._deaths[place] > 1:
             del self._deaths[place]
             job = replace(job, quarantine={**job.quarantine, row: worker.died_of})
-        self.on_notice(f"a worker ended ({code}) at {job.split} row {row}; another continues with its rows")
-        queue.appendleft(replace(job, careful=True))
+        self.course.on_notice(f"a worker ended ({code}) at {job.split} row {row}; another continues with its rows")
+        queue.put_back(replace(job, careful=True))
 
     def _end(self) -> None:
         for worker in self._pool:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fixgrid.cache.errors import DataError
-from fixgrid.cache.rowsfile import show_path
+from fixgrid.cache.text import show_path
 
 from .folder import SPLIT_FOLDERS, Image, Listing, check_file, name_class
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from fixgrid.cache.disk import hash_file, name_temp, sync_folder
 from fixgrid.cache.errors import DataError, DiskError
-from fixgrid.cache.rowsfile import show_path
+from fixgrid.cache.text import show_path
 
 Progress = Callable[[str, int, int], None]
 _BLOCK = 1 << 20

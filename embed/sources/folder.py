@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fixgrid.cache.errors import DataError
-from fixgrid.cache.rowsfile import show_path
+from fixgrid.cache.text import show_path
 
 SUFFIXES = (b".jpg", b".jpeg", b".png", b".webp", b".bmp", b".tif", b".tiff", b".gif")
 SPLIT_FOLDERS = {b"train": "train", b"val": "val", b"valid": "val", b"validation": "val", b"test": "test"}

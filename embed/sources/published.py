@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fixgrid.cache.errors import DataError, UsageError
-from fixgrid.cache.rowsfile import show_path
+from fixgrid.cache.text import show_path
 
 from ..splits import STANFORD_2020, deal_counts
 from .folder import SUFFIXES, Image, Listing, check_file, walk_images

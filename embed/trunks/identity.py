@@ -10,7 +10,7 @@ from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fixgrid.cache.disk import commit_bytes, read_file
 
@@ -48,7 +48,14 @@ class TrunkFacts:
     recalibrated: Mapping[str, Any] | None = None
 
 
-def identify_trunk(name: str, weights: Path | None, memo_folder: Path) -> tuple[TrunkFacts, Callable[[], Trunk]]:
+class KnownTrunk(NamedTuple):
+    """What a trunk is, and how to load it when it must run."""
+
+    facts: TrunkFacts
+    load: Callable[[], Trunk]
+
+
+def identify_trunk(name: str, weights: Path | None, memo_folder: Path) -> KnownTrunk:
     """What a trunk is, and how to load it when it must run.
 
     The facts are remembered by name, library versions, and the place, size and times of the weights file, all of
@@ -83,7 +90,7 @@ def identify_trunk(name: str, weights: Path | None, memo_folder: Path) -> tuple[
         if file is not None:
             record = {"facts": asdict(facts), "file": str(file), "stamp": _stamp(file)}
             commit_bytes(memo, json.dumps(record, sort_keys=True).encode("ascii"))
-    return facts, load
+    return KnownTrunk(facts, load)
 
 
 def recall_trunk(name: str, weights: Path | None, memo_folder: Path) -> TrunkFacts | None:

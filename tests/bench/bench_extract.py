@@ -17,12 +17,12 @@ from typing import Any
 
 import PIL
 
+from fixgrid.cache.view import RESAMPLERS, View
 from fixgrid.embed.backends.prepare import BackendSpec, prepare_backend
 from fixgrid.embed.backends.probe import write_weights
 from fixgrid.embed.request import choose_views
-from fixgrid.embed.resample import HAS_PILLOW_SIMD, RESAMPLERS
+from fixgrid.embed.resample import HAS_PILLOW_SIMD
 from fixgrid.embed.trunks.trunk import load_trunk
-from fixgrid.embed.views import View
 
 from .children import measure_active, run_child, run_in_turns
 from .facts import count_cores, describe_machine

@@ -16,11 +16,12 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from fixgrid.cache.features import FeatureSet
+from fixgrid.cache.view import View
+from fixgrid.heads.ask import SEED_PAIRS, Ask
 from fixgrid.heads.certify import certify_head
 from fixgrid.heads.design import rotate_features
-from fixgrid.heads.grid import SEED_PAIRS, choose_cell, run_grid
+from fixgrid.heads.grid import choose_cell, run_grid
 from fixgrid.heads.logistic import DINOV2_C, LogisticPath
-from fixgrid.heads.memo import Memo
 from fixgrid.heads.select import choose_strength
 
 from .children import run_child
@@ -131,6 +132,24 @@ def bench_search(path):
     }
 
 
+class _Drawn:
+    """Features in memory as a source."""
+
+    n_classes = 120
+
+    def __init__(self, held):
+        self.held = held
+
+    def load(self, split, kind, res):
+        return self.held[split, res]
+
+    def identify(self, split, kind, res):
+        return f"{split} {res}"
+
+    def view(self, split, kind, res):
+        return View(kind, res, "bilinear", ("0",) * 3, ("1",) * 3)
+
+
 def bench_grid(d=1280):
     """The eight seed cells at Stanford Dogs' size, features in memory: fitted, then read again."""
     sizes = {"train": 12_240, "val": 4_200, "test": 4_140}
@@ -143,10 +162,10 @@ def bench_grid(d=1280):
     needed = {("train", r) for r, _ in SEED_PAIRS} | {(s, r) for s in ("val", "test") for _, r in SEED_PAIRS}
     held = {key: load(key[0], "", key[1]) for key in needed}
     with TemporaryDirectory() as folder:
-        memo = Memo(Path(folder), lambda split, kind, res: f"{split} {res}")
+        question = Ask(_Drawn(held), SEED_PAIRS, folder=Path(folder))
 
         def fill():
-            return choose_cell(list(run_grid(lambda s, _, r: held[s, r], SEED_PAIRS, 120, memo=memo)))
+            return choose_cell(list(run_grid(question)))
 
         cells, seconds = timed(fill)
         _, again = timed(fill)

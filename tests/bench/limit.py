@@ -19,11 +19,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from fixgrid.cache.view import View
 from fixgrid.embed.backends.prepare import PACKAGES, BackendSpec, open_backend, prepare_backend
 from fixgrid.embed.decode import decode_rgb, read_file
 from fixgrid.embed.sizing import size_workers
 from fixgrid.embed.trunks.trunk import Trunk
-from fixgrid.embed.views import View, plan_crops, render_view
+from fixgrid.embed.views import plan_crops, render_view
 
 READY_IMAGES = 8
 """Images that a trunk process holds ready."""

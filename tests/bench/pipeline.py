@@ -17,17 +17,20 @@ from typing import Any
 from unittest.mock import patch
 
 from fixgrid import cli
-from fixgrid.embed.extraction import Extraction, Outcome
+from fixgrid.cache.view import View
+from fixgrid.embed import machine
+from fixgrid.embed.extraction import Extraction, Outcome, Pass
 from fixgrid.embed.job import Receipt
+from fixgrid.embed.sizing import Sizing
 from fixgrid.embed.task import Backend
-from fixgrid.embed.views import View
+from fixgrid.embed.watcher import Quiet
 
-RUN, ADD = Extraction.run, Outcome.add
+RUN, NOTE = machine.run_pass, Pass.note
 
 Opener = Callable[[Sequence[View]], Callable[[View], Backend]]
 
 
-class Stopwatch:
+class Stopwatch(Quiet):
     """Stands in for the run's watcher, and notes when the first and the last receipt came."""
 
     def __init__(self, ready: Path) -> None:
@@ -50,14 +53,14 @@ class Stopwatch:
         """A backend passed over, a worker replaced: goes where the command's own notices go."""
         print(line, file=sys.stderr)
 
-    def add(self, outcome: Outcome, receipt: Receipt) -> None:
-        """In place of `Outcome.add`."""
+    def note(self, work: Pass, receipt: Receipt) -> None:
+        """In place of `Pass.note`."""
         self.receipts.append(time.monotonic())
         self.cpu_s = _read_cpu_s()
-        ADD(outcome, receipt)
+        NOTE(work, receipt)
 
-    def run(self, extraction: Extraction, opener: Opener, watcher: Any, **settings: Any) -> Outcome:
-        """In place of `Extraction.run`."""
+    def run(self, extraction: Extraction, opener: Opener, watcher: Any, sizing: Sizing, **settings: Any) -> Outcome:
+        """In place of `run_pass`."""
         opened = 0.0
 
         def open_backends(views: Sequence[View]) -> Callable[[View], Backend]:
@@ -67,11 +70,11 @@ class Stopwatch:
             return open_backend
 
         began = time.monotonic()
-        outcome = RUN(extraction, open_backends, self, **settings)
+        outcome = RUN(extraction, open_backends, self, sizing, **settings)
         ended = time.monotonic()
         self.figures = {
             "images": outcome.images,
-            "workers": settings["workers"],
+            "workers": sizing.workers,
             "whole": (began, ended),
             "export_s": opened - began,
             "first_shard_s": self.receipts[0] - opened,
@@ -107,8 +110,8 @@ def main(ready: str, data: str, *options: str) -> None:
     watch = Stopwatch(Path(ready))
     with (
         tempfile.TemporaryDirectory() as cache,
-        patch.object(Extraction, "run", lambda *args, **settings: watch.run(*args, **settings)),
-        patch.object(Outcome, "add", lambda outcome, receipt: watch.add(outcome, receipt)),
+        patch.object(machine, "run_pass", watch.run),
+        patch.object(Pass, "note", lambda work, receipt: watch.note(work, receipt)),
     ):
         fixed = ["--data", data, "--cache", cache, "--train-views", "0", "--device", "cpu"]
         cli.main(["extract", *fixed, *options], standalone_mode=False)

@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader, Subset
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
+from fixgrid.cache.view import resize_side
 from fixgrid.embed.trunks.trunk import Trunk, load_trunk
-from fixgrid.embed.views import resize_side
 
 from .facts import count_cores
 

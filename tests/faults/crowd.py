@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 import numpy as np
-from stub import TRUNK, SilentWatcher, open_stubs
+from stub import TRUNK, run_stub
 from zoo import draw_photo, encode, list_manifest
 
 from fixgrid.cache.errors import CacheError, DataError
@@ -74,7 +74,7 @@ class Crowd:
         extraction = Extraction(FeatureStore(self.cache / "predictions"), manifest, TRUNK, {"train": VIEWS[:1]})
         with contextlib.suppress(DataError):
             adopt_known(extraction, FeatureStore(self.cache))
-            extraction.run(open_stubs, SilentWatcher(), workers=1, max_bad=1.0)
+            run_stub(extraction, max_bad=1.0)
 
 
 def run_crowd(size: int) -> Result:

@@ -29,7 +29,8 @@ from fixgrid.cache.rowsfile import decode_rows
 from fixgrid.cache.sealedfile import open_sealed
 from fixgrid.cache.shard import list_shards, read_shard
 from fixgrid.cache.store import FeatureStore
-from fixgrid.embed.replica import find_trunk, read_view
+from fixgrid.cache.view import read_view
+from fixgrid.embed.replica import find_trunk
 from fixgrid.embed.sources.csvfile import list_csv
 from fixgrid.embed.sources.downloads import unpack_tar
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from fixgrid.cache.disk import hash_file
 from fixgrid.cache.errors import FixgridError
-from fixgrid.embed import extraction as engine
+from fixgrid.embed import extraction
 
 from .inject import ERRORS, OPERATIONS, Fault
 from .result import Result
@@ -155,7 +155,7 @@ def do_nothing() -> None:
 
 def remove_lock() -> None:
     """As on a disk that has no locks."""
-    engine.hold_lock = lambda *args: contextlib.nullcontext()
+    extraction.hold_lock = lambda *args: contextlib.nullcontext()
 
 
 def run_signals(size: int) -> Result:

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from stub import DIM, TRUNK, SilentWatcher, StubBackend
+from stub import DIM, TRUNK, StubBackend, run_stub
 from zoo import draw_photo, encode, list_manifest
 
 from fixgrid.cache.errors import CacheError, DiskError
@@ -33,10 +33,11 @@ from fixgrid.cache.garbage import find_garbage, remove_garbage
 from fixgrid.cache.health import choose_rows, compare_rows, verify_store
 from fixgrid.cache.sealed import Sealed
 from fixgrid.cache.store import FeatureStore
+from fixgrid.cache.view import View
 from fixgrid.embed.decode import BadImage, decode_rgb
 from fixgrid.embed.extraction import Extraction, Outcome
 from fixgrid.embed.recompute import recompute_rows
-from fixgrid.embed.views import View, render_view
+from fixgrid.embed.views import render_view
 
 from .damage import damage_one
 from .inject import Fault
@@ -115,7 +116,7 @@ class Scene(World):
         return Extraction(FeatureStore(cache), self.manifest, trunk, {"train": VIEWS})
 
     def extract(self, cache: Path) -> Outcome:
-        return self.extraction(cache).run(self.open_backends, SilentWatcher(), workers=1, max_bad=1.0)
+        return run_stub(self.extraction(cache), self.open_backends, max_bad=1.0)
 
 
 PICK = st.integers(0, 999)

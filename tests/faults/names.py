@@ -7,7 +7,8 @@ from pathlib import Path
 
 from zoo import draw_photo, encode, list_manifest
 
-from fixgrid.cache.rowsfile import list_manifests, show_path
+from fixgrid.cache.rowsfile import list_manifests
+from fixgrid.cache.text import show_path
 
 from .result import Result
 from .world import World, fork_extraction

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from stub import TRUNK, SilentWatcher, center, open_stubs, train
+from stub import TRUNK, center, run_stub, train
 from zoo import list_manifest, write_photos
 
 from fixgrid.cache import entry as entry_module
@@ -30,39 +30,33 @@ from fixgrid.cache.features import FeatureSet
 from fixgrid.cache.salvage import commit_intact
 from fixgrid.cache.shard import list_shards, read_shard
 from fixgrid.cache.store import FeatureStore
-from fixgrid.embed import extraction as engine
 from fixgrid.embed import plan
+from fixgrid.embed.engines.engine import ENGINES, Course
+from fixgrid.embed.engines.inline import InlineEngine
 from fixgrid.embed.extraction import Extraction, Outcome
 from fixgrid.embed.job import Receipt, ShardJob
-from fixgrid.embed.task import run_shard
+from fixgrid.embed.sizing import Sizing
 
 VIEWS = (center(8), train(8))
 ROWS = 96
 SHARD_ROWS = 8
 
 
-@dataclass
 class Inline:
-    """What `Supervisor` does, in this process; tells `acknowledge` every receipt."""
+    """What `InlineEngine` does; tells `acknowledge` every receipt."""
 
-    open_backend: Any
-    workers: int
-    decoders: int
-    environments: Any
-    timeout_s: float
-    should_stop: Callable[[], bool]
-    on_progress: Callable[[int], None]
-    on_notice: Callable[[str], None]
-    commit_every_s: float = 60.0
     acknowledge = staticmethod(lambda receipt: None)
 
-    def run(self, jobs: Iterable[ShardJob]) -> Iterator[Receipt]:
-        for job in jobs:
-            if self.should_stop():
-                return
-            receipt = run_shard(job, self.open_backend, pulse=lambda row: not self.should_stop())
+    def __init__(self, sizing: Sizing, course: Course) -> None:
+        self.inside = InlineEngine(sizing, course)
+
+    def run(self, jobs: Iterable[ShardJob], opener: Any) -> Iterator[Receipt]:
+        for receipt in self.inside.run(jobs, opener):
             Inline.acknowledge(receipt)
             yield receipt
+
+
+ENGINES["faults"] = f"{__name__}:Inline"
 
 
 def salvage(damaged: Path, spec: Any, shards_folder: Path) -> int:
@@ -73,7 +67,7 @@ def salvage(damaged: Path, spec: Any, shards_folder: Path) -> int:
 
 def stay_in_process() -> None:
     """Extract without workers and in small shards from now on: whatever hits this process hits everything."""
-    engine.Supervisor = Inline
+    ENGINES["local"] = ENGINES["faults"]
     entry_module.salvage_rows = salvage
     plan.MIN_SHARD_ROWS = SHARD_ROWS
     plan.SHARDS_PER_SPLIT = ROWS // SHARD_ROWS
@@ -100,7 +94,7 @@ class World:
     def learn_truth(self) -> dict[tuple[bytes, int], np.ndarray]:
         """Features by (content, view), from an extraction that nothing disturbs."""
         extraction = self.extraction(self.fresh_cache("truth"))
-        extraction.run(open_stubs, SilentWatcher(), workers=1)
+        run_stub(extraction)
         return {
             (content.tobytes(), i): features
             for i, view in enumerate(VIEWS)
@@ -123,7 +117,7 @@ class World:
 
     def extract(self, cache: Path) -> Outcome:
         """One whole run here; what `set_aside_damage` and resuming do is part of it."""
-        return self.extraction(cache).run(open_stubs, SilentWatcher(), workers=1)
+        return run_stub(self.extraction(cache))
 
     def entries(self, cache: Path) -> list[Entry]:
         return list(self.extraction(cache).entries.values())

@@ -1,0 +1,53 @@
+"""Whoever shows a run to the user."""
+
+from __future__ import annotations
+
+import logging
+from typing import Protocol
+
+_LOG = logging.getLogger("fixgrid")
+
+
+class Watcher(Protocol):
+    """What a run says of itself while it lasts."""
+
+    def settle(self, **settings: tuple[object, str]) -> None:
+        """What options were resolved to, and why if the user did not give them (else empty)."""
+
+    def start(self, images: int, done: int) -> None:
+        """Extraction begins: `images` rows in all, `done` already cached."""
+
+    def advance(self, done: int) -> None:
+        """`done` rows are now cached or under way."""
+
+    def notice(self, line: str) -> None:
+        """Something the user should know; the run goes on."""
+
+    def show_hashed(self, done: int, total: int) -> None:
+        """Files hashed, of all."""
+
+    def show_download(self, name: str, done: int, total: int | None) -> None:
+        """Bytes of a download, of all if that is known."""
+
+
+class Quiet:
+    """Passes on what the user should know to Python's logging, under the name ``fixgrid``, and nothing else."""
+
+    def settle(self, **settings: tuple[object, str]) -> None:
+        """See `Watcher`."""
+
+    def start(self, images: int, done: int) -> None:
+        """See `Watcher`."""
+
+    def advance(self, done: int) -> None:
+        """See `Watcher`."""
+
+    def notice(self, line: str) -> None:
+        """See `Watcher`."""
+        _LOG.warning(line)
+
+    def show_hashed(self, done: int, total: int) -> None:
+        """See `Watcher`."""
+
+    def show_download(self, name: str, done: int, total: int | None) -> None:
+        """See `Watcher`."""

@@ -1,0 +1,271 @@
+"""What the options of a grid mean: which features, which pairs of resolutions, which heads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fixgrid.cache.errors import CacheError, UsageError, say_command
+from fixgrid.cache.holdings import RECALIBRATED, Holdings
+
+from .families import FAMILIES
+from .gap import CORRECTIONS
+from .logistic import DINOV2_C
+from .memo import Memo
+from .source import Shelf, Source
+from .twins import choose_res, drop_twins, find_twins, keep_copies
+from .views import TestRes, list_resolutions
+
+Pair = tuple[int, TestRes]  # train_res, test_res
+
+# The rows of the 2020 table this product starts from: train_res, test_res.
+SEED_PAIRS: tuple[Pair, ...] = (
+    (128, 224),
+    (224, 128),
+    (224, 224),
+    (224, 320),
+    (224, 400),
+    (320, 224),
+    (320, 320),
+    (320, 380),
+)
+
+GAPS = tuple(dict.fromkeys(("none", *CORRECTIONS, "refit", "batchnorm")))
+
+
+@dataclass(frozen=True)
+class GridOptions:
+    """All that changes a grid's numbers, but for the features.
+
+    Attributes
+    ----------
+    train_kinds : tuple of str
+        Views of the training images, all of them rows: ``train`` (seeded draws), ``center``, or both.
+    test_kind : str
+        View of val and test images.
+    mean_of : {"features", "probabilities"}
+        What to average where a test image is seen several times, by its ``test_kind`` or by its test_res.
+    families : tuple of str
+        Kinds of head, of `FAMILIES`.
+    corrections : tuple of str
+        Of `heads.gap.CORRECTIONS`, or ``refit``: the head fitted on the training images as they are seen at
+        test_res, FixRes' fine-tuning of the classifier alone; at each of several, all of them rows. Or
+        ``batchnorm``: val and test as the trunk sees them whose last batch norm is recalibrated at test_res. All
+        but that and ``none`` need ``test_kind`` of the training images at test_res.
+    strengths : tuple of float
+        Path of C of logistic heads; the others walk their own.
+    coarse : int
+        As `choose_strength`: 1 tries all of ``strengths``.
+    refit : bool
+        Fit the chosen strength once more on train and val together before test is scored.
+    """
+
+    train_kinds: tuple[str, ...] = ("train",)
+    test_kind: str = "center"
+    mean_of: str = "probabilities"
+    families: tuple[str, ...] = ("logistic",)
+    corrections: tuple[str, ...] = ("none",)
+    strengths: tuple[float, ...] = DINOV2_C
+    coarse: int = 2
+    refit: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Ask:
+    """One question to cached features: all that makes the cells of a grid.
+
+    Attributes
+    ----------
+    source : Source
+    pairs : tuple of (train_res, test_res), px
+    options : GridOptions
+    folder : Path or None
+        Where cells are remembered.
+    """
+
+    source: Source
+    pairs: tuple[Pair, ...]
+    options: GridOptions = GridOptions()
+    folder: Path | None = None
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes."""
+        return self.source.n_classes
+
+    @property
+    def memo(self) -> Memo | None:
+        """Cells made before, under this source's identity."""
+        return None if self.folder is None else Memo(self.folder, self.source.identify)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Asked(Ask):
+    """A question to a cache.
+
+    Attributes
+    ----------
+    holdings : Holdings
+        Features of all images; ``source`` may lack some training images.
+    dropped : bool
+        Whether it does.
+    notes : tuple of str
+        What the user should know of how the options were taken.
+    """
+
+    holdings: Holdings
+    dropped: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def ask_cache(
+    holdings: Holdings,
+    folder: Path | None,
+    *,
+    train_view: str | None = None,
+    pairs: str | Sequence[Pair] | None = None,
+    heads: str | Sequence[str] = "logistic",
+    gap: str | Sequence[str] = "none",
+    test_view: str = "center",
+    mean_of: str = "probabilities",
+    refit: bool = False,
+    drop_duplicates: bool = False,
+    strengths: str | Sequence[float] | None = None,
+) -> Asked:
+    """The question that options ask of the features at hand.
+
+    Parameters
+    ----------
+    holdings : Holdings
+    folder : Path or None
+        Where cells are remembered.
+    train_view : {"train", "center", "both"}, optional
+        Views of the training images; random crops if there are any.
+    pairs : str or sequence of (train_res, test_res), optional
+        As in ``128:224,224:128+224``, or ``seed`` for `SEED_PAIRS`; all that the cache holds if not given.
+    heads : str or sequence of str
+        Some of `FAMILIES`, or ``all``.
+    gap : str or sequence of str
+        Some of `GAPS`, or ``all``.
+    test_view, mean_of, refit
+        See `GridOptions`.
+    drop_duplicates : bool
+        Train without the images that val or test holds as well.
+    strengths : str or sequence of float, optional
+        ``full``, or values of C; searched coarse to fine if not given.
+
+    Raises
+    ------
+    UsageError
+        If an option names what there is not.
+    CacheError
+        If the cache lacks features that an option needs.
+    """
+    kinds = choose_kinds(holdings, train_view)
+    chosen = choose_pairs(holdings, kinds, pairs)
+    gaps, notes = choose_gaps(holdings, chosen, gap, test_view)
+    families = _choose_some("--heads", heads, tuple(FAMILIES))
+    path = DINOV2_C if strengths is None or strengths == "full" else _read_strengths(strengths)
+    options = GridOptions(
+        kinds, test_view, mean_of, families, gaps, path, coarse=2 if strengths is None else 1, refit=refit
+    )
+    source: Source = Shelf(holdings)
+    if drop_duplicates:
+        source, note = _drop_duplicates(holdings)
+        notes = (*notes, note)
+    return Asked(
+        source, chosen, options, folder, holdings=holdings, dropped=drop_duplicates, notes=notes
+    )
+
+
+def choose_kinds(holdings: Holdings, train_view: str | None) -> tuple[str, ...]:
+    """Kinds of view that heads are fitted on: random crops if the cache has them and nothing else is asked for."""
+    if train_view is None:
+        return ("train",) if holdings.resolutions("train", "train") else ("center",)
+    return ("train", "center") if train_view == "both" else (train_view,)
+
+
+def choose_pairs(
+    holdings: Holdings, kinds: tuple[str, ...], asked: str | Sequence[Pair] | None
+) -> tuple[Pair, ...]:
+    """Pairs of resolutions, px, without repeats; all that the cache holds if none are named."""
+    if asked == "seed":
+        return SEED_PAIRS
+    if asked is None:
+        train = set.intersection(*(set(holdings.resolutions("train", kind)) for kind in kinds))
+        test = set(holdings.resolutions("val", "center")) & set(holdings.resolutions("test", "center"))
+        return tuple((a, b) for a in sorted(train) for b in sorted(test))
+    texts = asked.split(",") if isinstance(asked, str) else [f"{train}:{test}" for train, test in asked]
+    return tuple(dict.fromkeys(map(read_pair, texts)))
+
+
+def choose_gaps(
+    holdings: Holdings, pairs: Sequence[Pair], asked: str | Sequence[str], test_view: str
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Corrections that are named, and notes; ``all`` has batchnorm only where the cache holds it for every pair."""
+    chosen = _choose_some("--gap", asked, GAPS)
+    if "batchnorm" in chosen:
+        try:
+            for res in sorted({res for _, test_res in pairs for res in list_resolutions(test_res)}):
+                for split in ("val", "test"):
+                    holdings.entry(split, RECALIBRATED + test_view, res)
+        except CacheError:
+            if asked != "all":
+                raise
+            note = "without --gap batchnorm, which needs extract --recalibrate at every test resolution"
+            return chosen[:-1], (note,)
+    return chosen, ()
+
+
+def _choose_some(option: str, asked: str | Sequence[str], known: tuple[str, ...]) -> tuple[str, ...]:
+    if asked == "all":
+        return known
+    chosen = tuple(part.strip() for part in (asked.split(",") if isinstance(asked, str) else asked))
+    for name in chosen:
+        if name not in known:
+            raise UsageError(f"found {option} {name!r}; expected all, or some of {','.join(known)}.")
+    return chosen
+
+
+def _read_strengths(asked: str | Sequence[float]) -> tuple[float, ...]:
+    try:
+        values = {float(part) for part in (asked.split(",") if isinstance(asked, str) else asked)}
+    except ValueError:
+        values = {-1.0}
+    if not all(0 < value < float("inf") for value in values):
+        raise UsageError(f"found --strengths {asked!r}; expected full, or numbers above 0, as in 1e-3,1e-2.")
+    return tuple(sorted(values))
+
+
+def _drop_duplicates(holdings: Holdings) -> tuple[Source, str]:
+    """The features without the training images that val or test holds too, and how many those are."""
+    res = choose_res(holdings)
+    twins = find_twins(holdings, res)
+    copies = keep_copies(twins, sum(map(len, holdings.manifest.splits.values())))
+    subset = drop_twins(holdings, res, copies)
+    dropped = len(holdings.load("train", "center", res).row) - len(subset.rows)
+    spared = ", near ones stay, since so many look alike to this trunk" * (len(copies) < len(twins))
+    return Shelf(subset), (
+        f"{dropped} training images dropped, val or test has them{spared}; "
+        f"{say_command('duplicates')}: {len(twins)} pairs"
+    )
+
+
+def read_pair(text: str) -> Pair:
+    """A pair from ``128:224``, or from ``128:224+320`` to average each test image over both resolutions.
+
+    Raises
+    ------
+    UsageError
+        If the text is neither.
+    """
+    train, _, test = text.partition(":")
+    parts = [part.strip() for part in (train, *test.split("+"))]
+    seen = sorted({int(part) for part in parts[1:] if part.isdecimal()})
+    if not (parts[0].isdecimal() and len(seen) == len(parts) - 1):
+        raise UsageError(
+            f"found the pair {text!r}; expected train_res:test_res in px, as in 128:224, or 128:224+320 to average "
+            "over test resolutions, each named once."
+        )
+    return int(parts[0]), seen[0] if len(seen) == 1 else "+".join(map(str, seen))

@@ -1,0 +1,15 @@
+"""What must be said of a trunk that has seen the labels of the images it is scored on."""
+
+from __future__ import annotations
+
+from fixgrid.cache.holdings import Holdings
+
+LEAK = (
+    "Leak: this trunk was trained with ImageNet's labels. If your images come from ImageNet (Stanford Dogs does), "
+    "it has seen them, test images included, and every accuracy here is optimistic."
+)
+
+
+def warn_of_leak(holdings: Holdings) -> str:
+    """`LEAK` if the features are by such a trunk, else nothing."""
+    return LEAK if any(entry.provenance.get("imagenet_labels") for entry in holdings.entries.values()) else ""
