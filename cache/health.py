@@ -16,13 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .disk import commit_bytes, read_file
+from .entry import Entry
 from .errors import CacheError
-from .holdings import RECALIBRATED, find_origin, shorten_source
+from .holdings import RECALIBRATED, shorten_source
 from .key import Spec, explain_difference
 from .rowsfile import decode_rows, read_manifest_record
-from .sealed import check_sealed, open_sealed
+from .sealed import SEAL, Sealed
+from .sealedfile import check_sealed, open_sealed
 from .shard import Status, list_shards, read_shard
-from .store import Entry, FeatureStore
+from .store import FeatureStore
 from .text import show_path
 
 PROBE_ROWS = 8
@@ -30,7 +32,7 @@ PROBE_ROWS = 8
 # below 1e-4; another resampler, crop or decoder does not.
 TOLERANCE = {"float32": 1e-3, "float16": 2e-3}
 
-Recompute = Callable[[Entry, Sequence[int]], NDArray[np.float32]]
+Recompute = Callable[[Sealed, Sequence[int]], NDArray[np.float32]]
 
 
 def verify_store(store: FeatureStore, *, deep: bool = True) -> list[str]:
@@ -44,12 +46,12 @@ def verify_store(store: FeatureStore, *, deep: bool = True) -> list[str]:
 
 
 def _look_for_damage(store: FeatureStore, deep: bool) -> list[str]:
-    problems = []
-    entries = {entry.folder for entry in store.entries()}
+    problems, entries = [], store.entries()
+    known = {entry.folder for entry in entries}
     for path in sorted(store.folder.glob("[0-9a-f][0-9a-f]/*")):
-        if path not in entries:
+        if path not in known:
             problems.append(f"{path}: spec.json is missing, damaged or of a newer format")
-    for entry in store.entries():
+    for entry in entries:
         problems += verify_entry(entry) if deep else _catch(_check_rows_file, entry)
     for path in sorted((store.folder / "data").glob("*/")):
         problems += _catch(read_manifest_record, path)
@@ -61,9 +63,12 @@ def verify_entry(entry: Entry) -> list[str]:
     problems = _catch(_check_rows_file, entry)
     for file in list_shards(entry.shards_folder):
         problems += _catch(read_shard, file, entry.spec)
-    if entry.rests_on_seal:
-        problems += _catch(entry.check_digest) or _catch(check_sealed, entry.sealed_file, entry.spec)
-    return problems
+    return problems + (_catch(_check_features, entry) if entry.rests_on_seal() else [])
+
+
+def _check_features(entry: Entry) -> None:
+    entry.open().check_digest()
+    check_sealed(entry.sealed_file, entry.spec)
 
 
 def _check_rows_file(entry: Entry) -> None:
@@ -112,7 +117,7 @@ def count_bad_rows(store: FeatureStore) -> int:
     CacheError
         If a sealed file cannot be read.
     """
-    return sum(int((entry.read_status() != Status.OK).sum()) for entry in store.entries() if entry.is_sealed)
+    return sum(int((sealed.read_status() != Status.OK).sum()) for sealed in store.sealed())
 
 
 def _catch(check: Callable[..., object], *args: object) -> list[str]:
@@ -123,15 +128,15 @@ def _catch(check: Callable[..., object], *args: object) -> list[str]:
     return []
 
 
-def choose_rows(entry: Entry, count: int) -> list[int]:
+def choose_rows(sealed: Sealed, count: int) -> list[int]:
     """`count` ok rows of a sealed entry, spread evenly and always the same, ascending."""
-    ok = np.flatnonzero(entry.read_status() == Status.OK)
+    ok = np.flatnonzero(sealed.read_status() == Status.OK)
     places = np.linspace(0, len(ok) - 1, min(count, len(ok))).round().astype(np.int64)
     chosen: list[int] = ok[places].tolist()
     return chosen
 
 
-def compare_rows(entry: Entry, rows: Sequence[int], recompute: Recompute) -> None:
+def compare_rows(sealed: Sealed, rows: Sequence[int], recompute: Recompute) -> None:
     """Compute `rows` of a sealed entry again and compare.
 
     Parameters
@@ -139,7 +144,7 @@ def compare_rows(entry: Entry, rows: Sequence[int], recompute: Recompute) -> Non
     rows : sequence of int
         None are compared if it is empty: an entry may have no ok row.
     recompute : callable
-        Given the entry and row ids, the features that this machine computes now: float32, shape (k, V, D).
+        Given the sealed entry and row ids, the features that this machine computes now: float32, shape (k, V, D).
 
     Raises
     ------
@@ -148,21 +153,22 @@ def compare_rows(entry: Entry, rows: Sequence[int], recompute: Recompute) -> Non
     """
     if not rows:
         return
-    now = recompute(entry, rows)
-    with open_sealed(entry.sealed_file, entry.spec) as file:
+    now = recompute(sealed, rows)
+    with open_sealed(sealed.file, sealed.spec) as file:
         then = np.stack([file["features"][row] for row in rows]).astype(np.float32)
     largest = np.abs(then).max(axis=(1, 2), initial=np.finfo(np.float32).tiny)
     error = np.abs(now - then).max(axis=(1, 2)) / largest
-    wrong = np.flatnonzero(~(error <= TOLERANCE[entry.spec.dtype]))
+    allowed = TOLERANCE[sealed.spec.dtype]
+    wrong = np.flatnonzero(~(error <= allowed))
     if len(wrong):
         found = ", ".join(f"{rows[i]} ({error[i]:.1g})" for i in wrong.tolist())
         raise CacheError(
-            f"{entry.folder}: computed again, rows {found} differ by more than {TOLERANCE[entry.spec.dtype]:g} of "
-            "their largest feature: other versions compute other features. Name another --cache."
+            f"{sealed.folder}: computed again, rows {found} differ by more than {allowed:g} of their largest "
+            "feature: other versions compute other features. Name another --cache."
         )
 
 
-def probe_entry(entry: Entry, versions: Mapping[str, str], recompute: Recompute) -> bool:
+def probe_entry(sealed: Sealed, versions: Mapping[str, str], recompute: Recompute) -> bool:
     """Before features made under other versions are reused, compute eight rows again and compare; once per version.
 
     Parameters
@@ -181,29 +187,26 @@ def probe_entry(entry: Entry, versions: Mapping[str, str], recompute: Recompute)
     CacheError
         As `compare_rows`.
     """
-    if dict(versions) == entry.provenance.get("versions"):
+    if dict(versions) == sealed.provenance.get("versions"):
         return False
     name = hashlib.sha256(json.dumps(dict(versions), sort_keys=True).encode()).hexdigest()[:16]
-    proof = entry.folder / f"proven-{name}.json"
-    content = json.dumps({"sealed": _digest(entry), "versions": dict(versions)}, sort_keys=True).encode()
+    proof = sealed.folder / f"proven-{name}.json"
+    seal = hashlib.sha256(read_file(sealed.folder / SEAL)).hexdigest()
+    content = json.dumps({"sealed": seal, "versions": dict(versions)}, sort_keys=True).encode()
     if proof.exists() and read_file(proof) == content:
         return False
-    compare_rows(entry, choose_rows(entry, PROBE_ROWS), recompute)
+    compare_rows(sealed, choose_rows(sealed, PROBE_ROWS), recompute)
     commit_bytes(proof, content)
     return True
 
 
-def _digest(entry: Entry) -> str:
-    return hashlib.sha256(read_file(entry.folder / "sealed.json")).hexdigest()
-
-
-def explain_miss(store: FeatureStore, wanted: Spec) -> tuple[Entry | None, list[str]]:
+def explain_miss(store: FeatureStore, wanted: Spec) -> tuple[Sealed | None, list[str]]:
     """The sealed entry, other than its own, that is nearest to `wanted`, and every field in which it differs.
 
     Fields are shown as found -> wanted. No entry and no lines if there is no other.
     """
-    others = [entry for entry in store.entries() if entry.is_sealed and entry.spec.key != wanted.key]
-    differences = [(explain_difference(wanted, entry.spec), entry) for entry in others]
+    others = store.sealed(lambda spec: spec.key != wanted.key)
+    differences = [(explain_difference(wanted, other.spec), other) for other in others]
     if not differences:
         return None, []
     lines, nearest = min(differences, key=lambda pair: len(pair[0]))
@@ -221,18 +224,19 @@ def describe_entry(entry: Entry, named: Mapping[str, tuple[str, str]]) -> dict[s
     """
     files = [path for path in entry.folder.rglob("*") if path.is_file()]
     data, split = named.get(entry.spec.rows_sha256, ("", ""))
+    sealed = entry.read_seal()
     return {
         "key": entry.spec.key[:12],
         "data": data,
         "split": split,
-        "trunk": entry.provenance.get("trunk", entry.spec.trunk["architecture"]),
-        "kind": RECALIBRATED * (find_origin(entry) is not None) + entry.spec.view["kind"],
+        "trunk": sealed.trunk_name if sealed else entry.spec.trunk["architecture"],
+        "kind": RECALIBRATED * bool(sealed and sealed.origin is not None) + entry.spec.view["kind"],
         "res": entry.spec.view["res"],
         "views": entry.spec.views,
         "rows": entry.spec.rows,
-        "missing": int(entry.find_missing().sum()),
+        "missing": 0 if sealed else int(entry.find_missing().sum()),
         "bytes": sum(path.stat().st_size for path in files),
-        "sealed": entry.is_sealed,
+        "sealed": sealed is not None,
     }
 
 

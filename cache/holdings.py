@@ -15,7 +15,8 @@ from .features import FeatureSet
 from .key import explain_difference
 from .rows import Manifest
 from .rowsfile import list_manifests
-from .store import Entry, FeatureStore
+from .sealed import Sealed
+from .store import FeatureStore
 from .view import View
 
 Place = tuple[str, str, int]
@@ -34,13 +35,13 @@ class Holdings:
     manifest : Manifest
     trunk : str
         Name that the trunk was extracted under.
-    entries : mapping of (split, view kind, resolution) to Entry
+    entries : mapping of (split, view kind, resolution) to Sealed
         A kind that begins with `RECALIBRATED` is of the recalibrated trunk.
     """
 
     manifest: Manifest
     trunk: str
-    entries: Mapping[Place, Entry]
+    entries: Mapping[Place, Sealed]
 
     @property
     def n_classes(self) -> int:
@@ -61,7 +62,7 @@ class Holdings:
         """Resolutions, px, at which a split is cached in one kind of view, ascending."""
         return sorted(res for s, k, res in self.entries if (s, k) == (split, kind))
 
-    def entry(self, split: str, kind: str, res: int) -> Entry:
+    def entry(self, split: str, kind: str, res: int) -> Sealed:
         """The entry of one split, seen one way.
 
         Raises
@@ -172,14 +173,12 @@ def find_holdings(
     sources = list_sources(store)
     manifest = _pick("data set", "--data", sources, source and _respell(source, sources))
     rows = {part.digest: split for split, part in manifest.splits.items()}
-    mine = [entry for entry in store.entries() if entry.is_sealed and entry.spec.rows_sha256 in rows]
-    trunks: dict[str, dict[tuple[str, ...], list[Entry]]] = {}
+    mine = store.sealed(lambda spec: spec.rows_sha256 in rows)
+    trunks: dict[str, dict[tuple[str, ...], list[Sealed]]] = {}
     for entry in mine:
-        if find_origin(entry) is not None:
-            continue
-        identity = entry.spec.trunk["weights_sha256"], entry.spec.precision, entry.spec.dtype
-        name = entry.provenance.get("trunk", entry.spec.trunk["architecture"])
-        trunks.setdefault(name, {}).setdefault(identity, []).append(entry)
+        if entry.origin is None:
+            identity = entry.spec.trunk["weights_sha256"], entry.spec.precision, entry.spec.dtype
+            trunks.setdefault(entry.trunk_name, {}).setdefault(identity, []).append(entry)
     found = _pick("trunk", "--trunk", trunks, trunk)
     if len(found) > 1:
         raise UsageError(
@@ -192,21 +191,15 @@ def find_holdings(
     return Holdings(manifest, trunk or next(iter(trunks)), places)
 
 
-def find_origin(entry: Entry) -> Mapping[str, Any] | None:
-    """What a recalibrated trunk stems from, as `embed.recalibrate` describes it; None for features of any other."""
-    origin = entry.provenance.get("recalibrated")
-    return origin if isinstance(origin, Mapping) else None
-
-
-def _list_recalibrated(entries: Sequence[Entry], identity: tuple[str, ...], manifest: Manifest) -> list[Entry]:
+def _list_recalibrated(entries: Sequence[Sealed], identity: tuple[str, ...], manifest: Manifest) -> list[Sealed]:
     """Entries by the trunk of ``identity``, recalibrated on the training images as they are now.
 
     Statistics measured again by other libraries differ in their last bits: the newest count.
     """
     train = manifest.splits["train"].digest if "train" in manifest.splits else ""
-    newest: dict[tuple[str, str], Entry] = {}
+    newest: dict[tuple[str, str], Sealed] = {}
     for entry in sorted(entries, key=lambda entry: float(entry.provenance.get("created", 0))):
-        origin, spec = find_origin(entry) or {}, entry.spec
+        origin, spec = entry.origin or {}, entry.spec
         stems = origin.get("weights_sha256"), spec.precision, spec.dtype
         if stems == identity and (origin.get("rows_sha256"), origin.get("res")) == (train, spec.view["res"]):
             newest[spec.rows_sha256, json.dumps(spec.view, sort_keys=True)] = entry
@@ -226,9 +219,9 @@ def _pick(what: str, option: str, choices: Mapping[str, Any], wanted: str | None
 
 
 def _by_place(
-    entries: Sequence[Entry], rows: Mapping[str, str], view: Mapping[str, Any], prefix: str = ""
-) -> dict[Place, Entry]:
-    places: dict[Place, Entry] = {}
+    entries: Sequence[Sealed], rows: Mapping[str, str], view: Mapping[str, Any], prefix: str = ""
+) -> dict[Place, Sealed]:
+    places: dict[Place, Sealed] = {}
     for entry in entries:
         seen = {**OMITTED, **entry.spec.view}
         if any(name in seen and seen[name] != value for name, value in view.items()):

@@ -1,52 +1,49 @@
-"""What a notebook asks of a cache folder: open it, see what it holds, take arrays."""
+"""What a notebook asks of a cache folder: open it, see what it holds, take features with all that they are of."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .errors import CacheError
+from .features import FeatureTable, Skipped
+from .holdings import Holdings, find_holdings
+from .shard import Status
+from .store import FeatureStore
 
-if TYPE_CHECKING:
-    from .holdings import Holdings
 
-_Store = TypeVar("_Store", bound="Reader")
+def open_store(path: Path | str) -> Reader:
+    """The cache that ``extract`` filled; its folder must be there, and nothing is made.
+
+    Raises
+    ------
+    CacheError
+        If there are no features.
+    """
+    store = FeatureStore(Path(path).expanduser())
+    if not store.folder.is_dir():
+        what = "a folder without features" if store.root.is_dir() else "no folder"
+        raise CacheError(
+            f"found {what} at {store.root.absolute()}; expected the cache that extract fills: name its folder, "
+            "or run python cli.py extract first."
+        )
+    return Reader(store)
 
 
 class Reader:
-    """The reading side of `cache.store.FeatureStore`.
+    """A cache folder as a notebook sees it: it is looked at anew by every call.
 
     Parameters
     ----------
-    root : Path
+    store : FeatureStore
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.folder = root / "v1"
+    def __init__(self, store: FeatureStore) -> None:
+        self.store = store
 
-    @classmethod
-    def open(cls: type[_Store], root: Path | str) -> _Store:
-        """The cache that ``extract`` filled; its folder must be there, and nothing is made.
-
-        Raises
-        ------
-        CacheError
-            If there are no features.
-        """
-        store = cls(Path(root).expanduser())
-        if not store.folder.is_dir():
-            what = "a folder without features" if store.root.is_dir() else "no folder"
-            raise CacheError(
-                f"found {what} at {store.root.absolute()}; expected the cache that extract fills: name its folder, "
-                "or run python cli.py extract first."
-            )
-        return store
-
-    def holdings(self, data: str | None = None, trunk: str | None = None, **view: Any) -> Holdings:
+    def holdings(self, data: str | None = None, trunk: str | None = None, **view: str | int) -> Holdings:
         """Features of one data set by one trunk, by split, view and resolution.
 
         Parameters
@@ -61,15 +58,19 @@ class Reader:
         CacheError, UsageError
             See `cache.holdings.find_holdings`.
         """
-        from .holdings import find_holdings
-        from .store import FeatureStore
-
-        return find_holdings(FeatureStore(self.root), data, trunk, view)
+        return find_holdings(self.store, data, trunk, view)
 
     def load(
-        self, split: str, res: int, kind: str = "center", *, data: str | None = None, trunk: str | None = None
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Features and labels of one split, as scikit-learn takes them.
+        self,
+        split: str,
+        res: int,
+        kind: str = "center",
+        *,
+        data: str | None = None,
+        trunk: str | None = None,
+        **view: str | int,
+    ) -> FeatureTable:
+        """Features of one split, seen one way, each line with its label and image.
 
         Parameters
         ----------
@@ -79,23 +80,32 @@ class Reader:
             px.
         kind : str
             Kind of view: ``center``, or ``train`` for the random crops of training images.
-        data, trunk : str
+        data, trunk, view
             See `holdings`.
-
-        Returns
-        -------
-        X : float32 array, shape (n * V, D)
-            A row for each of the V views of an image, those of one image one after another.
-        y : int64 array, shape (n * V,)
-            Indices into ``holdings(...).manifest.classes``.
 
         Raises
         ------
         CacheError
             If they were not extracted or cannot be trusted.
         UsageError
-            If the cache holds several data sets or trunks and none is named.
+            If the cache holds several data sets, trunks or views and none is named.
         """
-        found = self.holdings(data, trunk).load(split, kind, res)
-        n, views, width = found.X.shape
-        return found.X.reshape(n * views, width), np.repeat(found.y, views)
+        holdings = self.holdings(data, trunk, **view)
+        sealed, manifest = holdings.entry(split, kind, res), holdings.manifest
+        rows = manifest.splits[split]
+        found, status = sealed.load(rows), sealed.read_status()
+        paths = [os.fsdecode(path) for path in rows.paths]
+        n, views, dim = found.X.shape
+        return FeatureTable(
+            X=found.X.reshape(n * views, dim),
+            y=found.y.repeat(views),
+            paths=tuple(paths[row] for row in found.row.tolist() for _ in range(views)),
+            row=found.row.repeat(views),
+            view=np.tile(np.arange(views), n),
+            classes=manifest.classes,
+            root=manifest.root,
+            skipped=tuple(
+                Skipped(paths[row], row, Status(int(status[row])).name.lower())
+                for row in np.flatnonzero(status != Status.OK).tolist()
+            ),
+        )

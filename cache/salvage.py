@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .errors import CacheError, DiskError
 from .key import Spec
-from .sealed import open_sealed
+from .sealedfile import open_sealed
 from .shard import Shard, Status, commit_shard, find_runs, list_shards, row_checksums
 
 _FLETCHER_BYTES = 4

@@ -1,104 +1,62 @@
-"""The single file that holds every row of a key, and the seal beside it that says which bytes are to be trusted."""
+"""An entry that is complete: the seal that says which bytes are to be trusted, and the features behind it."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from . import schema
 from .disk import commit_bytes, hash_file, read_file
 from .errors import CacheError
+from .features import FeatureSet
 from .key import Spec
-from .shard import Shard, ShardFile, Status, arrays_of, check_rows, read_shard, row_checksums
+from .rows import Rows
+from .sealedfile import BLOCK_ROWS, check_sealed, open_sealed
+from .shard import Status
 
-BLOCK_ROWS = 4096
+FEATURES, SEAL = "features.h5", "sealed.json"
+"""Names, in an entry's folder, of the single file that holds every row, and of its seal."""
+
+_KINDS: dict[str, type] = {
+    **dict.fromkeys(("key", "sha256"), str),
+    **dict.fromkeys(("bytes", "rows", "rows_not_ok"), int),
+    "provenance": dict,
+}
 
 
-def write_sealed(file: BinaryIO, spec: Spec, shards: list[ShardFile]) -> None:
-    """Join all shards into one HDF5 file; equal rows make equal bytes however they were cut into shards.
+@dataclass(frozen=True)
+class Seal:
+    """What vouches for a file of features.
 
-    Raises
-    ------
-    CacheError
-        If a row is in no shard, or a shard cannot be trusted.
+    Attributes
+    ----------
+    key : str
+        Of the entry.
+    sha256 : str
+        Hex digest of the file as it was sealed.
+    bytes : int
+        Its size.
+    rows, rows_not_ok : int
+        Rows that it holds, and those among them without features.
+    provenance : mapping
+        How the features were made: host, backend, versions.
     """
-    with h5py.File(file, "w") as out:
-        for name, (dtype, shape) in arrays_of(spec, spec.rows).items():
-            schema.write_array(out, name, shape, dtype)
-        for block in _join_shards(spec, shards):
-            rows = slice(block.start, block.stop)
-            out["features"][rows], out["status"][rows] = block.features, block.status
-            out["row"][rows] = np.arange(block.start, block.stop)
-            out["row_crc"][rows] = row_checksums(spec.key, block)
+
+    key: str
+    sha256: str
+    bytes: int
+    rows: int
+    rows_not_ok: int
+    provenance: Mapping[str, Any]
 
 
-def _join_shards(spec: Spec, shards: list[ShardFile]) -> Iterator[Shard]:
-    """Every row in blocks of `BLOCK_ROWS`, from shards in order of their first row, which may overlap."""
-    features = np.empty((min(BLOCK_ROWS, spec.rows), spec.views, spec.dim), spec.dtype)
-    status = np.empty(len(features), np.uint8)
-    start = position = 0
-    for file in shards:
-        if not file.start <= position < file.stop:
-            continue
-        shard = read_shard(file, spec)
-        while position < shard.stop:
-            stop = min(shard.stop, start + BLOCK_ROWS)
-            block, part = slice(position - start, stop - start), slice(position - shard.start, stop - shard.start)
-            features[block], status[block] = shard.features[part], shard.status[part]
-            position = stop
-            if position in (start + BLOCK_ROWS, spec.rows):
-                yield Shard(start, features[: position - start], status[: position - start])
-                start = position
-    if position != spec.rows:
-        raise CacheError(f"row {position} of {spec.rows} is missing; run extract again.")
-
-
-@contextmanager
-def open_sealed(path: Path, spec: Spec) -> Iterator[h5py.File]:
-    """A sealed file, read-only, whose data sets are exactly those of `spec`.
-
-    Raises
-    ------
-    CacheError
-        If it is not such a file.
-    """
-    try:
-        if not path.is_file():
-            raise OSError("not a regular file")
-        # No lock: the file never changes, and a read-only cache or a network disk may refuse one.
-        with h5py.File(path, "r", locking=False) as file:
-            schema.check_arrays(file, arrays_of(spec, spec.rows))
-            yield file
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
-        raise CacheError(f"{path}: not a readable HDF5 file ({error})") from error
-
-
-def check_sealed(path: Path, spec: Spec) -> NDArray[np.uint8]:
-    """The status of every row, uint8 (n,), after each row's checksum was compared.
-
-    Raises
-    ------
-    CacheError
-        Naming the first row that is wrong.
-    """
-    with open_sealed(path, spec) as file:
-        status: NDArray[np.uint8] = file["status"][()]
-        for start in range(0, spec.rows, BLOCK_ROWS):
-            rows = slice(start, min(start + BLOCK_ROWS, spec.rows))
-            block = Shard(start, file["features"][rows], status[rows])
-            check_rows(str(path), spec.key, block, file["row"][rows], file["row_crc"][rows])
-    return status
-
-
-def write_seal(path: Path, sealed_file: Path, spec: Spec, provenance: Mapping[str, Any]) -> None:
-    """Check every row of the sealed file, then vouch for its bytes.
+def write_seal(folder: Path, spec: Spec, provenance: Mapping[str, Any]) -> None:
+    """Check every row of an entry's sealed file, then vouch for its bytes.
 
     Raises
     ------
@@ -107,25 +65,151 @@ def write_seal(path: Path, sealed_file: Path, spec: Spec, provenance: Mapping[st
     DiskError
         If the write fails.
     """
-    status = check_sealed(sealed_file, spec)
-    seal = {
-        "key": spec.key,
-        "sha256": hash_file(sealed_file),
-        "bytes": sealed_file.stat().st_size,
-        "rows": spec.rows,
-        "rows_not_ok": int((status != Status.OK).sum()),
-        "provenance": dict(provenance),
-    }
-    commit_bytes(path, json.dumps(seal, sort_keys=True, indent=1).encode())
+    file = folder / FEATURES
+    not_ok = int((check_sealed(file, spec) != Status.OK).sum())
+    seal = Seal(spec.key, hash_file(file), file.stat().st_size, spec.rows, not_ok, dict(provenance))
+    commit_bytes(folder / SEAL, json.dumps(asdict(seal), sort_keys=True, indent=1).encode())
 
 
-def read_seal(path: Path, sealed_file: Path, spec: Spec) -> Mapping[str, Any]:
-    """What `write_seal` wrote; empty if there is none, or it is not one of this key and of a file of this size."""
+def read_seal(folder: Path, spec: Spec) -> Seal | None:
+    """What `write_seal` wrote; None if there is none, or it is not one of this key and of a file of this size."""
     try:
-        seal: dict[str, Any] = json.loads(read_file(path))
-        whole = isinstance(seal["sha256"], str) and isinstance(seal["provenance"], dict)
-        if not whole or seal["key"] != spec.key or seal["bytes"] != sealed_file.stat().st_size:
-            return {}
+        record = json.loads(read_file(folder / SEAL))
+        if not all(isinstance(record[name], kind) for name, kind in _KINDS.items()):
+            return None
+        seal = Seal(**{name: record[name] for name in _KINDS})
+        fits = (seal.key, seal.bytes) == (spec.key, (folder / FEATURES).stat().st_size)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return {}
-    return seal
+        return None
+    return seal if fits else None
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """A complete entry, as its seal was when it was read; its methods read features and believe that seal alone.
+
+    Attributes
+    ----------
+    folder : Path
+    spec : Spec
+        What the key stands for.
+    seal : Seal
+    """
+
+    folder: Path
+    spec: Spec
+    seal: Seal
+
+    @property
+    def file(self) -> Path:
+        """The single file that holds every row."""
+        return self.folder / FEATURES
+
+    @property
+    def digest(self) -> str:
+        """Hex sha256 of the file as it was sealed."""
+        return self.seal.sha256
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """How the features were made: host, backend, versions."""
+        return self.seal.provenance
+
+    @property
+    def trunk_name(self) -> str:
+        """What the trunk was called when it was extracted."""
+        return str(self.provenance.get("trunk", self.spec.trunk["architecture"]))
+
+    @property
+    def origin(self) -> Mapping[str, Any] | None:
+        """What a recalibrated trunk stems from, as `embed.recalibrate` describes it; None of any other."""
+        origin = self.provenance.get("recalibrated")
+        return origin if isinstance(origin, Mapping) else None
+
+    def check_digest(self) -> None:
+        """Refuse a file whose bytes are not those that were sealed.
+
+        Raises
+        ------
+        CacheError
+            If it is gone or has another sha256.
+        """
+        try:
+            digest = hash_file(self.file)
+        except FileNotFoundError:  # removed by another process since its seal was read
+            raise CacheError(f"{self.file} is gone; run extract again to recompute it.") from None
+        if digest != self.digest:
+            raise CacheError(f"{self.file} was altered after it was sealed; run extract again to recompute it.")
+
+    def read_status(self) -> NDArray[np.uint8]:
+        """The `Status` of every row, unchecked. uint8, shape (n,).
+
+        Raises
+        ------
+        CacheError
+            If the file cannot be read.
+        """
+        with open_sealed(self.file, self.spec) as file:
+            status: NDArray[np.uint8] = file["status"][()]
+            return status
+
+    def read(self) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+        """All features, shape (n, V, D) in the stored dtype, and the status of each row, shape (n,).
+
+        Raises
+        ------
+        CacheError
+            If the file cannot be trusted.
+        """
+        self.check_digest()
+        with open_sealed(self.file, self.spec) as file:
+            return file["features"][()], file["status"][()]
+
+    def read_blocks(
+        self, rows: Rows, block_rows: int = BLOCK_ROWS, *, checked: bool = False
+    ) -> Iterator[FeatureSet]:
+        """The ok rows in blocks of at most `block_rows`: features of any number in flat memory.
+
+        With ``checked`` the caller has called `check_digest` for an earlier pass of the same fit.
+
+        Raises
+        ------
+        CacheError
+            As `load`.
+        """
+        self._expect_rows(rows)
+        if not checked:
+            self.check_digest()
+        with open_sealed(self.file, self.spec) as file:
+            for start in range(0, self.spec.rows, block_rows):
+                part = slice(start, min(start + block_rows, self.spec.rows))
+                yield _join(file["features"][part], file["status"][part], rows, start)
+
+    def load(self, rows: Rows) -> FeatureSet:
+        """The ok rows with their labels, joined by row id.
+
+        Parameters
+        ----------
+        rows : Rows
+            The split whose digest the key holds.
+
+        Raises
+        ------
+        CacheError
+            If the file cannot be trusted, or belongs to other rows.
+        """
+        self._expect_rows(rows)
+        features, status = self.read()
+        return _join(features, status, rows, 0)
+
+    def _expect_rows(self, rows: Rows) -> None:
+        if rows.digest != self.spec.rows_sha256:
+            raise CacheError(f"{self.folder} holds features of other rows than these; run extract again.")
+
+
+def _join(features: NDArray[Any], status: NDArray[np.uint8], rows: Rows, start: int) -> FeatureSet:
+    ok = np.flatnonzero(status == Status.OK)
+    whole = len(ok) == len(status)
+    X = features if whole else features[ok]
+    row = ok + start
+    return FeatureSet(X.astype(np.float32, copy=False), rows.labels[row], row, rows.sha256[row])

@@ -173,7 +173,7 @@ def _check_filesystem(root: Path) -> Check:
 
 def _check_health(store: FeatureStore, deep: bool) -> Check:
     entries = store.entries()
-    sealed = sum(entry.is_sealed for entry in entries)
+    sealed = sum(entry.read_seal() is not None for entry in entries)
     if not store.folder.is_dir():
         return Check("cache", "ok", f"nothing in {store.root} yet", "python cli.py extract")
     problems = verify_store(store, deep=deep)

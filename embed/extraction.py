@@ -4,34 +4,34 @@ from __future__ import annotations
 
 import platform
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fixgrid.cache.adopt import adopt_rows
+from fixgrid.cache.adopt import Donors, adopt_rows
 from fixgrid.cache.disk import expect_space
+from fixgrid.cache.entry import Entry
 from fixgrid.cache.errors import CacheError, DataError, Interrupted
 from fixgrid.cache.key import Spec
 from fixgrid.cache.lock import hold_lock
 from fixgrid.cache.rows import Manifest
 from fixgrid.cache.rowsfile import write_manifest
 from fixgrid.cache.shard import Status
-from fixgrid.cache.store import Entry, FeatureStore
+from fixgrid.cache.store import FeatureStore
 from fixgrid.cache.text import show_path
 from fixgrid.cache.view import View
 
 from .decode import POLICY
-from .job import BadRow, Receipt, ShardJob
+from .job import BadRow
+from .outcome import Outcome
 from .plan import Goal, count_bytes, plan_jobs
 from .quarantine import read_reasons, write_reasons
 from .watcher import Watcher
-
-_SHOWN = 20  # images without features; a file has all
+from .work import Pass
 
 
 @dataclass(frozen=True)
@@ -54,71 +54,6 @@ class TrunkKey:
     weights_sha256: str
     dim: int
     precision: str = "fp32"
-
-
-@dataclass
-class Outcome:
-    """What an extraction did.
-
-    Attributes
-    ----------
-    entries : mapping of (split, view) to Entry
-        Sealed.
-    computed, adopted : int
-        Rows (of a key) that were missing, and those copied from other keys.
-    passes : int
-        Keys for which the trunk ran.
-    bad : list of BadRow
-        Images without features, one per image.
-    images : int
-        Rows of all splits.
-    decoded, forwards : int
-        Images decoded and crops run through the trunk.
-    shared : int
-        Images that another run on the same cache committed meanwhile.
-    crops : mapping of px to int
-        Crops that were missing, by resolution.
-    stages : mapping of stage to s
-        Summed over workers.
-    wall_s : float
-    """
-
-    entries: dict[tuple[str, View], Entry] = field(default_factory=dict)
-    computed: int = 0
-    adopted: int = 0
-    passes: int = 0
-    bad: list[BadRow] = field(default_factory=list)
-    images: int = 0
-    decoded: int = 0
-    forwards: int = 0
-    shared: int = 0
-    crops: Counter[int] = field(default_factory=Counter)
-    stages: Counter[str] = field(default_factory=Counter)
-    wall_s: float = 0.0
-
-
-
-def list_skipped(outcome: Outcome, names: Sequence[bytes] = ()) -> list[str]:
-    """A line for each of the first images without features, by their paths or, of one split, by ``names``."""
-    lines = []
-    for row in outcome.bad[:_SHOWN]:
-        name = show_path(names[row.row] if names else row.path)
-        lines.append(f"skipped {name}: {row.status.name.lower()}, {row.reason}")
-    if len(outcome.bad) > _SHOWN:
-        lines.append(f"... and {len(outcome.bad) - _SHOWN} more, listed in quarantine.jsonl beside the features")
-    return lines
-
-
-def describe_outcome(outcome: Outcome) -> str:
-    """What an extraction did, in a line."""
-    if not outcome.computed and not outcome.adopted:
-        return f"all features of {outcome.images} images were cached; the trunk ran 0 times"
-    rate = outcome.decoded / outcome.wall_s
-    shared = f", {outcome.shared} images by another run" * bool(outcome.shared)
-    return (
-        f"{outcome.decoded} images decoded, {outcome.forwards} crops through the trunk in {outcome.wall_s:.1f} s "
-        f"({rate:.1f} images/s); {outcome.adopted} rows taken over{shared}, {len(outcome.bad)} images skipped"
-    )
 
 
 def build_spec(trunk: TrunkKey, manifest: Manifest, split: str, view: View, dtype: str) -> Spec:
@@ -240,7 +175,7 @@ class Extraction:
         return hold_lock(self.lock, lambda: watcher.notice(waiting), stopped)
 
     def _find_goals(self, watcher: Watcher, stopped: Callable[[], bool], outcome: Outcome) -> list[Goal]:
-        goals = []
+        goals, donors = [], Donors(self.store)
         for (split, view), entry in self.entries.items():
             rows = self.manifest.splits[split]
             if not _is_whole(entry):
@@ -250,8 +185,8 @@ class Extraction:
                     for line in entry.set_aside_damage():
                         watcher.notice(line)
             entry.create(rows)
-            if not entry.is_sealed:
-                outcome.adopted += adopt_rows(self.store, entry, rows)
+            if entry.read_seal() is None:
+                outcome.adopted += adopt_rows(donors, entry, rows)
             missing = entry.find_missing()
             outcome.computed += int(missing.sum())
             outcome.passes += bool(missing.any())
@@ -271,7 +206,7 @@ class Extraction:
                 bad.setdefault((split, row), reasons.get((split, row), known))
         outcome.bad = [bad[place] for place in sorted(bad)]
         for (split, _), entry in self.entries.items():
-            if not entry.is_sealed:
+            if entry.read_seal() is None:
                 write_reasons(entry.folder, [row for row in outcome.bad if row.split == split])
         if len(bad) > max_bad * outcome.images:
             first = outcome.bad[0]
@@ -284,88 +219,15 @@ class Extraction:
     def _seal(self, outcome: Outcome, provenance: Mapping[str, Any]) -> None:
         facts = {"trunk": self.trunk.name, "host": platform.node(), "created": int(time.time()), **provenance}
         for entry in self.entries.values():
-            if not entry.is_sealed:
+            if entry.read_seal() is None:
                 entry.seal(facts)
             entry.drop_shards()
-
-
-@dataclass
-class Pass:
-    """What is missing of an extraction, and what has become of it.
-
-    Attributes
-    ----------
-    outcome : Outcome
-    goals : list of Goal
-    jobs : list of ShardJob
-        Each image in one job.
-    began : float
-        When that was looked for, monotonic s.
-    reasons : dict of (split, row) to BadRow
-        Of the images that this run found bad.
-    """
-
-    outcome: Outcome
-    goals: list[Goal]
-    jobs: list[ShardJob]
-    began: float
-    reasons: dict[tuple[str, int], BadRow] = field(default_factory=dict)
-
-    @property
-    def views(self) -> list[View]:
-        """The views that some image still lacks."""
-        return [goal.view for goal in self.goals if goal.missing.any()]
-
-    @property
-    def done(self) -> int:
-        """Images that lacked nothing when it was prepared."""
-        return self.outcome.images - sum(job.stop - job.start for job in self.jobs)
-
-    def hand_out(self, *, backwards: bool = False) -> Iterator[ShardJob]:
-        """The jobs, each when it is asked for, without those that another run has committed by then.
-
-        Whoever is not the first to work on a pass goes backwards, so that the two meet in the middle.
-        """
-        for job in reversed(self.jobs) if backwards else self.jobs:
-            if any(goal.lacks(job) for goal in self.goals):
-                yield job
-            else:
-                self.outcome.shared += job.stop - job.start
-
-    def note(self, receipt: Receipt) -> None:
-        """Count what a job did."""
-        self.outcome.decoded += receipt.decoded
-        self.outcome.forwards += receipt.forwards
-        self.outcome.stages.update(receipt.seconds)
-        self.reasons.update(((row.split, row.row), row) for row in receipt.bad)
-
-
-class Progress:
-    """Adds the rows under way to the rows reported, and passes on each line of the workers once."""
-
-    def __init__(self, watcher: Watcher, work: Pass) -> None:
-        self.watcher, self.work = watcher, work
-        self._reported = work.done
-        self._said: set[str] = set()
-        watcher.start(work.outcome.images, work.done)
-
-    def show(self, under_way: int) -> None:
-        """Rows were begun."""
-        self.watcher.advance(self._reported + self.work.outcome.shared + under_way)
-
-    def pass_on(self, receipt: Receipt) -> None:
-        """A job is done."""
-        self._reported += receipt.stop - receipt.start
-        for line in receipt.notices:
-            if line not in self._said:
-                self._said.add(line)
-                self.watcher.notice(line)
 
 
 def _is_whole(entry: Entry) -> bool:
     """Whether an entry is sealed, and its file as it was then."""
     try:
-        entry.check_digest()
+        entry.open().check_digest()
     except CacheError:
         return False
     return True

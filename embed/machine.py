@@ -21,7 +21,8 @@ from fixgrid.cache.view import View
 from .backends.prepare import PACKAGES, BackendSpec, list_candidates, open_backend, prepare_backend
 from .engines.engine import Course, Opener, open_engine
 from .engines.processes import start_importing
-from .extraction import Extraction, Outcome, Progress, TrunkKey
+from .extraction import Extraction, TrunkKey
+from .outcome import Outcome
 from .recompute import Recomputer
 from .request import Wanted, choose_views
 from .resample import needs_torch
@@ -31,6 +32,7 @@ from .speed import Speed, keep_speed
 from .task import Backend
 from .trunks.identity import KnownTrunk, TrunkFacts
 from .watcher import Watcher
+from .work import Progress
 
 if TYPE_CHECKING:
     from .trunks.trunk import Trunk
@@ -223,8 +225,8 @@ def prove_versions(extraction: Extraction, load: Callable[[], Trunk], watcher: W
     versions = library_versions()
     recompute = Recomputer(extraction.store, load)
     for entry in extraction.entries.values():
-        whole = entry.spec.view["kind"] == "whole"
-        if entry.is_sealed and not whole and probe_entry(entry, versions, recompute):
+        sealed = None if entry.spec.view["kind"] == "whole" else entry.read_seal()
+        if sealed and probe_entry(sealed, versions, recompute):
             watcher.notice(
                 f"{entry.folder.name[:12]} was made by other library versions: rows computed again agree"
             )

@@ -9,8 +9,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from fixgrid.cache.entry import Entry
 from fixgrid.cache.rows import Rows
-from fixgrid.cache.store import Entry
 from fixgrid.cache.view import View
 
 from .job import ShardJob, Target
@@ -49,7 +49,6 @@ class Goal:
         """The part of it that a shard job carries."""
         spec = self.entry.spec
         return Target(self.entry.shards_folder, spec.key, self.view, spec.dtype, spec.dim)
-
 
     def lacks(self, job: ShardJob) -> bool:
         """Whether rows of a job that this key wanted are still not committed, by anyone."""

@@ -23,13 +23,15 @@ from numpy.typing import NDArray
 from fixgrid.cache.disk import commit_bytes
 from fixgrid.cache.errors import CacheError, DataError
 from fixgrid.cache.rows import Rows
-from fixgrid.cache.store import Entry, FeatureStore
+from fixgrid.cache.sealed import Sealed
+from fixgrid.cache.store import FeatureStore
 from fixgrid.cache.view import View
 
 from .decode import POLICY
 from .engines.engine import Opener
-from .extraction import Extraction, Outcome, TrunkKey
+from .extraction import Extraction, TrunkKey
 from .machine import extract_here, library_versions, run_pass
+from .outcome import Outcome
 from .sizing import Machine
 from .trunks.identity import KnownTrunk, TrunkFacts
 from .watcher import Watcher
@@ -181,7 +183,7 @@ _NODE = " moments"
 
 def _measure(
     extraction: Extraction, known: KnownTrunk, views: Sequence[View], watcher: Watcher, machine: Machine
-) -> dict[View, Entry]:
+) -> dict[View, Sealed]:
     from .backends.moments import OpenMoments, find_last_norm
     from .backends.probe import write_weights
 
@@ -203,10 +205,10 @@ def _measure(
         outcome = run_pass(
             asked, open_backends, watcher, sizing, engine=machine.engine, max_bad=1.0, provenance=made_by
         )
-    return {view: entry for (_, view), entry in outcome.entries.items()}
+    return {view: entry.open() for (_, view), entry in outcome.entries.items()}
 
 
-def combine_moments(entry: Entry, rows: Rows) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def combine_moments(sealed: Sealed, rows: Rows) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Mean and population variance, (C,) each, over every cell of every ok row, from each row's own moments.
 
     The total variance is the mean of the variances and the variance of the means, for rows have equally many
@@ -217,11 +219,11 @@ def combine_moments(entry: Entry, rows: Rows) -> tuple[NDArray[np.float32], NDAr
     DataError
         If no row is ok.
     CacheError
-        If the entry cannot be trusted.
+        If the features cannot be trusted.
     """
-    channels = entry.spec.dim // 2
+    channels = sealed.spec.dim // 2
     n, total = 0, np.zeros((3, channels))
-    for block in entry.read_blocks(rows):
+    for block in sealed.read_blocks(rows):
         mean, var = np.moveaxis(block.X.astype(np.float64).reshape(-1, 2, channels), 1, 0)
         n, total = n + len(mean), total + [part.sum(0) for part in (mean, mean * mean, var)]
     if not n:

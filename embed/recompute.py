@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fixgrid.cache.errors import CacheError, DataError
-from fixgrid.cache.holdings import find_origin
 from fixgrid.cache.rows import Manifest, Rows
 from fixgrid.cache.rowsfile import list_manifests
-from fixgrid.cache.store import Entry, FeatureStore
+from fixgrid.cache.sealed import Sealed
+from fixgrid.cache.store import FeatureStore
 from fixgrid.cache.text import show_path
 from fixgrid.cache.view import View
 
@@ -67,8 +67,8 @@ class Recomputer:
         self._load = load
         self._backends: dict[tuple[str, int], Backend] = {}
 
-    def __call__(self, entry: Entry, row_ids: Sequence[int]) -> NDArray[np.float32]:
-        """Features of some rows of an entry: float32, shape (k, V, D).
+    def __call__(self, sealed: Sealed, row_ids: Sequence[int]) -> NDArray[np.float32]:
+        """Features of some rows of a sealed entry: float32, shape (k, V, D).
 
         Raises
         ------
@@ -77,37 +77,37 @@ class Recomputer:
         DataError
             If an image is not the one it was.
         """
-        manifest, rows = self._find_rows(entry)
-        view = View.from_spec(entry.spec.view)
-        place = entry.spec.trunk["weights_sha256"], view.res
+        manifest, rows = self._find_rows(sealed)
+        view = View.from_spec(sealed.spec.view)
+        place = sealed.spec.trunk["weights_sha256"], view.res
         if place not in self._backends:
-            self._backends[place] = self._open_backend(entry, view.res)
+            self._backends[place] = self._open_backend(sealed, view.res)
         return recompute_rows(manifest.root, rows, row_ids, view, self._backends[place])
 
-    def _find_rows(self, entry: Entry) -> tuple[Manifest, Rows]:
+    def _find_rows(self, sealed: Sealed) -> tuple[Manifest, Rows]:
         for _, manifest in list_manifests(self.store.folder / "data"):
             for rows in manifest.splits.values():
-                if rows.digest == entry.spec.rows_sha256:
+                if rows.digest == sealed.spec.rows_sha256:
                     return manifest, rows
-        raise CacheError(f"{entry.folder}: no data set on record has these rows; see cache gc for what is stale.")
+        raise CacheError(f"{sealed.folder}: no data set on record has these rows; see cache gc for what is stale.")
 
-    def _load_trunk(self, name: str, entry: Entry) -> Trunk:
+    def _load_trunk(self, name: str, sealed: Sealed) -> Trunk:
         from .recalibrate import recalibrate_trunk
         from .trunks.trunk import load_trunk
 
         if self._load:
             return self._load()
-        trunk, origin = load_trunk(name), find_origin(entry)
+        trunk, origin = load_trunk(name), sealed.origin
         if origin is None or trunk.weights_sha256 != origin.get("weights_sha256"):
             return trunk
-        return recalibrate_trunk(trunk, entry.spec.trunk["weights_sha256"], origin)
+        return recalibrate_trunk(trunk, sealed.spec.trunk["weights_sha256"], origin)
 
-    def _open_backend(self, entry: Entry, res: int) -> Backend:
+    def _open_backend(self, sealed: Sealed, res: int) -> Backend:
         from .backends.prepare import open_backend, prepare_backend
 
-        name = str(entry.provenance.get("trunk"))
-        trunk = self._load_trunk(name, entry)
-        if trunk.weights_sha256 != entry.spec.trunk["weights_sha256"]:
+        name = str(sealed.provenance.get("trunk"))
+        trunk = self._load_trunk(name, sealed)
+        if trunk.weights_sha256 != sealed.spec.trunk["weights_sha256"]:
             raise CacheError(f"the weights of {name} are not those that made these features: nothing to compare.")
         with tempfile.TemporaryDirectory(prefix="fixgrid-") as folder:
             return open_backend(prepare_backend(trunk, [res], folder=Path(folder)), res)

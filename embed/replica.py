@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fixgrid.cache.adopt import adopt_rows
+from fixgrid.cache.adopt import Donors, adopt_rows
 from fixgrid.cache.errors import CacheError
 from fixgrid.cache.key import DTYPES
 from fixgrid.cache.rows import Manifest
@@ -138,11 +138,11 @@ def adopt_known(extraction: Extraction, known: FeatureStore) -> int:
     DiskError
         If a write fails.
     """
-    adopted = 0
+    adopted, donors = 0, Donors(known)
     for (split, _), entry in extraction.entries.items():
-        if not entry.is_sealed:
+        if entry.read_seal() is None:
             extraction.store.create()
             rows = extraction.manifest.splits[split]
             entry.create(rows)
-            adopted += adopt_rows(known, entry, rows)
+            adopted += adopt_rows(donors, entry, rows)
     return adopted

@@ -13,8 +13,9 @@ from .cache.health import explain_miss, find_exposure
 from .cache.holdings import list_sources
 from .cache.rows import Manifest
 from .cache.store import FeatureStore
-from .embed.extraction import Extraction, Outcome
+from .embed.extraction import Extraction
 from .embed.manifest import read_manifest
+from .embed.outcome import Outcome
 from .embed.prospect import Item, calibrate, describe_trunk, expect_local, list_items, list_recalibration
 from .embed.request import Wanted, read_resolutions
 from .embed.sizing import Machine, choose_precision

@@ -82,9 +82,8 @@ def verify_cache(cache: str | Path = "features", *, sample: int = 0) -> tuple[in
         from .embed.recompute import Recomputer
 
         recompute = Recomputer(store)
-        for entry in store.entries():
-            if entry.is_sealed:
-                compare_rows(entry, choose_rows(entry, sample), recompute)
+        for sealed in store.sealed():
+            compare_rows(sealed, choose_rows(sealed, sample), recompute)
     return len(store.entries()), problems
 
 

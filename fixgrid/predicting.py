@@ -17,9 +17,9 @@ from .cache.rows import Manifest
 from .cache.shard import Status
 from .cache.store import FeatureStore
 from .cache.view import read_view
-from .embed.extraction import Outcome
 from .embed.listing import SPLIT, hash_listing, list_images
 from .embed.manifest import read_manifest
+from .embed.outcome import Outcome
 from .embed.replica import adopt_known, build_replica, find_trunk
 from .embed.sizing import Machine
 from .embed.watcher import Quiet, Watcher
@@ -188,7 +188,7 @@ def _label_as(found: Manifest, split: str, classes: Sequence[str]) -> Manifest:
     unknown = sorted(set(found.classes) - set(classes))
     if unknown:
         raise DataError(
-            f"found {len(unknown)} class(es) in {found.source} that the head does not know, such as {unknown[0]!r}; "
+            f"found {len(unknown)} class(es) in {found.source} unknown to the head, such as {unknown[0]!r}; "
             "expected classes of the data it was fitted on, by name."
         )
     rows = found.splits[split]
@@ -232,4 +232,4 @@ class _Replica:
     def read(self, manifest: Manifest, outcome: Outcome) -> Iterator[FeatureSet]:
         """Blocks of the images that have features in every view."""
         rows = manifest.splits[SPLIT]
-        return join_blocks([outcome.entries[SPLIT, view].read_blocks(rows) for view in self.views])
+        return join_blocks([outcome.entries[SPLIT, view].open().read_blocks(rows) for view in self.views])

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from fixgrid.cache.errors import FixgridError
-from fixgrid.cache.holdings import Holdings, find_origin
+from fixgrid.cache.holdings import Holdings
 from fixgrid.cache.rows import Manifest
-from fixgrid.cache.store import Entry, FeatureStore
+from fixgrid.cache.sealed import Sealed
+from fixgrid.cache.store import FeatureStore
 
 from .answers import Answers, answer_test
 from .ask import Asked
@@ -54,7 +55,7 @@ class Findings:
         One of them chosen.
     answers : Answers
         Of the chosen cell.
-    used : dict of str to list of Entry
+    used : dict of str to list of Sealed
         By split, the features that the chosen cell depends on; of val and test one for each test resolution.
     macs : dict of test_res to int
         Multiply-adds per test image.
@@ -68,7 +69,7 @@ class Findings:
 
     cells: list[Cell]
     answers: Answers
-    used: dict[str, list[Entry]]
+    used: dict[str, list[Sealed]]
     macs: dict[TestRes, int]
     curve: list[CurvePoint]
     rivals: list[Rival]
@@ -112,9 +113,8 @@ def find_all(asked: Asked, others: Sequence[Asked], count: CountCosts) -> Findin
 def list_trunks(store: FeatureStore, manifest: Manifest) -> list[str]:
     """Names of the trunks that have seen a data set."""
     digests = {rows.digest for rows in manifest.splits.values()}
-    mine = [entry for entry in store.entries() if entry.is_sealed and entry.spec.rows_sha256 in digests]
-    own = [entry for entry in mine if find_origin(entry) is None]
-    return sorted({str(entry.provenance.get("trunk", entry.spec.trunk["architecture"])) for entry in own})
+    mine = store.sealed(lambda spec: spec.rows_sha256 in digests)
+    return sorted({sealed.trunk_name for sealed in mine if sealed.origin is None})
 
 
 def weigh_trunk(asked: Asked, best: Cell, count: CountCosts) -> Rival:
@@ -134,8 +134,8 @@ def compare_images(holdings: Holdings) -> list[Twin] | None:
         return None
 
 
-def _list_used(asked: Asked, best: Cell) -> dict[str, list[Entry]]:
-    used: dict[str, list[Entry]] = {}
+def _list_used(asked: Asked, best: Cell) -> dict[str, list[Sealed]]:
+    used: dict[str, list[Sealed]] = {}
     for place in find_recipe(asked, (best.train_res, best.test_res), best.family, best.correction).places:
         used.setdefault(place[0], []).append(asked.holdings.entry(*place))
     return used

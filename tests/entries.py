@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
+from fixgrid.cache.disk import read_file
+from fixgrid.cache.entry import Entry
 from fixgrid.cache.key import Spec
 from fixgrid.cache.rows import Rows
 from fixgrid.cache.shard import Shard, commit_shard
-from fixgrid.cache.store import Entry, FeatureStore
+from fixgrid.cache.store import FeatureStore
 
 VIEW = {"kind": "center", "res": 32, "crop_ratio": "0.875", "mean": ("0.5", "0.5", "0.5"), "resize": "short-side"}
 
@@ -61,3 +65,16 @@ def fill_entry(store: FeatureStore, rows: Rows, *, step: int = 64, seal: bool = 
     if seal:
         entry.seal({"trunk": "stub"})
     return entry
+
+
+def count_reads(monkeypatch: pytest.MonkeyPatch) -> Counter[Path]:
+    """How often each spec, seal and file of rows is read from now on, by its path."""
+    counts: Counter[Path] = Counter()
+
+    def read(path: Path) -> bytes:
+        counts[path] += 1
+        return read_file(path)
+
+    for module in ("adopt", "entry", "rowsfile", "sealed", "store"):
+        monkeypatch.setattr(f"fixgrid.cache.{module}.read_file", read)
+    return counts

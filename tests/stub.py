@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fixgrid.cache.view import View
-from fixgrid.embed.extraction import Extraction, Outcome, TrunkKey
+from fixgrid.embed.extraction import Extraction, TrunkKey
 from fixgrid.embed.machine import run_pass
+from fixgrid.embed.outcome import Outcome
 from fixgrid.embed.sizing import Sizing
 from fixgrid.embed.watcher import Quiet
 

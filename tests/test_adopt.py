@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from entries import features_of, fill_entry, make_rows, make_spec
+from entries import count_reads, features_of, fill_entry, make_rows, make_spec
 
-from fixgrid.cache.adopt import adopt_rows
+from fixgrid.cache.adopt import Donors, adopt_rows
+from fixgrid.cache.entry import Entry
 from fixgrid.cache.rows import Rows
 from fixgrid.cache.shard import Shard, Status, commit_shard, list_shards
-from fixgrid.cache.store import Entry, FeatureStore
+from fixgrid.cache.store import FeatureStore
 
 ROWS = make_rows(100)
 
@@ -36,9 +38,9 @@ def test_renamed_and_reordered_images_keep_their_features(store: FeatureStore) -
     fill_entry(store, ROWS)
     shuffled = take(ROWS, np.random.default_rng(0).permutation(100))
     entry = empty_entry(store, shuffled)
-    assert adopt_rows(store, entry, shuffled) == 100
+    assert adopt_rows(Donors(store), entry, shuffled) == 100
     entry.seal({})
-    np.testing.assert_array_equal(entry.load(shuffled).X, features_of(shuffled, entry.spec))
+    np.testing.assert_array_equal(entry.open().load(shuffled).X, features_of(shuffled, entry.spec))
 
 
 def test_only_new_images_are_missing(store: FeatureStore) -> None:
@@ -50,7 +52,7 @@ def test_only_new_images_are_missing(store: FeatureStore) -> None:
         np.r_[0:50, 100, 50:100, 101, 102],
     )  # fmt: skip
     entry = empty_entry(store, grown)
-    assert adopt_rows(store, entry, grown) == 100
+    assert adopt_rows(Donors(store), entry, grown) == 100
     assert np.flatnonzero(entry.find_missing()).tolist() == [50, 101, 102]
 
 
@@ -59,16 +61,16 @@ def test_rows_come_from_as_many_keys_as_hold_them(store: FeatureStore) -> None:
     for part in parts:
         fill_entry(store, part)
     entry = empty_entry(store, ROWS)
-    assert adopt_rows(store, entry, ROWS) == 100
+    assert adopt_rows(Donors(store), entry, ROWS) == 100
     entry.seal({})
-    np.testing.assert_array_equal(entry.load(ROWS).X, features_of(ROWS, entry.spec))
+    np.testing.assert_array_equal(entry.open().load(ROWS).X, features_of(ROWS, entry.spec))
 
 
 @pytest.mark.parametrize("fields", [{"res": 64}, {"dim": 4}, {"dtype": "float16"}, {"crop_ratio": "1.0"}])
 def test_another_recipe_gives_nothing(store: FeatureStore, fields: dict[str, object]) -> None:
     fill_entry(store, ROWS, **fields)
     renamed = take(ROWS, np.arange(100))
-    assert adopt_rows(store, empty_entry(store, renamed), renamed) == 0
+    assert adopt_rows(Donors(store), empty_entry(store, renamed), renamed) == 0
 
 
 def test_bad_rows_are_not_adopted(store: FeatureStore) -> None:
@@ -79,7 +81,7 @@ def test_bad_rows_are_not_adopted(store: FeatureStore) -> None:
     donor.seal({})
     renamed = take(ROWS, np.arange(100))
     entry = empty_entry(store, renamed)
-    assert adopt_rows(store, entry, renamed) == 99
+    assert adopt_rows(Donors(store), entry, renamed) == 99
     assert np.flatnonzero(entry.find_missing()).tolist() == [5]
 
 
@@ -91,18 +93,43 @@ def test_a_donor_that_cannot_be_trusted_gives_nothing(store: FeatureStore, name:
     (donor.folder / name).write_bytes(data)
     renamed = take(ROWS, np.arange(100))
     entry = empty_entry(store, renamed)
-    adopted = adopt_rows(store, entry, renamed)
+    adopted = adopt_rows(Donors(store), entry, renamed)
     assert adopted in ((0,) if name == "features.h5" else (0, 100))
     if adopted:
         entry.seal({})
-        np.testing.assert_array_equal(entry.load(renamed).X, features_of(renamed, entry.spec))
+        np.testing.assert_array_equal(entry.open().load(renamed).X, features_of(renamed, entry.spec))
 
 
 def test_rows_that_are_there_are_not_adopted_again(store: FeatureStore) -> None:
     fill_entry(store, ROWS)
     renamed = take(ROWS, np.arange(100))
     entry = empty_entry(store, renamed)
-    adopt_rows(store, entry, renamed)
+    adopt_rows(Donors(store), entry, renamed)
     before = [file.path.stat().st_mtime_ns for file in list_shards(entry.shards_folder)]
-    assert adopt_rows(store, entry, renamed) == 0
+    assert adopt_rows(Donors(store), entry, renamed) == 0
     assert [file.path.stat().st_mtime_ns for file in list_shards(entry.shards_folder)] == before
+
+
+def test_adoption_reads_each_donors_seal_once_and_rows_of_a_fitting_recipe_alone(
+    store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = [take(ROWS, np.arange(start, start + 20)) for start in range(0, 100, 20)]
+    donors = {res: [fill_entry(store, part, res=res) for part in parts] for res in (32, 48, 64)}
+    wanted = [(take(ROWS, np.arange(n)), res) for n in (50, 70, 100) for res in (32, 48)]
+    entries = [(empty_entry(store, rows, res=res), rows) for rows, res in wanted]
+    reads, known = count_reads(monkeypatch), Donors(store)
+    assert [adopt_rows(known, entry, rows) for entry, rows in entries] == [50, 50, 70, 70, 100, 100]
+    for res, mine in donors.items():
+        assert [reads[donor.folder / "sealed.json"] for donor in mine] == [1] * 5
+        fits = sum(entry.spec.view["res"] == res for entry, _ in entries)
+        assert all(reads[donor.folder / "rows.h5"] <= fits for donor in mine)
+    assert max(reads[entry.folder / "spec.json"] for entry, _ in entries) == 1
+
+
+def test_a_donor_that_is_removed_after_it_was_listed_gives_nothing(store: FeatureStore) -> None:
+    donor = fill_entry(store, ROWS)
+    renamed = take(ROWS, np.arange(100))
+    entry, donors = empty_entry(store, renamed), Donors(store)
+    assert [found.folder for found in donors.find(donor.spec.recipe)] == [donor.folder]
+    shutil.rmtree(donor.folder)
+    assert adopt_rows(donors, entry, renamed) == 0

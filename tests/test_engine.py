@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import ROOT
+from entries import count_reads
 from faulty import open_faulty, open_narrow, open_slow, spoil
 from stub import TRUNK, SilentWatcher, center, open_stub, open_stubs, run_stub, train
 from zoo import draw_photo, encode, list_manifest, write_photos
@@ -23,7 +24,8 @@ from fixgrid.cache.lock import try_lock
 from fixgrid.cache.shard import Status
 from fixgrid.cache.store import FeatureStore
 from fixgrid.embed import extraction as module
-from fixgrid.embed.extraction import Extraction, Outcome
+from fixgrid.embed.extraction import Extraction
+from fixgrid.embed.outcome import Outcome
 from fixgrid.embed.task import run_shard
 
 VIEWS = (center(8), train(8))
@@ -49,7 +51,7 @@ def extract(data: Path, cache: str = "cache", **options: object) -> tuple[Extrac
 
 def load(extraction: Extraction) -> list[np.ndarray]:
     rows = extraction.manifest.splits["train"]
-    return [extraction.entries["train", view].load(rows).X for view in VIEWS]
+    return [extraction.entries["train", view].open().load(rows).X for view in VIEWS]
 
 
 def flip(path: Path) -> None:
@@ -66,7 +68,7 @@ def test_a_second_run_opens_no_trunk(data: Path) -> None:
     first, outcome, watcher = extract(data)
     assert (outcome.computed, outcome.passes, outcome.decoded, outcome.forwards) == (140, 2, 70, 210)
     assert (watcher.images, watcher.done, watcher.notices) == (70, 70, [])
-    assert all(entry.is_sealed for entry in first.entries.values())
+    assert all(entry.read_seal() for entry in first.entries.values())
     _, again, _ = extract(data, opener=never)
     assert (again.computed, again.passes, again.adopted, again.decoded) == (0, 0, 0, 0)
 
@@ -103,13 +105,24 @@ def test_only_what_changed_is_computed(data: Path, change: object, images: int) 
         np.testing.assert_array_equal(ours, theirs)
 
 
+def test_adoption_reads_the_seals_of_the_cache_once_however_many_keys_lack_rows(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _, _ = extract(data)
+    rename(data)
+    reads = count_reads(monkeypatch)
+    _, outcome, _ = extract(data, opener=never)
+    assert outcome.adopted == 140
+    assert [reads[entry.folder / "sealed.json"] for entry in first.entries.values()] == [1, 1]
+
+
 def test_a_relabelled_image_costs_nothing(data: Path) -> None:
     extract(data)
     moved = make_extraction(data)
     labels = moved.manifest.splits["train"].labels
     labels[:] = 1 - labels
     run_stub(moved, never)
-    found = moved.entries["train", VIEWS[0]].load(moved.manifest.splits["train"])
+    found = moved.entries["train", VIEWS[0]].open().load(moved.manifest.splits["train"])
     np.testing.assert_array_equal(found.y, labels)
 
 
@@ -153,7 +166,7 @@ def test_bad_images_keep_their_rows_within_the_budget(data: Path) -> None:
         (b"b/0007.png", Status.CRASH),
     ]
     entry = extraction.entries["train", VIEWS[0]]
-    found = entry.load(extraction.manifest.splits["train"])
+    found = entry.open().load(extraction.manifest.splits["train"])
     assert len(found.X) == 68
     lines = [json.loads(line) for line in (entry.folder / "quarantine.jsonl").read_text().splitlines()]
     assert [(line["path"], line["status"]) for line in lines] == [("a/0004.png", "decode"), ("b/0007.png", "crash")]
@@ -262,7 +275,7 @@ def test_what_another_run_commits_is_not_handed_out_again(data: Path) -> None:
     assert sum(receipt.decoded for receipt in done) == 70 == first.outcome.shared + second.outcome.shared
     assert abs(first.outcome.shared - second.outcome.shared) < 35
     finished = make_extraction(data).finish(first, SilentWatcher(), lambda: False)
-    assert all(entry.is_sealed for entry in finished.entries.values())
+    assert all(entry.read_seal() for entry in finished.entries.values())
 
 
 def test_two_runs_at_once_share_the_images_and_neither_waits(data: Path) -> None:

@@ -28,7 +28,7 @@ def test_a_cache_of_every_format_is_read(tmp_path: Path, version: int) -> None:
     assert rows.digest == ROWS.digest
     np.testing.assert_array_equal(rows.labels, ROWS.labels)
     sealed, unsealed = sorted(store.entries(), key=lambda entry: entry.spec.view["res"])
-    assert (sealed.is_sealed, unsealed.is_sealed) == (True, False)
+    assert [entry.read_seal() is not None for entry in (sealed, unsealed)] == [True, False]
     unsealed.seal({})
     for entry in (sealed, unsealed):
-        np.testing.assert_array_equal(entry.load(rows).X, features_of(ROWS, entry.spec))
+        np.testing.assert_array_equal(entry.open().load(rows).X, features_of(ROWS, entry.spec))

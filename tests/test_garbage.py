@@ -48,7 +48,7 @@ def test_rows_of_an_older_record_go_and_the_newest_stay(store: FeatureStore) -> 
     assert all(item.bytes > 0 for item in found)
     remove_garbage(found)
     assert not stale.folder.exists()
-    assert len(kept.load(new).row) == 21
+    assert len(kept.open().load(new).row) == 21
     assert find_garbage(store) == []
     assert not list(store.root.rglob(f"{TRASH_PREFIX}*"))
 
@@ -94,7 +94,7 @@ def test_only_what_dead_processes_left_goes(store: FeatureStore) -> None:
 def test_a_reader_keeps_what_it_reads(store: FeatureStore) -> None:
     rows = make_rows(20)
     entry = fill_entry(store, rows)
-    blocks = entry.read_blocks(rows, 5)
+    blocks = entry.open().read_blocks(rows, 5)
     first = next(blocks)
     remove_garbage(find_garbage(store))
     assert not entry.folder.exists()

@@ -10,6 +10,7 @@ import pytest
 from entries import features_of, fill_entry, make_rows, make_spec
 
 from fixgrid.cache.disk import hash_file
+from fixgrid.cache.entry import Entry
 from fixgrid.cache.errors import CacheError
 from fixgrid.cache.health import (
     choose_rows,
@@ -27,8 +28,9 @@ from fixgrid.cache.health import (
 from fixgrid.cache.key import Spec
 from fixgrid.cache.rows import Manifest
 from fixgrid.cache.rowsfile import write_manifest
+from fixgrid.cache.sealed import Sealed
 from fixgrid.cache.shard import Shard, Status, commit_shard, list_shards
-from fixgrid.cache.store import Entry, FeatureStore
+from fixgrid.cache.store import FeatureStore
 
 ROWS = make_rows(150)
 
@@ -38,12 +40,12 @@ def store(tmp_path: Path) -> FeatureStore:
     return FeatureStore(tmp_path)
 
 
-def again(entry: Entry, rows: Sequence[int]) -> np.ndarray:
-    return features_of(ROWS, entry.spec)[list(rows)].astype(np.float32)
+def again(sealed: Sealed, rows: Sequence[int]) -> np.ndarray:
+    return features_of(ROWS, sealed.spec)[list(rows)].astype(np.float32)
 
 
-def drifted(entry: Entry, rows: Sequence[int]) -> np.ndarray:
-    features = again(entry, rows)
+def drifted(sealed: Sealed, rows: Sequence[int]) -> np.ndarray:
+    features = again(sealed, rows)
     features[2] *= 1.01
     return features
 
@@ -62,8 +64,9 @@ def test_features_that_another_process_removes_meanwhile_are_a_line(
         path.unlink()
         return hash_file(path)
 
-    monkeypatch.setattr("fixgrid.cache.store.hash_file", remove_first)
-    [line] = verify_entry(fill_entry(store, ROWS))
+    entry = fill_entry(store, ROWS)
+    monkeypatch.setattr("fixgrid.cache.sealed.hash_file", remove_first)
+    [line] = verify_entry(entry)
     assert line.endswith("features.h5 is gone; run extract again to recompute it.")
 
 
@@ -91,42 +94,42 @@ def test_a_lost_seal_has_a_line(store: FeatureStore) -> None:
 
 
 def test_rows_are_chosen_evenly_and_always_the_same(store: FeatureStore) -> None:
-    entry = fill_entry(store, ROWS)
-    assert choose_rows(entry, 4) == [0, 50, 99, 149]
-    assert choose_rows(entry, 1000) == list(range(150))
+    sealed = fill_entry(store, ROWS).open()
+    assert choose_rows(sealed, 4) == [0, 50, 99, 149]
+    assert choose_rows(sealed, 1000) == list(range(150))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_rows_that_are_computed_alike_pass(store: FeatureStore, dtype: str) -> None:
-    entry = fill_entry(store, ROWS, dtype=dtype, views=2)
-    compare_rows(entry, choose_rows(entry, 8), again)
+    sealed = fill_entry(store, ROWS, dtype=dtype, views=2).open()
+    compare_rows(sealed, choose_rows(sealed, 8), again)
 
 
 def test_a_row_that_is_computed_otherwise_is_named(store: FeatureStore) -> None:
-    entry = fill_entry(store, ROWS)
+    sealed = fill_entry(store, ROWS).open()
     with pytest.raises(CacheError, match=r"rows 99 \(0\.0\d\) differ by more than 0\.001"):
-        compare_rows(entry, choose_rows(entry, 4), drifted)
+        compare_rows(sealed, choose_rows(sealed, 4), drifted)
     with pytest.raises(CacheError, match="differ"):
-        compare_rows(entry, [0], lambda entry, rows: np.full((1, 1, 3), np.nan, np.float32))
+        compare_rows(sealed, [0], lambda sealed, rows: np.full((1, 1, 3), np.nan, np.float32))
 
 
 def test_other_versions_are_probed_once(store: FeatureStore) -> None:
     entry = fill_entry(store, ROWS, seal=False)
     entry.seal({"versions": {"torch": "1"}})
-    assert not probe_entry(entry, {"torch": "1"}, drifted)
+    assert not probe_entry(entry.open(), {"torch": "1"}, drifted)
     with pytest.raises(CacheError, match="other versions compute other features"):
-        probe_entry(entry, {"torch": "2"}, drifted)
-    assert probe_entry(entry, {"torch": "2"}, again)
-    assert not probe_entry(entry, {"torch": "2"}, drifted)
-    assert probe_entry(entry, {"torch": "3"}, again)
+        probe_entry(entry.open(), {"torch": "2"}, drifted)
+    assert probe_entry(entry.open(), {"torch": "2"}, again)
+    assert not probe_entry(entry.open(), {"torch": "2"}, drifted)
+    assert probe_entry(entry.open(), {"torch": "3"}, again)
 
 
 def test_a_proof_does_not_outlive_its_seal(store: FeatureStore) -> None:
     entry = fill_entry(store, ROWS, seal=False)
     entry.seal({"versions": {"torch": "1"}})
-    probe_entry(entry, {"torch": "2"}, again)
+    probe_entry(entry.open(), {"torch": "2"}, again)
     (entry.folder / "sealed.json").write_bytes((entry.folder / "sealed.json").read_bytes() + b"\n")
-    assert probe_entry(entry, {"torch": "2"}, again)
+    assert probe_entry(entry.open(), {"torch": "2"}, again)
 
 
 def test_what_is_removed_meanwhile_is_no_damage(store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,8 +179,8 @@ def test_an_entry_without_an_ok_row_has_nothing_to_compare(store: FeatureStore) 
     features = np.full((150, 1, 3), np.nan, np.float32)
     commit_shard(entry.shards_folder, entry.spec.key, Shard(0, features, np.full(150, Status.DECODE, np.uint8)))
     entry.seal({"versions": {"torch": "1"}})
-    assert choose_rows(entry, 4) == []
-    assert probe_entry(entry, {"torch": "2"}, drifted)
+    assert choose_rows(entry.open(), 4) == []
+    assert probe_entry(entry.open(), {"torch": "2"}, drifted)
     assert count_bad_rows(store) == 150
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from entries import count_reads
 
 from fixgrid.cache.errors import CacheError, UsageError
 from fixgrid.cache.holdings import RECALIBRATED, find_holdings, list_sources, shorten_source
@@ -213,3 +214,15 @@ def test_of_statistics_measured_twice_the_newest_count(store: FeatureStore, dogs
     for weights, created in (("1", 5), ("2", 9), ("3", 7)):
         recalibrate(store, dogs, weights, created)
     assert find_holdings(store).entry("val", KINDS[1], 32).spec.trunk["weights_sha256"] == "2" * 64
+
+
+def test_two_hundred_entries_cost_a_read_of_each_spec_and_each_seal(
+    store: FeatureStore, dogs: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for res in range(8, 108):
+        for rows in dogs.splits.values():
+            seal(store, rows, res=res)
+    reads = count_reads(monkeypatch)
+    assert len(find_holdings(store).entries) == 200
+    counted = [reads[path] for path in store.folder.glob("??/*/*.json")]
+    assert counted == [1] * 400

@@ -11,6 +11,7 @@ from stub import TRUNK, center, run_stub
 from stub import train as crops
 from zoo import draw_photo, encode, list_manifest
 
+from fixgrid.cache.reader import Reader, open_store
 from fixgrid.cache.store import FeatureStore
 from fixgrid.embed.extraction import Extraction
 from fixgrid.heads.estimators import ESTIMATORS, LogisticHead, RidgeHead
@@ -19,7 +20,7 @@ SIZES = {"train": 40, "val": 10, "test": 20}
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Reader:
     """A data set of dark and bright photographs, extracted and opened again from its cache folder alone."""
     folder = tmp_path_factory.mktemp("work")
     for split, n in SIZES.items():
@@ -33,37 +34,41 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
     views = {split: [center(16)] for split in SIZES}
     views["train"].append(crops(16, draws=3))
     run_stub(Extraction(FeatureStore(folder / "features"), manifest, TRUNK, views))
-    return FeatureStore.open(str(folder / "features"))
+    return open_store(str(folder / "features"))
 
 
-def test_arrays_come_with_their_labels(store: FeatureStore) -> None:
-    X, y = store.load("train", 16)
+def test_arrays_come_with_their_labels(cache: Reader) -> None:
+    found = cache.load("train", 16)
+    X, y = found.X, found.y
     assert (X.shape, X.dtype, y.shape, y.dtype) == ((40, 6), np.float32, (40,), np.int64)
     assert np.bincount(y).tolist() == [20, 20]
     brightness = X[:, :3].mean(axis=1)
     assert brightness[y == 1].mean() > 1.5 * brightness[y == 0].mean()
+    assert [path.split("/")[-2] for path in found.paths] == found.labels.tolist()
 
 
-def test_every_random_crop_is_a_row_with_the_label_of_its_image(store: FeatureStore) -> None:
-    X, y = store.load("train", 16, "train")
-    whole = store.holdings().load("train", "train", 16)
+def test_every_random_crop_is_a_row_with_the_label_of_its_image(cache: Reader) -> None:
+    found = cache.load("train", 16, "train")
+    X, y = found.X, found.y
+    whole = cache.holdings().load("train", "train", 16)
     assert X.shape == (120, 6)
     np.testing.assert_array_equal(X.reshape(40, 3, 6), whole.X)
     np.testing.assert_array_equal(y.reshape(40, 3), whole.y[:, None].repeat(3, 1))
     assert y[57:63].tolist() == [0, 0, 0, 1, 1, 1]
 
 
-def test_a_head_in_a_pipeline_is_searched_and_scored(store: FeatureStore) -> None:
-    train, test = store.load("train", 16), store.load("test", 16)
-    assert store.holdings().manifest.classes == ("a", "b")
+def test_a_head_in_a_pipeline_is_searched_and_scored(cache: Reader) -> None:
+    train, test = cache.load("train", 16), cache.load("test", 16)
+    assert train.classes == ("a", "b")
     pipeline = make_pipeline(Normalizer(), LogisticHead())
-    assert pipeline.fit(*train).score(*test) > 0
-    search = GridSearchCV(LogisticHead(), {"C": [0.01, 1.0]}, cv=4).fit(*train)
-    assert search.score(*test) >= 0.9
+    assert pipeline.fit(train.X, train.y).score(test.X, test.y) > 0
+    search = GridSearchCV(LogisticHead(), {"C": [0.01, 1.0]}, cv=4).fit(train.X, train.y)
+    assert search.score(test.X, test.y) >= 0.9
     steps = GridSearchCV(make_pipeline(Normalizer(), RidgeHead()), {"ridgehead__alpha": [0.1, 10.0]}, cv=4)
-    assert steps.fit(*train).best_params_.keys() == {"ridgehead__alpha"}
+    assert steps.fit(train.X, train.y).best_params_.keys() == {"ridgehead__alpha"}
 
 
 @pytest.mark.parametrize("family", ESTIMATORS.keys() - {"knn"})  # its cosine does not see brightness
-def test_every_head_learns_dark_from_bright(family: str, store: FeatureStore) -> None:
-    assert ESTIMATORS[family]().fit(*store.load("train", 16)).score(*store.load("test", 16)) >= 0.9
+def test_every_head_learns_dark_from_bright(family: str, cache: Reader) -> None:
+    train, test = cache.load("train", 16), cache.load("test", 16)
+    assert ESTIMATORS[family]().fit(train.X, train.y).score(test.X, test.y) >= 0.9

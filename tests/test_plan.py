@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stub import center
 
-from fixgrid.cache.store import Entry
+from fixgrid.cache.entry import Entry
 from fixgrid.cache.view import View
 from fixgrid.embed.backends.prepare import BATCHES
 from fixgrid.embed.plan import MAX_SHARD_ROWS, MIN_PIECE_ROWS, MIN_SHARD_ROWS, Goal, plan_jobs, shard_rows

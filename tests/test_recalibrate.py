@@ -150,9 +150,7 @@ def test_cached_features_are_those_of_the_recalibrated_module(world: World) -> N
 
 def test_a_second_run_computes_nothing_and_loads_nothing(world: World) -> None:
     expect_norm(world.extraction(), world.facts)
-    done = recalibrate_here(
-        world.extraction(), KnownTrunk(world.facts, never), SilentWatcher(), ONE, max_bad=0.5
-    )
+    done = recalibrate_here(world.extraction(), KnownTrunk(world.facts, never), SilentWatcher(), ONE, max_bad=0.5)
     assert [outcome.computed for outcome in done.values()] == [0, 0]
 
 
@@ -258,13 +256,13 @@ def test_its_rows_can_be_computed_again_and_its_kind_is_listed(
 ) -> None:
     monkeypatch.setattr(trunks, "load_trunk", lambda name: world.trunk)
     store = FeatureStore(world.cache)
-    entries = [
-        find_holdings(store, str(world.data)).entry("val", kind + "center", 64) for kind in ("", RECALIBRATED)
-    ]
-    assert [describe_entry(entry, {})["kind"] for entry in entries] == ["center", "recalibrated center"]
+    holdings = find_holdings(store, str(world.data))
+    held = [holdings.entry("val", kind + "center", 64) for kind in ("", RECALIBRATED)]
+    kinds = [describe_entry(store.entry(sealed.spec), {})["kind"] for sealed in held]
+    assert kinds == ["center", "recalibrated center"]
     recompute = Recomputer(store)
-    for entry in entries:
-        compare_rows(entry, [0, 1], recompute)
+    for sealed in held:
+        compare_rows(sealed, [0, 1], recompute)
 
 
 def test_a_recalibrated_trunk_is_not_taken_for_the_published_one(world: World) -> None:

@@ -21,15 +21,15 @@ def test_rows_computed_again_are_those_of_the_cache(tmp_path: Path, monkeypatch:
     write_photos(tmp_path / "data", 20)
     extract(tmp_path / "data")
     extraction = make_extraction(tmp_path / "data")
-    rows, entry = extraction.manifest.splits["train"], extraction.entries["train", VIEW]
+    rows, sealed = extraction.manifest.splits["train"], extraction.entries["train", VIEW].open()
 
-    def recompute(entry: object, row_ids: list[int]) -> np.ndarray:
+    def recompute(sealed: object, row_ids: list[int]) -> np.ndarray:
         return recompute_rows(extraction.manifest.root, rows, row_ids, VIEW, StubBackend(VIEW))
 
-    compare_rows(entry, choose_rows(entry, 8), recompute)
+    compare_rows(sealed, choose_rows(sealed, 8), recompute)
     monkeypatch.setitem(resample.FILTERS, "bilinear", resample.FILTERS["nearest"])
     with pytest.raises(CacheError, match="computed again, rows 0"):
-        compare_rows(entry, choose_rows(entry, 8), recompute)
+        compare_rows(sealed, choose_rows(sealed, 8), recompute)
 
 
 @pytest.mark.parametrize(("damage", "reason"), [("edit", "not the image it was"), ("remove", "could not read")])

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from entries import commit_rows, features_of, make_rows, make_spec
 
+from fixgrid.cache.entry import Entry
 from fixgrid.cache.errors import CacheError
 from fixgrid.cache.shard import Shard, ShardFile, Status, commit_shard, find_runs, list_shards, read_shard
-from fixgrid.cache.store import Entry
 
 ROWS = make_rows(10)
 SPEC = make_spec(ROWS)

@@ -1,22 +1,14 @@
+"""A cache lists what it holds: entries by their specs, the complete ones by their seals."""
+
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 
-import h5py
-import numpy as np
 import pytest
-from entries import commit_rows, features_of, fill_entry, make_rows, make_spec
+from entries import count_reads, fill_entry, make_rows, make_spec
 
-from fixgrid.cache import store as store_module
-from fixgrid.cache.errors import CacheError, DiskError
-from fixgrid.cache.key import Spec
-from fixgrid.cache.salvage import commit_intact
-from fixgrid.cache.shard import Shard, Status, commit_shard, list_shards
-from fixgrid.cache.store import Entry, FeatureStore
+from fixgrid.cache.store import FeatureStore
 
 ROWS = make_rows(150)
 
@@ -26,232 +18,6 @@ def store(tmp_path: Path) -> FeatureStore:
     store = FeatureStore(tmp_path / "cache")
     store.create()
     return store
-
-
-@pytest.fixture
-def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Salvage without the process around it, which takes most of a second."""
-
-    def salvage(damaged: Path, spec: Spec, shards_folder: Path) -> int:
-        commit_intact(damaged, spec, shards_folder)
-        return sum(file.stop - file.start for file in list_shards(shards_folder))
-
-    monkeypatch.setattr(store_module, "salvage_rows", salvage)
-
-
-def flip(path: Path, place: int) -> None:
-    data = bytearray(path.read_bytes())
-    data[place] ^= 1
-    path.write_bytes(data)
-
-
-def find_row(path: Path, entry: Entry, row: int) -> int:
-    """Offset in a sealed file of a row's first feature."""
-    return path.read_bytes().index(features_of(ROWS, entry.spec)[row].tobytes())
-
-
-@pytest.mark.parametrize(("views", "dtype"), [(1, "float32"), (3, "float32"), (2, "float16")])
-def test_a_sealed_entry_gives_back_every_row(store: FeatureStore, views: int, dtype: str) -> None:
-    entry = fill_entry(store, ROWS, views=views, dtype=dtype)
-    found = entry.load(ROWS)
-    assert found.X.dtype == np.float32
-    np.testing.assert_array_equal(found.X, features_of(ROWS, entry.spec).astype(np.float32))
-    np.testing.assert_array_equal(found.y, ROWS.labels)
-    np.testing.assert_array_equal(found.row, np.arange(150))
-    np.testing.assert_array_equal(found.sha256, ROWS.sha256)
-    assert entry.provenance == {"trunk": "stub"}
-    assert list_shards(entry.shards_folder) == []
-
-
-def test_blocks_join_to_the_whole(store: FeatureStore) -> None:
-    entry = fill_entry(store, ROWS)
-    blocks = list(entry.read_blocks(ROWS, 64))
-    assert [len(block.X) for block in blocks] == [64, 64, 22]
-    np.testing.assert_array_equal(np.concatenate([block.X for block in blocks]), entry.load(ROWS).X)
-    np.testing.assert_array_equal(np.concatenate([block.row for block in blocks]), np.arange(150))
-
-
-def test_a_bad_row_keeps_its_place_and_is_left_out(store: FeatureStore) -> None:
-    entry = fill_entry(store, ROWS, seal=False, step=150)
-    [file] = list_shards(entry.shards_folder)
-    file.path.unlink()
-    features, status = features_of(ROWS, entry.spec), np.zeros(150, np.uint8)
-    features[[7, 149]], status[[7, 149]] = np.nan, Status.DECODE
-    commit_shard(entry.shards_folder, entry.spec.key, Shard(0, features, status))
-    entry.seal({})
-    found = entry.load(ROWS)
-    assert found.row.tolist() == [i for i in range(149) if i != 7]
-    np.testing.assert_array_equal(found.X, features[found.row])
-    np.testing.assert_array_equal(found.y, ROWS.labels[found.row])
-    assert entry.read_status().tolist() == status.tolist()
-
-
-def test_features_of_other_rows_are_refused(store: FeatureStore) -> None:
-    entry = fill_entry(store, ROWS)
-    order = np.r_[1, 0, 2:150]
-    swapped = replace(ROWS, paths=tuple(ROWS.paths[i] for i in order), sha256=ROWS.sha256[order])
-    for read in (entry.load, lambda rows: list(entry.read_blocks(rows))):
-        with pytest.raises(CacheError, match="holds features of other rows"):
-            read(swapped)
-
-
-@pytest.mark.parametrize("cuts", [(0, 150), (0, 1, 149, 150), (0, 64, 128, 150), (0, 33, 97, 150)])
-def test_the_sealed_file_does_not_depend_on_how_rows_were_cut(store: FeatureStore, cuts: tuple[int, ...]) -> None:
-    """Without a lock two writers seal one key from other shards: their seals must fit each other's file."""
-    entry = fill_entry(store, ROWS, seal=False, views=2)
-    once = entry.folder.parent / "once.h5"
-    entry.seal({})
-    os.replace(entry.sealed_file, once)
-    for start, stop in pairwise(cuts):
-        commit_rows(entry, ROWS, start, stop)
-    entry.seal({})
-    assert entry.sealed_file.read_bytes() == once.read_bytes()
-
-
-def test_shards_that_overlap_give_each_row_once(store: FeatureStore) -> None:
-    entry = store.entry(make_spec(ROWS))
-    for start, stop in ((0, 100), (0, 40), (50, 120), (90, 150), (149, 150)):
-        commit_rows(entry, ROWS, start, stop)
-    assert not entry.find_missing().any()
-    entry.seal({})
-    np.testing.assert_array_equal(entry.load(ROWS).X, features_of(ROWS, entry.spec))
-
-
-def test_a_gap_is_not_sealed(store: FeatureStore) -> None:
-    entry = store.entry(make_spec(ROWS))
-    commit_rows(entry, ROWS, 0, 64)
-    commit_rows(entry, ROWS, 65, 150)
-    assert np.flatnonzero(entry.find_missing()).tolist() == [64]
-    with pytest.raises(CacheError, match="row 64 of 150 is missing; run extract again"):
-        entry.seal({})
-    assert not entry.sealed_file.exists()
-    with pytest.raises(CacheError, match="incomplete; run the extract"):
-        entry.load(ROWS)
-
-
-def test_a_seal_that_another_process_was_first_with_is_fine(
-    store: FeatureStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    entry = fill_entry(store, ROWS, seal=False)
-    shards = list_shards(entry.shards_folder)
-    entry.seal({})
-    monkeypatch.setattr(store_module, "list_shards", lambda folder: shards)
-    entry.seal({})
-    assert len(entry.load(ROWS).row) == 150
-
-
-def test_a_write_that_fails_leaves_every_shard(store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = fill_entry(store, ROWS, seal=False)
-
-    def fail(*args: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "replace", fail)
-        with pytest.raises(DiskError, match="the disk is full"):
-            entry.seal({})
-    assert not entry.find_missing().any()
-    entry.seal({})
-    assert entry.is_sealed
-
-
-def test_one_flipped_bit_in_a_sealed_file_costs_one_row(store: FeatureStore) -> None:
-    entry = fill_entry(store, ROWS)
-    flip(entry.sealed_file, find_row(entry.sealed_file, entry, 70))
-    with pytest.raises(CacheError, match="altered after it was sealed; run extract again"):
-        entry.load(ROWS)
-    [notice] = entry.set_aside_damage()
-    assert "149 of 150 rows saved" in notice
-    assert np.flatnonzero(entry.find_missing()).tolist() == [70]
-    commit_rows(entry, ROWS, 70, 71)
-    entry.seal({})
-    np.testing.assert_array_equal(entry.load(ROWS).X, features_of(ROWS, entry.spec))
-
-
-@pytest.mark.usefixtures("one_process")
-@pytest.mark.parametrize("name", ["row_crc", "status", "row"])
-def test_one_flipped_bit_beside_the_features_costs_one_row(store: FeatureStore, name: str) -> None:
-    entry = fill_entry(store, ROWS)
-    with h5py.File(entry.sealed_file) as file:
-        flip(entry.sealed_file, file[name].id.get_chunk_info(0).byte_offset)
-    [notice] = entry.set_aside_damage()
-    assert f"{150 if name == 'row' else 149} of 150 rows saved" in notice
-
-
-@pytest.mark.usefixtures("one_process")
-@pytest.mark.parametrize("damage", ["gone", "cut", "other size", "no json", "another key's"])
-def test_a_lost_seal_costs_no_row(store: FeatureStore, damage: str) -> None:
-    entry = fill_entry(store, ROWS)
-    seal = entry.folder / "sealed.json"
-    if damage == "gone":
-        seal.unlink()
-    elif damage == "cut":
-        seal.write_bytes(seal.read_bytes()[:-9])
-    elif damage == "no json":
-        seal.write_bytes(b"[" * 100_000)
-    else:
-        change = {"bytes": 1} if damage == "other size" else {"key": "0" * 64}
-        seal.write_text(json.dumps({**json.loads(seal.read_text()), **change}))
-    assert not entry.is_sealed
-    [notice] = entry.set_aside_damage()
-    assert "150 of 150 rows saved" in notice
-    entry.seal({})
-    np.testing.assert_array_equal(entry.load(ROWS).X, features_of(ROWS, entry.spec))
-
-
-@pytest.mark.usefixtures("one_process")
-@pytest.mark.parametrize("data", [b"", b"\x89HDF\r\n\x1a\n", b"x" * 9000])
-def test_a_sealed_file_of_rubbish_costs_its_rows_and_no_more(store: FeatureStore, data: bytes) -> None:
-    entry = fill_entry(store, ROWS)
-    entry.sealed_file.write_bytes(data)
-    [notice] = entry.set_aside_damage()
-    assert "0 of 150 rows saved" in notice
-    assert entry.find_missing().all()
-    assert entry.sealed_file.with_suffix(".damaged").read_bytes() == data
-
-
-@pytest.mark.usefixtures("one_process")
-def test_a_sealed_file_that_is_gone_is_told(store: FeatureStore) -> None:
-    entry = fill_entry(store, ROWS)
-    entry.sealed_file.unlink()
-    [notice] = entry.set_aside_damage()
-    assert "0 of 150 rows saved" in notice
-    assert entry.set_aside_damage() == []
-
-
-@pytest.mark.usefixtures("one_process")
-def test_the_sealed_file_of_another_key_gives_nothing(store: FeatureStore) -> None:
-    entry, other = fill_entry(store, ROWS), fill_entry(store, ROWS, res=64)
-    for name in ("features.h5", "sealed.json"):
-        (entry.folder / name).write_bytes((other.folder / name).read_bytes())
-    assert not entry.is_sealed
-    [notice] = entry.set_aside_damage()
-    assert "0 of 150 rows saved" in notice
-
-
-def test_only_the_damaged_shard_is_set_aside(store: FeatureStore) -> None:
-    entry = fill_entry(store, ROWS, seal=False)
-    flip(list_shards(entry.shards_folder)[1].path, 5000)
-    [notice] = entry.set_aside_damage()
-    assert "rows 64 to 128 are recomputed" in notice
-    assert np.flatnonzero(entry.find_missing()).tolist() == list(range(64, 128))
-    assert entry.set_aside_damage() == []
-
-
-def test_an_interrupted_seal_is_repeated_without_a_notice(store: FeatureStore) -> None:
-    entry = fill_entry(store, ROWS, seal=False)
-    entry.sealed_file.write_bytes(b"half a file, and every shard is still there")
-    assert entry.set_aside_damage() == []
-    entry.seal({})
-    assert len(entry.load(ROWS).row) == 150
-
-
-def test_a_damaged_spec_is_written_again(store: FeatureStore) -> None:
-    entry = fill_entry(store, ROWS, seal=False)
-    flip(entry.folder / "spec.json", 10)
-    assert store.entries() == []
-    entry.create(ROWS)
-    assert [found.folder for found in store.entries()] == [entry.folder]
 
 
 def test_entries_of_a_newer_format_or_under_a_wrong_name_are_no_entries(store: FeatureStore) -> None:
@@ -269,14 +35,23 @@ def test_a_cache_ignores_itself_in_git(store: FeatureStore) -> None:
     assert (store.root / ".gitignore").read_text() == "*\n"
 
 
-def test_a_sealed_entry_is_read_without_writing(store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = fill_entry(store, ROWS)
-    before = {path: path.stat().st_mtime_ns for path in store.root.rglob("*")}
-    opened: list[tuple[object, ...]] = []
-    real = h5py.File
-    monkeypatch.setattr(
-        h5py, "File", lambda *args, **options: (opened.append((args[1], options)), real(*args, **options))[1]
-    )
-    entry.load(ROWS)
-    assert opened == [("r", {"locking": False})]
-    assert {path: path.stat().st_mtime_ns for path in store.root.rglob("*")} == before
+def test_complete_entries_are_listed_and_each_spec_and_seal_is_read_once(
+    store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = [fill_entry(store, ROWS, res=res) for res in (32, 48, 64)]
+    begun = fill_entry(store, ROWS, res=80, seal=False)
+    lost = fill_entry(store, ROWS, res=96)
+    (lost.folder / "sealed.json").write_bytes(b"{")
+    reads = count_reads(monkeypatch)
+    found = store.sealed()
+    assert [sealed.folder for sealed in found] == sorted(entry.folder for entry in whole)
+    folders = [entry.folder for entry in (*whole, begun, lost)]
+    assert reads == {folder / name: 1 for folder in folders for name in ("spec.json", "sealed.json")}
+
+
+def test_only_the_seals_that_are_wanted_are_read(store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine, other = fill_entry(store, ROWS, res=32), fill_entry(store, ROWS, res=64)
+    reads = count_reads(monkeypatch)
+    assert [found.folder for found in store.sealed(lambda spec: spec.view["res"] == 32)] == [mine.folder]
+    assert reads[mine.folder / "sealed.json"] == 1
+    assert reads[other.folder / "sealed.json"] == 0

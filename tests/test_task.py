@@ -13,10 +13,10 @@ from PIL import Image
 from stub import DIM, StubBackend, center, open_stub, train
 from zoo import list_rows, write_photos
 
+from fixgrid.cache.entry import Entry
 from fixgrid.cache.errors import DataError
 from fixgrid.cache.rows import Rows
 from fixgrid.cache.shard import Shard, Status, list_shards, read_shard
-from fixgrid.cache.store import Entry
 from fixgrid.cache.view import View
 from fixgrid.embed import groups, task
 from fixgrid.embed.decode import decode_rgb

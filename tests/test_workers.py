@@ -26,9 +26,9 @@ from faulty import (
 from stub import DIM, center, open_stub
 from zoo import list_rows, write_photos
 
+from fixgrid.cache.entry import Entry
 from fixgrid.cache.errors import DataError
 from fixgrid.cache.shard import Status
-from fixgrid.cache.store import Entry
 from fixgrid.embed.engines.engine import Course
 from fixgrid.embed.engines.local import LOST_DEVICE, LocalEngine, WorkerError
 from fixgrid.embed.job import Receipt, ShardJob

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fixgrid.cache.disk import commit_bytes, read_file
-from fixgrid.cache.holdings import find_origin
 
 from .preprocess import Preprocess
 
@@ -124,12 +123,11 @@ def sketch_trunk(name: str, weights: Path | None, store: FeatureStore) -> TrunkF
     source, given = find_source(name), str(weights.resolve()) if weights else ""
     built = build_meta_module(source.architecture)
     digests = {
-        entry.spec.trunk["weights_sha256"]
-        for entry in store.entries()
+        sealed.spec.trunk["weights_sha256"]
+        for sealed in store.sealed(lambda spec: spec.trunk["architecture"] == source.architecture)
         if not weights  # a file of one's own may have changed
-        and entry.spec.trunk["architecture"] == source.architecture
-        and (entry.provenance.get("trunk"), entry.provenance.get("weights")) == (name, "")
-        and find_origin(entry) is None
+        and (sealed.provenance.get("trunk"), sealed.provenance.get("weights")) == (name, "")
+        and sealed.origin is None
     }
     return TrunkFacts(
         name=name,

@@ -33,7 +33,7 @@ def evaluate(ctx: click.Context, /, head: str, style: str, **asked: Any) -> None
     HEAD is what fit-head wrote. Features are cached as predict caches them.
     """
     import fixgrid
-    from fixgrid.embed.extraction import list_skipped
+    from fixgrid.embed.outcome import list_skipped
     from fixgrid.heads.table import format_figures
 
     with Console(ctx) as console:

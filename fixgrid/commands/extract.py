@@ -31,7 +31,7 @@ def extract(ctx: click.Context, /, **asked: Any) -> None:
 
 
 def _echo(outcome: Any) -> None:
-    from fixgrid.embed.extraction import describe_outcome, list_skipped
+    from fixgrid.embed.outcome import describe_outcome, list_skipped
 
     for line in list_skipped(outcome):
         say(line)

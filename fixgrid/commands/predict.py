@@ -30,7 +30,7 @@ def predict(ctx: click.Context, /, head: str, images: tuple[str, ...], style: st
     view and precision come from HEAD alone; features are cached, and taken from the cache where it has them.
     """
     import fixgrid
-    from fixgrid.embed.extraction import list_skipped
+    from fixgrid.embed.outcome import list_skipped
     from fixgrid.heads.predictions import format_predictions
 
     typed, called = (_read_stdin(), "-") if images == ("-",) else (images, "")

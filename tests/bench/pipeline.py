@@ -19,11 +19,13 @@ from unittest.mock import patch
 from fixgrid import cli
 from fixgrid.cache.view import View
 from fixgrid.embed import machine
-from fixgrid.embed.extraction import Extraction, Outcome, Pass
+from fixgrid.embed.extraction import Extraction
 from fixgrid.embed.job import Receipt
+from fixgrid.embed.outcome import Outcome
 from fixgrid.embed.sizing import Sizing
 from fixgrid.embed.task import Backend
 from fixgrid.embed.watcher import Quiet
+from fixgrid.embed.work import Pass
 
 RUN, NOTE = machine.run_pass, Pass.note
 

@@ -12,8 +12,8 @@ import h5py
 import numpy as np
 from zoo import draw_photo, encode, list_manifest
 
+from fixgrid.cache.entry import Entry
 from fixgrid.cache.errors import CacheError, FixgridError
-from fixgrid.cache.store import Entry
 from fixgrid.embed.decode import BadImage, decode_rgb
 
 from .kills import resume
@@ -203,7 +203,7 @@ def run_changed_data(size: int) -> Result:
 
 def run_misordered_rows(size: int) -> Result:
     """T8: rows of a sealed file permuted, shifted, dropped or doubled, under a seal made to fit."""
-    from fixgrid.cache.sealed import check_sealed
+    from fixgrid.cache.sealedfile import check_sealed
 
     result, rng = Result("T8 rows out of order"), np.random.default_rng(12)
     with World() as world:

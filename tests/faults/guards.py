@@ -82,10 +82,10 @@ def forget_rows_digest() -> None:
 
 def keep_damaged_files() -> None:
     """An entry that is sealed is left as it is, whatever became of the files beside its features."""
-    from fixgrid.cache.store import Entry
+    from fixgrid.cache.entry import Entry
 
     create = Entry.create
-    Entry.create = lambda self, rows: None if self.is_sealed else create(self, rows)  # type: ignore[method-assign]
+    Entry.create = lambda self, rows: None if self.read_seal() else create(self, rows)  # type: ignore[method-assign]
 
 
 def rename_early() -> None:
@@ -127,17 +127,17 @@ def forget_ctime() -> None:
 
 def seal_alone() -> None:
     """Whoever comes second to a seal fails."""
-    from fixgrid.cache import store
+    from fixgrid.cache import entry
 
-    write_sealed = store.write_sealed
+    write_sealed = entry.write_sealed
 
     def write(file: Any, spec: Any, shards: Any) -> None:
         try:
             write_sealed(file, spec, shards)
-        except store.CacheError as error:
+        except entry.CacheError as error:
             raise RuntimeError("another process was first") from error
 
-    store.write_sealed = write
+    entry.write_sealed = write
 
 
 def clip_16_bits() -> None:
@@ -171,15 +171,15 @@ GUARDS: dict[str, tuple[Callable[[], None], str]] = {
     "disk space": (patch("cache.disk", "expect_space", nothing), "tests/test_disk.py"),
     "digest in a shard's name": (swap_members("cache.shard", "hashlib", sha256=Agreeing), "tests/test_shard.py"),
     "row checksum": (patch("cache.shard", "check_rows", nothing), "tests/test_shard.py"),
-    "digest of the sealed file": (patch("cache.store:Entry", "check_digest", nothing), "tests/test_store.py"),
+    "digest of the sealed file": (patch("cache.sealed:Sealed", "check_digest", nothing), "tests/test_entry.py"),
     "digest of the rows": (forget_rows_digest, "tests/test_rows.py"),
     "labels joined to their rows alone": (
-        patch("cache.store:Entry", "_expect_rows", nothing),
-        "tests/test_store.py",
+        patch("cache.sealed:Sealed", "_expect_rows", nothing),
+        "tests/test_sealed.py",
     ),
-    "seal of its key": (patch("cache.sealed", "check_sealed", nothing), "tests/test_health.py"),
+    "seal of its key": (patch("cache.sealedfile", "check_sealed", nothing), "tests/test_health.py"),
     "closed schema": (patch("cache.schema", "_check_dataset", nothing), "tests/test_schema.py"),
-    "damage set aside": (patch("cache.store:Entry", "set_aside_damage", lambda self: []), "tests/test_engine.py"),
+    "damage set aside": (patch("cache.entry:Entry", "set_aside_damage", lambda self: []), "tests/test_engine.py"),
     "content of the file read": (swap_members("embed.task", "hashlib", sha256=Agreeing), "tests/test_task.py"),
     "image size": (patch("embed.decode", "_expect_size", nothing), "tests/test_decode.py"),
     "formats": (patch("embed.decode", "FORMATS", None), "tests/test_decode.py"),
@@ -215,7 +215,7 @@ GUARDS: dict[str, tuple[Callable[[], None], str]] = {
     ),
     "second to a seal": (
         seal_alone,
-        "tests/test_store.py::test_a_seal_that_another_process_was_first_with_is_fine",
+        "tests/test_entry.py::test_a_seal_that_another_process_was_first_with_is_fine",
     ),
     "locks die": (leave_locks, "tests/test_lock.py::test_a_lock_dies_with_its_holder"),
     "disks without locks": (

@@ -26,7 +26,7 @@ from fixgrid.cache.garbage import find_garbage
 from fixgrid.cache.health import verify_store
 from fixgrid.cache.key import Spec
 from fixgrid.cache.rowsfile import decode_rows
-from fixgrid.cache.sealed import open_sealed
+from fixgrid.cache.sealedfile import open_sealed
 from fixgrid.cache.shard import list_shards, read_shard
 from fixgrid.cache.store import FeatureStore
 from fixgrid.cache.view import read_view

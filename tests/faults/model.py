@@ -31,10 +31,12 @@ from fixgrid.cache.errors import CacheError, DiskError
 from fixgrid.cache.features import FeatureSet
 from fixgrid.cache.garbage import find_garbage, remove_garbage
 from fixgrid.cache.health import choose_rows, compare_rows, verify_store
-from fixgrid.cache.store import Entry, FeatureStore
+from fixgrid.cache.sealed import Sealed
+from fixgrid.cache.store import FeatureStore
 from fixgrid.cache.view import View
 from fixgrid.embed.decode import BadImage, decode_rgb
-from fixgrid.embed.extraction import Extraction, Outcome
+from fixgrid.embed.extraction import Extraction
+from fixgrid.embed.outcome import Outcome
 from fixgrid.embed.recompute import recompute_rows
 from fixgrid.embed.views import render_view
 
@@ -247,10 +249,11 @@ class CacheMachine(RuleBasedStateMachine):
         rows = self.scene.rows
         for entry, view in zip(self.scene.entries(self.cache), VIEWS, strict=True):
 
-            def recompute(entry: Entry, ids: Any, view: View = view) -> np.ndarray:
+            def recompute(sealed: Sealed, ids: Any, view: View = view) -> np.ndarray:
                 return recompute_rows(str(self.scene.data), rows, ids, view, Weighted(view, self.scene.weights))
 
-            compare_rows(entry, choose_rows(entry, count), recompute)
+            sealed = entry.open()
+            compare_rows(sealed, choose_rows(sealed, count), recompute)
 
     @rule()
     def read(self) -> None:
@@ -269,7 +272,7 @@ class CacheMachine(RuleBasedStateMachine):
         rows = self.scene.rows
         truth = [self.scene.truth[content.tobytes(), 0] for content in rows.sha256]
         expected = [features for features in truth if np.isfinite(features).all()]
-        blocks = self.scene.entries(self.cache)[0].read_blocks(rows, block)
+        blocks = self.scene.entries(self.cache)[0].open().read_blocks(rows, block)
         first = next(blocks).X
         assert all(map(np.array_equal, first, expected))
         self.readers.append((blocks, expected[len(first) :]))

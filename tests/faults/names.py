@@ -31,7 +31,7 @@ def run_odd_names(size: int) -> Result:
         world.manifest = list_manifest(world.data)
         cache = world.fresh_cache()
         code, _, said = fork_extraction(world, cache).finish()
-        found = world.entries(cache)[0].load(world.rows) if not code else None
+        found = world.entries(cache)[0].open().load(world.rows) if not code else None
         [(_, again)] = list_manifests(cache / "v1" / "data")
         for name in ODD_NAMES[:size]:
             result.count("checks")

@@ -23,17 +23,19 @@ import numpy as np
 from stub import TRUNK, center, run_stub, train
 from zoo import list_manifest, write_photos
 
-from fixgrid.cache import store
+from fixgrid.cache import entry as entry_module
+from fixgrid.cache.entry import Entry
 from fixgrid.cache.errors import FixgridError
 from fixgrid.cache.features import FeatureSet
 from fixgrid.cache.salvage import commit_intact
 from fixgrid.cache.shard import list_shards, read_shard
-from fixgrid.cache.store import Entry, FeatureStore
+from fixgrid.cache.store import FeatureStore
 from fixgrid.embed import plan
 from fixgrid.embed.engines.engine import ENGINES, Course
 from fixgrid.embed.engines.inline import InlineEngine
-from fixgrid.embed.extraction import Extraction, Outcome
+from fixgrid.embed.extraction import Extraction
 from fixgrid.embed.job import Receipt, ShardJob
+from fixgrid.embed.outcome import Outcome
 from fixgrid.embed.sizing import Sizing
 
 VIEWS = (center(8), train(8))
@@ -67,7 +69,7 @@ def salvage(damaged: Path, spec: Any, shards_folder: Path) -> int:
 def stay_in_process() -> None:
     """Extract without workers and in small shards from now on: whatever hits this process hits everything."""
     ENGINES["local"] = ENGINES["faults"]
-    store.salvage_rows = salvage
+    entry_module.salvage_rows = salvage
     plan.MIN_SHARD_ROWS = SHARD_ROWS
     plan.SHARDS_PER_SPLIT = ROWS // SHARD_ROWS
 
@@ -97,7 +99,7 @@ class World:
         return {
             (content.tobytes(), i): features
             for i, view in enumerate(VIEWS)
-            for found in [extraction.entries["train", view].load(self.rows)]
+            for found in [extraction.entries["train", view].open().load(self.rows)]
             for content, features in zip(found.sha256, found.X, strict=True)
         }
 
@@ -123,7 +125,7 @@ class World:
 
     def count_wrong(self, cache: Path) -> int:
         """Rows of complete entries that a reader believes and that differ from the truth, or are not there."""
-        return sum(self.compare(entry.load(self.rows), i) for i, entry in enumerate(self.entries(cache)))
+        return sum(self.compare(entry.open().load(self.rows), i) for i, entry in enumerate(self.entries(cache)))
 
     def compare(self, found: FeatureSet, view: int) -> int:
         """Rows whose features or label differ from the truth, which is NaN for an image that is none."""
@@ -140,9 +142,9 @@ class World:
         lost = 0
         for i, entry in enumerate(self.entries(cache)):
             held = np.zeros(len(self.rows), bool)
-            if entry.is_sealed:
+            if sealed := entry.read_seal():
                 held[:] = True
-                entry.check_digest()
+                sealed.check_digest()
             for file in list_shards(entry.shards_folder):
                 shard = read_shard(file, entry.spec)
                 for row, features in enumerate(shard.features, shard.start):
