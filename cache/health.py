@@ -53,7 +53,7 @@ def _look_for_damage(store: FeatureStore, deep: bool) -> list[str]:
             problems.append(f"{path}: spec.json is missing, damaged or of a newer format")
     for entry in entries:
         problems += verify_entry(entry) if deep else _catch(_check_rows_file, entry)
-    for path in sorted((store.folder / "data").glob("*/")):
+    for path in sorted((store.folder / "data").glob("[!.]*/")):  # a hidden one is being removed
         problems += _catch(read_manifest_record, path)
     return problems
 

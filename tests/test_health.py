@@ -238,3 +238,10 @@ def test_an_entry_is_shortened() -> None:
     assert shorten_entry({**record, "missing": 0})["state"] == "unsealed"
     assert shorten_entry({**record, "missing": 0, "sealed": True, "views": 1})["state"] == "sealed"
     assert shorten_entry({**record, "data": "", "split": ""})["split"] == "of nothing known"
+
+
+def test_what_another_process_is_removing_is_no_damage(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path)
+    fill_entry(store, make_rows(4))
+    (store.folder / "data" / ".trash-1").mkdir(parents=True)
+    assert verify_store(store) == []
