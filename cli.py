@@ -288,7 +288,7 @@ class _Request(NamedTuple):
     data: tuple[str, str]
 
 
-def _machine(asked: dict[str, Any]) -> dict[str, str]:
+def _machine(asked: dict[str, Any]) -> dict[str, Any]:
     from fixgrid.embed.sizing import choose_device
 
     return {name: choose_device(asked[name]) if name == "device" else asked[name] for name in _ON_MACHINE}
@@ -742,7 +742,7 @@ def export(head: Path, form: str, out: Path, weights: Path | None) -> None:
     from fixgrid.cache.disk import commit_bytes
     from fixgrid.embed.trunks.catalogue import find_licence
     from fixgrid.heads.artifact import load_head, name_files, save_coefficients
-    from fixgrid.heads.card import CardFacts, write_card
+    from fixgrid.heads.card import USES, CardFacts, write_card
 
     saved = load_head(head)
     if saved.views:
@@ -758,7 +758,7 @@ def export(head: Path, form: str, out: Path, weights: Path | None) -> None:
         raise UsageError(f"{out} would replace the head itself; name another --out.")
     if form == "sklearn":
         save_coefficients(stem, saved)
-    use = form if form == "sklearn" else _export_network(saved, form, stem, files[0], weights)
+    use = USES[form] if form == "sklearn" else _export_network(saved, form, stem, files[0], weights)
     licence = find_licence(str(saved.trunk.get("trunk")))
     facts = CardFacts(use, files[0].name, files[1].name, licence, LEAK, VERSION)
     commit_bytes(files[2], write_card(saved, facts).encode())
@@ -766,7 +766,7 @@ def export(head: Path, form: str, out: Path, weights: Path | None) -> None:
 
 
 def _export_network(saved: SavedHead, form: str, stem: Path, file: Path, weights: Path | None) -> str:
-    """Write trunk and head together; which code of the card opens them."""
+    """Write trunk and head together; the card's code that opens them."""
     from fixgrid.embed.export import (
         Classifier,
         describe_timm,
@@ -776,6 +776,8 @@ def _export_network(saved: SavedHead, form: str, stem: Path, file: Path, weights
         export_torch,
     )
     from fixgrid.embed.replica import open_trunk, read_view
+    from fixgrid.embed.trunks.library import find_use
+    from fixgrid.heads.card import USES
 
     view = read_view(saved.view)
     expect_center(view)
@@ -798,7 +800,7 @@ def _export_network(saved: SavedHead, form: str, stem: Path, file: Path, weights
         write = export_onnx if form == "onnx" else export_torch
         distance = write(classifier, view.res, facts, file)
     _say(f"checked: its probabilities are within {distance:.1e} of the trunk's and head's own")
-    return trunk.architecture.partition(":")[0] if form == "safetensors" else form
+    return find_use(trunk.architecture) if form == "safetensors" else USES[form]
 
 
 @main.command()

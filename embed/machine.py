@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fixgrid.cache.errors import UsageError
 from fixgrid.cache.health import probe_entry
 
 from .engines.processes import start_importing
@@ -22,22 +22,27 @@ from .resample import needs_torch
 from .sizing import Sizing, size_workers
 from .speed import Speed, keep_speed
 from .task import Backend
+from .trunks.costs import COSTS_FILE, recall_costs
+from .trunks.source import expect_sizes, is_own
+from .versions import library_versions
 from .views import View
 
 if TYPE_CHECKING:
     from fixgrid.cache.rows import Manifest
     from fixgrid.cache.store import FeatureStore
 
-    from .backends.prepare import BackendSpec
+    from .backends.spec import BackendSpec
     from .trunks.identity import TrunkFacts
     from .trunks.trunk import Trunk
 
 
 def list_imports(kind: str, device: str, views: Sequence[View]) -> list[str]:
     """Packages that a worker will import for its trunk and to resize."""
-    from .backends.prepare import PACKAGES, list_candidates
+    from .backends.prepare import list_candidates
+    from .backends.spec import BACKENDS, import_runtime
 
-    runtime = PACKAGES.get(list_candidates(kind, device)[0], "torch")
+    first = list_candidates(kind, device)[0]
+    runtime = import_runtime(BACKENDS[first]).package if first in BACKENDS else "torch"
     resizing = ["torch"] if any(needs_torch(view.resampler) for view in views) else []
     return list(dict.fromkeys([runtime, *resizing]))
 
@@ -50,7 +55,7 @@ class OpenBackend:
 
     def __call__(self, view: View) -> Backend:
         """The backend for a view's resolution."""
-        from .backends.prepare import open_backend
+        from .backends.spec import open_backend
 
         return open_backend(self.spec, view.res)
 
@@ -82,11 +87,21 @@ def build_extraction(
     Raises
     ------
     UsageError
-        If a view is unknown.
+        If a view is unknown, or the trunk does not take it.
     """
-    asked = choose_views(trunk.preprocess, manifest.splits, resolutions or [trunk.preprocess.native_res], **views)
+    sides = resolutions or [trunk.preprocess.native_res]
+    expect_sizes(trunk.name, trunk.preprocess, sides)
+    asked = choose_views(trunk.preprocess, manifest.splits, sides, **views)
+    _expect_square(trunk, asked)
     key = TrunkKey(trunk.name, trunk.architecture, trunk.node, trunk.weights_sha256, trunk.dim, precision)
     return Extraction(store, manifest, key, asked, dtype)
+
+
+def _expect_square(trunk: TrunkFacts, views: Mapping[str, Sequence[View]]) -> None:
+    """Refuse whole images to a trunk of one size, and to a module that workers run as a program of one shape."""
+    whole = any(view.kind == "whole" for kinds in views.values() for view in kinds)
+    if whole and (trunk.preprocess.fixed_size or is_own(trunk.architecture)):
+        raise UsageError(f"found the view whole for {trunk.name}, expected square crops: it takes nothing else.")
 
 
 def extract_here(
@@ -119,13 +134,16 @@ def extract_here(
     FixgridError
         See `Extraction.run` and `embed.backends.prepare_backend`.
     """
+    if is_own(facts.architecture):  # nobody can count them by its architecture later
+        sides = sorted({view.res for views in extraction.views.values() for view in views})
+        recall_costs(facts.architecture, sides, extraction.store.root / COSTS_FILE, load)
     sizing = size_workers(facts.weights_bytes, device, workers)
     prove_versions(extraction, load, watcher)
     made_by: dict[str, Any] = {
         "device": device,
         "imagenet_labels": facts.imagenet_labels,
         "weights": facts.weights,
-        "versions": library_versions(),
+        "versions": library_versions(facts.architecture),
         **({"recalibrated": facts.recalibrated} if facts.recalibrated else {}),
     }
     with tempfile.TemporaryDirectory(prefix="fixgrid-") as folder:
@@ -189,7 +207,7 @@ def prove_versions(extraction: Extraction, load: Callable[[], Trunk], watcher: W
     CacheError
         If this machine computes other features.
     """
-    versions = library_versions()
+    versions = library_versions(extraction.trunk.architecture)
     recompute = Recomputer(extraction.store, load)
     for entry in extraction.entries.values():
         whole = entry.spec.view["kind"] == "whole"
@@ -197,9 +215,3 @@ def prove_versions(extraction: Extraction, load: Callable[[], Trunk], watcher: W
             watcher.notice(
                 f"{entry.folder.name[:12]} was made by other library versions: rows computed again agree"
             )
-
-
-def library_versions() -> dict[str, str]:
-    """Versions that may move a feature's last digits: provenance, not key."""
-    packages = ("torch", "torchvision", "timm", "pillow", "numpy", "onnxruntime")
-    return {package: version(package) for package in packages}

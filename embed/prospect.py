@@ -6,6 +6,7 @@ import math
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,6 +25,7 @@ from .sizing import size_workers
 from .speed import MIN_IMAGES, Speed, keep_speed, recall_speeds
 from .trunks.catalogue import find_licence
 from .trunks.identity import TrunkFacts, find_weights, recall_trunk, sketch_trunk
+from .trunks.source import is_own
 
 if TYPE_CHECKING:
     from .trunks.trunk import Trunk
@@ -74,15 +76,30 @@ def find_work(extraction: Extraction) -> Work:
     )
 
 
-def count_macs(name: str, resolutions: set[int]) -> dict[int, int]:
-    """Multiply-adds of a trunk for one square crop, by resolution (px)."""
-    from .trunks.trunk import count_costs
+def count_macs(facts: TrunkFacts, resolutions: set[int], load: Callable[[], Trunk] | None = None) -> dict[int, int]:
+    """Multiply-adds of a trunk for one square crop, by resolution (px); `load` loads a user's own module.
 
-    return {res: count_costs(name, res).macs for res in sorted(resolutions)}
+    Raises
+    ------
+    UsageError
+        If it does not take one of the resolutions, or is a user's own and there is no `load`.
+    """
+    from .trunks.trunk import count_costs, count_module
+
+    if is_own(facts.architecture) and load is not None:
+        module = load().module
+        return {res: count_module(facts.name, module, facts.dim, res).macs for res in sorted(resolutions)}
+    return {res: count_costs(facts.name, res).macs for res in sorted(resolutions)}
 
 
 def list_items(
-    extraction: Extraction, facts: TrunkFacts, *, backend: str = "auto", device: str = "cpu", workers: str = "auto"
+    extraction: Extraction,
+    facts: TrunkFacts,
+    *,
+    load: Callable[[], Trunk] | None = None,
+    backend: str = "auto",
+    device: str = "cpu",
+    workers: str = "auto",
 ) -> list[Item]:
     """A plan, line by line.
 
@@ -91,6 +108,8 @@ def list_items(
     extraction : Extraction
     facts : TrunkFacts
         With an empty ``weights_sha256`` if the weights were not read: then no key can be known to be cached.
+    load : callable, optional
+        Loads the trunk; needed for a user's own module, which is counted by running it.
     backend, device, workers : str
         As `extract_here` takes them.
 
@@ -100,7 +119,8 @@ def list_items(
         If `workers` is no number.
     """
     work = find_work(extraction)
-    macs = count_macs(facts.name, set(work.all_crops))
+    count = partial(count_macs, facts, load=load)
+    macs = count(set(work.all_crops))
     images = ", ".join(f"{split} {n}" for split, n in work.images.items())
     res = ", ".join(map(str, macs))
     todo, whole = (forecast.count_gmacs(crops, macs) for crops in (work.crops, work.all_crops))
@@ -119,7 +139,7 @@ def list_items(
             f"{work.peak_bytes / 1e6:.1f} MB while it runs",
         ),
         _describe_weights(facts),
-        _describe_time(extraction, facts, work, macs, backend, device, workers),
+        _describe_time(extraction, facts, work, macs, count, backend, device, workers),
         Item("grid by training", round(trained / whole, 1), "x", f"multiply-adds if {cells}, trunk frozen"),
     ]
 
@@ -134,8 +154,8 @@ def list_recalibration(extraction: Extraction) -> list[Item]:
 
 
 def _describe_weights(facts: TrunkFacts) -> Item:
-    if facts.weights:
-        return Item("weights", 0.0, "MB to download", facts.weights)
+    if facts.weights or is_own(facts.architecture):
+        return Item("weights", 0.0, "MB to download", facts.weights or "they are the module's own")
     licence = find_licence(facts.name) or "licence not on record"
     if find_weights(facts.name):
         read = "" if facts.weights_sha256 else "; not read yet, so no key can be told to be cached"
@@ -149,6 +169,7 @@ def _describe_time(
     facts: TrunkFacts,
     work: Work,
     macs: Mapping[int, int],
+    count: Callable[[set[int]], dict[int, int]],
     backend: str,
     device: str,
     workers: str,
@@ -165,7 +186,7 @@ def _describe_time(
     )
     if speed is None:
         return Item("time left", "unknown", "", "no extraction by this trunk was timed here: plan --calibrate")
-    known = {**macs, **count_macs(facts.name, set(speed.crops) - macs.keys())}
+    known = {**macs, **count(set(speed.crops) - macs.keys())}
     sizing = size_workers(facts.weights_bytes, device, workers)
     rates = forecast.measure_rates(speed, known)
     seconds = forecast.forecast_seconds(work, rates, macs, sizing.workers, sizing.decoders)

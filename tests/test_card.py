@@ -21,7 +21,7 @@ def card(use: str = "onnx", *, leak: bool = True, **trunk: object) -> str:
         figures=FIGURES,
         data={"source": HOSTILE, "splits": {"test": {"images": 7, "rows_sha256": "e" * 64}}},
     )
-    return write_card(saved, CardFacts(use, "x```\n.onnx", "x.json", "CC BY-NC 4.0", "Leak: seen.", "9.9"))
+    return write_card(saved, CardFacts(USES[use], "x```\n.onnx", "x.json", "CC BY-NC 4.0", "Leak: seen.", "9.9"))
 
 
 @pytest.mark.parametrize("use", USES)

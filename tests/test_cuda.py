@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from fixgrid.embed.backends.prepare import open_backend, prepare_backend
+from fixgrid.embed.backends.prepare import prepare_backend
 from fixgrid.embed.backends.probe import make_probe, run_eager
+from fixgrid.embed.backends.spec import open_backend
 from fixgrid.embed.backends.torch_backend import TorchBackend
 from fixgrid.embed.trunks.trunk import Trunk, load_trunk
 

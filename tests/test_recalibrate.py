@@ -27,7 +27,6 @@ from fixgrid.embed.recalibrate import (
     count_crops,
     expect_norm,
     find_origins,
-    follow_origin,
     list_views,
     recalibrate_here,
 )
@@ -35,6 +34,7 @@ from fixgrid.embed.recompute import Recomputer
 from fixgrid.embed.replica import find_trunk, open_trunk
 from fixgrid.embed.trunks import trunk as trunks
 from fixgrid.embed.trunks.identity import TrunkFacts, sketch_trunk
+from fixgrid.embed.trunks.recalibrated import follow_origin
 from fixgrid.embed.trunks.trunk import Trunk, load_trunk
 from fixgrid.embed.views import render_view
 

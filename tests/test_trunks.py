@@ -16,9 +16,10 @@ from bench.bench_extract import LARGE_TRUNK
 from safetensors.torch import save_file
 
 from fixgrid.cache.errors import DataError, UsageError
+from fixgrid.embed.trunks import timm_trunks, weights
 from fixgrid.embed.trunks import trunk as trunks
-from fixgrid.embed.trunks import weights
-from fixgrid.embed.trunks.architectures import IMAGENET, build_module, find_source
+from fixgrid.embed.trunks.library import build_module, find_source
+from fixgrid.embed.trunks.source import IMAGENET
 from fixgrid.embed.trunks.trunk import Trunk, count_costs, load_trunk
 from fixgrid.embed.trunks.weights import fingerprint_weights, load_weights, read_weights
 
@@ -335,7 +336,7 @@ def test_a_download_that_timm_cannot_make_says_what_to_do(monkeypatch: pytest.Mo
         return create(name, **options)
 
     monkeypatch.setattr(timm, "create_model", fail)
-    monkeypatch.setattr(trunks, "expect_hub", lambda: None)
+    monkeypatch.setattr(timm_trunks, "expect_hub", lambda: None)
     with pytest.raises(UsageError, match=r"timm:resnet18.a1_in1k \(no network\).*--weights FILE"):
         load_trunk("timm:resnet18")
 
@@ -347,7 +348,7 @@ def test_a_hub_that_does_not_answer_is_asked_once(monkeypatch: pytest.MonkeyPatc
         port = closed.getsockname()[1]
     monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{port}")
     monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setattr(trunks, "find_hub_file", lambda model: None)
+    monkeypatch.setattr(timm_trunks, "find_hub_file", lambda model: None)
     began = time.monotonic()
     with pytest.raises(UsageError, match=r"refused.*check the connection.*--weights FILE"):
         load_trunk("timm:resnet18.a1_in1k")
@@ -360,6 +361,6 @@ def test_weights_that_the_hub_left_here_need_no_network(tmp_path: Path, monkeypa
 
     file = tmp_path / "model.safetensors"
     save_file(load_trunk(TINY, random_seed=3).module.state_dict(), file)
-    monkeypatch.setattr(trunks, "expect_hub", fail)
-    monkeypatch.setattr(trunks, "find_hub_file", lambda model: file)
+    monkeypatch.setattr(timm_trunks, "expect_hub", fail)
+    monkeypatch.setattr(timm_trunks, "find_hub_file", lambda model: file)
     assert load_trunk(TINY).weights_sha256 == load_trunk(TINY, random_seed=3).weights_sha256
