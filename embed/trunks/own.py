@@ -119,14 +119,14 @@ def identify_own(own: OwnTrunk) -> KnownTrunk:
     Raises
     ------
     UsageError
-        If it cannot be copied or run, does not give float32 (B, D), or the source of its classes cannot be read.
+        If it cannot be copied, frozen or run, does not give float32 (B, D), or the source of its classes cannot be read.
     """
     name, preprocess = own.name or type(own.module).__name__, own.preprocess
     try:
         module = copy.deepcopy(own.module).cpu().eval().requires_grad_(False)
     except (RuntimeError, TypeError, NotImplementedError) as error:
         reason = (str(error).splitlines() or [""])[0][:120] or type(error).__name__
-        raise UsageError(f"{name} cannot be copied ({reason}); expected what copy.deepcopy takes.") from error
+        raise UsageError(f"{name} cannot be copied and frozen ({reason}); expected a plain nn.Module.") from error
     digest = hashlib.sha256("\n".join(_Reader(name).describe_module(module)).encode()).hexdigest()[:16]
     trunk = Trunk(
         name=name,
@@ -177,7 +177,7 @@ class _Reader:
             if not _is_known(kind.__module__):
                 yield _expect_source(self.name, kind)
         for place, part in parts.items():
-            if isinstance(code := getattr(part, "code", None), str):  # of a scripted or traced module
+            if isinstance(code := getattr(part, "code", None), str):  # of a traced module
                 yield f"{place} {code}"
             for lost in sorted(part._non_persistent_buffers_set):
                 yield f"{place}.{lost} {self.describe(part._buffers[lost])}"
