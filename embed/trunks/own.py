@@ -119,7 +119,8 @@ def identify_own(own: OwnTrunk) -> KnownTrunk:
     Raises
     ------
     UsageError
-        If it cannot be copied, frozen or run, does not give float32 (B, D), or the source of its classes cannot be read.
+        If it cannot be copied, frozen or run, or does not give float32 (B, D), or the source of its classes cannot
+        be read.
     """
     name, preprocess = own.name or type(own.module).__name__, own.preprocess
     try:
