@@ -239,7 +239,8 @@ def _find_bottleneck(timing: Timing, decoders: int) -> Check:
 
 
 def _time_trunk(name: str, device: str) -> tuple[Timing, int]:
-    from .backends.prepare import open_backend, prepare_backend
+    from .backends.prepare import prepare_backend
+    from .backends.spec import open_backend
     from .trunks.trunk import load_trunk
 
     trunk = load_trunk(name)

@@ -19,8 +19,11 @@ from fixgrid.cache.disk import commit_bytes, commit_stream
 from fixgrid.cache.errors import CacheError, UsageError
 from fixgrid.cache.view import View
 
+from .backends.graphs import OPSET
+from .backends.onnx_runtime import list_errors
 from .backends.pixels import PixelTrunk
-from .backends.probe import OPSET, list_errors, make_probe
+from .backends.probe import make_probe
+from .trunks.library import find_use, open_library
 from .trunks.trunk import Trunk
 
 TOLERANCE = 1e-4
@@ -121,7 +124,7 @@ def export_onnx(classifier: Classifier, res: int, metadata: Mapping[str, str], p
 def _trace(classifier: Classifier, res: int, file: Path) -> None:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the tracing exporter, for the reasons in `embed.probe`
+            warnings.simplefilter("ignore")  # the tracing exporter, for the reasons in `embed.backends.graphs`
             torch.onnx.export(
                 classifier,
                 (torch.from_numpy(make_probe(res)),),
@@ -173,7 +176,7 @@ def export_state(
     ----------
     classifier : Classifier
     architecture : str
-        ``timm:MODEL`` or ``torchvision:MODEL``, whose ``num_classes=K`` model takes the state dict.
+        ``LIBRARY:MODEL``, whose model with K classes takes the state dict.
     res : int
         px of the probe.
     record : mapping
@@ -194,6 +197,7 @@ def export_state(
     """
     from safetensors.torch import load, save
 
+    find_use(architecture)  # a library's alone can be opened again
     whole = _build_whole(architecture, len(classifier.head.weight))
     data = save(_join_states(classifier, whole.state_dict(), architecture))
     whole.load_state_dict(load(data))
@@ -232,15 +236,9 @@ def describe_timm(architecture: str, view: View, classes: Sequence[str], tempera
 
 def _build_whole(architecture: str, n_classes: int) -> nn.Module:
     """The library's own model with a classifier of K classes."""
-    library, _, model = architecture.partition(":")
+    prefix, _, model = architecture.partition(":")
     try:
-        if library == "timm":
-            import timm
-
-            return timm.create_model(model, pretrained=False, num_classes=n_classes)  # type: ignore[no-any-return]
-        from torchvision.models import get_model
-
-        return get_model(model, weights=None, num_classes=n_classes)  # type: ignore[no-any-return]
+        return open_library(prefix).build_whole(model, n_classes)
     except (ValueError, TypeError) as error:
         raise _refusal("a state dict", error) from error
 
@@ -269,7 +267,7 @@ def _shape(state: Mapping[str, Tensor], name: str) -> tuple[int, ...]:
 def _expect_equal(classifier: Classifier, res: int, run: Run) -> float:
     """Largest difference on the probe as a batch of two, and on its first picture as a batch of one."""
     distance = 0.0
-    errors: tuple[type[Exception], ...] = (ValueError, AssertionError, *list_errors("onnxruntime"))
+    errors: tuple[type[Exception], ...] = (ValueError, AssertionError, *list_errors())
     for probe in (make_probe(res), make_probe(res)[:1]):
         with torch.inference_mode():
             wanted = classifier(torch.from_numpy(probe)).numpy()

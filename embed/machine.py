@@ -8,17 +8,18 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fixgrid.cache.errors import UsageError
 from fixgrid.cache.health import probe_entry
 from fixgrid.cache.lock import try_lock
 from fixgrid.cache.rows import Manifest
 from fixgrid.cache.store import FeatureStore
 from fixgrid.cache.view import View
 
-from .backends.prepare import PACKAGES, BackendSpec, list_candidates, open_backend, prepare_backend
+from .backends.prepare import list_candidates, prepare_backend
+from .backends.spec import BACKENDS, BackendSpec, import_runtime, open_backend
 from .engines.engine import Course, Opener, open_engine
 from .engines.processes import start_importing
 from .extraction import Extraction, TrunkKey
@@ -30,7 +31,10 @@ from .signals import stop_on_signals
 from .sizing import Machine, Sizing
 from .speed import Speed, keep_speed
 from .task import Backend
+from .trunks.costs import COSTS_FILE, recall_costs
 from .trunks.identity import KnownTrunk, TrunkFacts
+from .trunks.source import expect_sizes, is_own
+from .versions import library_versions
 from .watcher import Watcher
 from .work import Progress
 
@@ -40,7 +44,8 @@ if TYPE_CHECKING:
 
 def list_imports(kind: str, device: str, views: Sequence[View]) -> list[str]:
     """Packages that a worker will import for its trunk and to resize."""
-    runtime = PACKAGES.get(list_candidates(kind, device)[0], "torch")
+    first = list_candidates(kind, device)[0]
+    runtime = import_runtime(BACKENDS[first]).package if first in BACKENDS else "torch"
     resizing = ["torch"] if any(needs_torch(view.resampler) for view in views) else []
     return list(dict.fromkeys([runtime, *resizing]))
 
@@ -79,11 +84,20 @@ def build_extraction(
     Raises
     ------
     UsageError
-        If a view is unknown.
+        If a view is unknown, or the trunk does not take it.
     """
+    expect_sizes(trunk.name, trunk.preprocess, wanted.resolutions)
     views = choose_views(trunk.preprocess, manifest.splits, wanted)
+    _expect_square(trunk, views)
     key = TrunkKey(trunk.name, trunk.architecture, trunk.node, trunk.weights_sha256, trunk.dim, precision)
     return Extraction(store, manifest, key, views, dtype)
+
+
+def _expect_square(trunk: TrunkFacts, views: Mapping[str, Sequence[View]]) -> None:
+    """Refuse whole images to a trunk of one size, and to a module that workers run as a program of one shape."""
+    whole = any(view.kind == "whole" for kinds in views.values() for view in kinds)
+    if whole and (trunk.preprocess.fixed_size or is_own(trunk.architecture)):
+        raise UsageError(f"found the view whole for {trunk.name}, expected square crops: it takes nothing else.")
 
 
 def extract_here(
@@ -107,13 +121,16 @@ def extract_here(
     FixgridError
         See `run_pass` and `embed.backends.prepare_backend`.
     """
-    prove_versions(extraction, trunk.load, watcher)
     facts, sizing = trunk.facts, machine.size(trunk.facts.weights_bytes)
+    if is_own(facts.architecture):  # nobody can count them by its architecture later
+        sides = sorted({view.res for views in extraction.views.values() for view in views})
+        recall_costs(facts.architecture, sides, extraction.store.root / COSTS_FILE, trunk.load)
+    prove_versions(extraction, trunk.load, watcher)
     made_by: dict[str, Any] = {
         "device": machine.device,
         "imagenet_labels": facts.imagenet_labels,
         "weights": facts.weights,
-        "versions": library_versions(),
+        "versions": library_versions(facts.architecture),
         **({"recalibrated": facts.recalibrated} if facts.recalibrated else {}),
     }
     with tempfile.TemporaryDirectory(prefix="fixgrid-") as folder:
@@ -222,7 +239,7 @@ def prove_versions(extraction: Extraction, load: Callable[[], Trunk], watcher: W
     CacheError
         If this machine computes other features.
     """
-    versions = library_versions()
+    versions = library_versions(extraction.trunk.architecture)
     recompute = Recomputer(extraction.store, load)
     for entry in extraction.entries.values():
         sealed = None if entry.spec.view["kind"] == "whole" else entry.read_seal()
@@ -230,9 +247,3 @@ def prove_versions(extraction: Extraction, load: Callable[[], Trunk], watcher: W
             watcher.notice(
                 f"{entry.folder.name[:12]} was made by other library versions: rows computed again agree"
             )
-
-
-def library_versions() -> dict[str, str]:
-    """Versions that may move a feature's last digits: provenance, not key."""
-    packages = ("torch", "torchvision", "timm", "pillow", "numpy", "onnxruntime")
-    return {package: version(package) for package in packages}

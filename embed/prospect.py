@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -25,7 +26,11 @@ from .sources.catalogue import find_source
 from .speed import MIN_IMAGES, Speed, keep_speed, recall_speeds
 from .trunks.catalogue import find_licence
 from .trunks.identity import KnownTrunk, TrunkFacts, find_weights, recall_trunk, sketch_trunk
+from .trunks.source import is_own
 from .watcher import Watcher
+
+if TYPE_CHECKING:
+    from .trunks.trunk import Trunk
 
 CALIBRATION = {"cpu": 8, "cuda": 128}
 """Images that each worker calibrates on: two batches of an accelerator, one of eager torch."""
@@ -71,14 +76,25 @@ def find_work(extraction: Extraction) -> Work:
     )
 
 
-def count_macs(name: str, resolutions: set[int]) -> dict[int, int]:
-    """Multiply-adds of a trunk for one square crop, by resolution (px)."""
-    from .trunks.trunk import count_costs
+def count_macs(facts: TrunkFacts, resolutions: set[int], load: Callable[[], Trunk] | None = None) -> dict[int, int]:
+    """Multiply-adds of a trunk for one square crop, by resolution (px); `load` loads a user's own module.
 
-    return {res: count_costs(name, res).macs for res in sorted(resolutions)}
+    Raises
+    ------
+    UsageError
+        If it does not take one of the resolutions, or is a user's own and there is no `load`.
+    """
+    from .trunks.trunk import count_costs, count_module
+
+    if is_own(facts.architecture) and load is not None:
+        module = load().module
+        return {res: count_module(facts.name, module, facts.dim, res).macs for res in sorted(resolutions)}
+    return {res: count_costs(facts.name, res).macs for res in sorted(resolutions)}
 
 
-def list_items(extraction: Extraction, facts: TrunkFacts, machine: Machine) -> list[Item]:
+def list_items(
+    extraction: Extraction, facts: TrunkFacts, machine: Machine, load: Callable[[], Trunk] | None = None
+) -> list[Item]:
     """A plan, line by line.
 
     Parameters
@@ -88,6 +104,8 @@ def list_items(extraction: Extraction, facts: TrunkFacts, machine: Machine) -> l
         With an empty ``weights_sha256`` if the weights were not read: then no key can be known to be cached.
     machine : Machine
         Resolved.
+    load : callable, optional
+        Loads the trunk; needed for a user's own module, which is counted by running it.
 
     Raises
     ------
@@ -95,7 +113,8 @@ def list_items(extraction: Extraction, facts: TrunkFacts, machine: Machine) -> l
         If its workers are no number.
     """
     work = find_work(extraction)
-    macs = count_macs(facts.name, set(work.all_crops))
+    count = partial(count_macs, facts, load=load)
+    macs = count(set(work.all_crops))
     images = ", ".join(f"{split} {n}" for split, n in work.images.items())
     res = ", ".join(map(str, macs))
     todo, whole = (forecast.count_gmacs(crops, macs) for crops in (work.crops, work.all_crops))
@@ -114,7 +133,7 @@ def list_items(extraction: Extraction, facts: TrunkFacts, machine: Machine) -> l
             f"{work.peak_bytes / 1e6:.1f} MB while it runs",
         ),
         _describe_weights(facts),
-        _describe_time(extraction, facts, work, macs, machine),
+        _describe_time(extraction, facts, work, macs, count, machine),
         Item("grid by training", round(trained / whole, 1), "x", f"multiply-adds if {cells}, trunk frozen"),
     ]
 
@@ -129,8 +148,8 @@ def list_recalibration(extraction: Extraction) -> list[Item]:
 
 
 def _describe_weights(facts: TrunkFacts) -> Item:
-    if facts.weights:
-        return Item("weights", 0.0, "MB to download", facts.weights)
+    if facts.weights or is_own(facts.architecture):
+        return Item("weights", 0.0, "MB to download", facts.weights or "they are the module's own")
     licence = find_licence(facts.name) or "licence not on record"
     if find_weights(facts.name):
         read = "" if facts.weights_sha256 else "; not read yet, so no key can be told to be cached"
@@ -140,7 +159,12 @@ def _describe_weights(facts: TrunkFacts) -> Item:
 
 
 def _describe_time(
-    extraction: Extraction, facts: TrunkFacts, work: Work, macs: Mapping[int, int], machine: Machine
+    extraction: Extraction,
+    facts: TrunkFacts,
+    work: Work,
+    macs: Mapping[int, int],
+    count: Callable[[set[int]], dict[int, int]],
+    machine: Machine,
 ) -> Item:
     if not any(work.crops.values()):
         return Item("time left", 0.0, "s", "everything is cached; the trunk will not run")
@@ -154,7 +178,7 @@ def _describe_time(
     )
     if speed is None:
         return Item("time left", "unknown", "", "no extraction by this trunk was timed here: plan --calibrate")
-    known = {**macs, **count_macs(facts.name, set(speed.crops) - macs.keys())}
+    known = {**macs, **count(set(speed.crops) - macs.keys())}
     sizing = machine.size(facts.weights_bytes)
     rates = forecast.measure_rates(speed, known)
     seconds = forecast.forecast_seconds(work, rates, macs, sizing.workers, sizing.decoders)

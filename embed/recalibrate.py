@@ -7,13 +7,11 @@ images as val and test images are seen, nothing else changes. The result is anot
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fixgrid.cache.disk import commit_bytes
-from fixgrid.cache.errors import CacheError, DataError
+from fixgrid.cache.errors import DataError, UsageError
 from fixgrid.cache.rows import Rows
 from fixgrid.cache.sealed import Sealed
 from fixgrid.cache.store import FeatureStore
@@ -30,14 +28,18 @@ from fixgrid.cache.view import View
 from .decode import POLICY
 from .engines.engine import Opener
 from .extraction import Extraction, TrunkKey
-from .machine import extract_here, library_versions, run_pass
+from .machine import extract_here, run_pass
 from .outcome import Outcome
 from .sizing import Machine
 from .trunks.identity import KnownTrunk, TrunkFacts
+from .trunks.library import build_meta_module, place_library
+from .trunks.recalibrated import encode_statistics, follow_origin, recalibrate_trunk
+from .trunks.source import is_own
+from .versions import library_versions
 from .watcher import Watcher
 
 if TYPE_CHECKING:
-    from .trunks.trunk import Trunk
+    pass
 
 TRAINING_KINDS = ("train", "val_train")
 
@@ -48,12 +50,16 @@ def expect_norm(extraction: Extraction, facts: TrunkFacts) -> None:
     Raises
     ------
     UsageError
-        If it has no batch norm with running statistics.
+        If it has no batch norm with running statistics, or is a user's own module.
     """
+    if is_own(facts.architecture):
+        raise UsageError(
+            f"found the module {facts.name}, expected a trunk of a library to recalibrate: run extract without "
+            "--recalibrate, and try --gap standardize."
+        )
     if all(recall_origin(extraction, view) for view in list_views(extraction)):
         return
     from .backends.moments import find_last_norm
-    from .trunks.architectures import build_meta_module
 
     find_last_norm(facts.name, build_meta_module(facts.architecture).module, facts.preprocess.native_res)
 
@@ -96,60 +102,6 @@ def count_crops(extraction: Extraction) -> tuple[int, int]:
     return measured, again
 
 
-def follow_origin(trunk: KnownTrunk, weights_sha256: str, origin: Mapping[str, Any]) -> KnownTrunk:
-    """The recalibrated trunk and how to load it.
-
-    Parameters
-    ----------
-    trunk : KnownTrunk
-        The original one.
-    weights_sha256 : str
-        That the result must have.
-    origin : mapping
-        ``weights_sha256`` of the original trunk, ``res`` and ``rows_sha256`` of what its statistics are of,
-        ``norm``, and ``mean`` and ``var`` in base64 of little-endian float32. Kept with the features, and with a
-        head.
-
-    Raises
-    ------
-    CacheError
-        When it is loaded: if the statistics are none, or give another trunk.
-    """
-
-    @cache
-    def load_again() -> Trunk:
-        return recalibrate_trunk(trunk.load(), weights_sha256, origin)
-
-    facts = replace(trunk.facts, weights_sha256=weights_sha256, recalibrated=dict(origin))
-    return KnownTrunk(facts, load_again)
-
-
-def recalibrate_trunk(trunk: Trunk, weights_sha256: str, origin: Mapping[str, Any]) -> Trunk:
-    """The original trunk with the statistics of `follow_origin`'s ``origin``.
-
-    Raises
-    ------
-    CacheError
-        If the statistics are none, or the result has not the digest it must have.
-    """
-    from .backends.moments import replace_statistics
-
-    try:
-        mean, var = (_decode(origin[name]) for name in ("mean", "var"))
-        norm = str(origin["norm"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise CacheError(
-            f"found no statistics of a batch norm ({error}); run extract --recalibrate again."
-        ) from error
-    found = replace_statistics(trunk, norm, mean, var)
-    if weights_sha256 not in ("", found.weights_sha256):
-        raise CacheError(
-            f"{trunk.name} with its statistics replaced is {found.weights_sha256[:12]}, expected "
-            f"{weights_sha256[:12]}: they were altered; run extract --recalibrate and fit-head again."
-        )
-    return found
-
-
 def find_origins(
     extraction: Extraction, trunk: KnownTrunk, watcher: Watcher, machine: Machine
 ) -> dict[int, tuple[str, dict[str, Any]]]:
@@ -168,8 +120,8 @@ def find_origins(
                 "rows_sha256": entry.spec.rows_sha256,
                 "res": view.res,
                 "norm": entry.spec.trunk["node"].removesuffix(_NODE),
-                "mean": _encode(mean),
-                "var": _encode(var),
+                "mean": encode_statistics(mean),
+                "var": encode_statistics(var),
             }
             again = recalibrate_trunk(trunk.load(), "", origin)
             record = {"weights_sha256": again.weights_sha256, "origin": origin}
@@ -184,8 +136,8 @@ _NODE = " moments"
 def _measure(
     extraction: Extraction, known: KnownTrunk, views: Sequence[View], watcher: Watcher, machine: Machine
 ) -> dict[View, Sealed]:
+    from .backends.graphs import write_weights
     from .backends.moments import OpenMoments, find_last_norm
-    from .backends.probe import write_weights
 
     trunk = known.load()
     norm, channels = find_last_norm(trunk.name, trunk.module, trunk.preprocess.native_res)
@@ -199,9 +151,17 @@ def _measure(
 
         def open_backends(missing: Sequence[View]) -> Opener:
             weights = str(write_weights(trunk, Path(folder)))
-            return OpenMoments(trunk.architecture, trunk.preprocess, weights, norm, machine.device, sizing.threads)
+            return OpenMoments(
+                architecture=trunk.architecture,
+                preprocess=trunk.preprocess,
+                weights=weights,
+                norm=norm,
+                device=machine.device,
+                threads=sizing.threads,
+                library=place_library(trunk.architecture),
+            )
 
-        made_by = {"device": machine.device, "versions": library_versions()}
+        made_by = {"device": machine.device, "versions": library_versions(trunk.architecture)}
         outcome = run_pass(
             asked, open_backends, watcher, sizing, engine=machine.engine, max_bad=1.0, provenance=made_by
         )
@@ -261,11 +221,3 @@ def _memo(extraction: Extraction, view: View) -> Path:
     asked = json.dumps([extraction.trunk.weights_sha256, view.to_spec(), POLICY, rows], sort_keys=True)
     name = hashlib.sha256(asked.encode()).hexdigest()[:32]
     return extraction.store.root / "moments" / "statistics" / f"{name}.json"
-
-
-def _encode(values: NDArray[np.float32]) -> str:
-    return base64.b64encode(values.astype("<f4").tobytes()).decode("ascii")
-
-
-def _decode(text: str) -> NDArray[np.float32]:
-    return np.frombuffer(base64.b64decode(text, validate=True), "<f4")

@@ -22,9 +22,11 @@ from fixgrid.cache.view import View
 from .decode import BadImage, decode_rgb
 from .sources.catalogue import open_content
 from .task import Backend
+from .trunks.source import is_own
 from .views import render_view
 
 if TYPE_CHECKING:
+    from .trunks.own import OwnTrunk
     from .trunks.trunk import Trunk
 
 
@@ -60,11 +62,16 @@ class Recomputer:
         Its records of data sets say where the images are.
     load : callable, optional
         Loads the trunk that made the features; if not given, it is found by the name in their provenance.
+    own : OwnTrunk, optional
+        The user's own module, for the features that one made.
     """
 
-    def __init__(self, store: FeatureStore, load: Callable[[], Trunk] | None = None) -> None:
+    def __init__(
+        self, store: FeatureStore, load: Callable[[], Trunk] | None = None, own: OwnTrunk | None = None
+    ) -> None:
         self.store = store
         self._load = load
+        self._own = own
         self._backends: dict[tuple[str, int], Backend] = {}
 
     def __call__(self, sealed: Sealed, row_ids: Sequence[int]) -> NDArray[np.float32]:
@@ -92,22 +99,33 @@ class Recomputer:
         raise CacheError(f"{sealed.folder}: no data set on record has these rows; see cache gc for what is stale.")
 
     def _load_trunk(self, name: str, sealed: Sealed) -> Trunk:
-        from .recalibrate import recalibrate_trunk
+        from .trunks.recalibrated import recalibrate_trunk
         from .trunks.trunk import load_trunk
 
         if self._load:
             return self._load()
+        if is_own(sealed.spec.trunk["architecture"]):
+            return self._identify_own(name)
         trunk, origin = load_trunk(name), sealed.origin
         if origin is None or trunk.weights_sha256 != origin.get("weights_sha256"):
             return trunk
         return recalibrate_trunk(trunk, sealed.spec.trunk["weights_sha256"], origin)
 
-    def _open_backend(self, sealed: Sealed, res: int) -> Backend:
-        from .backends.prepare import open_backend, prepare_backend
+    def _identify_own(self, name: str) -> Trunk:
+        from .trunks.own import identify_own
 
-        name = str(sealed.provenance.get("trunk"))
+        if self._own is None:
+            raise CacheError(f"{name} is a module of one's own, which only Python can give: nothing to compare.")
+        return identify_own(self._own).load()
+
+    def _open_backend(self, sealed: Sealed, res: int) -> Backend:
+        from .backends.prepare import prepare_backend
+        from .backends.spec import open_backend
+
+        name = sealed.trunk_name
         trunk = self._load_trunk(name, sealed)
-        if trunk.weights_sha256 != sealed.spec.trunk["weights_sha256"]:
+        made_by = sealed.spec.trunk["architecture"], sealed.spec.trunk["weights_sha256"]
+        if (trunk.architecture, trunk.weights_sha256) != made_by:
             raise CacheError(f"the weights of {name} are not those that made these features: nothing to compare.")
         with tempfile.TemporaryDirectory(prefix="fixgrid-") as folder:
             return open_backend(prepare_backend(trunk, [res], folder=Path(folder)), res)

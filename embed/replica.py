@@ -7,21 +7,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fixgrid.cache.adopt import Donors, adopt_rows
-from fixgrid.cache.errors import CacheError
+from fixgrid.cache.errors import CacheError, UsageError
 from fixgrid.cache.key import DTYPES
 from fixgrid.cache.rows import Manifest
 from fixgrid.cache.store import FeatureStore
 from fixgrid.cache.view import View
 
-from .backends.prepare import TOLERANCE
+from .backends.spec import TOLERANCE
 from .decode import POLICY
 from .extraction import Extraction, TrunkKey
 from .listing import SPLIT
-from .recalibrate import follow_origin, recalibrate_trunk
 from .resample import expect_resampler
 from .trunks.identity import KnownTrunk, TrunkFacts, identify_trunk
+from .trunks.recalibrated import follow_origin, recalibrate_trunk
+from .trunks.source import is_own
 
 if TYPE_CHECKING:
+    from .trunks.own import OwnTrunk
     from .trunks.preprocess import Preprocess
     from .trunks.trunk import Trunk
 
@@ -29,7 +31,11 @@ _FIELDS = ("trunk", "architecture", "node", "weights_sha256", "precision")
 
 
 def find_trunk(
-    described: Mapping[str, Any], views: Sequence[View], weights: Path | None, memo_folder: Path
+    described: Mapping[str, Any],
+    views: Sequence[View],
+    weights: Path | None,
+    memo_folder: Path,
+    own: OwnTrunk | None = None,
 ) -> KnownTrunk:
     """The trunk that a head was fitted on, and how to load it; see `identify_trunk`.
 
@@ -42,17 +48,19 @@ def find_trunk(
     weights : Path or None
         Where its weights are now; where they were, if not given.
     memo_folder : Path
+    own : OwnTrunk, optional
+        The module that the head was fitted on, if it was a user's own.
 
     Raises
     ------
     CacheError
         If the file describes no trunk, or these are other weights, or they are used otherwise.
     UsageError, DataError
-        See `embed.trunks.load_trunk`.
+        See `embed.trunks.load_trunk`; or if there is no `own` where there must be one, or one where there must not.
     """
     name, file = _read_trunk(described, weights)
     stem, origin = _find_stem(described)
-    trunk = identify_trunk(name, file, memo_folder)
+    trunk = _identify_own(described, own) or identify_trunk(name, file, memo_folder)
     facts = trunk.facts
     for view in views:
         expect_resampler(view.resampler, view.interpolation)
@@ -60,7 +68,9 @@ def find_trunk(
     return follow_origin(trunk, described["weights_sha256"], origin) if origin else trunk
 
 
-def open_trunk(described: Mapping[str, Any], view: View, weights: Path | None) -> Trunk:
+def open_trunk(
+    described: Mapping[str, Any], view: View, weights: Path | None, own: OwnTrunk | None = None
+) -> Trunk:
     """The trunk that a head was fitted on, loaded.
 
     Raises
@@ -72,9 +82,26 @@ def open_trunk(described: Mapping[str, Any], view: View, weights: Path | None) -
 
     name, file = _read_trunk(described, weights)
     stem, origin = _find_stem(described)
-    trunk = load_trunk(name, weights=file)
+    known = _identify_own(described, own)
+    trunk = known.load() if known else load_trunk(name, weights=file)
     expect_same(stem, view, trunk.architecture, trunk.weights_sha256, trunk.preprocess)
     return recalibrate_trunk(trunk, described["weights_sha256"], origin) if origin else trunk
+
+
+def _identify_own(described: Mapping[str, Any], own: OwnTrunk | None) -> KnownTrunk | None:
+    """The user's own module, if it is one that the head was fitted on; None if it is any other trunk."""
+    if not is_own(described["architecture"]):
+        if own is not None:
+            raise UsageError(f"found a module of one's own for a head on {described['trunk']}; give none.")
+        return None
+    if own is None:
+        raise UsageError(
+            f"the head was fitted on {described['trunk']}, a module of one's own; give it as trunk=... to "
+            "fixgrid.predict or fixgrid.export, in Python."
+        )
+    from .trunks.own import identify_own
+
+    return identify_own(own)
 
 
 def _read_trunk(described: Mapping[str, Any], weights: Path | None) -> tuple[str, Path | None]:
@@ -108,9 +135,10 @@ def expect_same(
         Naming what differs.
     """
     if weights_sha256 != described["weights_sha256"] or architecture != described["architecture"]:
+        cure = "give that module" if is_own(described["architecture"]) else "name their file with --weights"
         raise CacheError(
             f"found weights {weights_sha256[:12]} of {architecture}, expected {described['weights_sha256'][:12]} "
-            f"of {described['architecture']}, on which the head was fitted; name their file with --weights."
+            f"of {described['architecture']}, on which the head was fitted; {cure}."
         )
     if (preprocess.mean, preprocess.std) != (view.mean, view.std):
         raise CacheError(

@@ -13,9 +13,10 @@ from .cache.disk import commit_bytes
 from .cache.errors import UsageError
 from .cache.view import read_view
 from .embed.trunks.catalogue import find_licence
-from .extracting import identify_given
+from .embed.trunks.library import find_use
+from .extracting import wrap_module
 from .heads.artifact import SavedHead, load_head, name_files, save_coefficients
-from .heads.card import CardFacts, write_card
+from .heads.card import USES, CardFacts, write_card
 from .heads.leak import LEAK
 
 if TYPE_CHECKING:
@@ -84,13 +85,14 @@ def export(
     files = [stem.with_name(stem.name + end) for end in (SUFFIXES[to], ".json", SUFFIXES[to] + ".md")]
     if not {file.resolve() for file in name_files(Path(head))}.isdisjoint(file.resolve() for file in files):
         raise UsageError(f"{out} would replace the head itself; name another --out.")
-    distance, use = None, ""
+    distance, use = None, USES.get(to, "")
     if to == "sklearn":
         save_coefficients(stem, saved)
     else:
-        distance, use = _export_network(saved, to, stem, files[0], trunk, weights)
+        distance, architecture = _export_network(saved, to, stem, files[0], trunk, weights)
+        use = use or find_use(architecture)
     licence = find_licence(str(saved.trunk.get("trunk")))
-    facts = CardFacts(to, files[0].name, files[1].name, licence, LEAK, __version__, use)
+    facts = CardFacts(use, files[0].name, files[1].name, licence, LEAK, __version__)
     commit_bytes(files[2], write_card(saved, facts).encode())
     return Exported(files[0], files[2], distance)
 
@@ -103,18 +105,19 @@ def _export_network(
     own: nn.Module | OwnTrunk | None,
     weights: str | Path | None,
 ) -> tuple[float, str]:
-    """Write trunk and head together; how far it is off, and the code that opens a state dict."""
+    """Write trunk and head together; how far it is off, and the trunk's architecture."""
     from .embed.export import Classifier, describe_timm, expect_center, export_onnx, export_state, export_torch
     from .embed.replica import open_trunk
 
     view = read_view(saved.view)
     expect_center(view)
-    given = None if own is None else identify_given(own)
-    trunk = open_trunk(saved.trunk, view, Path(weights).expanduser() if weights else None, own=given)
+    given = None if own is None else wrap_module(own)
+    trunk = open_trunk(saved.trunk, view, Path(weights).expanduser() if weights else None, given)
     classifier = Classifier(trunk, saved.head.coef, saved.head.intercept, saved.temperature)
     if to == "safetensors":
+        find_use(trunk.architecture)  # refused before anything is written
         record = describe_timm(trunk.architecture, view, saved.classes, saved.temperature)
-        return export_state(classifier, trunk.architecture, view.res, record, stem), ""
+        return export_state(classifier, trunk.architecture, view.res, record, stem), trunk.architecture
     facts = {
         "classes": json.dumps(saved.classes),
         "resolution": str(view.res),
@@ -126,4 +129,4 @@ def _export_network(
         "fixgrid_version": __version__,
     }
     write = export_onnx if to == "onnx" else export_torch
-    return write(classifier, view.res, facts, file), ""
+    return write(classifier, view.res, facts, file), trunk.architecture

@@ -245,7 +245,7 @@ def plan(request: Request) -> Plan:
     extraction = _build(request, asked, facts)
     if request.calibrate and trunk:
         calibrate(extraction, trunk, request.watcher, machine)
-    items = list_items(extraction, facts, machine)
+    items = list_items(extraction, facts, machine, trunk.load if trunk else None)
     if request.recalibrate:
         expect_norm(extraction, facts)
         items += list_recalibration(extraction)
@@ -327,22 +327,18 @@ def _weights(request: Request) -> Path | None:
 def _identify(request: Request) -> KnownTrunk:
     if isinstance(request.trunk, str | None):
         return identify_trunk(_name(request), _weights(request), request.folder / "trunks")
-    return identify_given(request.trunk, request.weights)
+    from .embed.trunks.own import identify_own
 
-
-def identify_given(trunk: nn.Module | OwnTrunk, weights: object = None) -> KnownTrunk:
-    """A module of the user's as a trunk.
-
-    Raises
-    ------
-    UsageError
-        If it cannot be one, or weights are given beside it.
-    """
-    from .embed.trunks.own import OwnTrunk, identify_own
-
-    if weights is not None:
+    if request.weights is not None:
         raise UsageError("found weights beside a module; expected a module that has them: load them into it first.")
-    return identify_own(trunk if isinstance(trunk, OwnTrunk) else OwnTrunk(trunk))
+    return identify_own(wrap_module(request.trunk))
+
+
+def wrap_module(trunk: nn.Module | OwnTrunk) -> OwnTrunk:
+    """A module of the user's, with what is assumed of its input."""
+    from .embed.trunks.own import OwnTrunk
+
+    return trunk if isinstance(trunk, OwnTrunk) else OwnTrunk(trunk)
 
 
 def _build(request: Request, asked: _Data, facts: TrunkFacts) -> Extraction:

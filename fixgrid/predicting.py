@@ -23,7 +23,7 @@ from .embed.outcome import Outcome
 from .embed.replica import adopt_known, build_replica, find_trunk
 from .embed.sizing import Machine
 from .embed.watcher import Quiet, Watcher
-from .extracting import identify_given
+from .extracting import wrap_module
 from .heads.artifact import load_head
 from .heads.figures import HeadFigures, measure_head
 from .heads.predictions import Prediction, join_blocks, predict_images, score_images
@@ -216,7 +216,7 @@ class _Replica:
             self.views,
             Path(weights).expanduser() if weights else None,
             folder / "trunks",
-            own=None if trunk is None else identify_given(trunk),
+            own=None if trunk is None else wrap_module(trunk),
         )
 
     def see(self, manifest: Manifest) -> Outcome:

@@ -19,7 +19,7 @@ from .table import format_estimate
 _SHOWN_CLASSES = 20
 _UNKNOWN = "not recorded"
 
-# FILE is the exported file, RECORD the JSON beside it, both as Python strings.
+# FILE is the exported file, RECORD the JSON beside it, both as Python strings. A state dict's is its library's.
 USES = {
     "onnx": """\
 import json
@@ -42,31 +42,6 @@ classes = json.loads(json.loads(extra["fixgrid.json"])["classes"])
 pixels = torch.zeros(1, RES, RES, 3, dtype=torch.uint8)  # RGB crops, made as "What it sees" says
 probabilities = program.module()(pixels)
 print(classes[probabilities[0].argmax()])
-""",
-    "timm": """\
-import json
-import timm
-import torch
-from safetensors.torch import load_file
-
-record = json.load(open(RECORD))
-model = timm.create_model(record["architecture"], num_classes=record["num_classes"]).eval()
-model.load_state_dict(load_file(FILE))
-transform = timm.data.create_transform(**timm.data.resolve_data_config(record["pretrained_cfg"]))
-# batch = transform(image)[None]
-probabilities = torch.softmax(model(batch) / record["temperature"], dim=1)
-""",
-    "torchvision": """\
-import json
-import torch
-import torchvision
-from safetensors.torch import load_file
-
-record = json.load(open(RECORD))
-model = torchvision.models.get_model(record["architecture"], num_classes=record["num_classes"]).eval()
-model.load_state_dict(load_file(FILE))
-# batch: float32 (B, 3, RES, RES), normalised as "What it sees" says
-probabilities = torch.softmax(model(batch) / record["temperature"], dim=1)
 """,
     "sklearn": """\
 import json
@@ -91,7 +66,8 @@ class CardFacts:
     Attributes
     ----------
     use : str
-        One of `USES`.
+        Python that opens the file: one of `USES`, or its like, in which FILE and RECORD stand for `file` and
+        `record`, and RES for the side of a crop (px).
     file, record : str
         Names of the exported file and of the JSON beside it.
     licence : str
@@ -145,7 +121,7 @@ def _fill_use(saved: SavedHead, facts: CardFacts) -> str:
         "RECORD": json.dumps(facts.record).replace("`", "\\u0060"),
         "RES": str(saved.view.get("res", "R")),
     }
-    return re.sub(r"\b(FILE|RECORD|RES)\b", lambda found: quoted[found[0]], USES[facts.use])
+    return re.sub(r"\b(FILE|RECORD|RES)\b", lambda found: quoted[found[0]], facts.use)
 
 
 def _describe_view(spec: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,14 +20,15 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fixgrid.cache.errors import UsageError
+from fixgrid.embed.backends import graphs, onnx_runtime, torch_backend
 from fixgrid.embed.backends import prepare as backends
-from fixgrid.embed.backends import probe, torch_backend
 from fixgrid.embed.backends.pixels import PixelTrunk, fold_batch_norms
-from fixgrid.embed.backends.prepare import BackendSpec, open_backend, prepare_backend
+from fixgrid.embed.backends.prepare import prepare_backend
 from fixgrid.embed.backends.probe import make_probe, run_eager
+from fixgrid.embed.backends.spec import BackendSpec, open_backend
 from fixgrid.embed.backends.torch_backend import TorchBackend
 from fixgrid.embed.task import Answer
-from fixgrid.embed.trunks.architectures import build_module
+from fixgrid.embed.trunks.library import build_module
 from fixgrid.embed.trunks.trunk import Trunk, load_trunk
 from fixgrid.embed.trunks.weights import fingerprint_weights
 
@@ -119,7 +121,7 @@ def test_a_spec_travels_by_pickle_and_opens_without_torch(specs: dict[str, Backe
     assert pickle.loads(pickle.dumps(spec)) == spec
     code = (
         "import pickle, sys; spec = pickle.loads(bytes.fromhex(sys.argv[1]))\n"
-        "import numpy as np; from fixgrid.embed.backends.prepare import open_backend\n"
+        "import numpy as np; from fixgrid.embed.backends.spec import open_backend\n"
         "assert open_backend(spec, 96)(np.zeros((1, 96, 96, 3), np.uint8)).shape == (1, 1280)\n"
         "print(*sorted({'torch', 'timm', 'onnx', 'safetensors'} & set(sys.modules)))"
     )
@@ -143,7 +145,7 @@ def test_torch_takes_any_shape_and_says_so(specs: dict[str, BackendSpec], lite0:
 def test_a_graph_with_free_size_serves_every_resolution(
     tiny: Trunk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probe, "SHARED_GRAPH_BYTES", 0)
+    monkeypatch.setattr(graphs, "SHARED_GRAPH_BYTES", 0)
     spec = prepare_backend(tiny, [64, 96, 75], kind="onnxruntime", folder=tmp_path)
     assert spec.kind == "onnxruntime"
     assert len({graph for _, graph in spec.graphs}) == 1
@@ -152,11 +154,11 @@ def test_a_graph_with_free_size_serves_every_resolution(
 def test_a_backend_that_is_not_exact_is_passed_over_with_the_reason(
     tiny: Trunk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Coarse(backends.OnnxBackend):
+    class Coarse(onnx_runtime.OnnxBackend):
         def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
             return super().__call__(pixels) * np.float32(1.001)
 
-    monkeypatch.setattr(backends, "OnnxBackend", Coarse)
+    monkeypatch.setattr(onnx_runtime, "OnnxBackend", Coarse)
     spec = prepare_backend(tiny, [64], folder=tmp_path)
     assert spec.kind == "torch"
     assert "onnxruntime not used: its features at 64 px are 1.0e-03 from eager" in spec.reason
@@ -181,7 +183,7 @@ def test_a_graph_that_the_runtime_refuses_is_passed_over(
         (folder / "bad.onnx").write_bytes(b"nonsense")
         return tuple((side, str(folder / "bad.onnx")) for side in sides)
 
-    monkeypatch.setattr(probe, "write_graphs", write_nonsense)
+    monkeypatch.setattr(graphs, "write_graphs", write_nonsense)
     spec = prepare_backend(tiny, [64], folder=tmp_path)
     assert spec.kind == "torch"
     assert "onnxruntime not used: it cannot run" in spec.reason
@@ -197,7 +199,7 @@ def test_reduced_precision_runs_on_torch(tiny: Trunk, tmp_path: Path) -> None:
 
 
 def test_a_missing_optional_package_is_named(tiny: Trunk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backends, "find_spec", lambda name: None)
+    monkeypatch.setattr(backends, "find_spec", lambda name: find_spec(name) if name == "torch" else None)
     with pytest.raises(UsageError, match="pip install openvino"):
         prepare_backend(tiny, [64], kind="openvino", folder=tmp_path)
     spec = prepare_backend(tiny, [64], folder=tmp_path)

@@ -4,12 +4,16 @@ import numpy as np
 import pytest
 
 from fixgrid.cache.text import escape_markdown
+from fixgrid.embed.trunks.library import open_library
 from fixgrid.heads.artifact import SavedHead
 from fixgrid.heads.card import USES, CardFacts, write_card
 from fixgrid.heads.linear import LinearHead
 
 HOSTILE = "![x](http://e.vil)\n# <b>`\x1b[2J"
 FIGURES = {"val": {"value": 0.9, "low": 0.8, "high": 0.95}, "n_val": 10, "train_res": 128, "test_res": 224}
+
+
+LIBRARY_USES = {name: open_library(name).use for name in ("timm", "torchvision")}
 
 
 def card(use: str = "onnx", *, leak: bool = True, **trunk: object) -> str:
@@ -22,10 +26,13 @@ def card(use: str = "onnx", *, leak: bool = True, **trunk: object) -> str:
         figures=FIGURES,
         data={"source": HOSTILE, "splits": {"test": {"images": 7, "rows_sha256": "e" * 64}}},
     )
-    return write_card(saved, CardFacts(use, "x```\n.onnx", "x.json", "CC BY-NC 4.0", "Leak: seen.", "9.9"))
+    return write_card(
+        saved,
+        CardFacts({**USES, **LIBRARY_USES}[use], "x```\n.onnx", "x.json", "CC BY-NC 4.0", "Leak: seen.", "9.9"),
+    )
 
 
-@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("use", [*USES, *LIBRARY_USES])
 def test_the_code_block_is_python(use: str) -> None:
     code = card(use).split("```python\n")[1].split("```")[0]
     compile(code, "card", "exec")

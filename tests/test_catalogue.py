@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from fixgrid.cache.errors import UsageError
-from fixgrid.embed.trunks.architectures import find_source
 from fixgrid.embed.trunks.catalogue import BSD, CatalogueEntry, list_trunks
+from fixgrid.embed.trunks.library import find_source
 
 AVAILABLE = [entry for entry in list_trunks() if entry.available]
 

@@ -21,7 +21,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         asked.append(res)
         return Costs(3_000_000, 0, res * res * 10)
 
-    monkeypatch.setattr(trunk, "count_costs", count)
+    monkeypatch.setattr(trunk, "count_architecture", count)
     return asked
 
 

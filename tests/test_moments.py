@@ -12,10 +12,11 @@ from stub import center
 from torch import nn
 
 from fixgrid.cache.errors import CacheError, UsageError
-from fixgrid.embed.backends.moments import OpenMoments, find_last_norm, replace_statistics
+from fixgrid.embed.backends.moments import OpenMoments, find_last_norm
 from fixgrid.embed.backends.pixels import PixelTrunk
 from fixgrid.embed.backends.probe import make_probe
-from fixgrid.embed.trunks.architectures import build_meta_module
+from fixgrid.embed.trunks.library import build_meta_module
+from fixgrid.embed.trunks.recalibrated import replace_statistics
 from fixgrid.embed.trunks.trunk import Trunk, load_trunk
 
 TRUNKS = {"timm:test_efficientnet": "bn2", "torchvision:resnet18": "layer4.1.bn2"}

@@ -10,7 +10,7 @@ from stub import center
 
 from fixgrid.cache.entry import Entry
 from fixgrid.cache.view import View
-from fixgrid.embed.backends.prepare import BATCHES
+from fixgrid.embed.backends.spec import BACKENDS, import_runtime
 from fixgrid.embed.plan import MAX_SHARD_ROWS, MIN_PIECE_ROWS, MIN_SHARD_ROWS, Goal, plan_jobs, shard_rows
 
 ROWS = {"train": make_rows(200), "val": make_rows(70, seed=1)}
@@ -90,4 +90,4 @@ def test_pieces_are_a_part_of_what_is_missing() -> None:
 
 
 def test_every_piece_is_whole_batches_on_a_cpu() -> None:
-    assert all(MIN_PIECE_ROWS % batch == 0 for batch in BATCHES.values())
+    assert all(MIN_PIECE_ROWS % import_runtime(place).batch == 0 for place in BACKENDS.values())

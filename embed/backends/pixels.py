@@ -34,7 +34,7 @@ class PixelTrunk(nn.Module):
         )
         self.register_buffer("scale", (1 / (255 * std)).float())
         self.register_buffer("shift", (mean / std).float())
-        self.train(module.training)
+        self.training = module.training  # its own mode alone: a program refuses to be told its
 
     def forward(self, pixels: Tensor) -> Tensor:
         """uint8 (B, H, W, 3) -> (B, D); the transposed view is channels_last without a copy."""

@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from fixgrid.cache.errors import UsageError
 
 from ..task import Answer
-from ..trunks.architectures import build_module
+from ..trunks.library import build_module
 from .pixels import PixelTrunk, fold_batch_norms
-from .prepare import BackendSpec
+from .spec import BackendSpec
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
@@ -211,13 +211,12 @@ def open_torch(spec: BackendSpec, res: int) -> TorchBackend:
         Side of an input (px) to trace the trunk with.
     """
     torch.set_num_threads(spec.threads)
-    module = build_module(spec.architecture).module
-    module.load_state_dict(load_file(spec.weights))
+    module = _open_program(spec, res) if spec.graphs else _rebuild(spec)
     if spec.device == "cpu":
         reuse_large_blocks()
     elif spec.precision == "fp32":
         torch.backends.cudnn.allow_tf32 = False  # TensorFloat-32 keeps 10 bits: not float32
-    if spec.kind != "eager":
+    if spec.kind != "eager" and not spec.graphs:  # a program has no layers any more
         fold_batch_norms(module, torch.zeros(1, 3, res, res))
     whole: nn.Module = PixelTrunk(module, spec.preprocess).to(spec.device).to(memory_format=torch.channels_last)
     compiled = spec.kind == "compile"
@@ -230,6 +229,21 @@ def open_torch(spec: BackendSpec, res: int) -> TorchBackend:
         name=spec.kind,
         pad=compiled,
     )
+
+
+def _rebuild(spec: BackendSpec) -> nn.Module:
+    module = build_module(spec.architecture, spec.library).module
+    module.load_state_dict(load_file(spec.weights))
+    return module
+
+
+def _open_program(spec: BackendSpec, res: int) -> nn.Module:
+    from torch.export.passes import move_to_device_pass
+
+    program = torch.export.load(dict(spec.graphs)[res])
+    if spec.device != "cpu":
+        program = move_to_device_pass(program, spec.device)  # what the trunk makes on the way is made there, too
+    return program.module()
 
 
 def reuse_large_blocks() -> None:

@@ -17,7 +17,7 @@ class CatalogueEntry:
     Attributes
     ----------
     name : str
-        What `--trunk` takes; `embed.architectures.find_source` resolves it.
+        What `--trunk` takes; `embed.trunks.library.find_source` resolves it.
     origin : str
         Where the weights come from.
     licence : str

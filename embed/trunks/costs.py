@@ -3,41 +3,55 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fixgrid.cache.disk import commit_bytes, read_file
 from fixgrid.cache.errors import DiskError
+
+from .library import list_packages
+
+if TYPE_CHECKING:
+    from .trunk import Trunk
 
 COSTS_FILE = Path("trunks", "costs.json")
 """Where a cache folder keeps them."""
 
 
-def recall_costs(architecture: str, resolutions: Sequence[int], memo: Path) -> tuple[int, dict[int, int]]:
+def recall_costs(
+    architecture: str, resolutions: Sequence[int], memo: Path, load: Callable[[], Trunk] | None = None
+) -> tuple[int, dict[int, int]]:
     """Parameters of a trunk, and multiply-adds per image at each resolution (px).
 
     Parameters
     ----------
     architecture : str
-        See `embed.architectures.find_source`.
+        See `embed.trunks.source.TrunkSource`.
     resolutions : sequence of int, px
     memo : Path
         File that remembers counts; one that cannot be written costs the next call its time.
+    load : callable, optional
+        Loads the trunk, for one that its architecture is not enough to build: a user's own module.
 
     Raises
     ------
     UsageError
-        If the architecture is unknown.
+        If the architecture is unknown, or another module's and not remembered.
     """
     known = _recall(memo)
     wanted = {res: f"{architecture} {res}" for res in resolutions}
     if not {architecture, *wanted.values()} <= known.keys():
-        from .trunk import count_costs
+        from .trunk import count_architecture, count_module
 
+        own = load() if load else None
         for res, name in wanted.items():
-            costs = count_costs(architecture, res)
+            if own is None:
+                costs = count_architecture(architecture, res)
+            else:
+                costs = count_module(own.name, own.module, own.dim, res)
             known |= {name: costs.macs, architecture: costs.parameters}
         _remember(memo, known)
     return known[architecture], {res: known[name] for res, name in wanted.items()}
@@ -58,4 +72,4 @@ def _remember(memo: Path, counts: dict[str, int]) -> None:
 
 
 def _versions() -> list[str]:
-    return [version(name) for name in ("torch", "timm", "torchvision")]
+    return [version(package) for package in ("torch", *list_packages())]

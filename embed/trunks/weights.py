@@ -5,14 +5,11 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import pickle
-import ssl
 import struct
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from urllib.error import HTTPError, URLError
 from urllib.parse import urlparse
-from urllib.request import Request, urlopen
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +45,11 @@ def find_wheel_weights(package: str) -> Path:
     return files[0]
 
 
+def place_weights(url: str) -> Path:
+    """Where a published checkpoint is once it is fetched."""
+    return Path(torch.hub.get_dir(), "checkpoints", Path(urlparse(url).path).name)
+
+
 def fetch_weights(url: str) -> Path:
     """Local file of a published checkpoint, downloaded once and checked by the hash in its name.
 
@@ -56,11 +58,10 @@ def fetch_weights(url: str) -> Path:
     UsageError
         If it is not in torch.hub's folder and cannot be downloaded.
     """
-    name = Path(urlparse(url).path).name
-    path = Path(torch.hub.get_dir(), "checkpoints", name)
+    path = place_weights(url)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        prefix = name.rpartition(".")[0].rpartition("-")[2]
+        prefix = path.stem.rpartition("-")[2]
         try:
             torch.hub.download_url_to_file(url, str(path), hash_prefix=prefix)
         except (OSError, RuntimeError) as error:
@@ -68,44 +69,6 @@ def fetch_weights(url: str) -> Path:
                 f"cannot download {url} ({error}): fetch it elsewhere and give --weights FILE, or put it at {path}"
             ) from error
     return path
-
-
-def expect_hub(timeout_s: float = 10.0) -> None:
-    """Nothing, if the hub that timm downloads from answers one request, through a proxy if one is set.
-
-    The hub's own client repeats a request six times with pauses, for each of two file names: 47 s without a
-    network, and no setting shortens it. One that answers within `timeout_s`, which is the client's own limit,
-    keeps every repeat.
-
-    Raises
-    ------
-    OSError
-        If it does not answer.
-    """
-    from huggingface_hub.constants import ENDPOINT
-
-    try:
-        with urlopen(Request(ENDPOINT, method="HEAD"), timeout=timeout_s):
-            return
-    except HTTPError:
-        return  # it answered
-    except URLError as error:
-        if not isinstance(error.reason, ssl.SSLError):  # the hub's client may trust more
-            raise
-
-
-def find_hub_file(model: str) -> Path | None:
-    """The weights file of a timm model that an earlier download left in the hub's cache, or None."""
-    import timm
-    from huggingface_hub import try_to_load_from_cache
-
-    cfg = timm.get_pretrained_cfg(model)
-    names = (cfg.hf_hub_filename,) if cfg.hf_hub_filename else ("model.safetensors", "pytorch_model.bin")
-    for name in names if cfg.hf_hub_id else ():
-        found = try_to_load_from_cache(cfg.hf_hub_id, name)
-        if isinstance(found, str):
-            return Path(found)
-    return None
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

@@ -18,8 +18,9 @@ from typing import Any
 import PIL
 
 from fixgrid.cache.view import RESAMPLERS, View
-from fixgrid.embed.backends.prepare import BackendSpec, prepare_backend
-from fixgrid.embed.backends.probe import write_weights
+from fixgrid.embed.backends.graphs import write_weights
+from fixgrid.embed.backends.prepare import prepare_backend
+from fixgrid.embed.backends.spec import BackendSpec
 from fixgrid.embed.request import choose_views
 from fixgrid.embed.resample import HAS_PILLOW_SIMD
 from fixgrid.embed.trunks.trunk import load_trunk

@@ -20,7 +20,8 @@ import numpy as np
 from PIL import Image
 
 from fixgrid.cache.view import View
-from fixgrid.embed.backends.prepare import PACKAGES, BackendSpec, open_backend, prepare_backend
+from fixgrid.embed.backends.prepare import prepare_backend
+from fixgrid.embed.backends.spec import BACKENDS, BackendSpec, import_runtime, open_backend
 from fixgrid.embed.decode import decode_rgb
 from fixgrid.embed.sizing import size_workers
 from fixgrid.embed.trunks.trunk import Trunk
@@ -48,7 +49,11 @@ Work = Callable[[], int]
 
 def prepare_kinds(trunk: Trunk, resolutions: Sequence[int], folder: Path) -> list[BackendSpec]:
     """Every exact backend that this machine has and that needs no compiler."""
-    kinds = ["torch", *(kind for kind, package in PACKAGES.items() if find_spec(package))]
+    kinds = [
+        kind
+        for kind, place in BACKENDS.items()
+        if kind not in ("compile", "eager") and find_spec(import_runtime(place).package)
+    ]
     threads = size_trunk(trunk)[1]
     specs = [prepare_backend(trunk, resolutions, kind=kind, folder=folder, threads=threads) for kind in kinds]
     return [spec for spec, kind in zip(specs, kinds, strict=True) if spec.kind == kind]

@@ -1,0 +1,200 @@
+"""Libraries of trunks: which one a name belongs to, and what everything else asks of it. Free of torch.
+
+A library is one file and one line of `LIBRARIES`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
+
+from fixgrid.cache.errors import UsageError
+
+from .source import Headless, TrunkSource, is_own
+
+if TYPE_CHECKING:
+    from torch import nn
+
+LIBRARIES = {
+    "": "fixgrid.embed.trunks.fixgrid_trunks",
+    "timm": "fixgrid.embed.trunks.timm_trunks",
+    "torchvision": "fixgrid.embed.trunks.torchvision_trunks",
+}
+"""Prefix of a library's names to its module (a `Library`), in the order in which bare names are looked up."""
+
+
+class Library(Protocol):
+    """What a library's module has. It is imported when asked, and imports what is slow inside its functions.
+
+    `packages`, `use`, `build` and `build_whole` are asked of the library that an architecture names, the others of
+    the one that a trunk's name belongs to; `find` may give a trunk whose architecture is another library's.
+
+    Attributes
+    ----------
+    packages : tuple of str
+        Distributions whose versions may move a feature's last digits.
+    use : str
+        Python that opens an exported state dict, FILE, by the JSON beside it, RECORD, for crops of RES px.
+    """
+
+    packages: tuple[str, ...]
+    use: str
+
+    def list_names(self) -> list[str]:
+        """Its models' names, without prefixes and the weights' tags."""
+        ...
+
+    def find(self, model: str) -> TrunkSource:
+        """What ``MODEL[.TAG]``, whose model is one of `list_names`, means; UsageError if it has no such tag."""
+        ...
+
+    def build(self, model: str) -> Headless:
+        """The module without its classifier, its library's random initialisation; UsageError if it has none."""
+        ...
+
+    def load(self, source: TrunkSource) -> Headless | Path:
+        """The published weights, as a file of a state dict or in the module; UsageError if they cannot be had."""
+        ...
+
+    def is_here(self, source: TrunkSource) -> bool:
+        """Whether the published weights are on this machine."""
+        ...
+
+    def build_whole(self, model: str, n_classes: int) -> nn.Module:
+        """The library's own model with a classifier of K classes; ValueError or TypeError if it has none."""
+        ...
+
+
+class Found(NamedTuple):
+    """A trunk's name, resolved, and the library that knows its weights."""
+
+    library: Library
+    source: TrunkSource
+
+
+def open_library(prefix: str) -> Library:
+    """The library whose names have a prefix.
+
+    Raises
+    ------
+    UsageError
+        If there is none, or it cannot be imported.
+    """
+    if prefix not in LIBRARIES:
+        raise UsageError(f"found no library {prefix!r}; expected one of {_list_prefixes()}.")
+    return import_library(LIBRARIES[prefix])
+
+
+def import_library(place: str) -> Library:
+    """The library in a module; workers have its place, for the table is this process' own.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be imported.
+    """
+    try:
+        return cast(Library, import_module(place))
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"found no module {error.name}, which the library {place} needs; put it on the import path, or take "
+            "the library's line out of LIBRARIES."
+        ) from error
+
+
+def resolve_trunk(name: str) -> Found:
+    """What a trunk name means, and whose it is.
+
+    Parameters
+    ----------
+    name : str
+        ``LIBRARY:MODEL[.TAG]``, or a bare name, looked up in the order of `LIBRARIES`: ``efficientnet_lite0/1/2``
+        and ``resnext101_32x48d_wsl`` first.
+
+    Raises
+    ------
+    UsageError
+        If no library has it; the message lists close matches.
+    """
+    prefix, _, model = name.rpartition(":")
+    for place in LIBRARIES if not prefix else {prefix} & LIBRARIES.keys():
+        library = open_library(place)
+        wanted = model.partition(".")[0] if place else model  # names without a prefix have no tags
+        if wanted in library.list_names():
+            return Found(library, library.find(model))
+    raise UsageError(_say_unknown(name, model))
+
+
+def find_source(name: str) -> TrunkSource:
+    """Architecture, weights and preprocessing that a trunk name means; see `resolve_trunk`."""
+    return resolve_trunk(name).source
+
+
+def _list_prefixes() -> str:
+    *others, last = filter(None, LIBRARIES)
+    return f"{', '.join(others)} or {last}"
+
+
+def _say_unknown(name: str, model: str) -> str:
+    known = [known for prefix in LIBRARIES for known in open_library(prefix).list_names()]
+    close = difflib.get_close_matches(model.partition(".")[0], known, n=4, cutoff=0.6)
+    hint = f"did you mean {', '.join(dict.fromkeys(close))}?" if close else "see `python cli.py models`"
+    return f"no trunk named {name!r} in {_list_prefixes()}: {hint}"
+
+
+def list_packages() -> list[str]:
+    """Distributions that all libraries say things about trunks by."""
+    return list(dict.fromkeys(package for prefix in LIBRARIES for package in open_library(prefix).packages))
+
+
+def place_library(architecture: str) -> str:
+    """The module of an architecture's library, for a worker; empty if it has none here."""
+    return LIBRARIES.get(architecture.partition(":")[0], "")
+
+
+def find_use(architecture: str) -> str:
+    """Python that opens what `embed.export.export_state` wrote; see `Library`.
+
+    Raises
+    ------
+    UsageError
+        If the trunk is a user's own module, under whose names no library opens a state dict.
+    """
+    if is_own(architecture):
+        raise UsageError("found a module of one's own; expected a library's trunk: choose --to onnx or torch.")
+    return open_library(architecture.partition(":")[0]).use
+
+
+def build_module(architecture: str, place: str = "") -> Headless:
+    """Headless module of an architecture with its library's random initialisation, in eval mode, no gradients.
+
+    Parameters
+    ----------
+    architecture : str
+        ``TrunkSource.architecture``.
+    place : str
+        `place_library` of it, if this process did not ask for it.
+
+    Returns
+    -------
+    Headless
+        Its module maps float32 (B, 3, R, R), normalised, to pooled features float32 (B, dim).
+    """
+    prefix, _, model = architecture.partition(":")
+    built = (import_library(place) if place else open_library(prefix)).build(model)
+    built.module.eval().requires_grad_(False)
+    return built
+
+
+def build_meta_module(architecture: str) -> Headless:
+    """The same module without storage, on the meta device: shapes and costs only, in under a second."""
+    import torch
+
+    try:
+        with torch.device("meta"):
+            return build_module(architecture)
+    except NotImplementedError:  # torchvision's RegNets compute their widths with tensors
+        built = build_module(architecture)
+        return built._replace(module=built.module.to("meta"))
