@@ -55,26 +55,23 @@ class Outcome:
     stages: Counter[str] = field(default_factory=Counter)
     wall_s: float = 0.0
 
+    def list_skipped(self, names: Sequence[bytes] = ()) -> list[str]:
+        """A line for each of the first images without features, by path or, of one split, by ``names``."""
+        lines = []
+        for row in self.bad[:_SHOWN]:
+            name = show_path(names[row.row] if names else row.path)
+            lines.append(f"skipped {name}: {row.status.name.lower()}, {row.reason}")
+        if len(self.bad) > _SHOWN:
+            lines.append(f"... and {len(self.bad) - _SHOWN} more, listed in quarantine.jsonl beside the features")
+        return lines
 
-
-def list_skipped(outcome: Outcome, names: Sequence[bytes] = ()) -> list[str]:
-    """A line for each of the first images without features, by their paths or, of one split, by ``names``."""
-    lines = []
-    for row in outcome.bad[:_SHOWN]:
-        name = show_path(names[row.row] if names else row.path)
-        lines.append(f"skipped {name}: {row.status.name.lower()}, {row.reason}")
-    if len(outcome.bad) > _SHOWN:
-        lines.append(f"... and {len(outcome.bad) - _SHOWN} more, listed in quarantine.jsonl beside the features")
-    return lines
-
-
-def describe_outcome(outcome: Outcome) -> str:
-    """What an extraction did, in a line."""
-    if not outcome.computed and not outcome.adopted:
-        return f"all features of {outcome.images} images were cached; the trunk ran 0 times"
-    rate = outcome.decoded / outcome.wall_s
-    shared = f", {outcome.shared} images by another run" * bool(outcome.shared)
-    return (
-        f"{outcome.decoded} images decoded, {outcome.forwards} crops through the trunk in {outcome.wall_s:.1f} s "
-        f"({rate:.1f} images/s); {outcome.adopted} rows taken over{shared}, {len(outcome.bad)} images skipped"
-    )
+    def describe(self) -> str:
+        """What was done, in a line."""
+        if not self.computed and not self.adopted:
+            return f"all features of {self.images} images were cached; the trunk ran 0 times"
+        rate = self.decoded / self.wall_s
+        shared = f", {self.shared} images by another run" * bool(self.shared)
+        return (
+            f"{self.decoded} images decoded, {self.forwards} crops through the trunk in {self.wall_s:.1f} s "
+            f"({rate:.1f} images/s); {self.adopted} rows taken over{shared}, {len(self.bad)} images skipped"
+        )

@@ -24,11 +24,8 @@ if TYPE_CHECKING:
     from .cache.reader import open_store as open  # noqa: F401
     from .embed.trunks.own import OwnTrunk as OwnTrunk
     from .exporting import export as export
-    from .extracting import Request as Request
     from .extracting import extract as extract
     from .extracting import plan as plan
-    from .fitting import GridRequest as GridRequest
-    from .fitting import HeadRequest as HeadRequest
     from .fitting import curve as curve
     from .fitting import duplicates as duplicates
     from .fitting import fit_head as fit_head
@@ -42,16 +39,19 @@ if TYPE_CHECKING:
     from .predicting import evaluate as evaluate
     from .predicting import predict as predict
     from .reporting import report as report
+    from .requests import GridRequest as GridRequest
+    from .requests import HeadRequest as HeadRequest
+    from .requests import Request as Request
 
 _FACE = {
     "FixgridError": "cache.errors:FixgridError",
     "open": "cache.reader:open_store",
     "OwnTrunk": "embed.trunks.own:OwnTrunk",
-    "Request": "extracting:Request",
+    "Request": "requests:Request",
     "extract": "extracting:extract",
     "plan": "extracting:plan",
-    "GridRequest": "fitting:GridRequest",
-    "HeadRequest": "fitting:HeadRequest",
+    "GridRequest": "requests:GridRequest",
+    "HeadRequest": "requests:HeadRequest",
     "grid": "fitting:grid",
     "fit_head": "fitting:fit_head",
     "curve": "fitting:curve",

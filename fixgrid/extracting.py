@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .asking import takes
 from .cache.errors import UsageError
-from .cache.health import explain_miss, find_exposure
+from .cache.health import explain_miss
 from .cache.holdings import list_sources
 from .cache.rows import Manifest
 from .cache.store import FeatureStore
+from .cache.text import format_records
 from .embed.extraction import Extraction
 from .embed.manifest import read_manifest
 from .embed.outcome import Outcome
 from .embed.prospect import Item, calibrate, describe_trunk, expect_local, list_items, list_recalibration
-from .embed.request import Wanted, read_resolutions
-from .embed.sizing import Machine, choose_precision
+from .embed.request import read_resolutions
+from .embed.sizing import choose_precision
 from .embed.trunks.identity import KnownTrunk, TrunkFacts, identify_trunk
-from .embed.watcher import Quiet, Watcher
+from .requests import Request, open_cache
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,105 +29,6 @@ if TYPE_CHECKING:
 
 SAMPLE = "sample"
 DEFAULT_TRUNK = "efficientnet_lite0"
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to extract: images, seen by a trunk, at resolutions.
-
-    Attributes
-    ----------
-    data : str or Path, optional
-        A folder, a CSV, ``stanford-dogs``, ``torchvision:NAME`` or ``sample``; the cache's only data set, else the
-        sample, if not given.
-    trunk : str, nn.Module or OwnTrunk, optional
-        A name, see `fixgrid.models`, or a module of your own: float32 (B, 3, R, R), normalised, to features (B, D).
-    weights : str or Path, optional
-        State dict in place of the published weights of a named trunk.
-    res : int, str or sequence of int, optional
-        Resolutions in px, as in ``"224,320"``; the trunk's own if not given.
-    train_views : int
-        Random crops per training image.
-    views : str or sequence of str
-        More views: some of ``val_train``, ``whole``, ``five``, ``ten``.
-    jitter, resize, resampler, seed
-        See `fixgrid.cache.view.View`.
-    split : {"official", "2020"}
-        Of Stanford Dogs.
-    dtype : {"float32", "float16"}
-        Of the features as stored.
-    precision : {"auto", "fp32", "bf16", "fp16"}
-        Of the trunk's arithmetic; fp32 on a CPU.
-    backend, device, workers, engine : str
-        How this machine is used, which changes no number: see `fixgrid.embed.sizing.Machine`.
-    max_bad : float or str
-        Share of images that may be unusable, as in ``.01`` or ``"1%"``.
-    strict : bool
-        Fail at the first unusable image.
-    follow_links : bool
-        Follow links that stay inside the data folder.
-    rehash : bool
-        Read every file again, also those that look untouched.
-    recalibrate : bool
-        Also see val and test with the last batch norm recalibrated at each resolution.
-    calibrate : bool
-        For `fixgrid.plan`: time the trunk on a few images first.
-    cache : str or Path
-        Folder of the features.
-    watcher : Watcher
-        Is told how far it is; by default notices go to the logger ``fixgrid``.
-    """
-
-    data: str | Path | None = None
-    _: KW_ONLY
-    trunk: str | nn.Module | OwnTrunk | None = None
-    weights: str | Path | None = None
-    res: int | str | Sequence[int] | None = None
-    train_views: int = 2
-    views: str | Sequence[str] = ()
-    jitter: str = "torch"
-    resize: str | None = None
-    resampler: str | None = None
-    split: str = "official"
-    seed: int = 0
-    backend: str = "auto"
-    device: str = "auto"
-    precision: str = "auto"
-    dtype: str = "float32"
-    workers: int | str = "auto"
-    engine: str = "local"
-    max_bad: float | str = "1%"
-    strict: bool = False
-    follow_links: bool = False
-    rehash: bool = False
-    recalibrate: bool = False
-    calibrate: bool = False
-    cache: str | Path = "features"
-    watcher: Watcher = field(default_factory=Quiet, compare=False, repr=False)
-
-    @property
-    def folder(self) -> Path:
-        """The cache, ``~`` expanded."""
-        return Path(self.cache).expanduser()
-
-    @property
-    def machine(self) -> Machine:
-        """How to use this machine; the device is one that is there."""
-        return Machine(self.backend, self.device, str(self.workers), self.engine).resolve()
-
-    @property
-    def wanted(self) -> Wanted:
-        """How to see the images."""
-        kinds = self.views.split(",") if isinstance(self.views, str) else self.views
-        return Wanted(
-            read_resolutions(self.res),
-            self.train_views,
-            self.jitter,
-            tuple(kind for kind in kinds if kind),
-            self.resize or "short-side",
-            self.resampler or "pillow",
-            self.seed,
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,6 +85,10 @@ class Plan:
 
     items: list[Item]
     extraction: Extraction
+
+    def format(self, style: str = "table") -> str:
+        """As ``table``, ``md``, ``csv`` or ``json``."""
+        return format_records([item._asdict() for item in self.items], style, wrapped=["note"])
 
     def explain_misses(self) -> list[Miss]:
         """Every key that is to be computed, and how it differs from its nearest neighbour in the cache."""
@@ -268,14 +173,6 @@ def read_share(asked: float | str) -> float:
     if not 0 <= share <= 1:
         raise UsageError(f"found --max-bad {text!r}; expected a share such as 1% or 0.01.")
     return share
-
-
-def open_cache(folder: Path, watcher: Watcher) -> FeatureStore:
-    """The cache, with a notice if anyone may put features of their own into it."""
-    store = FeatureStore(folder)
-    for found, cure in find_exposure(store)[:1]:
-        watcher.notice(f"warning: {found}: {cure}")
-    return store
 
 
 class _Data(NamedTuple):

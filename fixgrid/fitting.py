@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .asking import takes
 from .cache.errors import UsageError
-from .cache.holdings import Holdings, find_holdings, shorten_source
-from .embed.watcher import Quiet, Watcher
-from .extracting import open_cache
+from .cache.holdings import Holdings, shorten_source
 from .heads.artifact import save_head
-from .heads.ask import Asked, Pair, ask_cache, choose_kinds
+from .heads.breakdown import format_breakdown
 from .heads.curve import CurvePoint, fit_curve
 from .heads.families import keep_linear
 from .heads.figures import HeadFigures
@@ -23,142 +21,9 @@ from .heads.fit import Fitted, fit_best, keep_fitted
 from .heads.grid import Cell, choose_cell, run_grid
 from .heads.leak import warn_of_leak
 from .heads.recipe import count_passes, list_recipes
-from .heads.table import Notes, fit_record
-from .heads.twins import Twin, choose_res, find_twins, looks_alike
-
-
-@dataclass(frozen=True)
-class FeaturesRequest:
-    """Which cached features.
-
-    Attributes
-    ----------
-    data, trunk : str, optional
-        As given to `fixgrid.extract`; may be left out where the cache holds one.
-    cache : str or Path
-    resize, resampler, train_views, seed
-        Fields of the view, where the cache holds several.
-    train_view : {"train", "center", "both"}, optional
-        Views of the training images; random crops if the cache holds any.
-    watcher : Watcher
-    """
-
-    data: str | Path | None = None
-    _: KW_ONLY
-    trunk: str | None = None
-    cache: str | Path = "features"
-    resize: str | None = None
-    resampler: str | None = None
-    train_views: int | None = None
-    seed: int | None = None
-    train_view: str | None = None
-    watcher: Watcher = field(default_factory=Quiet, compare=False, repr=False)
-
-    @property
-    def folder(self) -> Path:
-        """The cache, ``~`` expanded."""
-        return Path(self.cache).expanduser()
-
-    def open(self) -> Holdings:
-        """The features; says which they are.
-
-        Raises
-        ------
-        CacheError, UsageError
-            See `fixgrid.cache.holdings.find_holdings`.
-        """
-        asked = {
-            "resize": self.resize,
-            "resampler": self.resampler,
-            "draws": self.train_views,
-            "seed": self.seed,
-        }
-        view = {name: value for name, value in asked.items() if value is not None}
-        data = None if self.data is None else str(self.data)
-        holdings = find_holdings(open_cache(self.folder, self.watcher), data, self.trunk, view)
-        kinds, in_cache = choose_kinds(holdings, self.train_view), "the cache holds it"
-        self.watcher.settle(
-            data=(holdings.manifest.source, "" if data else in_cache),
-            trunk=(holdings.trunk, "" if self.trunk else in_cache),
-            cache=(self.cache, ""),
-            train_view=(f"{'+'.join(kinds)} for training, center for val and test", ""),
-        )
-        return holdings
-
-
-@dataclass(frozen=True)
-class GridRequest(FeaturesRequest):
-    """Which cells of which features.
-
-    Attributes
-    ----------
-    pairs, heads, gap, test_view, mean_of, refit, drop_duplicates, strengths
-        See `fixgrid.heads.ask.ask_cache`.
-    """
-
-    pairs: str | Sequence[Pair] | None = None
-    heads: str | Sequence[str] = "logistic"
-    gap: str | Sequence[str] = "none"
-    test_view: str = "center"
-    mean_of: str = "probabilities"
-    refit: bool = False
-    drop_duplicates: bool = False
-    strengths: str | Sequence[float] | None = None
-    on_cell: Callable[[Cell], None] | None = field(default=None, compare=False, repr=False)
-
-    def ask(self) -> Asked:
-        """The question to the cache.
-
-        Raises
-        ------
-        CacheError, UsageError
-            See `fixgrid.heads.ask.ask_cache`.
-        """
-        asked = ask_cache(
-            self.open(),
-            self.folder / "cells",
-            train_view=self.train_view,
-            pairs=self.pairs,
-            heads=self.heads,
-            gap=self.gap,
-            test_view=self.test_view,
-            mean_of=self.mean_of,
-            refit=self.refit,
-            drop_duplicates=self.drop_duplicates,
-            strengths=self.strengths,
-        )
-        for note in asked.notes:
-            self.watcher.notice(note)
-        return asked
-
-
-@dataclass(frozen=True)
-class HeadRequest(GridRequest):
-    """Which head to keep, and where.
-
-    Attributes
-    ----------
-    out : str or Path, optional
-        Its file without suffix; named after data, trunk and pair, beside the features, if not given.
-    confused : int
-        Most confused pairs of classes to measure.
-    """
-
-    out: str | Path | None = None
-    confused: int = 0
-
-
-@dataclass(frozen=True)
-class CurveRequest(GridRequest):
-    """Which learning curve.
-
-    Attributes
-    ----------
-    shares : str or sequence of float
-        Of the training images: percent in a text, as in ``1,5,10,50%``, or numbers above 0 and up to 1.
-    """
-
-    shares: str | Sequence[float] = (0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
+from .heads.table import Notes, fit_record, format_cells, format_curve
+from .heads.twins import Twin, choose_res, find_twins, format_twins, looks_alike
+from .requests import CurveRequest, FeaturesRequest, GridRequest, HeadRequest
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,6 +44,10 @@ class Grid:
     def best(self) -> Cell:
         """The cell that val chose."""
         return next(cell for cell in self.cells if cell.chosen)
+
+    def format(self, style: str = "table") -> str:
+        """As ``table``, ``md``, ``csv`` or ``json``."""
+        return format_cells(self.cells, self.notes, style)
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,6 +73,10 @@ class KeptHead:
     files: tuple[Path, Path]
     warning: str
 
+    def format(self, style: str = "table", *, per_class: bool = False, confused: int | None = None) -> str:
+        """As ``table``, ``md``, ``csv`` or ``json``, with the accuracy of each class, and pairs taken for each other."""
+        return format_breakdown(self.record, self.figures, style, per_class, confused)
+
 
 @dataclass(frozen=True, eq=False)
 class Curve:
@@ -211,6 +84,10 @@ class Curve:
 
     points: list[CurvePoint]
     warning: str
+
+    def format(self, style: str = "table") -> str:
+        """As ``table``, ``md``, ``csv`` or ``json``."""
+        return format_curve(self.points, style)
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,6 +105,10 @@ class Duplicates:
     twins: list[Twin]
     holdings: Holdings
     alike: bool
+
+    def format(self, style: str = "table") -> str:
+        """As ``table``, ``md``, ``csv`` or ``json``."""
+        return format_twins(self.twins, self.holdings.manifest.splits, style)
 
 
 @takes(GridRequest)

@@ -8,11 +8,12 @@ from typing import Any
 
 from .cache.errors import CacheError, UsageError
 from .cache.garbage import Garbage, find_garbage, remove_garbage
-from .cache.health import choose_rows, compare_rows, describe_entry, explain_miss, verify_store
+from .cache.health import choose_rows, compare_rows, describe_entry, explain_miss, shorten_entry, verify_store
 from .cache.holdings import name_splits
 from .cache.store import FeatureStore
-from .embed.doctor import Check, examine_cache, examine_installation, examine_speed
-from .embed.trunks.catalogue import describe_trunk, list_trunks
+from .cache.text import format_records
+from .embed.doctor import Check, examine_cache, examine_installation, examine_speed, shorten_check
+from .embed.trunks.catalogue import describe_trunk, list_trunks, shorten_trunk
 from .extracting import DEFAULT_TRUNK
 
 
@@ -31,6 +32,11 @@ class Diagnosis:
     unfit: bool
     damaged: bool
 
+    def format(self, style: str = "table") -> str:
+        """As ``table``, ``md``, ``csv`` or ``json``."""
+        records = [shorten_check(check) if style == "table" else check._asdict() for check in self.checks]
+        return format_records(records, style, wrapped=["found"])
+
 
 def models() -> list[dict[str, Any]]:
     """Trunks: size, cost, accuracy, licence, and where the weights come from; some 20 s.
@@ -38,6 +44,15 @@ def models() -> list[dict[str, Any]]:
     Any other timm or torchvision name works too.
     """
     return list(map(describe_trunk, list_trunks()))
+
+
+def format_models(records: list[dict[str, Any]], style: str = "table") -> str:
+    """What `models` gives as ``table``, ``md``, ``csv`` or ``json``; the table fits 80 columns."""
+    if style != "table":
+        return format_records(records, style)
+    notes = [f"{record['trunk']}: {record['note']}" for record in records if record["note"]]
+    notes += ["NC is CC BY-NC 4.0: not for commercial use", "where weights come from: --format csv"]
+    return "\n".join([format_records(list(map(shorten_trunk, records)), style), *notes]) + "\n"
 
 
 def doctor(cache: str | Path = "features", *, deep: bool = False) -> Diagnosis:
@@ -60,6 +75,12 @@ def list_cache(cache: str | Path = "features") -> list[dict[str, Any]]:
     store = FeatureStore(Path(cache).expanduser())
     named = name_splits(store)
     return [describe_entry(entry, named) for entry in store.entries()]
+
+
+def format_cache(records: list[dict[str, Any]], style: str = "table") -> str:
+    """What `list_cache` gives as ``table``, ``md``, ``csv`` or ``json``; the table fits 80 columns."""
+    records = [shorten_entry(record) if style == "table" else record for record in records]
+    return format_records(records, style, wrapped=["view"])
 
 
 def verify_cache(cache: str | Path = "features", *, sample: int = 0) -> tuple[int, list[str]]:

@@ -18,6 +18,7 @@ from .cache.shard import Status
 from .cache.store import FeatureStore
 from .cache.view import read_view
 from .embed.listing import SPLIT, hash_listing, list_images
+from .embed.listing import read_paths as read_paths
 from .embed.manifest import read_manifest
 from .embed.outcome import Outcome
 from .embed.replica import adopt_known, build_replica, find_trunk
@@ -26,7 +27,8 @@ from .embed.watcher import Quiet, Watcher
 from .extracting import wrap_module
 from .heads.artifact import load_head
 from .heads.figures import HeadFigures, measure_head
-from .heads.predictions import Prediction, join_blocks, predict_images, score_images
+from .heads.predictions import Prediction, format_predictions, join_blocks, predict_images, score_images
+from .heads.table import format_figures
 
 if TYPE_CHECKING:
     from torch import nn
@@ -51,6 +53,10 @@ class Predicted:
     predictions: list[Prediction]
     outcome: Outcome
     names: tuple[bytes, ...]
+
+    def format(self, style: str = "table") -> str:
+        """As ``table``, ``md``, ``csv`` or ``json``."""
+        return format_predictions(self.predictions, style)
 
 
 def predict(
@@ -128,6 +134,10 @@ class Evaluated:
 
     figures: HeadFigures
     outcome: Outcome
+
+    def format(self, style: str = "table") -> str:
+        """As ``table``, ``md``, ``csv`` or ``json``."""
+        return format_figures(self.figures, style)
 
 
 def evaluate(

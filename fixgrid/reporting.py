@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,28 +17,12 @@ from .cache.text import format_records
 from .embed.manifest import find_copies
 from .embed.pictures import Album
 from .embed.trunks.costs import COSTS_FILE, recall_costs
-from .fitting import GridRequest
 from .heads.ask import Asked
 from .heads.exhibits import fill_report
 from .heads.findings import find_all, list_trunks
 from .heads.leak import warn_of_leak
 from .heads.report import render_report
-
-
-@dataclass(frozen=True)
-class ReportRequest(GridRequest):
-    """Which report, and where.
-
-    Attributes
-    ----------
-    out : str or Path
-        HTML file; its figures go to a folder beside it.
-    command : str
-        How it was asked for, as the page says.
-    """
-
-    out: str | Path = "report.html"
-    command: str = "fixgrid.report"
+from .requests import ReportRequest
 
 
 @takes(ReportRequest)

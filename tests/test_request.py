@@ -6,7 +6,7 @@ import pytest
 
 from fixgrid.cache.errors import UsageError
 from fixgrid.embed.request import Wanted, choose_views, read_resolutions
-from fixgrid.embed.trunks.architectures import find_source
+from fixgrid.embed.trunks.library import find_source
 
 PREPROCESS = SimpleNamespace(mean=("0.5",) * 3, std=("0.5",) * 3, interpolation="bicubic", crop_ratio="0.9")
 

@@ -19,9 +19,9 @@ from fixgrid.cache.rowsfile import (
     encode_rows,
     list_manifests,
     read_manifest_record,
-    show_path,
     write_manifest,
 )
+from fixgrid.cache.text import show_path
 
 ODD_NAMES = (b"a\xff.png", b"a\n.png", b"\x1b[2J.png", "\u202e.png".encode(), b"=cmd()", b"x" * 255)
 

@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -31,6 +31,7 @@ from ..sources.catalogue import open_content
 from ..task import NO_ROW, Backend, run_shard
 from .engine import Course, Opener
 from .processes import start_importing
+from .queue import JobQueue
 
 # Deaths that no image explains: at no image at all, and in all.
 MAX_IDLE_DEATHS, MAX_DEATHS = 2, 20
@@ -53,33 +54,6 @@ def _name_scarcity() -> Iterator[None]:
             f"could not start a worker: {reason}; expected a page of shared memory (/dev/shm must be "
             "writable), a process and a few open files: free some, or try --workers 1."
         ) from error
-
-
-class _Queue:
-    """Jobs that came back, then those still to come, each taken when a worker is free for it."""
-
-    def __init__(self, jobs: Iterable[ShardJob]) -> None:
-        self._ahead: deque[ShardJob] = deque()
-        self._jobs = iter(jobs)
-
-    def __bool__(self) -> bool:
-        return self.count(1) > 0
-
-    def count(self, most: int) -> int:
-        """How many there are, if fewer than ``most``."""
-        while len(self._ahead) < most and (job := next(self._jobs, None)) is not None:
-            self._ahead.append(job)
-        return min(most, len(self._ahead))
-
-    def take(self) -> ShardJob:
-        return self._ahead.popleft()
-
-    def put_back(self, job: ShardJob) -> None:
-        self._ahead.appendleft(job)
-
-    def clear(self) -> None:
-        self._ahead.clear()
-        self._jobs = iter(())
 
 
 @dataclass
@@ -130,7 +104,7 @@ class LocalEngine:
         FixgridError
             What a worker raised, or `WorkerError` if workers keep dying or none can be started.
         """
-        queue = _Queue(jobs)
+        queue = JobQueue(jobs)
         if not queue:
             return
         try:
@@ -161,7 +135,7 @@ class LocalEngine:
         theirs.close()
         self._pool.append(_Worker(process, ours, pulse, place))
 
-    def _hand_out(self, context: Any, queue: _Queue) -> None:
+    def _hand_out(self, context: Any, queue: JobQueue) -> None:
         for worker in [w for w in self._pool if w.job is None and not w.process.is_alive()]:
             self._pool.remove(worker)
             self._start(context, worker.place)
@@ -172,7 +146,7 @@ class LocalEngine:
                 with suppress(OSError):  # a worker that died meanwhile is found by `_collect`
                     worker.pipe.send(worker.job)
 
-    def _collect(self, context: Any, queue: _Queue) -> Iterator[Receipt]:
+    def _collect(self, context: Any, queue: JobQueue) -> Iterator[Receipt]:
         busy = [worker for worker in self._pool if worker.job]
         now = time.monotonic()
         if now - self._looked > self.timeout_s / 2:  # Ctrl-Z stops this process and its workers: no row hangs
@@ -196,7 +170,7 @@ class LocalEngine:
                 worker.process.kill()
         self.course.on_progress(sum(int(worker.pulse[2]) for worker in self._pool if worker.job))
 
-    def _bury(self, worker: _Worker, queue: _Queue) -> None:
+    def _bury(self, worker: _Worker, queue: JobQueue) -> None:
         """Take a dead worker's job back, quarantining the row it died at if that is the second time."""
         self._pool.remove(worker)
         job, row, code = worker.job, worker.row, worker.process.exitcode

@@ -7,7 +7,6 @@ from typing import Any
 import click
 
 from fixgrid.cache.errors import CacheError
-from fixgrid.cache.text import format_records
 
 from . import options
 from .console import Console
@@ -24,11 +23,9 @@ def cache() -> None:
 def cache_ls(cache: str, style: str) -> None:
     """List what is cached."""
     import fixgrid
-    from fixgrid.cache.health import shorten_entry
+    from fixgrid.looking import format_cache
 
-    records = fixgrid.list_cache(cache)
-    records = [shorten_entry(record) if style == "table" else record for record in records]
-    click.echo(format_records(records, style, wrapped=["view"]), nl=False)
+    click.echo(format_cache(fixgrid.list_cache(cache), style), nl=False)
 
 
 @cache.command("verify")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import click
 
-from fixgrid.cache.text import format_records
-
 from . import options
 
 
@@ -20,9 +18,7 @@ def doctor(ctx: click.Context, /, cache: str, deep: bool, style: str) -> None:
     Ends with 2 if the installation is broken, with 4 if the cache is.
     """
     import fixgrid
-    from fixgrid.embed.doctor import shorten_check
 
     found = fixgrid.doctor(cache, deep=deep)
-    records = [shorten_check(check) if style == "table" else check._asdict() for check in found.checks]
-    click.echo(format_records(records, style, wrapped=["found"]), nl=False)
+    click.echo(found.format(style), nl=False)
     ctx.exit(2 if found.unfit else 4 if found.damaged else 0)

@@ -20,11 +20,10 @@ def duplicates(ctx: click.Context, /, style: str, **asked: Any) -> None:
     Equal bytes, equal pixels, or features nearly alike in the cached center views nearest 224 px.
     """
     import fixgrid
-    from fixgrid.heads.twins import format_twins
 
     found = fixgrid.duplicates(**asked, watcher=Console(ctx))
     twins = found.twins
-    click.echo(format_twins(twins, found.holdings.manifest.splits, style), nl=False)
+    click.echo(found.format(style), nl=False)
     say(f"{len(twins)} pairs of images that occur twice, {sum(twin.conflict for twin in twins)} with other labels")
     if found.alike:
         say("So many look alike to this trunk that near ones may well be different images.")

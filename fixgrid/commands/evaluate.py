@@ -33,13 +33,11 @@ def evaluate(ctx: click.Context, /, head: str, style: str, **asked: Any) -> None
     HEAD is what fit-head wrote. Features are cached as predict caches them.
     """
     import fixgrid
-    from fixgrid.embed.outcome import list_skipped
-    from fixgrid.heads.table import format_figures
 
     with Console(ctx) as console:
         found = fixgrid.evaluate(head, **asked, watcher=console)
-    click.echo(format_figures(found.figures, style), nl=False)
-    for line in list_skipped(found.outcome):
+    click.echo(found.format(style), nl=False)
+    for line in found.outcome.list_skipped():
         say(line)
     say(f"{found.figures.n} images, {len(found.outcome.bad)} skipped; 95 % intervals")
     ctx.exit(6 if found.outcome.bad else 0)

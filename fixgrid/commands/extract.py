@@ -23,16 +23,9 @@ def extract(ctx: click.Context, /, **asked: Any) -> None:
 
     with Console(ctx) as console:
         done = fixgrid.extract(**asked, watcher=console)
-    _echo(done.outcome)
-    for res, more in done.recalibrated.items():
-        click.echo(f"recalibrated at {res} px: ", nl=False)
-        _echo(more)
+    passes = {"": done.outcome, **{f"recalibrated at {res} px: ": more for res, more in done.recalibrated.items()}}
+    for title, outcome in passes.items():
+        for line in outcome.list_skipped():
+            say(line)
+        click.echo(title + outcome.describe())
     ctx.exit(6 if done.outcome.bad else 0)
-
-
-def _echo(outcome: Any) -> None:
-    from fixgrid.embed.outcome import describe_outcome, list_skipped
-
-    for line in list_skipped(outcome):
-        say(line)
-    click.echo(describe_outcome(outcome))

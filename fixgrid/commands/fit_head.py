@@ -40,16 +40,14 @@ def fit_head(
     With --curve, print instead what some of the training images would have given; no head is kept.
     """
     import fixgrid
-    from fixgrid.heads.breakdown import format_breakdown
-    from fixgrid.heads.table import format_curve
 
     console = Console(ctx)
     if curve is not None:
         found = fixgrid.curve(**asked, shares=curve, watcher=console)
-        click.echo(format_curve(found.points, style), nl=False)
+        click.echo(found.format(style), nl=False)
         say(found.warning)
         return
     kept = fixgrid.fit_head(**asked, out=out, confused=confused or 0, watcher=console)
-    click.echo(format_breakdown(kept.record, kept.figures, style, per_class, confused), nl=False)
+    click.echo(kept.format(style, per_class=per_class, confused=confused), nl=False)
     say(f"head written to {kept.files[0]} and {kept.files[1].name}")
     say(kept.warning)

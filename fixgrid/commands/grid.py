@@ -18,10 +18,9 @@ from .console import Console, say
 def grid(ctx: click.Context, /, style: str, **asked: Any) -> None:
     """Print the accuracy of every train x test resolution pair, the best marked, ties called ties."""
     import fixgrid
-    from fixgrid.heads.table import format_cells
 
     found = fixgrid.grid(**asked, on_cell=_say_cell, watcher=Console(ctx))
-    click.echo(format_cells(found.cells, found.notes, style), nl=False)
+    click.echo(found.format(style), nl=False)
 
 
 def _say_cell(cell: Any) -> None:

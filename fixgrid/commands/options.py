@@ -143,7 +143,7 @@ reads_features = _all(
         help="Views of the training images. [default: train, else what is cached]",
     ),
 )
-"""Of every command that reads cached features; see `fixgrid.fitting.FeaturesRequest`."""
+"""Of every command that reads cached features; see `fixgrid.requests.FeaturesRequest`."""
 
 makes_cells = _all(
     option("--pairs", help="As in 128:224,224:128+224, or seed. [default: every pair in the cache]"),

@@ -6,8 +6,6 @@ from typing import Any
 
 import click
 
-from fixgrid.cache.text import format_records
-
 from . import options
 from .console import Console
 
@@ -23,5 +21,5 @@ def plan(ctx: click.Context, /, style: str, **asked: Any) -> None:
     import fixgrid
 
     with Console(ctx) as console:
-        items = fixgrid.plan(**asked, watcher=console).items
-    click.echo(format_records([item._asdict() for item in items], style, wrapped=["note"]), nl=False)
+        found = fixgrid.plan(**asked, watcher=console)
+    click.echo(found.format(style), nl=False)

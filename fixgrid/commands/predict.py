@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -30,15 +29,13 @@ def predict(ctx: click.Context, /, head: str, images: tuple[str, ...], style: st
     view and precision come from HEAD alone; features are cached, and taken from the cache where it has them.
     """
     import fixgrid
-    from fixgrid.embed.outcome import list_skipped
-    from fixgrid.heads.predictions import format_predictions
 
     typed, called = (_read_stdin(), "-") if images == ("-",) else (images, "")
     with Console(ctx) as console:
         found = fixgrid.predict(head, typed, called=called, **asked, watcher=console)
-    click.echo(format_predictions(found.predictions, style), nl=False)
+    click.echo(found.format(style), nl=False)
     outcome = found.outcome
-    for line in list_skipped(outcome, found.names):
+    for line in outcome.list_skipped(found.names):
         say(line)
     say(
         f"{outcome.images} images: {outcome.decoded} decoded in {outcome.wall_s:.1f} s, "
@@ -48,6 +45,6 @@ def predict(ctx: click.Context, /, head: str, images: tuple[str, ...], style: st
 
 
 def _read_stdin() -> Iterable[bytes]:
-    from fixgrid.embed.listing import read_paths
+    from fixgrid.predicting import read_paths
 
-    return map(os.fsencode, read_paths(sys.stdin.buffer if sys.stdin else ()))
+    return read_paths(sys.stdin.buffer if sys.stdin else ())

@@ -258,7 +258,7 @@ GUARDS: dict[str, tuple[Callable[[], None], str]] = {
         patch("cache.key", "FORMAT", 10**9),
         "tests/test_key.py::test_a_newer_format_is_refused_with_a_remedy",
     ),
-    "escaped names": (patch("cache.rowsfile", "show_path", os.fsdecode), "tests/test_rowsfile.py"),
+    "escaped names": (patch("cache.text", "show_path", os.fsdecode), "tests/test_rowsfile.py"),
 }
 
 
