@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import CacheError, UsageError
+from .errors import CacheError, UsageError, say_command
 from .features import FeatureSet
 from .key import explain_difference
 from .rows import Manifest
@@ -78,7 +78,7 @@ class Holdings:
             asked = shlex.join(["--data", self.manifest.source, "--trunk", self.trunk])
             raise CacheError(
                 f"no {kind} features of {split} at {res} px; the cache holds {have or 'none'}: "
-                f"run python cli.py extract {asked} {how}--res {res}"
+                f"run {say_command('extract')} {asked} {how}--res {res}"
             ) from None
 
     def load(self, split: str, kind: str, res: int) -> FeatureSet:
@@ -212,7 +212,7 @@ def _pick(what: str, option: str, choices: Mapping[str, Any], wanted: str | None
     names = ", ".join(sorted(choices)) or "none"
     if not choices or wanted is not None:
         asked = f"no features of {wanted}" if wanted else f"no {what} with complete features"
-        raise CacheError(f"{asked}; the cache holds {names}: run python cli.py extract first.")
+        raise CacheError(f"{asked}; the cache holds {names}: run {say_command('extract')} first.")
     if len(choices) > 1:
         raise UsageError(f"the cache holds more than one {what} ({names}): choose with {option}.")
     return next(iter(choices.values()))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .errors import CacheError
+from .errors import CacheError, say_command
 from .features import FeatureTable, Skipped
 from .holdings import Holdings, find_holdings
 from .shard import Status
@@ -27,7 +27,7 @@ def open_store(path: Path | str) -> Reader:
         what = "a folder without features" if store.root.is_dir() else "no folder"
         raise CacheError(
             f"found {what} at {store.root.absolute()}; expected the cache that extract fills: name its folder, "
-            "or run python cli.py extract first."
+            f"or run {say_command('extract')} first."
         )
     return Reader(store)
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from fixgrid.cache.errors import CacheError
+from fixgrid.cache.errors import CacheError, say_command
 from fixgrid.cache.health import count_bad_rows, find_exposure, find_filesystem, verify_store
 from fixgrid.cache.store import FeatureStore
 from fixgrid.cache.view import View
@@ -175,7 +175,7 @@ def _check_health(store: FeatureStore, deep: bool) -> Check:
     entries = store.entries()
     sealed = sum(entry.read_seal() is not None for entry in entries)
     if not store.folder.is_dir():
-        return Check("cache", "ok", f"nothing in {store.root} yet", "python cli.py extract")
+        return Check("cache", "ok", f"nothing in {store.root} yet", say_command("extract"))
     problems = verify_store(store, deep=deep)
     try:
         bad = count_bad_rows(store)
@@ -214,7 +214,7 @@ def examine_speed(trunk: str) -> list[Check]:
         "recommended",
         "ok",
         f"workers: {sizing.workers}, threads of the trunk in each: {sizing.threads}",
-        f"python cli.py extract --workers {sizing.workers} --backend {timing.backend} --device {device} "
+        f"{say_command('extract')} --workers {sizing.workers} --backend {timing.backend} --device {device} "
         f"--precision {precision}",
     )
     return [_describe_timing(timing, trunk), _find_bottleneck(timing, sizing.decoders), recommended]

@@ -74,7 +74,7 @@ class KeptHead:
     warning: str
 
     def format(self, style: str = "table", *, per_class: bool = False, confused: int | None = None) -> str:
-        """As ``table``, ``md``, ``csv`` or ``json``, with the accuracy of each class, and pairs taken for each other."""
+        """As ``table``, ``md``, ``csv`` or ``json``, with the accuracy of each class and the confused pairs."""
         return format_breakdown(self.record, self.figures, style, per_class, confused)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fixgrid.cache.errors import say_command
 from fixgrid.cache.holdings import Holdings
 from fixgrid.cache.text import show_path
 
@@ -31,10 +32,6 @@ from .twins import Twin, looks_alike
 
 TWINS_SHOWN = 6
 _CONFUSED_SHOWN = 4  # pairs of classes
-NOT_COMPARED = (
-    "Near duplicates were not looked for: there are too many images for a report, or center views of a split are "
-    "not cached. python cli.py duplicates looks for them."
-)
 HOW = {"bytes": "the same file", "pixels": "the same pixels", "near": "nearly alike"}
 
 
@@ -84,10 +81,18 @@ def fill_report(
         {drawing.name: drawing for drawing in draw_all(found, asked, album)},
         show_mistakes(found.answers, manifest.classes, album),
         show_confused(found.answers, manifest.classes, album),
-        " ".join([NOT_COMPARED, *copies]) if twins is None else say_twins(twins, images),
+        " ".join([say_not_compared(), *copies]) if twins is None else say_twins(twins, images),
         show_twins(twins or [], asked.holdings, album),
         {**made, **describe_making(found, asked)},
         [line for line in (warn_of_twins(twins or [], images, asked.dropped), leak) if line],
+    )
+
+
+def say_not_compared() -> str:
+    """Why there are no look-alikes on the page, and what looks for them."""
+    return (
+        "Near duplicates were not looked for: there are too many images for a report, or center views of a split "
+        f"are not cached. {say_command('duplicates')} looks for them."
     )
 
 

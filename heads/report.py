@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
+from fixgrid.cache.errors import say_command
+
 from .answers import Answers
 from .drawings import Drawing, show_name
 from .grid import Cell
@@ -112,7 +114,7 @@ def render_report(report: Report) -> str:
     allowed = b64encode(sha256(script.encode("utf-8")).digest()).decode("ascii")
     best = next(cell for cell in report.cells if cell.chosen)
     said = {"said": say_answer(best), "ties": say_ties(report.cells)}
-    return page.from_string(source).render(r=report, best=best, allowed=allowed, **said)
+    return page.from_string(source).render(r=report, best=best, allowed=allowed, command=say_command, **said)
 
 
 def say_answer(best: Cell) -> str:

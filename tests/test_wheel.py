@@ -85,8 +85,8 @@ def test_installed_commands_work_elsewhere_and_call_themselves_fixgrid(installed
     assert "head written to" in run(installed, "fit-head", "--out", "digits", cwd=tmp_path).stderr
     image = next((tmp_path / "features" / "sample" / "digits" / "test").rglob("*.png"))
     assert str(image.name) in run(installed, "predict", "digits", image, cwd=tmp_path).stdout
-    run(installed, "export", "digits", "--to", "onnx", "--out", "digits.onnx", cwd=tmp_path)
-    assert (tmp_path / "digits.onnx").stat().st_size > 1e7
+    run(installed, "export", "digits", "--to", "onnx", "--out", "network.onnx", cwd=tmp_path)
+    assert (tmp_path / "network.onnx").stat().st_size > 1e7
     run(installed, "report", cwd=tmp_path)
     page = (tmp_path / "report.html").read_text()
     assert "fixgrid report" in page

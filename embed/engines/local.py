@@ -30,7 +30,7 @@ from ..sizing import Sizing
 from ..sources.catalogue import open_content
 from ..task import NO_ROW, Backend, run_shard
 from .engine import Course, Opener
-from .processes import start_importing
+from .processes import start_importing, start_process
 from .queue import JobQueue
 
 # Deaths that no image explains: at no image at all, and in all.
@@ -131,7 +131,7 @@ class LocalEngine:
             pulse = context.RawArray(ctypes.c_double, 3)
             args = (theirs, self._opener, pulse, self._stop, self.sizing.decoders, self.commit_every_s, environment)
             process = context.Process(target=_serve, args=args, daemon=True)
-            process.start()
+            start_process(process)
         theirs.close()
         self._pool.append(_Worker(process, ours, pulse, place))
 

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
+from types import ModuleType
 
 # Elsewhere than on Linux, system libraries do not bear being forked.
 METHOD = "forkserver" if sys.platform == "linux" else "spawn"
@@ -44,3 +46,17 @@ def start_importing(modules: Sequence[str] = ()) -> BaseContext:
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
     return context
+
+
+def start_process(process: BaseProcess) -> None:
+    """Start a process that does not import this one's main module.
+
+    A worker needs nothing of it, and a script without ``if __name__ == "__main__":`` would start all over in every
+    worker.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        process.start()
+    finally:
+        sys.modules["__main__"] = main

@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
-from fixgrid.cache.errors import UsageError
+from fixgrid.cache.errors import UsageError, say_command
 
 from .source import Headless, TrunkSource, is_own
 
@@ -140,7 +140,7 @@ def _list_prefixes() -> str:
 def _say_unknown(name: str, model: str) -> str:
     known = [known for prefix in LIBRARIES for known in open_library(prefix).list_names()]
     close = difflib.get_close_matches(model.partition(".")[0], known, n=4, cutoff=0.6)
-    hint = f"did you mean {', '.join(dict.fromkeys(close))}?" if close else "see `python cli.py models`"
+    hint = f"did you mean {', '.join(dict.fromkeys(close))}?" if close else f"see `{say_command('models')}`"
     return f"no trunk named {name!r} in {_list_prefixes()}: {hint}"
 
 
