@@ -26,6 +26,7 @@ from fixgrid.cache.errors import CacheError, UsageError
 from fixgrid.cache.health import compare_rows
 from fixgrid.cache.holdings import find_holdings
 from fixgrid.cache.store import FeatureStore
+from fixgrid.embed.backends.prepare import prepare_backend
 from fixgrid.embed.decode import decode_rgb
 from fixgrid.embed.extraction import Outcome
 from fixgrid.embed.machine import build_extraction, extract_here
@@ -43,17 +44,20 @@ CODE = """
 import torch
 from torch import nn
 
-class Pool(nn.Module):
+class Mean(nn.Module):
     def forward(self, maps):
         return maps.mean((2, 3))
 
+class Pool(Mean):
+    pass
+
 class Net(nn.Module):
-    def __init__(self, stride=2, slope=0.1, act=torch.tanh):
+    def __init__(self, stride=2, slope=0.1, act=torch.tanh, shift=0.1):
         super().__init__()
         torch.manual_seed(0)
         self.conv, self.norm, self.pool = nn.Conv2d(3, 5, 3, stride), nn.BatchNorm2d(5), Pool()
-        self.register_buffer("shift", torch.full((1,), slope), persistent=False)
-        self.slope, self.act = slope, act
+        self.register_buffer("shift", torch.full((1,), shift), persistent=False)
+        self.slope, self.act, self.names = slope, act, {"some", "names", "in", "no", "order"}
 
     def forward(self, x):
         return self.pool(nn.functional.leaky_relu(self.act(self.norm(self.conv(x))), self.slope)) + self.shift
@@ -153,22 +157,25 @@ def test_the_same_module_in_another_process_has_the_same_key(tmp_path: Path, see
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("self.slope))", "2 * self.slope))"),  # forward
-        ("maps.mean((2, 3))", "maps.amax((2, 3))"),  # forward of a part
-        ("3, stride)", "3, stride, padding=1)"),
-        ("stride=2", "stride=1"),
-        ("slope=0.1", "slope=0.2"),  # in no parameter, buffer of the state dict or representation
-        ("act=torch.tanh", "act=torch.sigmoid"),
-        ("torch.full((1,), slope)", "torch.full((1,), -1)"),
-        ("class Pool(nn.Module)", "class Mixin: scale = 2\n\nclass Pool(Mixin, nn.Module)"),
+        ("self.slope))", "2 * self.slope))"),
+        ("maps.mean((2, 3))", "maps.amax((2, 3))"),  # of the class that a part's class stems from
     ],
 )
-def test_what_changes_features_changes_the_key(tmp_path: Path, old: str, new: str) -> None:
+def test_a_changed_forward_changes_the_key(tmp_path: Path, old: str, new: str) -> None:
     assert CODE.count(old) == 1
     first = identify_own(own(import_code(tmp_path).Net())).facts
     other = identify_own(own(import_code(tmp_path, CODE.replace(old, new)).Net())).facts
     assert other.architecture != first.architecture
     assert identify_own(own(import_code(tmp_path).Net())).facts == first
+
+
+@pytest.mark.parametrize("setting", [{"stride": 1}, {"slope": 0.2}, {"act": torch.sigmoid}, {"shift": -1}])
+def test_a_changed_setting_changes_the_key(tmp_path: Path, setting: dict[str, object]) -> None:
+    """Also one that no parameter, no line of its representation and no buffer of its state dict tells."""
+    made = import_code(tmp_path).Net
+    first, other = (identify_own(own(module)).facts for module in (made(), made(**setting)))
+    assert other.architecture != first.architecture
+    assert other.weights_sha256 == first.weights_sha256
 
 
 def test_another_weight_is_another_key_of_the_same_architecture(net: nn.Module) -> None:
@@ -248,9 +255,22 @@ def define(text: str, file: str) -> Callable[[], nn.Module]:
 
 
 def test_a_class_of_a_notebook_cell_has_the_key_of_the_same_class_in_a_file(tmp_path: Path) -> None:
-    linecache.cache["<cell-1>"] = (len(CODE), None, CODE.splitlines(keepends=True), "<cell-1>")
-    cell, file = identify_own(own(define(CODE, "<cell-1>")())), identify_own(own(import_code(tmp_path).Net()))
+    text = CODE.replace("    pass\n", "    def pool(self): ...\n")
+    linecache.cache["<cell-1>"] = (len(text), None, text.splitlines(keepends=True), "<cell-1>")
+    cell, file = identify_own(own(define(text, "<cell-1>")())), identify_own(own(import_code(tmp_path, text).Net()))
     assert cell.facts == file.facts
+
+
+def test_a_class_of_a_notebook_cell_without_functions_is_what_it_holds() -> None:
+    found = []
+    for held in ("pass", "scale = 2", "scale = 3", "scale: float = 3"):
+        text = CODE.replace("    pass\n", f"    {held}\n")
+        linecache.cache["<cell-2>"] = (len(text), None, text.splitlines(keepends=True), "<cell-2>")
+        found.append(identify_own(own(define(text, "<cell-2>")())).facts.architecture)
+    assert found[2] == found[3]
+    assert len(set(found)) == 3
+    with pytest.raises(UsageError, match="found no source of Pool"):
+        identify_own(own(define(CODE.replace("    pass\n", "    scale = property(id)\n"), "<cell-2>")()))
 
 
 def test_a_class_without_source_is_refused() -> None:
@@ -346,6 +366,8 @@ def test_a_size_that_the_module_cannot_run_at_ends_in_one_line(tmp_path: Path, s
     module = import_code(tmp_path, text.replace("BatchNorm2d(5)", "BatchNorm2d(3)")).Net()
     with pytest.raises(UsageError, match="Net cannot run at 24 px"):
         extract(store, identify_own(own(module)))
+    with pytest.raises(UsageError, match="Net cannot run at 24 px"):
+        prepare_backend(identify_own(own(module)).load(), [24], folder=tmp_path)
 
 
 @pytest.fixture

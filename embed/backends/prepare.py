@@ -12,7 +12,7 @@ from fixgrid.cache.errors import UsageError
 
 from ..trunks.library import place_library
 from ..trunks.source import expect_sizes
-from .spec import BACKENDS, TOLERANCE, BackendSpec, Runtime, UnusableBackendError, import_runtime
+from .spec import BACKENDS, BackendSpec, Runtime, UnusableBackendError, import_runtime
 
 if TYPE_CHECKING:
     from torch import nn
@@ -66,9 +66,12 @@ def prepare_backend(
     ValueError
         If the trunk is in train mode or wants gradients.
     """
+    from .probe import check_exact, make_probe, run_eager
+
     _expect_frozen(trunk.module)
     _expect_kind(kind)
     expect_sizes(trunk.name, trunk.preprocess, resolutions)
+    wanted = {res: run_eager(trunk, make_probe(res)) for res in resolutions}
     reasons: list[str] = []
     for candidate in list_candidates(kind, device):
         runtime = import_runtime(BACKENDS[candidate])
@@ -86,7 +89,10 @@ def prepare_backend(
             library=place_library(trunk.architecture),
         )
         try:
-            return replace(_write_and_probe(runtime, spec, trunk, resolutions, folder), reason="; ".join(reasons))
+            _expect_usable(runtime, spec)
+            spec = runtime.write_files(spec, trunk, resolutions, folder)
+            check_exact(spec, wanted)
+            return replace(spec, reason="; ".join(reasons))
         except UnusableBackendError as error:
             reasons.append(f"{candidate} not used: {error}")
         finally:
@@ -116,17 +122,9 @@ def list_candidates(kind: str, device: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((first, *FALLBACKS)))
 
 
-def _write_and_probe(
-    runtime: Runtime, spec: BackendSpec, trunk: Trunk, resolutions: Sequence[int], folder: Path
-) -> BackendSpec:
-    from .probe import check_exact
-
+def _expect_usable(runtime: Runtime, spec: BackendSpec) -> None:
     if find_spec(runtime.package) is None:
         raise UnusableBackendError(f"the package {runtime.package} is not installed")
     if spec.device.partition(":")[0] not in runtime.devices or spec.precision not in runtime.precisions:
         can = f"{', '.join(runtime.precisions)} on {', '.join(runtime.devices)}"
         raise UnusableBackendError(f"it runs {can} only, not {spec.precision} on {spec.device}")
-    spec = runtime.write_files(spec, trunk, resolutions, folder)
-    for res in resolutions:
-        check_exact(spec, trunk, res, TOLERANCE[spec.precision])
-    return spec

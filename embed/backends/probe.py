@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from ..trunks.trunk import Trunk, name_refusal
 from .pixels import PixelTrunk
-from .spec import BackendSpec, UnusableBackendError, import_runtime, open_backend
+from .spec import TOLERANCE, BackendSpec, UnusableBackendError, import_runtime, open_backend
 
 
 def make_probe(res: int) -> NDArray[np.uint8]:
@@ -34,29 +36,33 @@ def run_eager(trunk: Trunk, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     return features
 
 
-def check_exact(spec: BackendSpec, trunk: Trunk, res: int, tolerance: float) -> None:
-    """Run the probe through the trunk and through a backend.
+def check_exact(spec: BackendSpec, wanted: Mapping[int, NDArray[np.float32]]) -> None:
+    """Run the probe of every resolution through a backend.
+
+    Parameters
+    ----------
+    spec : BackendSpec
+    wanted : mapping of px to float32 array, shape (2, D)
+        `run_eager` of each probe.
 
     Raises
     ------
     UnusableBackendError
-        If the backend cannot run it, or the relative L2 distance is above `tolerance`.
-    UsageError
-        If the trunk itself cannot run it.
+        If the backend cannot run one, or the relative L2 distance is above its precision's `TOLERANCE`.
     """
-    probe = make_probe(res)
-    wanted = run_eager(trunk, probe)
-    try:
-        found = open_backend(spec, res)(probe)
-    except import_runtime(spec.runtime).list_errors() as error:
-        raise UnusableBackendError(f"it cannot run {trunk.name} at {res} px ({_first_line(error)})") from error
-    if found.shape != wanted.shape:
-        raise UnusableBackendError(f"it gives shape {found.shape} at {res} px, the trunk {wanted.shape}")
-    distance = float(np.linalg.norm(found - wanted) / np.linalg.norm(wanted))
-    if not distance <= tolerance:
-        raise UnusableBackendError(
-            f"its features at {res} px are {distance:.1e} from eager float32, expected {tolerance:.0e} at most"
-        )
+    tolerance = TOLERANCE[spec.precision]
+    for res, exact in wanted.items():
+        try:
+            found = open_backend(spec, res)(make_probe(res))
+        except import_runtime(spec.runtime).list_errors() as error:
+            raise UnusableBackendError(f"it cannot run at {res} px ({_first_line(error)})") from error
+        if found.shape != exact.shape:
+            raise UnusableBackendError(f"it gives shape {found.shape} at {res} px, the trunk {exact.shape}")
+        distance = float(np.linalg.norm(found - exact) / np.linalg.norm(exact))
+        if not distance <= tolerance:
+            raise UnusableBackendError(
+                f"its features at {res} px are {distance:.1e} from eager float32, expected {tolerance:.0e} at most"
+            )
 
 
 def _first_line(error: BaseException) -> str:

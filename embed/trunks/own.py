@@ -249,7 +249,7 @@ def _read_source(part: type | FunctionType) -> str:
     try:
         return textwrap.dedent(inspect.getsource(part))
     except (OSError, TypeError):  # inspect looks for a class in its module's file, and notebooks have none
-        return textwrap.dedent(_read_cell(part)) if isinstance(part, type) else ""
+        return textwrap.dedent(_read_cell(part)) or _read_plain(part) if isinstance(part, type) else ""
 
 
 def _read_cell(kind: type) -> str:
@@ -263,3 +263,16 @@ def _read_cell(kind: type) -> str:
                 if first <= at <= node.end_lineno:
                     return "".join(lines[first - 1 : node.end_lineno])
     return ""
+
+
+class _Empty:
+    """What every class has."""
+
+
+def _read_plain(kind: type) -> str:
+    """What a class is that has no function to find it by, but numbers and texts at most; empty for another."""
+    held = {word: value for word, value in vars(kind).items() if word not in vars(_Empty)}
+    held.pop("__annotations__", None)
+    if not all(value is None or isinstance(value, (bool, int, float, str)) for value in held.values()):
+        return ""
+    return f"class {kind.__qualname__}: {sorted(held.items())}"
