@@ -78,6 +78,11 @@ class View:
             return self.res / _TRAIN_CROP
         return self.res / _ASPECT if self.kind == "whole" else resize_side(self.res, self.crop_ratio)
 
+    @property
+    def crop_share(self) -> float:
+        """Side of the crop over the photograph's short side."""
+        return _TRAIN_CROP if self.kind == "train" else self.res / self.short_side_px
+
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> View:
         """The view that `to_spec` described."""
@@ -139,9 +144,11 @@ def read_view(spec: Mapping[str, Any]) -> View:
 def apparent_ratio(training: Sequence[View], test: View) -> float:
     """Size of an object in a test view over its size in training views, on 4:3 photographs; FixRes wants 1.
 
-    Training views of several kinds count with their mean crop (Touvron et al. 2019, section 3.1).
+    Training views of several kinds, all of one resolution, count with their mean crop (Touvron et al. 2019, section
+    3.1).
     """
-    return test.short_side_px * sum(1 / view.short_side_px for view in training) / len(training)
+    share = sum(view.crop_share for view in training) / len(training)
+    return test.short_side_px * share / training[0].res
 
 
 def resized_size(width: int, height: int, view: View) -> tuple[int, int]:

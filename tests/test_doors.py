@@ -102,7 +102,7 @@ def extract(source: Path, cache: Path) -> dict[tuple[str, View], FeatureSet]:
     extraction = Extraction(FeatureStore(cache), manifest, TRUNK, views)
     outcome = run_stub(extraction, workers=2)
     assert (outcome.decoded, outcome.bad) == (36, [])
-    return {place: entry.load(manifest.splits[place[0]]) for place, entry in extraction.entries.items()}
+    return {place: entry.open().load(manifest.splits[place[0]]) for place, entry in extraction.entries.items()}
 
 
 def test_a_data_source_is_one_file_and_one_line(archive: Path, tmp_path: Path) -> None:

@@ -23,8 +23,10 @@ from fixgrid.embed.export import Classifier, describe_timm, export_onnx, export_
 from fixgrid.embed.machine import build_extraction, extract_here
 from fixgrid.embed.prospect import list_items
 from fixgrid.embed.recalibrate import recalibrate_here
+from fixgrid.embed.request import Wanted
+from fixgrid.embed.sizing import Machine
 from fixgrid.embed.trunks.costs import recall_costs
-from fixgrid.embed.trunks.identity import find_weights, identify_trunk, sketch_trunk
+from fixgrid.embed.trunks.identity import KnownTrunk, find_weights, identify_trunk, sketch_trunk
 from fixgrid.embed.trunks.library import LIBRARIES, find_source, find_use
 from fixgrid.embed.trunks.trunk import count_costs, load_trunk
 from fixgrid.embed.versions import library_versions
@@ -129,8 +131,8 @@ def test_its_trunks_are_extracted(store: FeatureStore, backend: str, kind: str) 
     """By workers, which have no such line in their table."""
     assert find_weights("toy_tiny")
     facts, load = identify_trunk("toy_tiny", None, store.root / "trunks")
-    extraction = build_extraction(store, list_data(store), facts, [24, 32], train_views=0)
-    outcome = extract_here(extraction, facts, load, SilentWatcher(), backend=backend, workers="2")
+    extraction = build_extraction(store, list_data(store), facts, Wanted((24, 32), train_views=0))
+    outcome = extract_here(extraction, KnownTrunk(facts, load), SilentWatcher(), Machine(backend, "cpu", "2"))
     holdings = find_holdings(store)
     for (split, view), entry in outcome.entries.items():
         if split == "test":
@@ -138,15 +140,15 @@ def test_its_trunks_are_extracted(store: FeatureStore, backend: str, kind: str) 
             crops = np.concatenate([render_view(decode_rgb(file.read_bytes()), view, b"") for file in files])
             wanted = run_eager(load(), crops)
             np.testing.assert_allclose(holdings.load("test", "center", view.res).X[:, 0], wanted, atol=1e-5)
-        assert entry.provenance["backend"] == kind
-        assert entry.provenance["versions"].keys() == library_versions("timm:resnet18").keys() | {"click"}
+        assert entry.open().provenance["backend"] == kind
+        assert entry.open().provenance["versions"].keys() == library_versions("timm:resnet18").keys() | {"click"}
     assert recalibrate_here(extraction, facts, load, SilentWatcher(), workers="1")[24].decoded == 12
 
 
 def test_its_trunks_are_planned_and_counted(store: FeatureStore) -> None:
     facts = sketch_trunk("toy:toy_tiny", None, store)
-    extraction = build_extraction(store, list_data(store), facts, [24, 32], train_views=0)
-    items = {item.what: item for item in list_items(extraction, facts)}
+    extraction = build_extraction(store, list_data(store), facts, Wanted((24, 32), train_views=0))
+    items = {item.what: item for item in list_items(extraction, facts, Machine(device="cpu"))}
     assert (items["to run"].value, items["weights"].value) == (36, 0.0)
     macs = {res: 27 * 6 * (res - 2) ** 2 for res in (24, 32)}
     assert count_costs("toy_tiny").macs == macs[32]
@@ -160,7 +162,7 @@ def test_a_size_that_it_does_not_take_is_refused_before_anything_is_loaded(toy: 
     facts = sketch_trunk("toy:toy_fixed", None, store)
     for res in (31, 33):
         with pytest.raises(UsageError, match=f"found {res} px for toy:toy_fixed, expected 32: it takes no other"):
-            build_extraction(store, list_manifest(toy), facts, [32, res])
+            build_extraction(store, list_manifest(toy), facts, Wanted((32, res)))
 
 
 def test_its_heads_are_exported(store: FeatureStore, tmp_path: Path) -> None:
@@ -209,9 +211,9 @@ def test_a_backend_is_a_file_and_a_line(
     monkeypatch.delitem(sys.modules, "my_runtime", raising=False)
     monkeypatch.setitem(BACKENDS, "mine", "my_runtime")
     facts, load = identify_trunk("toy_tiny", None, store.root / "trunks")
-    extraction = build_extraction(store, list_data(store), facts, [24], train_views=0)
+    extraction = build_extraction(store, list_data(store), facts, Wanted((24,), train_views=0))
     watcher = SilentWatcher()
-    outcome = extract_here(extraction, facts, load, watcher, backend="mine", workers="2")
-    assert {entry.provenance["backend"] for entry in outcome.entries.values()} == {kind}
+    outcome = extract_here(extraction, KnownTrunk(facts, load), watcher, Machine("mine", "cpu", "2"))
+    assert {entry.open().provenance["backend"] for entry in outcome.entries.values()} == {kind}
     reason = "mine not used: it gives shape (2, 3) at 24 px, the trunk (2, 6)"
     assert (reason in watcher.notices) is (kind == "torch")

@@ -34,6 +34,8 @@ from fixgrid.embed.prospect import list_items
 from fixgrid.embed.recalibrate import expect_norm
 from fixgrid.embed.recompute import Recomputer
 from fixgrid.embed.replica import find_trunk, open_trunk
+from fixgrid.embed.request import Wanted
+from fixgrid.embed.sizing import Machine
 from fixgrid.embed.trunks.costs import COSTS_FILE, recall_costs
 from fixgrid.embed.trunks.identity import KnownTrunk
 from fixgrid.embed.trunks.own import OwnTrunk, identify_own
@@ -100,8 +102,8 @@ def own(module: nn.Module, **facts: object) -> OwnTrunk:
 def extract(store: FeatureStore, known: KnownTrunk, backend: str = "auto", **views: object) -> Outcome:
     data = store.root.parent / "data"
     manifest = list_manifest(data, {split: split for split in ("train", "val", "test")})
-    extraction = build_extraction(store, manifest, known.facts, SIDES, **{"train_views": 0, **views})
-    return extract_here(extraction, *known, SilentWatcher(), backend=backend, workers="2")
+    extraction = build_extraction(store, manifest, known.facts, Wanted(SIDES, **{"train_views": 0, **views}))
+    return extract_here(extraction, known, SilentWatcher(), Machine(backend, "cpu", "2"))
 
 
 def by_hand(module: nn.Module, store: FeatureStore, view: View) -> np.ndarray:
@@ -119,7 +121,7 @@ def test_features_are_those_of_the_module(net: nn.Module, store: FeatureStore, a
     holdings = find_holdings(store)
     net.eval()
     for (split, view), entry in outcome.entries.items():
-        assert entry.provenance["backend"] == kind
+        assert entry.open().provenance["backend"] == kind
         if split == "test":
             wanted, found = by_hand(net, store, view), holdings.load("test", "center", view.res).X[:, 0]
             np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
@@ -355,7 +357,7 @@ def test_whole_images_and_recalibration_are_refused(net: nn.Module, store: Featu
         extract(store, known, extra=["whole"])
     data = list_manifest(store.root.parent / "data")
     with pytest.raises(UsageError, match="found the module Net, expected a trunk of a library"):
-        expect_norm(build_extraction(store, data, known.facts, [32]), known.facts)
+        expect_norm(build_extraction(store, data, known.facts, Wanted((32,))), known.facts)
     assert not store.root.exists()
 
 
@@ -405,7 +407,7 @@ def test_a_head_is_used_again_with_the_module_that_it_was_fitted_on_alone(
 
 def test_its_rows_are_computed_again_by_the_module_that_is_given(net: nn.Module, store: FeatureStore) -> None:
     outcome = extract(store, identify_own(own(net)))
-    entry = next(iter(outcome.entries.values()))
+    entry = next(iter(outcome.entries.values())).open()
     compare_rows(entry, [0, 1], Recomputer(store, own=own(net)))
     with pytest.raises(CacheError, match="Net is a module of one's own"):
         Recomputer(store)(entry, [0])
@@ -417,8 +419,8 @@ def test_its_rows_are_computed_again_by_the_module_that_is_given(net: nn.Module,
 def test_it_is_planned_and_its_costs_are_remembered(net: nn.Module, store: FeatureStore) -> None:
     known = identify_own(own(net))
     manifest = list_manifest(store.root.parent / "data")
-    extraction = build_extraction(store, manifest, known.facts, [32], train_views=0)
-    items = {item.what: item for item in list_items(extraction, known.facts, load=known.load)}
+    extraction = build_extraction(store, manifest, known.facts, Wanted((32,), train_views=0))
+    items = {item.what: item for item in list_items(extraction, known.facts, Machine(device="cpu"), known.load)}
     assert items["to run"].value == 18
     assert "module's own" in items["weights"].note
     memo = store.root / COSTS_FILE
