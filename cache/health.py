@@ -48,12 +48,12 @@ def verify_store(store: FeatureStore, *, deep: bool = True) -> list[str]:
 def _look_for_damage(store: FeatureStore, deep: bool) -> list[str]:
     problems, entries = [], store.entries()
     known = {entry.folder for entry in entries}
-    for path in sorted(store.folder.glob("[0-9a-f][0-9a-f]/*")):
+    for path in sorted(store.folder.glob("[0-9a-f][0-9a-f]/[!.]*")):  # a hidden one is being removed
         if path not in known:
             problems.append(f"{path}: spec.json is missing, damaged or of a newer format")
     for entry in entries:
         problems += verify_entry(entry) if deep else _catch(_check_rows_file, entry)
-    for path in sorted((store.folder / "data").glob("[!.]*/")):  # a hidden one is being removed
+    for path in sorted((store.folder / "data").glob("[!.]*/")):
         problems += _catch(read_manifest_record, path)
     return problems
 

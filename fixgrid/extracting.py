@@ -19,7 +19,9 @@ from .embed.outcome import Outcome
 from .embed.prospect import Item, calibrate, describe_trunk, expect_local, list_items, list_recalibration
 from .embed.request import read_resolutions
 from .embed.sizing import choose_precision
-from .embed.trunks.identity import KnownTrunk, TrunkFacts, identify_trunk
+from .embed.trunks.identity import KnownTrunk, TrunkFacts, identify_trunk, recall_trunk
+from .embed.trunks.library import find_source
+from .embed.trunks.source import expect_sizes
 from .requests import Request, open_cache
 
 if TYPE_CHECKING:
@@ -223,7 +225,10 @@ def _weights(request: Request) -> Path | None:
 
 def _identify(request: Request) -> KnownTrunk:
     if isinstance(request.trunk, str | None):
-        return identify_trunk(_name(request), _weights(request), request.folder / "trunks")
+        name, weights, memos = _name(request), _weights(request), request.folder / "trunks"
+        if recall_trunk(name, weights, memos) is None:  # a size that it does not take is said before a download
+            expect_sizes(name, find_source(name).preprocess, request.wanted.resolutions)
+        return identify_trunk(name, weights, memos)
     from .embed.trunks.own import identify_own
 
     if request.weights is not None:

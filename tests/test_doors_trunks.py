@@ -142,7 +142,8 @@ def test_its_trunks_are_extracted(store: FeatureStore, backend: str, kind: str) 
             np.testing.assert_allclose(holdings.load("test", "center", view.res).X[:, 0], wanted, atol=1e-5)
         assert entry.open().provenance["backend"] == kind
         assert entry.open().provenance["versions"].keys() == library_versions("timm:resnet18").keys() | {"click"}
-    assert recalibrate_here(extraction, facts, load, SilentWatcher(), workers="1")[24].decoded == 12
+    known, one = KnownTrunk(facts, load), Machine(device="cpu", workers="1")
+    assert recalibrate_here(extraction, known, SilentWatcher(), one)[24].decoded == 12
 
 
 def test_its_trunks_are_planned_and_counted(store: FeatureStore) -> None:

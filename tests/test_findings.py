@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
 from drawn import FEW, PAIRS, SIZES, Source, ask
 from entries import fill_entry, make_rows
 
@@ -16,6 +18,7 @@ from fixgrid.heads import findings
 from fixgrid.heads.ask import Asked
 from fixgrid.heads.findings import compare_images, find_all, list_trunks
 from fixgrid.heads.grid import choose_cell, run_grid
+from fixgrid.heads.recipe import Recipe
 
 
 class Held(Source):
@@ -102,3 +105,24 @@ def test_trunks_are_those_that_saw_the_same_rows(tmp_path):
     fill_entry(store, rows, seal=False, res=999)
     manifest = Manifest("x", "/x", ("a", "b"), {"train": rows})
     assert list_trunks(store, manifest) == ["one", "two"]
+
+
+def test_the_chosen_cell_is_fitted_once_for_grid_answers_and_curve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted, choose = Counter(), Recipe.choose
+    question = asked(tmp_path)
+
+    def count_choices(recipe: Recipe) -> object:
+        if recipe.training.source is question.source:  # a curve's other points are of fewer images
+            fitted[recipe.train_res, recipe.test_res] += 1
+        return choose(recipe)
+
+    monkeypatch.setattr(Recipe, "choose", count_choices)
+    found = find_all(question, [], count)
+    assert fitted == dict.fromkeys(PAIRS, 1)
+    assert (found.curve[-1].share, found.curve[-1].test) == (1.0, found.best.test)
+    fitted.clear()
+    again = find_all(question, [], count)  # its cells are remembered, its heads are not
+    assert fitted == {(found.best.train_res, found.best.test_res): 1}
+    assert again.answers.figures == found.answers.figures

@@ -243,5 +243,6 @@ def test_an_entry_is_shortened() -> None:
 def test_what_another_process_is_removing_is_no_damage(tmp_path: Path) -> None:
     store = FeatureStore(tmp_path)
     fill_entry(store, make_rows(4))
-    (store.folder / "data" / ".trash-1").mkdir(parents=True)
+    for place in ("data", "ab"):
+        (store.folder / place / ".trash-1").mkdir(parents=True)
     assert verify_store(store) == []

@@ -402,3 +402,12 @@ def test_weights_that_the_hub_left_here_need_no_network(tmp_path: Path, monkeypa
     monkeypatch.setattr(timm_trunks, "expect_hub", fail)
     monkeypatch.setattr(timm_trunks, "find_hub_file", lambda model: file)
     assert load_trunk(TINY).weights_sha256 == load_trunk(TINY, random_seed=3).weights_sha256
+
+
+@pytest.mark.parametrize("name", ["xcit_nano_12_p16_224", "mvitv2_tiny"])
+def test_a_trunk_that_runs_at_other_sizes_is_not_refused_for_what_timm_calls_fixed(name: str) -> None:
+    import timm
+
+    assert timm.get_pretrained_cfg(name).fixed_input_size
+    assert find_source(f"timm:{name}").takes(320)
+    assert count_costs(f"timm:{name}", 320).macs > count_costs(f"timm:{name}", 224).macs

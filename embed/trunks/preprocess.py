@@ -21,7 +21,7 @@ class Preprocess:
     native_res : int
         Resolution (px) of the published accuracy.
     fixed_size : bool
-        Whether that is the only one taken; a convolutional trunk takes any.
+        Whether that is the only one taken; most convolutional trunks take any.
     """
 
     mean: tuple[str, str, str]

@@ -65,10 +65,23 @@ def find(model: str) -> TrunkSource:
             interpolation=cfg.interpolation,
             crop_ratio=str(cfg.crop_pct),
             native_res=cfg.input_size[-1],
-            fixed_size=bool(cfg.fixed_input_size),
+            fixed_size=cfg.fixed_input_size and not _runs_at(name, 2 * cfg.input_size[-1]),
         ),
         imagenet_labels=cfg.num_classes == 1000 or bool(re.search(r"in(1|12|21|22)k", cfg.tag or "")),
     )
+
+
+def _runs_at(model: str, res: int) -> bool:
+    """Whether a model runs at a size other than its own: some that timm calls fixed do (XCiT, CrossViT, MViTv2)."""
+    import timm
+    import torch
+
+    try:
+        with torch.device("meta"), torch.no_grad():
+            timm.create_model(model, pretrained=False, num_classes=0).eval()(torch.empty(1, 3, res, res))
+    except (RuntimeError, ValueError, TypeError, AssertionError, NotImplementedError):
+        return False
+    return True
 
 
 def build(model: str) -> Headless:
