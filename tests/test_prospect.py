@@ -144,9 +144,13 @@ def test_a_trunk_that_does_not_exist_ends_with_2(tmp_path: Path) -> None:
     assert "no trunk named" in run("plan", "--trunk", "nosuch", code=2, cwd=tmp_path).stderr
 
 
-def test_a_size_that_a_trunk_does_not_take_ends_with_2_in_one_line(tmp_path: Path) -> None:
-    said = run("plan", "--trunk", "timm:test_vit", "--res", "96,160", code=2, cwd=tmp_path).stderr
-    assert said.splitlines()[-1].startswith("Error: found 96 px for timm:test_vit, expected 160: it takes no other")
+@pytest.mark.parametrize("command", ["plan", "extract"])
+def test_a_size_that_a_trunk_does_not_take_ends_with_2_in_one_line_before_any_download(
+    tmp_path: Path, command: str
+) -> None:
+    vit = "timm:vit_tiny_patch16_224"
+    said = run(command, "--trunk", vit, "--res", "224,256", code=2, cwd=tmp_path).stderr
+    assert said.splitlines()[-1].startswith(f"Error: found 256 px for {vit}, expected 224: it takes no other size")
     assert "Traceback" not in said
 
 
