@@ -21,7 +21,7 @@ from fixgrid.cache.view import RESAMPLERS, View
 from fixgrid.embed.backends.graphs import write_weights
 from fixgrid.embed.backends.prepare import prepare_backend
 from fixgrid.embed.backends.spec import BackendSpec
-from fixgrid.embed.request import choose_views
+from fixgrid.embed.request import Wanted, choose_views
 from fixgrid.embed.resample import HAS_PILLOW_SIMD
 from fixgrid.embed.trunks.trunk import load_trunk
 
@@ -281,7 +281,7 @@ def main(
             raise SystemExit(f"found {len(photos)} photographs in {source}; expected {sizes.one + SPARE} at least.")
         trunk = load_trunk(TRUNK)
         specs = prepare_kinds(trunk, TWO, folder)
-        views = choose_views(trunk.preprocess, ["val"], TWO, resampler=RESAMPLED[0])["val"]
+        views = choose_views(trunk.preprocess, ["val"], Wanted(TWO, resampler=RESAMPLED[0]))["val"]
         del trunk
         spec, method, scan = choose_fastest(photos[: sizes.one], specs, views[0])
         rounds = []
