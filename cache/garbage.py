@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from contextlib import suppress
+from collections.abc import Collection
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from .disk import TEMP_PREFIX, is_abandoned, rename_file
+from .lock import try_lock
 from .rowsfile import list_manifests
 from .store import FeatureStore
 
@@ -24,11 +26,30 @@ class Garbage:
     bytes: int
 
 
-def find_garbage(store: FeatureStore) -> list[Garbage]:
+def collect_garbage(store: FeatureStore) -> list[Garbage]:
+    """Remove what nothing needs, and say what that was; nothing by a trunk that is being extracted right now.
+
+    Raises
+    ------
+    DiskError
+        If a rename is refused.
+    """
+    with ExitStack() as held:
+        busy = frozenset(
+            weights
+            for weights in {entry.spec.trunk["weights_sha256"] for entry in store.entries()}
+            if not held.enter_context(try_lock(store.find_lock(weights, "run")))
+        )
+        found = find_garbage(store, busy)
+        remove_garbage(found)
+    return found
+
+
+def find_garbage(store: FeatureStore, busy: Collection[str] = ()) -> list[Garbage]:
     """Entries and records of data sets that were extracted anew since, damaged files, and what killed runs left.
 
     A data set is known by its name and its folder. Nothing of its newest record is garbage, nor is anything that is
-    not understood.
+    not understood, nor are entries by trunks whose weights are ``busy``.
     """
     # Entries before records: a record is written before its first entry, so a run that begins now is not seen.
     entries, records = store.entries(), list_manifests(store.folder / "data")
@@ -42,7 +63,7 @@ def find_garbage(store: FeatureStore) -> list[Garbage]:
     found = [
         _describe(entry.folder, "of rows that no data set has any more")
         for entry in entries
-        if readable and entry.spec.rows_sha256 not in needed
+        if readable and entry.spec.rows_sha256 not in needed and entry.spec.trunk["weights_sha256"] not in busy
     ]
     found += [
         _describe(store.folder / "data" / name, "a data set as it was before")

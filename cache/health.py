@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 import stat
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from .store import FeatureStore
 from .text import show_path
 
 PROBE_ROWS = 8
+_MORE_LOOKS, _PAUSE_S = 2, 0.1
 # Largest error, relative to the row's largest feature: float32 sums reordered by another version or backend stay
 # below 1e-4; another resampler, crop or decoder does not.
 TOLERANCE = {"float32": 1e-3, "float16": 2e-3}
@@ -39,20 +41,24 @@ def verify_store(store: FeatureStore, *, deep: bool = True) -> list[str]:
     """A line for everything in the cache that is damaged: specs, rows, shards, sealed files, data sets.
 
     Without ``deep``, features are not read: only specs, rows and records of data sets are. What another process
-    writes or removes meanwhile may look damaged once; damage does so twice.
+    writes or removes meanwhile may look damaged for a moment; damage does so at every look.
     """
-    first = _look_for_damage(store, deep)
-    return [line for line in _look_for_damage(store, deep) if line in first] if first else []
+    problems = _look_for_damage(store, deep)
+    for _ in range(_MORE_LOOKS if problems else 0):
+        time.sleep(_PAUSE_S)
+        again = set(_look_for_damage(store, deep))
+        problems = [line for line in problems if line in again]
+    return problems
 
 
 def _look_for_damage(store: FeatureStore, deep: bool) -> list[str]:
-    problems, entries = [], store.entries()
-    known = {entry.folder for entry in entries}
-    for path in sorted(store.folder.glob("[0-9a-f][0-9a-f]/[!.]*")):  # a hidden one is being removed
-        if path not in known:
-            problems.append(f"{path}: spec.json is missing, damaged or of a newer format")
-    for entry in entries:
+    problems = []
+    for entry in store.entries():
         problems += verify_entry(entry) if deep else _catch(_check_rows_file, entry)
+    known = {entry.folder for entry in store.entries()}
+    for path in sorted(store.folder.glob("[0-9a-f][0-9a-f]/[!.]*")):  # a hidden one is being removed
+        if path not in known and path not in {entry.folder for entry in store.entries()}:
+            problems.append(f"{path}: spec.json is missing, damaged or of a newer format")
     for path in sorted((store.folder / "data").glob("[!.]*/")):
         problems += _catch(read_manifest_record, path)
     return problems

@@ -7,7 +7,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -25,10 +25,8 @@ def hold_lock(path: Path, on_wait: Callable[[], None], should_stop: Callable[[],
     should_stop : callable
         Polled while waiting; true gives the wait up.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError:
+    handle = _open(path)
+    if handle is None:
         yield
         return
     try:
@@ -42,18 +40,40 @@ def hold_lock(path: Path, on_wait: Callable[[], None], should_stop: Callable[[],
 
 
 @contextmanager
+def share_lock(path: Path) -> Iterator[bool]:
+    """Hold `path` together with whoever shares it; whether nobody did before. It waits for `try_lock` alone."""
+    handle = _open(path)
+    if handle is None:
+        yield True
+        return
+    try:
+        first = _try_lock(handle)
+        with suppress(OSError):  # no locks here
+            fcntl.flock(handle, fcntl.LOCK_SH)
+        yield first
+    finally:
+        os.close(handle)
+
+
+@contextmanager
 def try_lock(path: Path) -> Iterator[bool]:
     """Hold `path` for as long as this lasts, if nobody else does; whether it is held. Nobody waits for it."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError:
+    handle = _open(path)
+    if handle is None:
         yield True
         return
     try:
         yield _try_lock(handle)
     finally:
         os.close(handle)
+
+
+def _open(path: Path) -> int | None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError:
+        return None
 
 
 def _try_lock(handle: int) -> bool:

@@ -38,6 +38,10 @@ class FeatureStore:
         """The entry of a spec, whether or not it exists yet."""
         return Entry(self.folder / spec.key[:2] / spec.key, spec)
 
+    def find_lock(self, weights_sha256: str, what: str) -> Path:
+        """The lock of a trunk: ``lock`` is held while its entries are sealed, ``run`` shared by its extractions."""
+        return self.folder / "locks" / f"{weights_sha256[:16]}.{what}"
+
     def entries(self) -> list[Entry]:
         """Every entry whose spec can be read and matches the key it is stored under, in the order of keys."""
         found = []

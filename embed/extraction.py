@@ -168,7 +168,12 @@ class Extraction:
     @property
     def lock(self) -> Path:
         """What repairs and seals hold, for as long as these take."""
-        return self.store.folder / "locks" / f"{self.trunk.weights_sha256[:16]}.lock"
+        return self.store.find_lock(self.trunk.weights_sha256, "lock")
+
+    @property
+    def run_lock(self) -> Path:
+        """What all runs share from beginning to end, so that nothing they work on is taken for garbage."""
+        return self.store.find_lock(self.trunk.weights_sha256, "run")
 
     def _alone(self, watcher: Watcher, stopped: Callable[[], bool]) -> AbstractContextManager[None]:
         waiting = "another extract seals features of this trunk; waiting for it to finish"

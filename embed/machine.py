@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fixgrid.cache.errors import UsageError
 from fixgrid.cache.health import probe_entry
-from fixgrid.cache.lock import try_lock
+from fixgrid.cache.lock import share_lock
 from fixgrid.cache.rows import Manifest
 from fixgrid.cache.store import FeatureStore
 from fixgrid.cache.view import View
@@ -197,20 +197,19 @@ def run_pass(
     FixgridError
         See `Extraction.prepare`, `Extraction.finish` and `Engine.run`.
     """
-    with stop_on_signals() as stopped:
+    with stop_on_signals() as stopped, share_lock(extraction.run_lock) as first:
         work = extraction.prepare(watcher, stopped, pieces=1 if sizing.decoders else sizing.workers)
         if work.jobs:
             opener = open_backends(work.views)
             progress = Progress(watcher, work)
             hands = open_engine(engine, sizing, Course(stopped, progress.show, watcher.notice))
-            with try_lock(extraction.lock.with_suffix(".run")) as first:
-                if not first:
-                    watcher.notice("another extract uses this trunk and cache: sharing the work with it")
-                for receipt in hands.run(work.hand_out(backwards=not first), opener):
-                    work.note(receipt)
-                    progress.pass_on(receipt)
-                    if receipt.bad and max_bad == 0:
-                        break
+            if not first:
+                watcher.notice("another extract uses this trunk and cache: sharing the work with it")
+            for receipt in hands.run(work.hand_out(backwards=not first), opener):
+                work.note(receipt)
+                progress.pass_on(receipt)
+                if receipt.bad and max_bad == 0:
+                    break
         return extraction.finish(work, watcher, stopped, max_bad=max_bad, provenance=provenance)
 
 

@@ -22,7 +22,7 @@ from .embed.sizing import choose_precision
 from .embed.trunks.identity import KnownTrunk, TrunkFacts, identify_trunk, recall_trunk
 from .embed.trunks.library import find_source
 from .embed.trunks.source import expect_sizes
-from .requests import Request, open_cache
+from .requests import PlanRequest, Request, open_cache
 
 if TYPE_CHECKING:
     from torch import nn
@@ -132,11 +132,11 @@ def extract(request: Request) -> Extracted:
     return Extracted(outcome, again)
 
 
-@takes(Request)
-def plan(request: Request) -> Plan:
+@takes(PlanRequest)
+def plan(request: PlanRequest) -> Plan:
     """Say what `extract` with the same arguments would do, take and write, without running the trunk.
 
-    Arguments are those of `Request`.
+    Arguments are those of `PlanRequest`.
 
     Raises
     ------

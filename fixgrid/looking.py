@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .cache.errors import CacheError, UsageError
-from .cache.garbage import Garbage, find_garbage, remove_garbage
+from .cache.garbage import Garbage, collect_garbage, find_garbage
 from .cache.health import choose_rows, compare_rows, describe_entry, explain_miss, shorten_entry, verify_store
 from .cache.holdings import name_splits
 from .cache.store import FeatureStore
@@ -131,7 +131,5 @@ def explain_key(key: str, cache: str | Path = "features") -> tuple[str, list[str
 def clean_cache(cache: str | Path = "features", *, remove: bool = False) -> list[Garbage]:
     """What nothing needs any more, in a cache and in what predict has kept; removed only if asked for."""
     folder = Path(cache).expanduser()
-    found = [item for root in (folder, folder / "predictions") for item in find_garbage(FeatureStore(root))]
-    if remove:
-        remove_garbage(found)
-    return found
+    look = collect_garbage if remove else find_garbage
+    return [item for root in (folder, folder / "predictions") for item in look(FeatureStore(root))]

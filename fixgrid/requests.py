@@ -61,8 +61,6 @@ class Request:
         Read every file again, also those that look untouched.
     recalibrate : bool
         Also see val and test with the last batch norm recalibrated at each resolution.
-    calibrate : bool
-        For `fixgrid.plan`: time the trunk on a few images first.
     cache : str or Path
         Folder of the features.
     watcher : Watcher
@@ -92,7 +90,6 @@ class Request:
     follow_links: bool = False
     rehash: bool = False
     recalibrate: bool = False
-    calibrate: bool = False
     cache: str | Path = "features"
     watcher: Watcher = field(default_factory=Quiet, compare=False, repr=False)
 
@@ -119,6 +116,19 @@ class Request:
             self.resampler or "pillow",
             self.seed,
         )
+
+
+@dataclass(frozen=True)
+class PlanRequest(Request):
+    """What to plan.
+
+    Attributes
+    ----------
+    calibrate : bool
+        Time the trunk on a few images first, and remember how fast it is.
+    """
+
+    calibrate: bool = False
 
 
 @dataclass(frozen=True)

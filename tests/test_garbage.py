@@ -10,7 +10,8 @@ import pytest
 from entries import fill_entry, make_rows
 
 from fixgrid.cache.disk import TEMP_PREFIX
-from fixgrid.cache.garbage import TRASH_PREFIX, find_garbage, remove_garbage
+from fixgrid.cache.garbage import TRASH_PREFIX, collect_garbage, find_garbage, remove_garbage
+from fixgrid.cache.lock import share_lock
 from fixgrid.cache.rows import Manifest, Rows
 from fixgrid.cache.rowsfile import write_manifest
 from fixgrid.cache.store import FeatureStore
@@ -99,3 +100,13 @@ def test_a_reader_keeps_what_it_reads(store: FeatureStore) -> None:
     remove_garbage(find_garbage(store))
     assert not entry.folder.exists()
     assert len(first.X) + sum(len(block.X) for block in blocks) == 20
+
+
+def test_what_a_trunk_works_on_right_now_is_not_collected(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path)
+    entry = fill_entry(store, make_rows(4))
+    with share_lock(store.find_lock("0" * 64, "run")) as first:
+        assert first
+        assert collect_garbage(store) == []
+    assert [item.path for item in collect_garbage(store)] == [entry.folder]
+    assert not entry.folder.exists()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fixgrid.cache.lock import hold_lock
+from fixgrid.cache.lock import hold_lock, share_lock, try_lock
 
 HOLDER = """
 import sys, time
@@ -77,3 +77,13 @@ def test_a_folder_that_cannot_be_written_does_not_stop_the_work(tmp_path: Path) 
     (tmp_path / "file").write_bytes(b"")
     with hold_lock(tmp_path / "file" / "a", fail_to_wait, never):
         pass
+
+
+def test_a_shared_lock_is_shared_and_keeps_others_out(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    with share_lock(path) as first, share_lock(path) as second:
+        assert (first, second) == (True, False)
+        with try_lock(path) as alone:
+            assert not alone
+    with try_lock(path) as alone:
+        assert alone

@@ -15,7 +15,7 @@ from stub import TRUNK, run_stub
 from zoo import draw_photo, encode, list_manifest
 
 from fixgrid.cache.errors import CacheError, DataError
-from fixgrid.cache.garbage import find_garbage, remove_garbage
+from fixgrid.cache.garbage import collect_garbage
 from fixgrid.cache.health import verify_store
 from fixgrid.cache.holdings import find_holdings
 from fixgrid.cache.store import FeatureStore
@@ -52,7 +52,7 @@ class Crowd:
         self.world.extract(self.cache)
 
     def collect_garbage(self) -> None:
-        remove_garbage(find_garbage(FeatureStore(self.cache)))
+        collect_garbage(FeatureStore(self.cache))
 
     def verify(self) -> None:
         problems = verify_store(FeatureStore(self.cache))
