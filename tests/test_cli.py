@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from zoo import write_splits
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -166,13 +167,20 @@ def test_a_share_or_a_strength_out_of_range_ends_with_2(sample: Path, option: st
     assert text in run("fit-head", option, text, code=2, cwd=sample).stderr
 
 
-def test_dropped_duplicates_are_said_and_make_other_cells(sample: Path) -> None:
-    words = ("grid", "--pairs", "48:48", "--heads", "mean", "--format", "json")
-    plain, dropped = (run(*words, *more, cwd=sample) for more in ((), ("--drop-duplicates",)))
-    assert "training images dropped" in dropped.stderr
-    assert "training images dropped" not in plain.stderr
-    again = run(*words, cwd=sample)
-    assert again.stdout == plain.stdout
+def test_dropped_duplicates_are_said_and_give_the_cells_of_a_folder_without_them(tmp_path: Path) -> None:
+    for name in ("clean", "copied"):
+        write_splits(tmp_path / name)
+    for i, path in enumerate(sorted((tmp_path / "copied" / "test" / "b").glob("*.png"))):
+        (tmp_path / "copied" / "train" / "a" / f"copy{i}.png").write_bytes(path.read_bytes())  # under another label
+    cells, said = {}, {}
+    for name, words in {"clean": (), "copied": (), "dropped": ("--drop-duplicates",)}.items():
+        data = "clean" if name == "clean" else "copied"
+        run("extract", "--data", data, "--res", "32", "--train-views", 0, "--workers", 1, cwd=tmp_path)
+        done = run("grid", "--data", data, "--heads", "ridge,mean", "--format", "json", *words, cwd=tmp_path)
+        cells[name], said[name] = json.loads(done.stdout)["cells"], done.stderr
+    assert cells["dropped"] == cells["clean"] != cells["copied"]
+    assert "6 training images dropped" in said["dropped"]
+    assert "training images dropped" not in said["copied"] + said["clean"]
 
 
 def test_why_without_a_key_explains_every_missing_one(sample: Path) -> None:
