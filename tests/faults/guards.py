@@ -32,7 +32,8 @@ def patch(module: str, name: str, value: Any) -> Callable[[], None]:
         import importlib
 
         place, _, inner = module.partition(":")
-        target = importlib.import_module(f"fixgrid.{place}")
+        ours = (Path(__file__).parents[2] / place.partition(".")[0]).is_dir()
+        target = importlib.import_module(f"fixgrid.{place}" if ours else place)
         setattr(getattr(target, inner) if inner else target, name, value)
 
     return apply
