@@ -118,7 +118,7 @@ class Request:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PlanRequest(Request):
     """What to plan.
 
@@ -190,7 +190,7 @@ class FeaturesRequest:
         return holdings
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class GridRequest(FeaturesRequest):
     """Which cells of which features.
 
@@ -198,6 +198,8 @@ class GridRequest(FeaturesRequest):
     ----------
     pairs, heads, gap, test_view, mean_of, refit, drop_duplicates, strengths
         See `fixgrid.heads.ask.ask_cache`.
+    on_cell : callable, optional
+        Called with every cell as it is made.
     """
 
     pairs: str | Sequence[Pair] | None = None
@@ -236,7 +238,7 @@ class GridRequest(FeaturesRequest):
         return asked
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class HeadRequest(GridRequest):
     """Which head to keep, and where.
 
@@ -252,7 +254,7 @@ class HeadRequest(GridRequest):
     confused: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CurveRequest(GridRequest):
     """Which learning curve.
 
@@ -265,7 +267,7 @@ class CurveRequest(GridRequest):
     shares: str | Sequence[float] = (0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ReportRequest(GridRequest):
     """Which report, and where.
 

@@ -77,6 +77,15 @@ def test_an_option_and_its_argument_have_one_default(command: str) -> None:
         assert (default or None) == (parameters[str(option.name)].default or None), option.name
 
 
+def test_arguments_are_given_by_name_and_explained() -> None:
+    for name in ("extract", "plan", "grid", "fit_head", "curve", "report", "duplicates"):
+        function = getattr(fixgrid, name)
+        first, *others = inspect.signature(function).parameters.values()
+        assert first.name == "data"
+        assert {parameter.kind for parameter in others} == {inspect.Parameter.KEYWORD_ONLY}
+        assert not [other.name for other in others if other.name not in inspect.getdoc(function)]
+
+
 def test_everything_public_is_there_and_documented() -> None:
     assert set(fixgrid.__all__) <= set(dir(fixgrid))
     for name in set(fixgrid.__all__) - {"__version__"}:
