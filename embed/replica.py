@@ -56,7 +56,8 @@ def find_trunk(
     CacheError
         If the file describes no trunk, or these are other weights, or they are used otherwise.
     UsageError, DataError
-        See `embed.trunks.load_trunk`; or if there is no `own` where there must be one, or one where there must not.
+        See `embed.trunks.trunk.load_trunk`; or if there is no `own` where there must be one, or one where there
+        must not.
     """
     name, file = _read_trunk(described, weights)
     stem, origin = _find_stem(described)

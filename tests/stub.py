@@ -39,7 +39,7 @@ def open_stub(view: View) -> StubBackend:
 
 
 def open_stubs(views: Sequence[View]) -> Callable[[View], StubBackend]:
-    """What `Extraction.run` calls."""
+    """What `run_pass` calls."""
     return open_stub
 
 

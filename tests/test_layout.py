@@ -208,10 +208,11 @@ def test_no_file_has_a_vague_name() -> None:
     assert not [where(path) for path in source_files() + files_of_tests() if path.stem.strip("_") in VAGUE_NAMES]
 
 
-def test_only_the_command_line_prints() -> None:
-    quiet = [path for path in source_files() if path.name != "cli.py"]
-    calls = [(path, node) for path in quiet for node in ast.walk(parse(path)) if isinstance(node, ast.Call)]
+def test_only_commands_print_and_only_by_echo() -> None:
+    files = source_files()
+    calls = [(path, node) for path in files for node in ast.walk(parse(path)) if isinstance(node, ast.Call)]
     assert not [where(*call) for call in calls if getattr(call[1].func, "id", None) == "print"]
+    assert {room(module_name(path)) for path in files if "click" in imports(path)} == {"cli", "commands"}
 
 
 def test_everything_public_has_a_docstring() -> None:

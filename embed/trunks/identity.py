@@ -64,7 +64,7 @@ def identify_trunk(name: str, weights: Path | None, memo_folder: Path) -> KnownT
     Parameters
     ----------
     name : str
-        As `embed.trunks.load_trunk` takes it.
+        As `embed.trunks.trunk.load_trunk` takes it.
     weights : Path or None
         State dict to use instead of the published one.
     memo_folder : Path
@@ -73,7 +73,7 @@ def identify_trunk(name: str, weights: Path | None, memo_folder: Path) -> KnownT
     Raises
     ------
     UsageError, DataError
-        See `embed.trunks.load_trunk`.
+        See `embed.trunks.trunk.load_trunk`.
     """
 
     @cache
