@@ -28,6 +28,7 @@ from fixgrid.embed.sizing import Machine
 from fixgrid.embed.trunks.costs import recall_costs
 from fixgrid.embed.trunks.identity import KnownTrunk, find_weights, identify_trunk, sketch_trunk
 from fixgrid.embed.trunks.library import LIBRARIES, find_source, find_use
+from fixgrid.embed.trunks.sizes import expect_sizes
 from fixgrid.embed.trunks.trunk import count_costs, load_trunk
 from fixgrid.embed.versions import library_versions
 from fixgrid.embed.views import render_view
@@ -41,6 +42,7 @@ from fixgrid.embed.trunks.preprocess import Preprocess
 from fixgrid.embed.trunks.source import IMAGENET, Headless, TrunkSource
 
 packages = ("click",)
+rule = ""
 use = "import toy_library; model = toy_library.build_whole(RECORD, 2)  # FILE RES\\n"
 WEIGHTS = Path(__file__).with_name("toy.safetensors")
 
@@ -134,7 +136,7 @@ def test_its_trunks_are_extracted(store: FeatureStore, backend: str, kind: str) 
     extraction = build_extraction(store, list_data(store), facts, Wanted((24, 32), train_views=0))
     outcome = extract_here(extraction, KnownTrunk(facts, load), SilentWatcher(), Machine(backend, "cpu", "2"))
     holdings = find_holdings(store)
-    for (split, view), entry in outcome.entries.items():
+    for (split, view, _), entry in outcome.entries.items():
         if split == "test":
             files = sorted((store.root.parent / "data" / "test").rglob("*.png"))
             crops = np.concatenate([render_view(decode_rgb(file.read_bytes()), view, b"") for file in files])
@@ -159,11 +161,10 @@ def test_its_trunks_are_planned_and_counted(store: FeatureStore) -> None:
 
 
 def test_a_size_that_it_does_not_take_is_refused_before_anything_is_loaded(toy: Path) -> None:
-    store = FeatureStore(toy / "cache")
-    facts = sketch_trunk("toy:toy_fixed", None, store)
+    source = find_source("toy:toy_fixed")
     for res in (31, 33):
         with pytest.raises(UsageError, match=f"found {res} px for toy:toy_fixed, expected 32: it takes no other"):
-            build_extraction(store, list_manifest(toy), facts, Wanted((32, res)))
+            expect_sizes("toy:toy_fixed", source.architecture, source.preprocess, [32, res])
 
 
 def test_its_heads_are_exported(store: FeatureStore, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.error import HTTPError, URLError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 packages = ("timm",)
+rule = "timm 1"
 
 use = """\
 import json
@@ -65,20 +67,22 @@ def find(model: str) -> TrunkSource:
             interpolation=cfg.interpolation,
             crop_ratio=str(cfg.crop_pct),
             native_res=cfg.input_size[-1],
-            fixed_size=cfg.fixed_input_size and not _runs_at(name, 2 * cfg.input_size[-1]),
+            fixed_size=cfg.fixed_input_size and not _runs_elsewhere(name, cfg.input_size[-1]),
         ),
         imagenet_labels=cfg.num_classes == 1000 or bool(re.search(r"in(1|12|21|22)k", cfg.tag or "")),
     )
 
 
-def _runs_at(model: str, res: int) -> bool:
-    """Whether a model runs at a size other than its own: some that timm calls fixed do (XCiT, CrossViT, MViTv2)."""
+def _runs_elsewhere(model: str, native_res: int) -> bool:
+    """Whether a model runs as it is at other sizes: some that timm calls fixed do (XCiT, CrossViT, MViTv2)."""
     import timm
     import torch
 
     try:
         with torch.device("meta"), torch.no_grad():
-            timm.create_model(model, pretrained=False, num_classes=0).eval()(torch.empty(1, 3, res, res))
+            module = timm.create_model(model, pretrained=False, num_classes=0).eval()
+            for res in (native_res + 32, 2 * native_res):
+                module(torch.empty(1, 3, res, res))
     except (RuntimeError, ValueError, TypeError, AssertionError, NotImplementedError):
         return False
     return True
@@ -89,6 +93,21 @@ def build(model: str) -> Headless:
     import timm
 
     return _describe(timm.create_model(model, pretrained=False, num_classes=0))
+
+
+def fit(module: nn.Module, model: str, res: int) -> nn.Module:
+    """See `embed.trunks.library.Library`.
+
+    As ``create_model(model, pretrained=True, img_size=res)`` would: built for that size, the native weights loaded
+    through the filter by which timm resamples checkpoints of another size.
+    """
+    import timm
+
+    fitted: nn.Module = timm.create_model(model, pretrained=False, num_classes=0, img_size=res)
+    adapt = getattr(sys.modules[type(fitted).__module__], "checkpoint_filter_fn", None)
+    state = dict(module.state_dict())
+    fitted.load_state_dict(adapt(state, fitted) if adapt else state)
+    return fitted
 
 
 def _describe(module: nn.Module) -> Headless:
