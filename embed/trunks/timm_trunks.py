@@ -113,6 +113,10 @@ def fit(module: nn.Module, model: str, res: int) -> nn.Module:
 def _describe(module: nn.Module) -> Headless:
     classifier = cast(dict[str, object], module.pretrained_cfg).get("classifier") or ()
     names = (classifier,) if isinstance(classifier, str) else tuple(cast(tuple[str, ...], classifier))
+    kept = "\n".join(("", *module.state_dict()))
+    # Of some classifiers (LeViT, EfficientViT) a norm is a part, too: nothing of what holds them is left without them.
+    parents = {name: name.rpartition(".")[0] for name in names}
+    names = tuple(up if up and f"\n{up}." not in kept else name for name, up in parents.items())
     dim = getattr(module, "head_hidden_size", None) or module.num_features
     return Headless(module, cast(int, dim), names)
 
