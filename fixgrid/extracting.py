@@ -228,7 +228,7 @@ def _identify(request: Request) -> KnownTrunk:
         name, weights, memos = _name(request), _weights(request), request.folder / "trunks"
         if recall_trunk(name, weights, memos) is None:  # a size that it does not take is said before a download
             expect_sizes(name, find_source(name).preprocess, request.wanted.resolutions)
-        return identify_trunk(name, weights, memos)
+        return identify_trunk(name, weights, memos, request.watcher.notice)
     from .embed.trunks.own import identify_own
 
     if request.weights is not None:

@@ -12,10 +12,11 @@ from torch import nn
 
 from fixgrid.cache.errors import UsageError
 
+from .checkpoint import load_checkpoint
 from .library import Found, build_meta_module, build_module, find_source, resolve_trunk
 from .preprocess import Preprocess
 from .source import Headless, TrunkSource, expect_sizes, is_own
-from .weights import fingerprint_weights, load_weights, read_weights
+from .weights import fingerprint_weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +42,8 @@ class Trunk:
         Where the features are taken: always ``pooled``, the classifier's input.
     weights_file : Path or None
         Where the weights were read from, if that is known.
+    note : str
+        What had to be taken off, or was left out, of a checkpoint; empty if nothing.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Trunk:
     imagenet_labels: bool
     node: str = "pooled"
     weights_file: Path | None = None
+    note: str = ""
 
 
 def load_trunk(name: str, *, weights: Path | None = None, random_seed: int | None = None) -> Trunk:
@@ -76,13 +80,14 @@ def load_trunk(name: str, *, weights: Path | None = None, random_seed: int | Non
     found = resolve_trunk(name)
     source = found.source
     file: Path | None = None
+    note = ""
     if random_seed is not None:
         built, labels = _build_random(source.architecture, random_seed), False
     else:
         published = weights or _load_published(name, found)
         if isinstance(published, Path):
             file = published
-            built, labels = _load_file(source, file)
+            built, labels, note = _load_file(source, file)
         else:
             built, labels = published, source.imagenet_labels
             built.module.eval().requires_grad_(False)
@@ -95,6 +100,7 @@ def load_trunk(name: str, *, weights: Path | None = None, random_seed: int | Non
         weights_sha256=fingerprint_weights(built.module.state_dict()),
         imagenet_labels=labels,
         weights_file=file,
+        note=note,
     )
 
 
@@ -110,14 +116,13 @@ def _load_published(name: str, found: Found) -> Headless | Path:
     return found.library.load(found.source)
 
 
-def _load_file(source: TrunkSource, path: Path) -> tuple[Headless, bool]:
-    """Module with a file's weights, and whether the file's own classifier has ImageNet's 1000 classes."""
-    state = read_weights(path)
+def _load_file(source: TrunkSource, path: Path) -> tuple[Headless, bool, str]:
+    """Module with a file's weights, whether the file's own classifier has ImageNet's 1000 classes, and a note."""
     built = build_module(source.architecture)
-    load_weights(built.module, state, built.classifier, f"{path} does not fit {source.architecture}")
+    state, note = load_checkpoint(built, path, source.architecture)
     heads = tuple(f"{name}." for name in (*built.classifier, "_fc"))
     labels = any(name.startswith(heads) and len(value) == 1000 for name, value in state.items() if value.ndim)
-    return built, labels
+    return built, labels, f"{path}: {note}" if note else ""
 
 
 @dataclass(frozen=True)
