@@ -106,7 +106,8 @@ class Recomputer:
             return self._load()
         if is_own(sealed.spec.trunk["architecture"]):
             return self._identify_own(name)
-        trunk, origin = load_trunk(name), sealed.origin
+        file = sealed.provenance.get("weights")
+        trunk, origin = load_trunk(name, weights=Path(file) if file else None), sealed.origin
         if origin is None or trunk.weights_sha256 != origin.get("weights_sha256"):
             return trunk
         return recalibrate_trunk(trunk, sealed.spec.trunk["weights_sha256"], origin)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -196,6 +197,7 @@ def _read_data(request: Request, *, download: bool = True) -> _Data:
     store = open_cache(request.folder, request.watcher)
     name, why = _choose_data(request, store)
     read_resolutions(request.res)  # refused before anything is downloaded or hashed
+    expect_name(request.name)
     if not download:
         expect_local(name, request.folder)
     manifest, notes = read_manifest(
@@ -229,13 +231,26 @@ def _weights(request: Request) -> Path | None:
     return Path(request.weights).expanduser() if request.weights else None
 
 
+def expect_name(name: str | None) -> str:
+    """What the user calls a trunk; empty if nothing.
+
+    Raises
+    ------
+    UsageError
+        If it is none that a label or a file can hold.
+    """
+    if name is not None and not re.fullmatch(r"[\w.:+-]{1,80}", name):
+        raise UsageError(f"found the name {name!r}; expected up to 80 letters, digits and any of . _ : + -")
+    return name or ""
+
+
 def _identify(request: Request) -> KnownTrunk:
     if isinstance(request.trunk, str | None):
         name, weights, memos = _name(request), _weights(request), request.folder / "trunks"
         if recall_trunk(name, weights, memos) is None:  # a size that it does not take is said before a download
             source, memo = find_source(name), request.folder / COSTS_FILE
             expect_taken(name, source.architecture, source.preprocess, request.wanted.resolutions, memo)
-        return identify_trunk(name, weights, memos)
+        return identify_trunk(name, weights, memos, request.watcher.notice)
     from .embed.trunks.own import identify_own
 
     if request.weights is not None:
@@ -254,10 +269,11 @@ def _build(request: Request, asked: _Data, facts: TrunkFacts) -> Extraction:
     from .embed.machine import build_extraction
 
     res: tuple[Any, str] = (request.res, "") if request.res else (facts.preprocess.native_res, "the trunk's own")
+    called: dict[str, tuple[Any, str]] = {"name": (request.name, "")} if request.name else {}
     request.watcher.settle(
-        data=(asked.name, asked.why), trunk=(facts.name, ""), res=res, cache=(request.cache, "")
+        data=(asked.name, asked.why), trunk=(facts.name, ""), **called, res=res, cache=(request.cache, "")
     )
-    return build_extraction(
+    extraction = build_extraction(
         asked.store,
         asked.manifest,
         facts,
@@ -265,3 +281,4 @@ def _build(request: Request, asked: _Data, facts: TrunkFacts) -> Extraction:
         precision=choose_precision(request.precision, request.machine.device),
         dtype=request.dtype,
     )
+    return replace(extraction, called=expect_name(request.name))

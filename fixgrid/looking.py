@@ -10,6 +10,7 @@ from .cache.errors import CacheError, UsageError
 from .cache.garbage import Garbage, collect_garbage, find_garbage
 from .cache.health import choose_rows, compare_rows, describe_entry, explain_miss, shorten_entry, verify_store
 from .cache.holdings import name_splits
+from .cache.labels import Labels
 from .cache.store import FeatureStore
 from .cache.text import format_records
 from .embed.doctor import Check, examine_cache, examine_installation, examine_speed, shorten_check
@@ -73,8 +74,9 @@ def doctor(cache: str | Path = "features", *, deep: bool = False) -> Diagnosis:
 def list_cache(cache: str | Path = "features") -> list[dict[str, Any]]:
     """Every key of a cache: what it is of, how it was seen, how much is there."""
     store = FeatureStore(Path(cache).expanduser())
-    named = name_splits(store)
-    return [describe_entry(entry, named) for entry in store.entries()]
+    named, labels = name_splits(store), Labels(store, store.sealed()).list_all()
+    called = {version: label for label, version in labels.items()}
+    return [describe_entry(entry, named, called) for entry in store.entries()]
 
 
 def format_cache(records: list[dict[str, Any]], style: str = "table") -> str:

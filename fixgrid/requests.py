@@ -35,6 +35,8 @@ class Request:
         A name, see `fixgrid.models`, or a module of your own: float32 (B, 3, R, R), normalised, to features (B, D).
     weights : str or Path, optional
         State dict in place of the published weights of a named trunk.
+    name : str, optional
+        What you call the trunk with these weights, which later commands then take as their `trunk`.
     res : int, str or sequence of int, optional
         Resolutions in px, as in ``"224,320"``; the trunk's own if not given.
     train_views : int
@@ -73,6 +75,7 @@ class Request:
     _: KW_ONLY
     trunk: str | nn.Module | OwnTrunk | None = None
     weights: str | Path | None = None
+    name: str | None = None
     res: int | str | Sequence[int] | None = None
     train_views: int = 2
     views: str | Sequence[str] = ()
@@ -141,7 +144,8 @@ class FeaturesRequest:
     Attributes
     ----------
     data, trunk : str, optional
-        As given to `fixgrid.extract`; may be left out where the cache holds one.
+        As given to `fixgrid.extract`, or the trunk's `name`, or what `fixgrid.list_cache` calls it; may be left out
+        where the cache holds one.
     cache : str or Path
     resize, resampler, train_views, seed
         Fields of the view, where the cache holds several.

@@ -259,7 +259,7 @@ def test_its_rows_can_be_computed_again_and_its_kind_is_listed(
     store = FeatureStore(world.cache)
     holdings = find_holdings(store, str(world.data))
     held = [holdings.entry("val", kind + "center", 64) for kind in ("", RECALIBRATED)]
-    kinds = [describe_entry(store.entry(sealed.spec), {})["kind"] for sealed in held]
+    kinds = [describe_entry(store.entry(sealed.spec), {}, {})["kind"] for sealed in held]
     assert kinds == ["center", "recalibrated center"]
     recompute = Recomputer(store)
     for sealed in held:

@@ -60,7 +60,9 @@ class KnownTrunk(NamedTuple):
     load: Callable[[], Trunk]
 
 
-def identify_trunk(name: str, weights: Path | None, memo_folder: Path) -> KnownTrunk:
+def identify_trunk(
+    name: str, weights: Path | None, memo_folder: Path, tell: Callable[[str], None] | None = None
+) -> KnownTrunk:
     """What a trunk is, and how to load it when it must run.
 
     The facts are remembered by name, library versions, and the place, size and times of the weights file, all of
@@ -74,6 +76,8 @@ def identify_trunk(name: str, weights: Path | None, memo_folder: Path) -> KnownT
         State dict to use instead of the published one.
     memo_folder : Path
         Where facts are remembered.
+    tell : callable, optional
+        Called with a line if something had to be taken off a checkpoint that is read for the first time.
 
     Raises
     ------
@@ -91,6 +95,8 @@ def identify_trunk(name: str, weights: Path | None, memo_folder: Path) -> KnownT
     facts = _recall(memo)
     if facts is None:
         facts = describe_trunk(load(), str(weights.resolve()) if weights else "")
+        if load().note and tell:
+            tell(f"note: {load().note}")
         file = load().weights_file
         if file is not None:
             record = {"facts": asdict(facts), "file": str(file), "stamp": _stamp(file)}

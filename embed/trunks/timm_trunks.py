@@ -114,7 +114,7 @@ def _describe(module: nn.Module) -> Headless:
     classifier = cast(dict[str, object], module.pretrained_cfg).get("classifier") or ()
     names = (classifier,) if isinstance(classifier, str) else tuple(cast(tuple[str, ...], classifier))
     kept = "\n".join(("", *module.state_dict()))
-    # Of some classifiers (LeViT, EfficientViT) a norm is a part, too: nothing of what holds them is left without them.
+    # In LeViT and EfficientViT a norm is part of the classifier: nothing is left of what holds both.
     parents = {name: name.rpartition(".")[0] for name in names}
     names = tuple(up if up and f"\n{up}." not in kept else name for name, up in parents.items())
     dim = getattr(module, "head_hidden_size", None) or module.num_features

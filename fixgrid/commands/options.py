@@ -80,6 +80,7 @@ extracts = _all(
     cache,
     trunk,
     option("--weights", type=Place(exists=True, dir_okay=False), help="State dict of the trunk."),
+    option("--name", help="What you call the trunk with these weights; later commands take it as --trunk."),
     option("--res", help="Resolutions in px, as in 224,320. [default: the trunk's own]"),
     option(
         "--train-views",
@@ -138,7 +139,7 @@ recalibrate = option(
 reads_features = _all(
     data,
     cache,
-    trunk,
+    option("--trunk", help="Which, as cache ls calls it. [default: the cache's only one]"),
     resize,
     resampler,
     option("--train-views", type=click.IntRange(1), help="Which, if the cache holds several."),
