@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +17,13 @@ from .rows import Manifest
 from .rowsfile import list_manifests
 from .sealed import Sealed
 from .store import FeatureStore
-from .view import View
+from .view import View, complete_spec, is_same
 
 Place = tuple[str, str, int]
-OMITTED = {"resampler": "pillow"}
-"""What a field of a view is whose key does not name it."""
+OPTIONS = {"draws": "train-views", "crop_ratio": "crop-ratio", "crop_mode": "crop-mode"} | {
+    name: name for name in ("seed", "resize", "resampler", "mean", "std", "interpolation")
+}
+"""Options that choose among views, by the field of a view that they are about."""
 RECALIBRATED = "recalibrated "
 """Before a kind of view: as the trunk sees it once its last batch norm has the statistics of that resolution."""
 
@@ -161,7 +163,8 @@ def find_holdings(
     source, trunk : str or None
         As given to ``extract``.
     view : mapping
-        View fields that must match where a view has them, e.g. ``{"resize": "height", "draws": 4}``.
+        View fields that must match where a view has them, e.g. ``{"resize": "height", "draws": 4}``; decimal
+        strings by their value.
 
     Raises
     ------
@@ -188,6 +191,7 @@ def find_holdings(
     identity, entries = next(iter(found.items()))
     places = _by_place(entries, rows, view or {})
     places |= _by_place(_list_recalibrated(mine, identity, manifest), rows, view or {}, RECALIBRATED)
+    _expect_one_look(places)
     return Holdings(manifest, trunk or next(iter(trunks)), places)
 
 
@@ -223,15 +227,32 @@ def _by_place(
 ) -> dict[Place, Sealed]:
     places: dict[Place, Sealed] = {}
     for entry in entries:
-        seen = {**OMITTED, **entry.spec.view}
-        if any(name in seen and seen[name] != value for name, value in view.items()):
+        seen = complete_spec(entry.spec.view)
+        if any(name in seen and not is_same(seen[name], value) for name, value in view.items()):
             continue
         place = (rows[entry.spec.rows_sha256], prefix + seen["kind"], seen["res"])
         other = places.setdefault(place, entry)
         if other is not entry:
-            difference = "; ".join(explain_difference(entry.spec, other.spec))
+            lines = explain_difference(entry.spec, other.spec)
             raise UsageError(
-                f"the cache holds {place[1]} views of {place[0]} at {place[2]} px twice ({difference}): "
-                "choose with --resize, --resampler, --train-views or --seed."
+                f"the cache holds {place[1]} views of {place[0]} at {place[2]} px twice ({'; '.join(lines)}): "
+                f"{_say_choice(line.split()[0].removeprefix('view.') for line in lines)}."
             )
     return places
+
+
+def _expect_one_look(places: Mapping[Place, Sealed]) -> None:
+    """Refuse features of pixels that were normalised in several ways: a head on them could not say in which."""
+    first: Sealed | None = None
+    for entry in places.values():
+        first = first or entry
+        odd = [name for name in ("mean", "std") if entry.spec.view.get(name) != first.spec.view.get(name)]
+        if odd:
+            found = " and ".join(", ".join(map(str, one.spec.view[odd[0]])) for one in (first, entry))
+            raise UsageError(f"the cache holds views of several {odd[0]} ({found}): {_say_choice(odd)}.")
+
+
+def _say_choice(fields: Iterable[str]) -> str:
+    """What to type where a cache holds views that differ in some fields."""
+    options = [f"--{OPTIONS[name]}" for name in fields if name in OPTIONS]
+    return f"choose with {' or '.join(options)}" if options else "extract into another --cache to keep them apart"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fixgrid.cache.view import View, is_same
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,8 @@ class Preprocess:
         Resolution (px) of the published accuracy.
     fixed_size : bool
         Whether that is the only one taken; most convolutional trunks take any.
+    crop_mode : str
+        One of `fixgrid.cache.view.CROP_MODES`.
     """
 
     mean: tuple[str, str, str]
@@ -30,10 +35,20 @@ class Preprocess:
     crop_ratio: str
     native_res: int
     fixed_size: bool = False
+    crop_mode: str = "center"
 
     def takes(self, res: int) -> bool:
         """Whether square images of `res` px are taken."""
         return not self.fixed_size or res == self.native_res
+
+    def override(self, given: Mapping[str, Any]) -> Preprocess:
+        """With other values of some fields; a number that is the same stays as it is written here."""
+        changed = {name: value for name, value in given.items() if not is_same(getattr(self, name), value)}
+        return replace(self, **changed) if changed else self
+
+    def follow(self, view: View) -> Preprocess:
+        """With the normalisation of a view."""
+        return self.override({"mean": view.mean, "std": view.std})
 
 
 def write_channels(values: Iterable[object]) -> tuple[str, str, str]:
