@@ -12,6 +12,7 @@ from typing import Any
 from .asking import takes
 from .cache.errors import UsageError
 from .cache.holdings import Holdings, shorten_source
+from .cache_requests import CurveRequest, FeaturesRequest, GridRequest, HeadRequest
 from .heads.artifact import save_head
 from .heads.breakdown import format_breakdown
 from .heads.curve import CurvePoint, fit_curve
@@ -23,7 +24,6 @@ from .heads.leak import warn_of_leak
 from .heads.recipe import count_passes, list_recipes
 from .heads.table import Notes, fit_record, format_cells, format_curve
 from .heads.twins import Twin, choose_res, find_twins, format_twins, looks_alike
-from .requests import CurveRequest, FeaturesRequest, GridRequest, HeadRequest
 
 
 @dataclass(frozen=True, eq=False)
