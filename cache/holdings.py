@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,13 +18,15 @@ from .rows import Manifest
 from .rowsfile import list_manifests
 from .sealed import Sealed
 from .store import FeatureStore
-from .view import View
+from .view import View, complete_spec, is_same
 
 Place = tuple[str, str, int]
-OMITTED = {"resampler": "pillow"}
-"""What a field of a view is whose key does not name it."""
 POOLED = "pooled"
 """The kind of features that is meant where none is named: what a trunk gives its own classifier."""
+OPTIONS = {"draws": "train-views", "crop_ratio": "crop-ratio", "crop_mode": "crop-mode"} | {
+    name: name for name in ("seed", "resize", "resampler", "mean", "std", "interpolation")
+}
+"""Options that choose among views, by the field of a view that they are about."""
 RECALIBRATED = "recalibrated "
 """Before a kind of view: as the trunk sees it once its last batch norm has the statistics of that resolution."""
 
@@ -176,7 +178,8 @@ def find_holdings(
         The name that ``extract`` was told, or its library's, with ``@`` and the beginning of its weights' digest, a
         precision or a stored type where that alone is ambiguous; see `Labels.find`.
     view : mapping
-        View fields that must match where a view has them, e.g. ``{"resize": "height", "draws": 4}``.
+        View fields that must match where a view has them, e.g. ``{"resize": "height", "draws": 4}``; decimal
+        strings by their value.
     features : str or None
         Kind of features; the pooled ones, or else the only ones, if not given.
 
@@ -204,7 +207,25 @@ def find_holdings(
     again = [entry for entry in again if entry.spec.trunk["node"] == node]
     places = _by_place(entries, rows, view or {})
     places |= _by_place(_list_recalibrated(again, manifest), rows, view or {}, RECALIBRATED)
+    _expect_one_look(places)
     return Holdings(manifest, labels.label(version, trunk), places, node, version, _say_asked(manifest, entries[0]))
+
+
+def list_kinds(store: FeatureStore, source: str | None = None, trunk: str | None = None) -> tuple[str, ...]:
+    """Kinds of features that a cache holds of a data set by a trunk, the pooled ones first; see `find_holdings`.
+
+    Raises
+    ------
+    CacheError, UsageError
+        As `find_holdings`.
+    """
+    sources = list_sources(store)
+    manifest = _pick("data set", "--data", sources, source and _respell(source, sources))
+    digests = {rows.digest for rows in manifest.splits.values()}
+    mine = store.sealed(lambda spec: spec.rows_sha256 in digests)
+    version = Labels(store, mine).choose(trunk)
+    found = {str(entry.spec.trunk["node"]) for entry in mine if find_version(entry.spec) == version}
+    return tuple(sorted(found, key=lambda kind: (kind != POOLED, kind)))
 
 
 def _say_asked(manifest: Manifest, entry: Sealed) -> str:
@@ -258,15 +279,32 @@ def _by_place(
 ) -> dict[Place, Sealed]:
     places: dict[Place, Sealed] = {}
     for entry in entries:
-        seen = {**OMITTED, **entry.spec.view}
-        if any(name in seen and seen[name] != value for name, value in view.items()):
+        seen = complete_spec(entry.spec.view)
+        if any(name in seen and not is_same(seen[name], value) for name, value in view.items()):
             continue
         place = (rows[entry.spec.rows_sha256], prefix + seen["kind"], seen["res"])
         other = places.setdefault(place, entry)
         if other is not entry:
-            difference = "; ".join(explain_difference(entry.spec, other.spec))
+            lines = explain_difference(entry.spec, other.spec)
             raise UsageError(
-                f"the cache holds {place[1]} views of {place[0]} at {place[2]} px twice ({difference}): "
-                "choose with --resize, --resampler, --train-views or --seed."
+                f"the cache holds {place[1]} views of {place[0]} at {place[2]} px twice ({'; '.join(lines)}): "
+                f"{_say_choice(line.split()[0].removeprefix('view.') for line in lines)}."
             )
     return places
+
+
+def _expect_one_look(places: Mapping[Place, Sealed]) -> None:
+    """Refuse features of pixels that were normalised in several ways: a head on them could not say in which."""
+    first: Sealed | None = None
+    for entry in places.values():
+        first = first or entry
+        odd = [name for name in ("mean", "std") if entry.spec.view.get(name) != first.spec.view.get(name)]
+        if odd:
+            found = " and ".join(", ".join(map(str, one.spec.view[odd[0]])) for one in (first, entry))
+            raise UsageError(f"the cache holds views of several {odd[0]} ({found}): {_say_choice(odd)}.")
+
+
+def _say_choice(fields: Iterable[str]) -> str:
+    """What to type where a cache holds views that differ in some fields."""
+    options = [f"--{OPTIONS[name]}" for name in fields if name in OPTIONS]
+    return f"choose with {' or '.join(options)}" if options else "extract into another --cache to keep them apart"

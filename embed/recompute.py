@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,7 +73,7 @@ class Recomputer:
         self.store = store
         self._load = load
         self._own = own
-        self._backends: dict[tuple[str, int], Backend] = {}
+        self._backends: dict[tuple[object, ...], Backend] = {}
 
     def __call__(self, sealed: Sealed, row_ids: Sequence[int]) -> NDArray[np.float32]:
         """Features of some rows of a sealed entry: float32, shape (k, V, D).
@@ -86,9 +87,9 @@ class Recomputer:
         """
         manifest, rows = self._find_rows(sealed)
         view = View.from_spec(sealed.spec.view)
-        place = sealed.spec.trunk["weights_sha256"], view.res
+        place = sealed.spec.trunk["weights_sha256"], view.res, view.mean, view.std
         if place not in self._backends:
-            self._backends[place] = self._open_backend(sealed, view.res)
+            self._backends[place] = self._open_backend(sealed, view)
         return recompute_rows(manifest.root, rows, row_ids, view, self._backends[place])
 
     def _find_rows(self, sealed: Sealed) -> tuple[Manifest, Rows]:
@@ -119,7 +120,7 @@ class Recomputer:
             raise CacheError(f"{name} is a module of one's own, which only Python can give: nothing to compare.")
         return identify_own(self._own).load()
 
-    def _open_backend(self, sealed: Sealed, res: int) -> Backend:
+    def _open_backend(self, sealed: Sealed, view: View) -> Backend:
         from .backends.prepare import prepare_backend
         from .backends.spec import open_backend
 
@@ -128,5 +129,6 @@ class Recomputer:
         made_by = sealed.spec.trunk["architecture"], sealed.spec.trunk["weights_sha256"]
         if (trunk.architecture, trunk.weights_sha256) != made_by:
             raise CacheError(f"the weights of {name} are not those that made these features: nothing to compare.")
+        trunk = replace(trunk, preprocess=trunk.preprocess.follow(view))
         with tempfile.TemporaryDirectory(prefix="fixgrid-") as folder:
-            return open_backend(prepare_backend(trunk, [res], folder=Path(folder)), res)
+            return open_backend(prepare_backend(trunk, [view.res], folder=Path(folder)), view.res)

@@ -22,6 +22,8 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from .cache.errors import FixgridError as FixgridError
     from .cache.reader import open_store as open  # noqa: F401
+    from .cache_requests import GridRequest as GridRequest
+    from .cache_requests import HeadRequest as HeadRequest
     from .embed.trunks.own import OwnTrunk as OwnTrunk
     from .exporting import export as export
     from .extracting import extract as extract
@@ -39,8 +41,6 @@ if TYPE_CHECKING:
     from .predicting import evaluate as evaluate
     from .predicting import predict as predict
     from .reporting import report as report
-    from .requests import GridRequest as GridRequest
-    from .requests import HeadRequest as HeadRequest
     from .requests import Request as Request
 
 _FACE = {
@@ -50,8 +50,8 @@ _FACE = {
     "Request": "requests:Request",
     "extract": "extracting:extract",
     "plan": "extracting:plan",
-    "GridRequest": "requests:GridRequest",
-    "HeadRequest": "requests:HeadRequest",
+    "GridRequest": "cache_requests:GridRequest",
+    "HeadRequest": "cache_requests:HeadRequest",
     "grid": "fitting:grid",
     "fit_head": "fitting:fit_head",
     "curve": "fitting:curve",

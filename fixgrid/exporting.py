@@ -14,10 +14,10 @@ from .cache.errors import UsageError
 from .cache.view import read_view
 from .embed.trunks.catalogue import find_licence
 from .embed.trunks.library import find_use
-from .extracting import wrap_module
 from .heads.artifact import SavedHead, load_head, name_files, save_coefficients
 from .heads.card import USES, CardFacts, write_card
 from .heads.leak import LEAK
+from .preprocessing import wrap_module
 
 if TYPE_CHECKING:
     from torch import nn

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from .asking import takes
 from .cache.errors import UsageError
@@ -21,15 +21,20 @@ from .embed.prospect import Item, calibrate, describe_trunk, expect_local, list_
 from .embed.request import read_resolutions
 from .embed.sizing import choose_precision
 from .embed.trunks.costs import COSTS_FILE, expect_taken
-from .embed.trunks.identity import KnownTrunk, TrunkFacts, describe_nodes, identify_trunk, recall_trunk, take_nodes
+from .embed.trunks.identity import (
+    KnownTrunk,
+    TrunkFacts,
+    describe_nodes,
+    identify_trunk,
+    prepare_otherwise,
+    recall_trunk,
+    take_nodes,
+)
 from .embed.trunks.library import find_source
+from .embed.trunks.look import attribute_look, describe_look
 from .embed.trunks.nodes import read_nodes
+from .preprocessing import find_origins, say_assumed, wrap_module
 from .requests import PlanRequest, Request, open_cache
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from .embed.trunks.own import OwnTrunk
 
 SAMPLE = "sample"
 DEFAULT_TRUNK = "efficientnet_lite0"
@@ -156,10 +161,13 @@ def plan(request: PlanRequest) -> Plan:
         facts = trunk.facts
     else:
         facts = describe_nodes(describe_trunk(_name(request), _weights(request), asked.store), nodes, memos)
+        facts = replace(facts, preprocess=facts.preprocess.override(request.look))
     extraction = _build(request, asked, facts)
     if request.calibrate and trunk:
         calibrate(extraction, trunk, request.watcher, machine)
     items = list_items(extraction, facts, machine, trunk.load if trunk else None)
+    look = facts.preprocess
+    items.append(Item("preprocessing", look.crop_mode, "crop", attribute_look(look, find_origins(request, facts))))
     if request.recalibrate:
         expect_norm(extraction, facts)
         items += list_recalibration(extraction)
@@ -196,7 +204,7 @@ class _Data(NamedTuple):
 def _read_data(request: Request, *, download: bool = True) -> _Data:
     store = open_cache(request.folder, request.watcher)
     name, why = _choose_data(request, store)
-    read_resolutions(request.res)  # refused before anything is downloaded or hashed
+    _ = read_resolutions(request.res), request.look  # refused before anything is downloaded or hashed
     expect_name(request.name)
     if not download:
         expect_local(name, request.folder)
@@ -245,6 +253,12 @@ def expect_name(name: str | None) -> str:
 
 
 def _identify(request: Request) -> KnownTrunk:
+    """The trunk, its pixels prepared as the request says where it says anything."""
+    trunk = _identify_published(request)
+    return prepare_otherwise(trunk, trunk.facts.preprocess.override(request.look)) if request.look else trunk
+
+
+def _identify_published(request: Request) -> KnownTrunk:
     if isinstance(request.trunk, str | None):
         name, weights, memos = _name(request), _weights(request), request.folder / "trunks"
         if recall_trunk(name, weights, memos) is None:  # a size that it does not take is said before a download
@@ -258,21 +272,21 @@ def _identify(request: Request) -> KnownTrunk:
     return identify_own(wrap_module(request.trunk))
 
 
-def wrap_module(trunk: nn.Module | OwnTrunk) -> OwnTrunk:
-    """A module of the user's, with what is assumed of its input."""
-    from .embed.trunks.own import OwnTrunk
-
-    return trunk if isinstance(trunk, OwnTrunk) else OwnTrunk(trunk)
-
-
 def _build(request: Request, asked: _Data, facts: TrunkFacts) -> Extraction:
     from .embed.machine import build_extraction
 
     res: tuple[Any, str] = (request.res, "") if request.res else (facts.preprocess.native_res, "the trunk's own")
+    whose = dict.fromkeys(find_origins(request, facts).values())
     called: dict[str, tuple[Any, str]] = {"name": (request.name, "")} if request.name else {}
     request.watcher.settle(
-        data=(asked.name, asked.why), trunk=(facts.name, ""), **called, res=res, cache=(request.cache, "")
+        data=(asked.name, asked.why),
+        trunk=(facts.name, ""),
+        **called,
+        res=res,
+        preprocessing=(describe_look(facts.preprocess), ", ".join(whose)),
+        cache=(request.cache, ""),
     )
+    say_assumed(request, facts)
     extraction = build_extraction(
         asked.store,
         asked.manifest,

@@ -24,11 +24,11 @@ from .embed.outcome import Outcome
 from .embed.replica import adopt_known, build_replica, find_trunk
 from .embed.sizing import Machine
 from .embed.watcher import Quiet, Watcher
-from .extracting import wrap_module
 from .heads.artifact import load_head
 from .heads.figures import HeadFigures, measure_head
 from .heads.predictions import Prediction, format_predictions, join_blocks, predict_images, score_images
 from .heads.table import format_figures
+from .preprocessing import wrap_module
 
 if TYPE_CHECKING:
     from torch import nn

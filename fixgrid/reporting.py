@@ -14,6 +14,7 @@ from .cache.errors import FixgridError
 from .cache.holdings import Holdings, list_trunks
 from .cache.store import FeatureStore
 from .cache.text import format_records
+from .cache_requests import ReportRequest
 from .embed.manifest import find_copies
 from .embed.pictures import Album
 from .embed.trunks.costs import COSTS_FILE, recall_costs
@@ -22,7 +23,6 @@ from .heads.exhibits import fill_report
 from .heads.findings import find_all
 from .heads.leak import warn_of_leak
 from .heads.report import render_report
-from .requests import ReportRequest
 
 
 @takes(ReportRequest)

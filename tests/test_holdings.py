@@ -201,6 +201,52 @@ def test_a_resampler_that_keys_leave_out_can_be_named(store: FeatureStore, dogs:
         assert seen.get("resampler", "pillow") == name
 
 
+IMAGENET = {"crop_ratio": "0.875", "mean": ["0.485", "0.456", "0.406"], "std": ["0.229", "0.224", "0.225"]}
+
+
+def test_a_crop_mode_can_be_named_and_leaves_random_crops_alone(store: FeatureStore, dogs: Manifest) -> None:
+    train = dogs.splits["train"]
+    seal(store, train, crop_ratio="1.0")
+    seal(store, train, crop_ratio="1.0", crop_mode="squash")
+    seal(store, train, kind="train")
+    with pytest.raises(UsageError, match=r"view\.crop_mode .*: choose with --crop-mode\."):
+        find_holdings(store)
+    for name in ("center", "squash"):
+        holdings = find_holdings(store, view={"crop_mode": name})
+        assert holdings.entry("train", "center", 32).spec.view.get("crop_mode", "center") == name
+        assert holdings.resolutions("train", "train") == [32]
+
+
+def test_a_normalisation_can_be_named_however_it_is_written(store: FeatureStore, dogs: Manifest) -> None:
+    half = {**IMAGENET, "mean": ["0.5"] * 3}
+    for view in (IMAGENET, half, {**half, "crop_ratio": "1.0"}):
+        seal(store, dogs.splits["train"], **view)
+    with pytest.raises(UsageError, match="choose with "):
+        find_holdings(store)
+    with pytest.raises(UsageError, match=r"twice \(view.crop_ratio .*: choose with --crop-ratio\."):
+        find_holdings(store, view={"mean": ("0.50", ".5", "5e-1")})
+    found = find_holdings(store, view={"mean": ("0.5",) * 3, "crop_ratio": "1"})
+    assert found.entry("train", "center", 32).spec.view == {
+        **half, "crop_ratio": "1.0", "kind": "center", "res": 32, "resize": "short-side"
+    }  # fmt: skip
+    assert find_holdings(store, view={"mean": (0.485, 0.456, 0.406)})
+
+
+def test_pixels_that_were_normalised_in_two_ways_are_told_apart(store: FeatureStore, dogs: Manifest) -> None:
+    seal(store, dogs.splits["train"], **IMAGENET)
+    seal(store, dogs.splits["val"], **{**IMAGENET, "std": ["0.5"] * 3})
+    with pytest.raises(UsageError, match=r"several std \(.*0\.5, 0\.5, 0\.5.*\): choose with --std\."):
+        find_holdings(store)
+    assert find_holdings(store, view={"std": ("0.5",) * 3}).resolutions("train", "center") == []
+
+
+def test_views_that_no_option_tells_apart_need_another_cache(store: FeatureStore, dogs: Manifest) -> None:
+    for jitter in ("full", "torch"):
+        seal(store, dogs.splits["train"], kind="train", jitter=jitter)
+    with pytest.raises(UsageError, match="extract into another --cache"):
+        find_holdings(store)
+
+
 def test_a_missing_resolution_names_the_command(store: FeatureStore, dogs: Manifest) -> None:
     seal(store, dogs.splits["train"])
     with pytest.raises(CacheError, match="extract --data dogs --trunk t --res 224"):

@@ -176,6 +176,16 @@ def sketch_trunk(name: str, weights: Path | None, store: FeatureStore) -> TrunkF
     )
 
 
+def prepare_otherwise(trunk: KnownTrunk, preprocess: Preprocess) -> KnownTrunk:
+    """The trunk with other preprocessing than its weights' metadata says."""
+
+    @cache
+    def load() -> Trunk:
+        return replace(trunk.load(), preprocess=preprocess)
+
+    return KnownTrunk(replace(trunk.facts, preprocess=preprocess), load)
+
+
 def find_weights(name: str) -> bool:
     """Whether a trunk's published weights are on this machine.
 
@@ -216,6 +226,8 @@ def _recall(memo: Path) -> TrunkFacts | None:
             return None
         fields: dict[str, Any] = dict(record["facts"])
         look = fields.pop("preprocess")
+        if "crop_mode" not in look and fields["architecture"].startswith("timm:"):
+            return None  # remembered before it was asked how timm crops: read once more
         preprocess = Preprocess(**{**look, "mean": tuple(look["mean"]), "std": tuple(look["std"])})
         nodes = tuple((str(node), int(dim)) for node, dim in fields.pop("nodes"))
         return TrunkFacts(preprocess=preprocess, nodes=nodes, **fields)

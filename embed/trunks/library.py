@@ -160,6 +160,12 @@ def list_packages() -> list[str]:
     return list(dict.fromkeys(package for prefix in LIBRARIES for package in open_library(prefix).packages))
 
 
+def name_metadata(name: str, architecture: str) -> str:
+    """Whose word a trunk's preprocessing is."""
+    whose = "fixgrid" if name in open_library("").list_names() else architecture.partition(":")[0]
+    return f"{whose}'s metadata of {name}"
+
+
 def place_library(architecture: str) -> str:
     """The module of an architecture's library, for a worker; empty if it has none here."""
     return LIBRARIES.get(architecture.partition(":")[0], "")

@@ -23,9 +23,11 @@ import torch
 from torch import Tensor, nn
 
 from fixgrid.cache.errors import UsageError
+from fixgrid.cache.view import CROP_MODES, INTERPOLATIONS
 
 from .identity import KnownTrunk, describe_trunk
-from .preprocess import Preprocess, write_channels
+from .look import LOOK, expect_one_of, read_channels, read_ratio
+from .preprocess import Preprocess
 from .sizes import find_rule, name_refusal
 from .source import IMAGENET, OWN
 from .trunk import Trunk
@@ -56,6 +58,8 @@ class OwnTrunk:
         Resampling of the resize; ``bilinear`` by default.
     crop_ratio : float
         Crop side over resized short side; .875 by default.
+    crop_mode : {"center", "squash", "border"}
+        See `fixgrid.cache.view.View`; ``center`` by default.
     native_res : int
         Resolution (px) that is meant where none is given; 224 by default.
     """
@@ -68,6 +72,7 @@ class OwnTrunk:
     interpolation: str | None = None
     crop_ratio: float | None = None
     native_res: int | None = None
+    crop_mode: str | None = None
 
     @property
     def preprocess(self) -> Preprocess:
@@ -78,40 +83,50 @@ class OwnTrunk:
         UsageError
             If mean or std are not three numbers, or another value is none that it can be.
         """
-        found = getattr(self.module, "pretrained_cfg", None)
-        said: Mapping[str, object] = found if isinstance(found, Mapping) else {}
+        said = self._said
         sides = said.get("input_size")
         native = sides[-1] if isinstance(sides, Sequence) and sides else 224
-
-        def choose(given: object, word: str, default: object) -> object:
-            return given if given is not None else said.get(word) or default
-
-        ratio = str(choose(self.crop_ratio, "crop_pct", "0.875"))
         res = self.native_res if self.native_res is not None else native
-        if not (isinstance(res, int) and res > 0 and _is_number(ratio) and 0 < float(ratio) <= 1):
-            raise UsageError(f"found native_res {res} and crop_ratio {ratio}; expected whole px, and a share.")
+        if not (isinstance(res, int) and res > 0):
+            raise UsageError(f"found native_res {res}; expected whole px.")
+        look = {name: self._find(name)[0] for name in LOOK}
         return Preprocess(
-            mean=_read_channels("mean", choose(self.mean, "mean", IMAGENET[0])),
-            std=_read_channels("std", choose(self.std, "std", IMAGENET[1])),
-            interpolation=str(choose(self.interpolation, "interpolation", "bilinear")),
-            crop_ratio=ratio,
+            mean=read_channels("mean", look["mean"]),
+            std=read_channels("std", look["std"]),
+            interpolation=expect_one_of("interpolation", look["interpolation"], INTERPOLATIONS),
+            crop_ratio=read_ratio(look["crop_ratio"]),
             native_res=res,
             fixed_size=bool(said.get("fixed_input_size")),
+            crop_mode=expect_one_of("crop_mode", look["crop_mode"], CROP_MODES),
         )
 
+    @property
+    def origins(self) -> dict[str, str]:
+        """Whose word each field of `LOOK` is."""
+        return {name: self._find(name)[1] for name in LOOK}
 
-def _read_channels(word: str, values: object) -> tuple[str, str, str]:
-    texts = [str(value) for value in values] if isinstance(values, Sequence) else []
-    if len(texts) != 3 or not all(map(_is_number, texts)) or (word == "std" and not all(map(float, texts))):
-        raise UsageError(f"found {word} {values!r}; expected three numbers, for R, G and B in 0..1.")
-    return write_channels(texts)
+    @property
+    def _said(self) -> Mapping[str, object]:
+        found = getattr(self.module, "pretrained_cfg", None)
+        return found if isinstance(found, Mapping) else {}
+
+    def _find(self, name: str) -> tuple[object, str]:
+        given, said = getattr(self, name), self._said.get(_WORDS.get(name, name))
+        if given is not None:
+            return given, "given with the module"
+        return (said, "the module's metadata") if said else (_DEFAULTS[name], "the default of a module")
 
 
-def _is_number(text: str) -> bool:
-    try:
-        return float("-inf") < float(text) < float("inf")
-    except ValueError:
-        return False
+_WORDS = {"crop_ratio": "crop_pct"}
+"""What timm calls a field otherwise."""
+
+_DEFAULTS = {
+    "mean": IMAGENET[0],
+    "std": IMAGENET[1],
+    "interpolation": "bilinear",
+    "crop_ratio": "0.875",
+    "crop_mode": "center",
+}
 
 
 def identify_own(own: OwnTrunk) -> KnownTrunk:

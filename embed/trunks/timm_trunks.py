@@ -57,7 +57,12 @@ def find(model: str) -> TrunkSource:
     except RuntimeError as error:
         tags = [known for known in timm.list_pretrained() if known.startswith(name + ".")]
         raise UsageError(f"timm has no weights {model}: choose from {', '.join(tags) or 'none'}") from error
-    published = cfg.has_weights
+    published, sides = cfg.has_weights, cfg.input_size[1:]
+    if len(set(sides)) > 1:
+        raise UsageError(
+            f"timm:{model} is for images of {' x '.join(map(str, sides))} px (height x width); expected square "
+            "ones, as every view here is: choose another trunk."
+        )
     return TrunkSource(
         architecture=f"timm:{name}",
         weights=f"timm:{name}.{cfg.tag}" if published and cfg.tag else f"timm:{name}" if published else "",
@@ -68,6 +73,7 @@ def find(model: str) -> TrunkSource:
             crop_ratio=str(cfg.crop_pct),
             native_res=cfg.input_size[-1],
             fixed_size=cfg.fixed_input_size and not _runs_elsewhere(name, cfg.input_size[-1]),
+            crop_mode=cfg.crop_mode,
         ),
         imagenet_labels=cfg.num_classes == 1000 or bool(re.search(r"in(1|12|21|22)k", cfg.tag or "")),
     )

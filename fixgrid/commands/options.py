@@ -51,6 +51,23 @@ resampler = option(
     type=click.Choice(["pillow", "tensor"]),
     help="Whose pixels: Pillow's, or the faster ones of torchvision's tensors. [default: pillow]",
 )
+look = _all(
+    option("--mean", help="Of pixels in 0..1, as in 0.5,0.5,0.5 or 0.5. [default: the weights' own]"),
+    option("--std", help="Likewise."),
+    option(
+        "--interpolation",
+        type=click.Choice(["nearest", "bilinear", "bicubic", "lanczos"]),
+        help="Of Resize. [default: the weights' own]",
+    ),
+    option("--crop-ratio", help="Crop side over resized side, as in 0.875. [default: the weights' own]"),
+    option(
+        "--crop-mode",
+        type=click.Choice(["center", "squash", "border"]),
+        help="What center crops are cut from: the resized image, the image squashed or padded to a square. "
+        "[default: the weights' own]",
+    ),
+)
+"""How pixels are prepared, where it is not as the weights' own metadata says."""
 style = option(
     "--format",
     "style",
@@ -101,6 +118,7 @@ extracts = _all(
     ),
     resize,
     resampler,
+    look,
     option(
         "--split",
         type=click.Choice(["official", "2020"]),
@@ -111,9 +129,7 @@ extracts = _all(
     option("--seed", type=int, default=0, show_default=True, help="Of splits and random crops."),
     backend,
     device,
-    option(
-        "--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True
-    ),
+    option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True),
     option(
         "--dtype",
         type=click.Choice(["float32", "float16"]),
@@ -140,8 +156,10 @@ reads_features = _all(
     data,
     cache,
     option("--trunk", help="Which, as cache ls calls it. [default: the cache's only one]"),
+    option("--features", help="Kinds of features: some that were extracted, or all. [default: pooled]"),
     resize,
     resampler,
+    look,
     option("--train-views", type=click.IntRange(1), help="Which, if the cache holds several."),
     option("--seed", type=int, help="Which, if the cache holds several."),
     option(
@@ -150,22 +168,18 @@ reads_features = _all(
         help="Views of the training images. [default: train, else what is cached]",
     ),
 )
-"""Of every command that reads cached features; see `fixgrid.requests.FeaturesRequest`."""
+"""Of every command that reads cached features; see `fixgrid.cache_requests.FeaturesRequest`."""
 
 makes_cells = _all(
     option("--pairs", help="As in 128:224,224:128+224, or seed. [default: every pair in the cache]"),
-    option(
-        "--heads", default="logistic", show_default=True, help="all, or of logistic,ridge,lda,mean,knn,sgd."
-    ),
+    option("--heads", default="logistic", show_default=True, help="all, or of logistic,ridge,lda,mean,knn,sgd."),
     option(
         "--gap",
         default="none",
         show_default=True,
         help="all, or some of none,standardize,frechet,refit,batchnorm (that after extract --recalibrate).",
     ),
-    option(
-        "--test-view", type=click.Choice(["center", "five", "ten"]), default="center", show_default=True
-    ),
+    option("--test-view", type=click.Choice(["center", "five", "ten"]), default="center", show_default=True),
     option(
         "--mean-of",
         type=click.Choice(["probabilities", "features"]),
