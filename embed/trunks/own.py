@@ -6,17 +6,13 @@ settings, the source of their classes, weights.
 
 from __future__ import annotations
 
-import ast
 import copy
 import hashlib
-import inspect
-import linecache
-import sys
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from functools import partial
-from types import FunctionType, MethodType
+from functools import cached_property, partial
+from pathlib import Path
+from types import FunctionType, MethodType, ModuleType
 
 import numpy as np
 import torch
@@ -25,13 +21,13 @@ from torch import Tensor, nn
 from fixgrid.cache.errors import UsageError
 
 from .identity import KnownTrunk, describe_trunk
+from .onnx_graph import OnnxModule
 from .preprocess import Preprocess, write_channels
+from .references import is_installed, list_references
 from .source import IMAGENET, OWN
+from .source_text import SCRIPT, is_known, read_source
 from .trunk import Trunk, name_refusal
 from .weights import fingerprint_weights
-
-KNOWN = {"torch", "torchvision", "timm", "builtins"} | sys.stdlib_module_names
-"""Packages whose source is not read: their versions are provenance."""
 
 _HELD = {"training", "_parameters", "_buffers", "_modules"}
 """Attributes of a module that say nothing that its state dict or its parts do not."""
@@ -68,7 +64,7 @@ class OwnTrunk:
     crop_ratio: float | None = None
     native_res: int | None = None
 
-    @property
+    @cached_property
     def preprocess(self) -> Preprocess:
         """What the module expects of its input, in the words of keys.
 
@@ -79,7 +75,10 @@ class OwnTrunk:
         """
         found = getattr(self.module, "pretrained_cfg", None)
         said: Mapping[str, object] = found if isinstance(found, Mapping) else {}
-        sides = said.get("input_size")
+        fixed = bool(said.get("fixed_input_size"))
+        # timm says 224 of a module that was built for another size
+        built = getattr(getattr(self.module, "patch_embed", None), "img_size", None) if fixed else None
+        sides = built or said.get("input_size")
         native = sides[-1] if isinstance(sides, Sequence) and sides else 224
 
         def choose(given: object, word: str, default: object) -> object:
@@ -95,8 +94,20 @@ class OwnTrunk:
             interpolation=str(choose(self.interpolation, "interpolation", "bilinear")),
             crop_ratio=ratio,
             native_res=res,
-            fixed_size=bool(said.get("fixed_input_size")),
+            fixed_size=fixed and not _runs_at(self.module, 2 * res),
         )
+
+
+def _runs_at(module: nn.Module, res: int) -> bool:
+    """Whether a module runs at a size, tried without computing: some that timm calls fixed do."""
+    if isinstance(module, OnnxModule):
+        return False
+    try:
+        with torch.no_grad():
+            copy.deepcopy(module).to("meta").eval()(torch.empty(1, 3, res, res, device="meta"))
+    except (RuntimeError, ValueError, TypeError, AssertionError, NotImplementedError):
+        return False
+    return True
 
 
 def _read_channels(word: str, values: object) -> tuple[str, str, str]:
@@ -113,8 +124,14 @@ def _is_number(text: str) -> bool:
         return False
 
 
-def identify_own(own: OwnTrunk) -> KnownTrunk:
+def identify_own(own: OwnTrunk, weights: str = "") -> KnownTrunk:
     """What a user's module is as a trunk, and how to load it: the copy that was made now, frozen, on the CPU.
+
+    Parameters
+    ----------
+    own : OwnTrunk
+    weights : str
+        File that its weights were read from, if they were; not part of any key.
 
     Raises
     ------
@@ -128,17 +145,23 @@ def identify_own(own: OwnTrunk) -> KnownTrunk:
     except (RuntimeError, TypeError, NotImplementedError) as error:
         reason = (str(error).splitlines() or [""])[0][:120] or type(error).__name__
         raise UsageError(f"{name} cannot be copied and frozen ({reason}); expected a plain nn.Module.") from error
-    digest = hashlib.sha256("\n".join(_Reader(name).describe_module(module)).encode()).hexdigest()[:16]
     trunk = Trunk(
         name=name,
-        architecture=f"{OWN}{type(module).__qualname__}@{digest}",
+        architecture=_name_architecture(name, module),
         module=module,
         preprocess=preprocess,
         dim=_count_features(name, module, preprocess.native_res),
         weights_sha256=fingerprint_weights(module.state_dict()),
         imagenet_labels=False,
     )
-    return KnownTrunk(describe_trunk(trunk), lambda: trunk)
+    return KnownTrunk(describe_trunk(trunk, weights), lambda: trunk)
+
+
+def _name_architecture(name: str, module: nn.Module) -> str:
+    if isinstance(module, OnnxModule):
+        return f"{OWN}onnx@{module.digest}"
+    lines = "\n".join(_Reader(name).describe_module(module))
+    return f"{OWN}{type(module).__qualname__}@{hashlib.sha256(lines.encode()).hexdigest()[:16]}"
 
 
 def _count_features(name: str, module: nn.Module, res: int) -> int:
@@ -169,14 +192,16 @@ class _Reader:
     def __init__(self, name: str) -> None:
         self.name = name
         self._seen: set[int] = set()
+        self._code: dict[int, type | FunctionType] = {}
 
     def describe_module(self, module: nn.Module) -> Iterator[str]:
-        """Lines that two modules with other features differ in: layers, settings, source."""
+        """Lines that two modules with other features differ in: layers, settings, source, what that refers to."""
         yield repr(module)
         parts = dict(module.named_modules())
         for kind in dict.fromkeys(kind for part in parts.values() for kind in type(part).__mro__):
-            if not _is_known(kind.__module__):
+            if not is_known(kind.__module__):
                 yield _expect_source(self.name, kind)
+                self._code[id(kind)] = kind
         for place, part in parts.items():
             if isinstance(code := getattr(part, "code", None), str):  # of a traced module
                 yield f"{place} {code}"
@@ -184,6 +209,21 @@ class _Reader:
                 yield f"{place}.{lost} {self.describe(part._buffers[lost])}"
             if not type(part).__module__.startswith("torch."):  # torch's own say all in their representation
                 yield f"{place} {self.describe({w: v for w, v in vars(part).items() if w not in _HELD})}"
+        yield from self._follow()
+
+    def _follow(self) -> Iterator[str]:
+        """Lines of what the user's code met so far refers to, and what that refers to in turn; none if nothing."""
+        parts = {id(kind) for kind in self._code.values() if isinstance(kind, type)}  # their source is told
+        told: set[tuple[int, str]] = set()
+        done: set[int] = set()
+        while waiting := [part for key, part in self._code.items() if key not in done]:
+            for part in waiting:
+                done.add(id(part))
+                for name, value in list_references(part):
+                    plain = id(value) in parts and name.endswith(str(getattr(value, "__name__", None)))
+                    if not plain and (id(value), name) not in told:
+                        told.add((id(value), name))
+                        yield f"{name} = {self.describe(value)}"
 
     def describe(self, value: object) -> str:
         """One setting."""
@@ -215,16 +255,25 @@ class _Reader:
         if isinstance(value, MethodType):
             return self.describe(value.__func__)
         if isinstance(value, (type, FunctionType)):
-            known = f"{value.__module__}.{value.__qualname__}"
-            return known if _is_known(value.__module__) else f"{known} {_read_source(value)}"
+            known = f"{SCRIPT.sub('', value.__module__)}.{value.__qualname__}"
+            if is_known(value.__module__):
+                return known
+            self._code[id(value)] = value
+            return f"{known} {read_source(value)}"
+        if isinstance(value, ModuleType):  # of the user's, and used otherwise than by attribute
+            return _digest_file(value)
         kind = type(value)
-        if _is_known(kind.__module__):
+        if is_known(kind.__module__):
             return f"{kind.__module__}.{getattr(value, '__qualname__', kind.__qualname__)}"
-        return f"{kind.__qualname__} {_read_source(kind)} {self.describe(getattr(value, '__dict__', None))}"
+        self._code[id(kind)] = kind
+        return f"{kind.__qualname__} {read_source(kind)} {self.describe(getattr(value, '__dict__', None))}"
 
 
-def _is_known(module: str | None) -> bool:
-    return (module or "builtins").partition(".")[0] in KNOWN
+def _digest_file(module: ModuleType) -> str:
+    file = getattr(module, "__file__", None)
+    if is_installed(module.__name__) or not file:
+        return module.__name__
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()
 
 
 def _expect_source(name: str, kind: type) -> str:
@@ -235,44 +284,10 @@ def _expect_source(name: str, kind: type) -> str:
     UsageError
         If there is none: it was defined in a string, or at a prompt.
     """
-    text = _read_source(kind)
+    text = read_source(kind)
     if not text:
         raise UsageError(
             f"found no source of {kind.__qualname__}, which {name} is made of, so no key can tell it from another "
             "of that name; define the class in a file or a notebook cell."
         )
     return text
-
-
-def _read_source(part: type | FunctionType) -> str:
-    """Source text of a class or function; empty if there is none."""
-    try:
-        return textwrap.dedent(inspect.getsource(part))
-    except (OSError, TypeError):  # inspect looks for a class in its module's file, and notebooks have none
-        return textwrap.dedent(_read_cell(part)) or _read_plain(part) if isinstance(part, type) else ""
-
-
-def _read_cell(kind: type) -> str:
-    """Source text of a class, found by one of its functions; empty if there is none."""
-    for function in filter(inspect.isfunction, vars(kind).values()):
-        lines = linecache.getlines(function.__code__.co_filename)
-        at = function.__code__.co_firstlineno
-        for node in ast.walk(ast.parse("".join(lines))):
-            if isinstance(node, ast.ClassDef) and node.name == kind.__name__ and node.end_lineno:
-                first = min([node.lineno, *(mark.lineno for mark in node.decorator_list)])
-                if first <= at <= node.end_lineno:
-                    return "".join(lines[first - 1 : node.end_lineno])
-    return ""
-
-
-class _Empty:
-    """What every class has."""
-
-
-def _read_plain(kind: type) -> str:
-    """What a class is that has no function to find it by, but numbers and texts at most; empty for another."""
-    held = {word: value for word, value in vars(kind).items() if word not in vars(_Empty)}
-    held.pop("__annotations__", None)
-    if not all(value is None or isinstance(value, (bool, int, float, str)) for value in held.values()):
-        return ""
-    return f"class {kind.__qualname__}: {sorted(held.items())}"
