@@ -19,9 +19,11 @@ from .embed.outcome import Outcome
 from .embed.prospect import Item, calibrate, describe_trunk, expect_local, list_items, list_recalibration
 from .embed.request import read_resolutions
 from .embed.sizing import choose_precision
+from .embed.trunks.files import is_file, is_script, read_trunk
 from .embed.trunks.identity import KnownTrunk, TrunkFacts, identify_trunk, recall_trunk
 from .embed.trunks.library import find_source
 from .embed.trunks.source import expect_sizes
+from .embed.watcher import Watcher
 from .requests import PlanRequest, Request, open_cache
 
 if TYPE_CHECKING:
@@ -147,7 +149,7 @@ def plan(request: PlanRequest) -> Plan:
 
     machine = request.machine
     asked = _read_data(request, download=False)
-    trunk = _identify(request) if request.calibrate or not isinstance(request.trunk, str | None) else None
+    trunk = _identify(request) if request.calibrate or not _is_named(request) else None
     facts = trunk.facts if trunk else describe_trunk(_name(request), _weights(request), asked.store)
     extraction = _build(request, asked, facts)
     if request.calibrate and trunk:
@@ -224,22 +226,51 @@ def _weights(request: Request) -> Path | None:
 
 
 def _identify(request: Request) -> KnownTrunk:
-    if isinstance(request.trunk, str | None):
+    if _is_named(request):
         name, weights, memos = _name(request), _weights(request), request.folder / "trunks"
         if recall_trunk(name, weights, memos) is None:  # a size that it does not take is said before a download
             expect_sizes(name, find_source(name).preprocess, request.wanted.resolutions)
         return identify_trunk(name, weights, memos)
     from .embed.trunks.own import identify_own
 
-    if request.weights is not None:
-        raise UsageError("found weights beside a module; expected a module that has them: load them into it first.")
-    return identify_own(wrap_module(request.trunk))
+    assert request.trunk is not None
+    weights = _weights(request)
+    own = wrap_module(request.trunk, weights, request.watcher)
+    return identify_own(own, str(weights.resolve()) if weights else "")
 
 
-def wrap_module(trunk: nn.Module | OwnTrunk) -> OwnTrunk:
-    """A module of the user's, with what is assumed of its input."""
+def _is_named(request: Request) -> bool:
+    """Whether the trunk is a library's."""
+    return isinstance(request.trunk, str | None) and not is_file(_name(request))
+
+
+def expect_data(trunk: str) -> None:
+    """Refuse a trunk that is code, where a file and not a person names it.
+
+    Raises
+    ------
+    UsageError
+    """
+    if is_script(trunk):
+        raise UsageError(f"found {trunk} in fixgrid.toml, which is no reason to run code: type --trunk {trunk}.")
+
+
+def wrap_module(trunk: str | nn.Module | OwnTrunk, weights: Path | None, watcher: Watcher) -> OwnTrunk:
+    """A module of the user's, or what a file of theirs gives, with what is assumed of its input.
+
+    Raises
+    ------
+    UsageError
+        If there are weights beside a module, or the file gives no trunk.
+    DataError
+        If the weights, or the graph, cannot be read.
+    """
     from .embed.trunks.own import OwnTrunk
 
+    if isinstance(trunk, str):
+        return read_trunk(trunk, weights, watcher.notice)
+    if weights is not None:
+        raise UsageError("found weights beside a module; expected a module that has them: load them into it first.")
     return trunk if isinstance(trunk, OwnTrunk) else OwnTrunk(trunk)
 
 
