@@ -23,6 +23,7 @@ from fixgrid.cache.view import View
 from .decode import BadImage, decode_rgb
 from .sources.catalogue import open_content
 from .task import Backend
+from .trunks.files import is_file
 from .trunks.source import is_own
 from .views import render_view
 
@@ -117,7 +118,10 @@ class Recomputer:
         from .trunks.own import identify_own
 
         if self._own is None:
-            raise CacheError(f"{name} is a module of one's own, which only Python can give: nothing to compare.")
+            why = "which only Python can give"
+            if is_file(name):
+                why = "and a cache is no reason to run what it names"
+            raise CacheError(f"{name} is a module of one's own, {why}: nothing to compare.")
         return identify_own(self._own).load()
 
     def _open_backend(self, sealed: Sealed, view: View) -> Backend:

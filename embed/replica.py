@@ -19,6 +19,7 @@ from .decode import POLICY
 from .extraction import Extraction, name_trunk
 from .listing import SPLIT
 from .resample import expect_resampler
+from .trunks.files import say_cure
 from .trunks.identity import KnownTrunk, TrunkFacts, identify_trunk, prepare_otherwise, take_nodes
 from .trunks.recalibrated import follow_origin, recalibrate_trunk
 from .trunks.source import is_own
@@ -116,10 +117,8 @@ def _identify_own(described: Mapping[str, Any], own: OwnTrunk | None) -> KnownTr
             raise UsageError(f"found a module of one's own for a head on {described['trunk']}; give none.")
         return None
     if own is None:
-        raise UsageError(
-            f"the head was fitted on {described['trunk']}, a module of one's own; give it as trunk=... to "
-            "fixgrid.predict or fixgrid.export, in Python."
-        )
+        cure = say_cure(described["trunk"], str(described.get("weights") or ""))
+        raise UsageError(f"the head was fitted on {described['trunk']}, a module of one's own; {cure}.")
     from .trunks.own import identify_own
 
     return identify_own(own)

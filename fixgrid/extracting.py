@@ -21,6 +21,7 @@ from .embed.prospect import Item, calibrate, describe_trunk, expect_local, list_
 from .embed.request import read_resolutions
 from .embed.sizing import choose_precision
 from .embed.trunks.costs import COSTS_FILE, expect_taken
+from .embed.trunks.files import is_file, is_script
 from .embed.trunks.identity import (
     KnownTrunk,
     TrunkFacts,
@@ -155,7 +156,7 @@ def plan(request: PlanRequest) -> Plan:
 
     machine, nodes, memos = request.machine, read_nodes(request.features), request.folder / "trunks"
     asked = _read_data(request, download=False)
-    trunk = _identify(request) if request.calibrate or not isinstance(request.trunk, str | None) else None
+    trunk = _identify(request) if request.calibrate or not _is_named(request) else None
     if trunk:
         trunk = take_nodes(trunk, nodes, memos)
         facts = trunk.facts
@@ -259,7 +260,7 @@ def _identify(request: Request) -> KnownTrunk:
 
 
 def _identify_published(request: Request) -> KnownTrunk:
-    if isinstance(request.trunk, str | None):
+    if _is_named(request):
         name, weights, memos = _name(request), _weights(request), request.folder / "trunks"
         if recall_trunk(name, weights, memos) is None:  # a size that it does not take is said before a download
             source, memo = find_source(name), request.folder / COSTS_FILE
@@ -267,9 +268,26 @@ def _identify_published(request: Request) -> KnownTrunk:
         return identify_trunk(name, weights, memos, request.watcher.notice)
     from .embed.trunks.own import identify_own
 
-    if request.weights is not None:
-        raise UsageError("found weights beside a module; expected a module that has them: load them into it first.")
-    return identify_own(wrap_module(request.trunk))
+    assert request.trunk is not None
+    weights = _weights(request)
+    own = wrap_module(request.trunk, weights, request.watcher)
+    return identify_own(own, str(weights.resolve()) if weights else "")
+
+
+def _is_named(request: Request) -> bool:
+    """Whether the trunk is a library's."""
+    return isinstance(request.trunk, str | None) and not is_file(_name(request))
+
+
+def expect_data(trunk: str) -> None:
+    """Refuse a trunk that is code, where a file and not a person names it.
+
+    Raises
+    ------
+    UsageError
+    """
+    if is_script(trunk):
+        raise UsageError(f"found {trunk} in fixgrid.toml, which is no reason to run code: type --trunk {trunk}.")
 
 
 def _build(request: Request, asked: _Data, facts: TrunkFacts) -> Extraction:

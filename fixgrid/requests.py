@@ -33,9 +33,10 @@ class Request:
         A folder, a CSV, ``stanford-dogs``, ``torchvision:NAME`` or ``sample``; the cache's only data set, else the
         sample, if not given.
     trunk : str, nn.Module or OwnTrunk, optional
-        A name, see `fixgrid.models`, or a module of your own: float32 (B, 3, R, R), normalised, to features (B, D).
+        A name, see `fixgrid.models`, or your own, from normalised float32 (B, 3, R, R) to features (B, D): a
+        module, ``FILE.py:function`` that builds one, or ``FILE.onnx``.
     weights : str or Path, optional
-        State dict in place of the published weights of a named trunk.
+        State dict in place of the published weights of a named trunk, or for what ``FILE.py:function`` builds.
     name : str, optional
         What you call the trunk with these weights, which later commands then take as their `trunk`.
     res : int, str or sequence of int, optional

@@ -325,7 +325,11 @@ def test_what_timm_says_of_a_module_counts_and_what_is_given_counts_more() -> No
     module = timm.create_model("test_vit", num_classes=0)
     said = OwnTrunk(module).preprocess
     assert (said.mean, said.crop_ratio, said.interpolation) == (("0.5", "0.5", "0.5"), "0.95", "bicubic")
-    assert (said.native_res, said.fixed_size) == (160, True)
+    assert (said.native_res, said.fixed_size) == (160, False)  # timm calls it fixed, and it runs at any size
+    for built, res in ({}, 160), ({"img_size": 96}, 96):
+        fixed = timm.create_model("test_vit", num_classes=0, dynamic_img_size=False, **built)
+        said = OwnTrunk(fixed).preprocess
+        assert (said.native_res, said.fixed_size) == (res, True)
     given = OwnTrunk(module, mean=(0, 0.25, 1), interpolation="bilinear", crop_ratio=1.0).preprocess
     assert (given.mean, given.interpolation, given.crop_ratio) == (("0", "0.25", "1"), "bilinear", "1.0")
     assert OwnTrunk(module, mean=(0, 0.25, 1), crop_mode="squash").preprocess.crop_mode == "squash"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -39,6 +39,8 @@ class TrunkFacts:
         File that was given in place of the published weights, empty if none was.
     recalibrated : mapping or None
         What a recalibrated trunk stems from, see `embed.recalibrate.follow_origin`; None for any other.
+    origins : mapping of str to str
+        Whose word each field of the preprocessing is, of a user's own module.
     """
 
     name: str
@@ -51,6 +53,7 @@ class TrunkFacts:
     rule: str = ""
     weights: str = ""
     recalibrated: Mapping[str, Any] | None = None
+    origins: Mapping[str, str] = field(default_factory=dict)
 
 
 class KnownTrunk(NamedTuple):

@@ -14,6 +14,7 @@ from fixgrid.cache.errors import UsageError
 from .checkpoint import load_checkpoint
 from .library import Found, build_meta_module, build_module, find_source, resolve_trunk
 from .nodes import POOLED
+from .onnx_graph import OnnxModule
 from .preprocess import Preprocess
 from .sizes import expect_sizes, find_rule, fit_module, name_refusal
 from .source import Headless, TrunkSource, is_own
@@ -271,11 +272,15 @@ def count_module(name: str, module: nn.Module, dim: int, res: int, *, n_classes:
     """
     from torch.utils.flop_counter import FlopCounterMode
 
-    device = next((tensor.device for tensor in module.state_dict().values()), "cpu")
-    example = torch.zeros(1, 3, res, res, device=device)
-    with FlopCounterMode(display=False) as counter, torch.no_grad(), name_refusal(name, res):
-        module(example)
+    with torch.no_grad(), name_refusal(name, res):
+        if isinstance(module, OnnxModule):
+            macs = module.count_macs(res)
+        else:
+            device = next((tensor.device for tensor in module.state_dict().values()), "cpu")
+            with FlopCounterMode(display=False) as counter:
+                module(torch.zeros(1, 3, res, res, device=device))
+            macs = counter.get_total_flops() // 2
     trained = (dim + 1) * n_classes
     parameters = sum(parameter.numel() for parameter in module.parameters()) + trained
-    return Costs(parameters, trained, counter.get_total_flops() // 2 + dim * n_classes)
+    return Costs(parameters, trained, macs + dim * n_classes)
 
