@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from fixgrid.cache.disk import commit_bytes, read_file
 from fixgrid.cache.errors import DiskError
 
-from .library import list_packages
+from .library import list_versions
 
 if TYPE_CHECKING:
     from .trunk import Trunk
@@ -72,4 +72,4 @@ def _remember(memo: Path, counts: dict[str, int]) -> None:
 
 
 def _versions() -> list[str]:
-    return [version(package) for package in ("torch", *list_packages())]
+    return [version("torch"), *list_versions()]

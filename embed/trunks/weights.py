@@ -153,7 +153,7 @@ def load_weights(module: nn.Module, state: Mapping[str, Tensor], classifier: Ite
     state : mapping of str to tensor
         Keys of the ``efficientnet-lite-pytorch`` package are renamed to timm's.
     classifier : iterable of str
-        Module names whose keys are left out silently.
+        Names of modules and tensors that are left out silently.
     origin : str
         File and architecture, for the message.
 
@@ -166,7 +166,8 @@ def load_weights(module: nn.Module, state: Mapping[str, Tensor], classifier: Ite
     if "_conv_stem.weight" in state:
         state = rename_lite_keys(state, wanted)
     heads = tuple(f"{name}." for name in classifier)
-    given = {name: value for name, value in state.items() if not name.startswith(heads)}
+    left = set(classifier)
+    given = {name: value for name, value in state.items() if name not in left and not name.startswith(heads)}
     # Checkpoints older than 2018 have no num_batches_tracked; inference never reads it.
     missing = [name for name in wanted if name not in given and not name.endswith("num_batches_tracked")]
     unexpected = [name for name in given if name not in wanted]
