@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +45,17 @@ class Classifier(nn.Module):
     trunk : Trunk
     coef, intercept : float32 arrays, shapes (K, D) and (K,)
     temperature : float
+    res : int, optional
+        Side of the crops, px; the trunk's native one if not given.
     """
 
     def __init__(
-        self, trunk: Trunk, coef: NDArray[np.float32], intercept: NDArray[np.float32], temperature: float
+        self,
+        trunk: Trunk,
+        coef: NDArray[np.float32],
+        intercept: NDArray[np.float32],
+        temperature: float,
+        res: int | None = None,
     ) -> None:
         super().__init__()
         if coef.shape[1] != trunk.dim:
@@ -54,7 +63,9 @@ class Classifier(nn.Module):
                 f"found a head on {coef.shape[1]} features, {trunk.name} has {trunk.dim}: not its head."
             )
         self.preprocess = trunk.preprocess
-        self.trunk = PixelTrunk(trunk.module, trunk.preprocess)
+        module = trunk.at(res or trunk.preprocess.native_res)
+        self.published = module is trunk.module
+        self.trunk = PixelTrunk(module, trunk.preprocess)
         self.head = nn.Linear(trunk.dim, len(coef))
         self.head.weight.data = torch.tensor(coef)
         self.head.bias.data = torch.tensor(intercept)
@@ -123,7 +134,7 @@ def export_onnx(classifier: Classifier, res: int, metadata: Mapping[str, str], p
 
 def _trace(classifier: Classifier, res: int, file: Path) -> None:
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")  # the tracing exporter, for the reasons in `embed.backends.graphs`
             torch.onnx.export(
                 classifier,
@@ -198,6 +209,11 @@ def export_state(
     from safetensors.torch import load, save
 
     find_use(architecture)  # a library's alone can be opened again
+    if not classifier.published:
+        raise UsageError(
+            f"found a trunk resampled for {res} px, or other features than its classifier's; expected the "
+            "library's own model, for a state dict: choose --to onnx or torch."
+        )
     whole = _build_whole(architecture, len(classifier.head.weight))
     data = save(_join_states(classifier, whole.state_dict(), architecture))
     whole.load_state_dict(load(data))

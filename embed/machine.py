@@ -22,7 +22,7 @@ from .backends.prepare import list_candidates, prepare_backend
 from .backends.spec import BACKENDS, BackendSpec, import_runtime, open_backend
 from .engines.engine import Course, Opener, open_engine
 from .engines.processes import start_importing
-from .extraction import Extraction, TrunkKey
+from .extraction import Extraction, name_trunk
 from .outcome import Outcome
 from .recompute import Recomputer
 from .request import Wanted, choose_views
@@ -31,9 +31,9 @@ from .signals import stop_on_signals
 from .sizing import Machine, Sizing
 from .speed import Speed, keep_speed
 from .task import Backend
-from .trunks.costs import COSTS_FILE, recall_costs
+from .trunks.costs import COSTS_FILE, expect_taken, recall_costs
 from .trunks.identity import KnownTrunk, TrunkFacts
-from .trunks.source import expect_sizes, is_own
+from .trunks.source import is_own
 from .versions import library_versions
 from .watcher import Watcher
 from .work import Progress
@@ -86,11 +86,9 @@ def build_extraction(
     UsageError
         If a view is unknown, or the trunk does not take it.
     """
-    expect_sizes(trunk.name, trunk.preprocess, wanted.resolutions)
     views = choose_views(trunk.preprocess, manifest.splits, wanted)
     _expect_square(trunk, views)
-    key = TrunkKey(trunk.name, trunk.architecture, trunk.node, trunk.weights_sha256, trunk.dim, precision)
-    return Extraction(store, manifest, key, views, dtype)
+    return Extraction(store, manifest, name_trunk(trunk, precision), views, dtype)
 
 
 def _expect_square(trunk: TrunkFacts, views: Mapping[str, Sequence[View]]) -> None:
@@ -122,9 +120,12 @@ def extract_here(
         See `run_pass` and `embed.backends.prepare_backend`.
     """
     facts, sizing = trunk.facts, machine.size(trunk.facts.weights_bytes)
+    memo = extraction.store.root / COSTS_FILE
+    lacking = {view.res for (_, view, _), entry in extraction.entries.items() if entry.read_seal() is None}
+    expect_taken(facts.name, facts.architecture, facts.preprocess, sorted(lacking), memo, trunk.load)
     if is_own(facts.architecture):  # nobody can count them by its architecture later
         sides = sorted({view.res for views in extraction.views.values() for view in views})
-        recall_costs(facts.architecture, sides, extraction.store.root / COSTS_FILE, trunk.load)
+        recall_costs(facts.architecture, sides, memo, trunk.load)
     prove_versions(extraction, trunk.load, watcher)
     made_by: dict[str, Any] = {
         "device": machine.device,

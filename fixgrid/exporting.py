@@ -113,7 +113,7 @@ def _export_network(
     expect_center(view)
     given = None if own is None else wrap_module(own)
     trunk = open_trunk(saved.trunk, view, Path(weights).expanduser() if weights else None, given)
-    classifier = Classifier(trunk, saved.head.coef, saved.head.intercept, saved.temperature)
+    classifier = Classifier(trunk, saved.head.coef, saved.head.intercept, saved.temperature, view.res)
     if to == "safetensors":
         find_use(trunk.architecture)  # refused before anything is written
         record = describe_timm(trunk.architecture, view, saved.classes, saved.temperature)

@@ -19,9 +19,10 @@ from .embed.outcome import Outcome
 from .embed.prospect import Item, calibrate, describe_trunk, expect_local, list_items, list_recalibration
 from .embed.request import read_resolutions
 from .embed.sizing import choose_precision
-from .embed.trunks.identity import KnownTrunk, TrunkFacts, identify_trunk, recall_trunk
+from .embed.trunks.costs import COSTS_FILE, expect_taken
+from .embed.trunks.identity import KnownTrunk, TrunkFacts, describe_nodes, identify_trunk, recall_trunk, take_nodes
 from .embed.trunks.library import find_source
-from .embed.trunks.source import expect_sizes
+from .embed.trunks.nodes import read_nodes
 from .requests import PlanRequest, Request, open_cache
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class Plan:
     def explain_misses(self) -> list[Miss]:
         """Every key that is to be computed, and how it differs from its nearest neighbour in the cache."""
         found = []
-        for (split, view), entry in self.extraction.entries.items():
+        for (split, view, _), entry in self.extraction.entries.items():
             if lacking := int(entry.find_missing().sum()):
                 nearest, lines = explain_miss(self.extraction.store, entry.spec)
                 near = nearest.spec.key if nearest else ""
@@ -120,8 +121,9 @@ def extract(request: Request) -> Extracted:
     from .embed.recalibrate import expect_norm, recalibrate_here
 
     max_bad, machine = 0.0 if request.strict else read_share(request.max_bad), request.machine
+    nodes = read_nodes(request.features)
     asked = _read_data(request)
-    trunk = _identify(request)
+    trunk = take_nodes(_identify(request), nodes, request.folder / "trunks")
     extraction = _build(request, asked, trunk.facts)
     if request.recalibrate:
         expect_norm(extraction, trunk.facts)
@@ -145,10 +147,14 @@ def plan(request: PlanRequest) -> Plan:
     """
     from .embed.recalibrate import expect_norm
 
-    machine = request.machine
+    machine, nodes, memos = request.machine, read_nodes(request.features), request.folder / "trunks"
     asked = _read_data(request, download=False)
     trunk = _identify(request) if request.calibrate or not isinstance(request.trunk, str | None) else None
-    facts = trunk.facts if trunk else describe_trunk(_name(request), _weights(request), asked.store)
+    if trunk:
+        trunk = take_nodes(trunk, nodes, memos)
+        facts = trunk.facts
+    else:
+        facts = describe_nodes(describe_trunk(_name(request), _weights(request), asked.store), nodes, memos)
     extraction = _build(request, asked, facts)
     if request.calibrate and trunk:
         calibrate(extraction, trunk, request.watcher, machine)
@@ -227,7 +233,8 @@ def _identify(request: Request) -> KnownTrunk:
     if isinstance(request.trunk, str | None):
         name, weights, memos = _name(request), _weights(request), request.folder / "trunks"
         if recall_trunk(name, weights, memos) is None:  # a size that it does not take is said before a download
-            expect_sizes(name, find_source(name).preprocess, request.wanted.resolutions)
+            source, memo = find_source(name), request.folder / COSTS_FILE
+            expect_taken(name, source.architecture, source.preprocess, request.wanted.resolutions, memo)
         return identify_trunk(name, weights, memos)
     from .embed.trunks.own import identify_own
 

@@ -242,4 +242,4 @@ class _Replica:
     def read(self, manifest: Manifest, outcome: Outcome) -> Iterator[FeatureSet]:
         """Blocks of the images that have features in every view."""
         rows = manifest.splits[SPLIT]
-        return join_blocks([outcome.entries[SPLIT, view].open().read_blocks(rows) for view in self.views])
+        return join_blocks([entry.open().read_blocks(rows) for entry in outcome.entries.values()])

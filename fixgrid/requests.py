@@ -41,6 +41,8 @@ class Request:
         Random crops per training image.
     views : str or sequence of str
         More views: some of ``val_train``, ``whole``, ``five``, ``ten``.
+    features : str or sequence of str
+        Kinds of features, all from one pass: see `fixgrid.embed.trunks.nodes.read_parts`.
     jitter, resize, resampler, seed
         See `fixgrid.cache.view.View`.
     split : {"official", "2020"}
@@ -74,6 +76,7 @@ class Request:
     res: int | str | Sequence[int] | None = None
     train_views: int = 2
     views: str | Sequence[str] = ()
+    features: str | Sequence[str] = "pooled"
     jitter: str = "torch"
     resize: str | None = None
     resampler: str | None = None

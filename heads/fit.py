@@ -157,13 +157,14 @@ def keep_fitted(fitted: Fitted, holdings: Holdings, figures: Mapping[str, Any]) 
             f"found a batchnorm head on trunks recalibrated at {fitted.test_res} px, which cannot be kept yet; "
             "expected one test resolution: name such --pairs, or leave batchnorm out of --gap."
         )
+    identity = {name: value for each in used["test"] for name, value in each.spec.trunk.items()}
     how = {"precision": entry.spec.precision, "dtype": entry.spec.dtype, "decode": dict(entry.spec.decode)}
     return SavedHead(
         fitted.head,
         holdings.manifest.classes,
         fitted.temperature,
         keys={split: [entry.spec.key for entry in entries] for split, entries in used.items()},
-        trunk={**entry.spec.trunk, **entry.provenance, **how},
+        trunk={**identity, **entry.provenance, **how},
         view=views[0] if len(views) == 1 else {},
         views=views if len(views) > 1 else [],
         corrections=fitted.corrections,

@@ -159,7 +159,7 @@ def test_a_repository_in_the_cache_needs_no_network(tmp_path: Path, cache: Path,
     assert trunk.name == "hf-hub:someone/x"
     assert trunk.weights_sha256 == load_trunk(f"local-dir:{tmp_path / 'here'}").weights_sha256
     assert find_weights("hf_hub:someone/x")
-    with pytest.raises(UsageError, match="cannot fetch config.json of someone/x@other"):
+    with pytest.raises(UsageError, match=r"cannot fetch config.json of someone/x@other"):
         find_source("someone/x@other")
 
 

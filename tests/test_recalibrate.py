@@ -61,7 +61,8 @@ class World(NamedTuple):
     @property
     def facts(self) -> TrunkFacts:
         t = self.trunk
-        return TrunkFacts(NAME, t.architecture, t.node, t.weights_sha256, 1 << 20, t.dim, False, t.preprocess)
+        nodes = (("pooled", t.dim),)
+        return TrunkFacts(NAME, t.architecture, nodes, t.weights_sha256, 1 << 20, False, t.preprocess)
 
     def find(self, cache: Path, workers: str = "1") -> dict[int, tuple[str, dict[str, object]]]:
         watcher = SilentWatcher()

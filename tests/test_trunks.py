@@ -19,6 +19,7 @@ from fixgrid.cache.errors import DataError, UsageError
 from fixgrid.embed.trunks import timm_trunks, weights
 from fixgrid.embed.trunks import trunk as trunks
 from fixgrid.embed.trunks.library import build_module, find_source
+from fixgrid.embed.trunks.sizes import expect_sizes
 from fixgrid.embed.trunks.source import IMAGENET
 from fixgrid.embed.trunks.trunk import Trunk, count_costs, load_trunk
 from fixgrid.embed.trunks.weights import fingerprint_weights, load_weights, read_weights
@@ -83,7 +84,7 @@ def test_lite0_knows_breeds_better_with_its_own_normalisation_than_with_imagenet
 
 def test_the_default_trunk_is_what_it_was(lite0: Trunk) -> None:
     assert lite0.architecture == "timm:tf_efficientnet_lite0"
-    assert (lite0.dim, lite0.node, lite0.imagenet_labels) == (1280, "pooled", True)
+    assert (lite0.dim, lite0.nodes, lite0.imagenet_labels) == (1280, ("pooled",), True)
     assert lite0.weights_sha256 == "3397d49c531fce5bfef9b6f0fff47d04d12f09dc71cd27bb04946ab00ff8f16e"
     assert lite0.preprocess == trunks.Preprocess(("0.5",) * 3, ("0.5",) * 3, "bicubic", "0.875", 224)
 
@@ -123,29 +124,33 @@ def test_preprocessing_comes_from_the_weights_own_metadata(name: str, view: tupl
 @pytest.mark.parametrize(
     ("name", "taken", "refused"),
     [
-        ("timm:resnet18", (64, 225, 320), ()),
-        ("efficientnet_lite0", (32, 224, 331), ()),
-        ("timm:vit_base_patch16_224", (224,), (160, 384)),
-        ("timm:swin_tiny_patch4_window7_224", (224,), (256,)),
-        ("torchvision:vit_b_16", (224,), (256,)),
-        ("torchvision:vit_b_16.IMAGENET1K_SWAG_E2E_V1", (384,), (224,)),
-        ("torchvision:maxvit_t", (224,), (256,)),
-        ("torchvision:swin_t", (224, 256), ()),
+        ("timm:resnet18", (64, 225, 320), {}),
+        ("efficientnet_lite0", (32, 224, 331), {}),
+        ("timm:vit_base_patch16_224", (224, 160, 384), {100: "96 or 112", 518: "512 or 528"}),
+        ("timm:vit_small_patch14_dinov2", (518, 224), {256: "252 or 266"}),
+        ("timm:swin_tiny_patch4_window7_224", (224, 256), {225: "224 or 228"}),
+        ("timm:maxvit_tiny_tf_224", (224, 256), {240: "224 or 256"}),
+        ("torchvision:vit_b_16", (224, 256), {250: "240 or 256"}),
+        ("torchvision:vit_b_16.IMAGENET1K_SWAG_E2E_V1", (384, 224), {}),
+        ("torchvision:maxvit_t", (224, 448), {256: "224 or 448"}),
+        ("torchvision:swin_t", (224, 256), {}),
+        ("timm:convit_tiny", (224,), {256: "224"}),
     ],
 )
 def test_sizes_that_a_trunk_takes_are_known_without_its_weights(
-    name: str, taken: tuple[int, ...], refused: tuple[int, ...]
+    name: str, taken: tuple[int, ...], refused: dict[int, str]
 ) -> None:
     source = find_source(name)
-    assert [source.takes(res) for res in (*taken, *refused)] == [True] * len(taken) + [False] * len(refused)
-    for res in refused:
-        with pytest.raises(UsageError, match=f"found {res} px for {name}, expected {taken[0]}: it takes no other"):
+    expect_sizes(name, source.architecture, source.preprocess, taken)
+    for res, near in refused.items():
+        with pytest.raises(UsageError, match=f"found {res} px for {name}, expected .* {near}[.,]"):
             count_costs(name, res)
 
 
 @pytest.mark.filterwarnings("ignore:The default weight initialization of inception_v3")
 def test_a_size_that_a_trunk_did_not_say_it_refuses_ends_in_one_line_too() -> None:
-    with pytest.raises(UsageError, match=r"torchvision:inception_v3 cannot run at 32 px \(") as caught:
+    said = r"found 32 px for torchvision:inception_v3, expected .*the nearest: --res 80[.]"
+    with pytest.raises(UsageError, match=said) as caught:
         count_costs("torchvision:inception_v3", 32)
     assert "\n" not in str(caught.value)
 
@@ -409,5 +414,5 @@ def test_a_trunk_that_runs_at_other_sizes_is_not_refused_for_what_timm_calls_fix
     import timm
 
     assert timm.get_pretrained_cfg(name).fixed_input_size
-    assert find_source(f"timm:{name}").takes(320)
+    assert not find_source(f"timm:{name}").preprocess.fixed_size
     assert count_costs(f"timm:{name}", 320).macs > count_costs(f"timm:{name}", 224).macs

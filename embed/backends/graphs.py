@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import torch
@@ -40,7 +42,7 @@ def write_graphs(trunk: Trunk, resolutions: Sequence[int], folder: Path) -> tupl
         If the trunk cannot be exported.
     """
     size = sum(value.nbytes for value in trunk.module.state_dict().values())
-    if size > SHARED_GRAPH_BYTES:
+    if size > SHARED_GRAPH_BYTES and not trunk.rule:
         graph = _export(trunk, resolutions[0], folder / "any", free_size=True)
         return tuple((res, str(graph)) for res in resolutions)
     return tuple((res, str(_export(trunk, res, folder / str(res), free_size=False))) for res in resolutions)
@@ -51,10 +53,10 @@ def _export(trunk: Trunk, res: int, folder: Path, *, free_size: bool) -> Path:
     path = folder / "trunk.onnx"
     example = torch.zeros(1, res, res, 3, dtype=torch.uint8)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):  # where it fails, it prints the whole graph
             warnings.simplefilter("ignore")  # the tracing exporter: deprecated, but .5 s where dynamo takes 10-19
             torch.onnx.export(
-                PixelTrunk(trunk.module, trunk.preprocess),
+                PixelTrunk(trunk.at(res), trunk.preprocess),
                 (example,),
                 str(path),
                 dynamo=False,
@@ -87,7 +89,7 @@ def write_programs(trunk: Trunk, resolutions: Sequence[int], folder: Path) -> tu
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
                     torch.export.save(
-                        torch.export.export(trunk.module, example, dynamic_shapes=({0: batch},)), path
+                        torch.export.export(trunk.at(res), example, dynamic_shapes=({0: batch},)), path
                     )
             except (RuntimeError, ValueError, TypeError, AssertionError) as error:
                 raise _refuse(trunk, error) from error

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from fixgrid.cache.errors import UsageError
 
 from ..trunks.library import place_library
-from ..trunks.source import expect_sizes
+from ..trunks.sizes import expect_sizes
+from ..trunks.source import is_own
 from .spec import BACKENDS, BackendSpec, Runtime, UnusableBackendError, import_runtime
 
 if TYPE_CHECKING:
@@ -70,7 +71,9 @@ def prepare_backend(
 
     _expect_frozen(trunk.module)
     _expect_kind(kind)
-    expect_sizes(trunk.name, trunk.preprocess, resolutions)
+    own = trunk.module if is_own(trunk.architecture) else None
+    if trunk.preprocess.fixed_size:  # others are only run
+        expect_sizes(trunk.name, trunk.architecture, trunk.preprocess, resolutions, own)
     wanted = {res: run_eager(trunk, make_probe(res)) for res in resolutions}
     reasons: list[str] = []
     for candidate in list_candidates(kind, device):
@@ -87,6 +90,9 @@ def prepare_backend(
             batch=runtime.batch if device == "cpu" else ACCELERATOR_BATCH,
             runtime=BACKENDS[candidate],
             library=place_library(trunk.architecture),
+            name=trunk.name,
+            nodes=trunk.nodes,
+            rule=trunk.rule,
         )
         try:
             _expect_usable(runtime, spec)

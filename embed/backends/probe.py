@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..trunks.trunk import Trunk, name_refusal
+from ..trunks.sizes import name_refusal
+from ..trunks.trunk import Trunk
 from .pixels import PixelTrunk
 from .spec import TOLERANCE, BackendSpec, UnusableBackendError, import_runtime, open_backend
 
@@ -30,8 +31,9 @@ def run_eager(trunk: Trunk, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     UsageError
         If the trunk takes no images of that size.
     """
-    whole = PixelTrunk(trunk.module, trunk.preprocess)
-    with torch.inference_mode(), name_refusal(trunk.name, max(pixels.shape[1:3])):
+    res = max(pixels.shape[1:3])
+    whole = PixelTrunk(trunk.at(res), trunk.preprocess)
+    with torch.inference_mode(), name_refusal(trunk.name, res):
         features: NDArray[np.float32] = whole(torch.from_numpy(pixels)).numpy()
     return features
 

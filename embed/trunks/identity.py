@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fixgrid.cache.disk import commit_bytes, read_file
 
+from .costs import COSTS_FILE, recall_widths
 from .library import build_meta_module, list_versions, resolve_trunk, respell
+from .nodes import POOLED
 from .preprocess import Preprocess
+from .sizes import find_rule
 
 if TYPE_CHECKING:
     from fixgrid.cache.store import FeatureStore
@@ -27,6 +30,8 @@ class TrunkFacts:
 
     Attributes
     ----------
+    nodes : tuple of (str, int)
+        Kinds of features that it gives, and D of each.
     weights_bytes : int
         Size of parameters and buffers.
     weights : str
@@ -37,12 +42,12 @@ class TrunkFacts:
 
     name: str
     architecture: str
-    node: str
+    nodes: tuple[tuple[str, int], ...]
     weights_sha256: str
     weights_bytes: int
-    dim: int
     imagenet_labels: bool
     preprocess: Preprocess
+    rule: str = ""
     weights: str = ""
     recalibrated: Mapping[str, Any] | None = None
 
@@ -92,6 +97,31 @@ def identify_trunk(name: str, weights: Path | None, memo_folder: Path) -> KnownT
     return KnownTrunk(facts, load)
 
 
+def take_nodes(known: KnownTrunk, nodes: Sequence[str], memo_folder: Path) -> KnownTrunk:
+    """The same trunk, giving other kinds of features; see `embed.trunks.nodes.read_parts`.
+
+    Raises
+    ------
+    UsageError
+        If it has none of a kind.
+    """
+    if tuple(nodes) == tuple(dict(known.facts.nodes)):
+        return known
+    facts = describe_nodes(known.facts, nodes, memo_folder, known.load)
+    return KnownTrunk(facts, cache(lambda: known.load().take(nodes)))
+
+
+def describe_nodes(
+    facts: TrunkFacts, nodes: Sequence[str], memo_folder: Path, load: Callable[[], Trunk] | None = None
+) -> TrunkFacts:
+    """The facts of a trunk that gives other kinds of features; `load` is asked for a user's own module alone."""
+    if tuple(nodes) == tuple(dict(facts.nodes)):
+        return facts
+    memo = memo_folder.parent / COSTS_FILE
+    widths = recall_widths(facts.name, facts.architecture, nodes, facts.preprocess.native_res, memo, load)
+    return replace(facts, nodes=widths)
+
+
 def recall_trunk(name: str, weights: Path | None, memo_folder: Path) -> TrunkFacts | None:
     """What `identify_trunk` remembered of a trunk; None if its weights would have to be read, or fetched."""
     return _recall(_find_memo(name, weights, memo_folder))
@@ -130,12 +160,12 @@ def sketch_trunk(name: str, weights: Path | None, store: FeatureStore) -> TrunkF
     return TrunkFacts(
         name=name,
         architecture=source.architecture,
-        node="pooled",
+        nodes=((POOLED, built.dim),),
         weights_sha256=digests.pop() if len(digests) == 1 else "",
         weights_bytes=sum(tensor.nbytes for tensor in built.module.state_dict().values()),
-        dim=built.dim,
         imagenet_labels=source.imagenet_labels,
         preprocess=source.preprocess,
+        rule=find_rule(source.architecture, source.preprocess),
         weights=given,
     )
 
@@ -162,12 +192,12 @@ def describe_trunk(trunk: Trunk, weights: str = "") -> TrunkFacts:
     return TrunkFacts(
         name=trunk.name,
         architecture=trunk.architecture,
-        node=trunk.node,
+        nodes=((POOLED, trunk.dim),),
         weights_sha256=trunk.weights_sha256,
         weights_bytes=sum(tensor.nbytes for tensor in trunk.module.state_dict().values()),
-        dim=trunk.dim,
         imagenet_labels=trunk.imagenet_labels,
         preprocess=trunk.preprocess,
+        rule=trunk.rule,
         weights=weights,
     )
 
@@ -180,7 +210,8 @@ def _recall(memo: Path) -> TrunkFacts | None:
         fields: dict[str, Any] = dict(record["facts"])
         look = fields.pop("preprocess")
         preprocess = Preprocess(**{**look, "mean": tuple(look["mean"]), "std": tuple(look["std"])})
-        return TrunkFacts(preprocess=preprocess, **fields)
+        nodes = tuple((str(node), int(dim)) for node, dim in fields.pop("nodes"))
+        return TrunkFacts(preprocess=preprocess, nodes=nodes, **fields)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -1,7 +1,8 @@
-"""open_clip's image towers with the methods of timm's models: tokens, what is pooled of them, and its projection."""
+"""open_clip's image towers with the methods of timm's models: tokens, what is pooled, and its projection."""
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 from torch import Tensor, nn
@@ -48,7 +49,22 @@ class ImageTower(nn.Module):
 
 
 class VisionTower(ImageTower):
-    """open_clip's own vision transformer."""
+    """open_clip's own vision transformer; its parts have timm's names, too."""
+
+    @property
+    def patch_embed(self) -> SimpleNamespace:
+        """Size of the patches, px."""
+        return SimpleNamespace(patch_size=self.visual.patch_size)
+
+    @property
+    def blocks(self) -> nn.Module:
+        """The transformer's blocks."""
+        return self.visual.transformer.resblocks  # type: ignore[no-any-return]
+
+    @property
+    def norm(self) -> nn.Module:
+        """What follows the last block."""
+        return self.visual.ln_post  # type: ignore[no-any-return]
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Tokens (B, 1 + N, C), normalised last unless that is done after pooling."""

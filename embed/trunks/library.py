@@ -37,18 +37,22 @@ PAGE = re.compile(r"(?:https?://[^/]+/)?(?P<org>[\w.-]+)/(?P<model>[\w.-]+(?<!\.
 class Library(Protocol):
     """What a library's module has. It is imported when asked, and imports what is slow inside its functions.
 
-    `packages`, `use`, `build` and `build_whole` are asked of the library that an architecture names, the others of
-    the one that a trunk's name belongs to; `find` may give a trunk whose architecture is another library's.
+    `packages`, `rule`, `use`, `build`, `fit` and `build_whole` are asked of the library that an architecture names,
+    the others of the one that a trunk's name belongs to; `find` may give a trunk of another library's architecture.
 
     Attributes
     ----------
     packages : tuple of str
         Distributions whose versions may move a feature's last digits.
+    rule : str
+        Name and version of how `fit` makes weights fit another size, in the key wherever it was used; empty if it
+        never does.
     use : str
         Python that opens an exported state dict, FILE, by the JSON beside it, RECORD, for crops of RES px.
     """
 
     packages: tuple[str, ...]
+    rule: str
     use: str
 
     def list_names(self) -> list[str]:
@@ -61,6 +65,13 @@ class Library(Protocol):
 
     def build(self, model: str) -> Headless:
         """The module without its classifier, its library's random initialisation; UsageError if it has none."""
+        ...
+
+    def fit(self, module: nn.Module, model: str, res: int) -> nn.Module:
+        """`build`'s module with its weights, its positions and windows resampled for images of `res` px.
+
+        Asked only of trunks of fixed size. Raises whatever the library does, one of `sizes.REFUSALS`, if it cannot.
+        """
         ...
 
     def load(self, source: TrunkSource) -> Headless | Path:

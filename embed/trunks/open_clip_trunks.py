@@ -47,7 +47,7 @@ def list_names() -> list[str]:
 
 
 class _Described(NamedTuple):
-    """A model by its configuration, what it says of pixels, and where its weights are: repository and file names."""
+    """A model by its configuration, what that says of pixels, and where its weights are: repository and files."""
 
     model: str
     config: Mapping[str, Any]
@@ -75,7 +75,7 @@ def find(model: str) -> TrunkSource:
             mean=write_channels(pixels.mean),
             std=write_channels(pixels.std),
             interpolation=pixels.interpolation,
-            crop_ratio="1.0",
+            crop_ratio="1.0",  # whether the short side is resized to it or all of the image squashed: resize_mode
             native_res=native,
             fixed_size=not _runs_at(described.model, 2 * native),
         ),
@@ -185,8 +185,6 @@ def fit(module: nn.Module, model: str, res: int) -> nn.Module:
         return twin
     if not hasattr(visual, "grid_size"):
         raise ValueError("its attention pool is cut for one size")
-    if res % visual.patch_size[0]:
-        raise ValueError(f"{res} px are no multiple of its patches of {visual.patch_size[0]} px")
     from open_clip.model import resize_pos_embed
 
     config = _read_model(model)

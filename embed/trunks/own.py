@@ -26,8 +26,9 @@ from fixgrid.cache.errors import UsageError
 
 from .identity import KnownTrunk, describe_trunk
 from .preprocess import Preprocess, write_channels
+from .sizes import find_rule, name_refusal
 from .source import IMAGENET, OWN
-from .trunk import Trunk, name_refusal
+from .trunk import Trunk
 from .weights import fingerprint_weights
 
 KNOWN = {"torch", "torchvision", "timm", "builtins"} | sys.stdlib_module_names
@@ -129,14 +130,16 @@ def identify_own(own: OwnTrunk) -> KnownTrunk:
         reason = (str(error).splitlines() or [""])[0][:120] or type(error).__name__
         raise UsageError(f"{name} cannot be copied and frozen ({reason}); expected a plain nn.Module.") from error
     digest = hashlib.sha256("\n".join(_Reader(name).describe_module(module)).encode()).hexdigest()[:16]
+    architecture = f"{OWN}{type(module).__qualname__}@{digest}"
     trunk = Trunk(
         name=name,
-        architecture=f"{OWN}{type(module).__qualname__}@{digest}",
+        architecture=architecture,
         module=module,
         preprocess=preprocess,
         dim=_count_features(name, module, preprocess.native_res),
         weights_sha256=fingerprint_weights(module.state_dict()),
         imagenet_labels=False,
+        rule=find_rule(architecture, preprocess, module),
     )
     return KnownTrunk(describe_trunk(trunk), lambda: trunk)
 

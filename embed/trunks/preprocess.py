@@ -21,7 +21,8 @@ class Preprocess:
     native_res : int
         Resolution (px) of the published accuracy.
     fixed_size : bool
-        Whether that is the only one taken; most convolutional trunks take any.
+        Whether positions or windows are cut for that one, so that others take another module of the same weights,
+        or none; most convolutional trunks take any.
     """
 
     mean: tuple[str, str, str]
@@ -30,10 +31,6 @@ class Preprocess:
     crop_ratio: str
     native_res: int
     fixed_size: bool = False
-
-    def takes(self, res: int) -> bool:
-        """Whether square images of `res` px are taken."""
-        return not self.fixed_size or res == self.native_res
 
 
 def write_channels(values: Iterable[object]) -> tuple[str, str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 packages = ("timm",)
+rule = "timm 1"
 
 _IDLE = {"num_classes", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir"}
 """Arguments of ``create_model`` that say nothing of a headless module."""
@@ -82,19 +84,21 @@ def read_cfg(model: str, cfg: Any, weights: str) -> TrunkSource:
             interpolation=cfg.interpolation,
             crop_ratio=str(cfg.crop_pct),
             native_res=cfg.input_size[-1],
-            fixed_size=cfg.fixed_input_size and not _runs_at(model, 2 * cfg.input_size[-1]),
+            fixed_size=cfg.fixed_input_size and not _runs_elsewhere(model, cfg.input_size[-1]),
         ),
         imagenet_labels=cfg.num_classes == 1000 or bool(re.search(r"in(1|12|21|22)k", cfg.tag or "")),
     )
 
 
-def _runs_at(model: str, res: int) -> bool:
-    """Whether a model runs at a size other than its own: some that timm calls fixed do (XCiT, CrossViT, MViTv2)."""
+def _runs_elsewhere(model: str, native_res: int) -> bool:
+    """Whether a model runs as it is at other sizes: some that timm calls fixed do (XCiT, CrossViT, MViTv2)."""
     import torch
 
     try:
         with torch.device("meta"), torch.no_grad():
-            _create(model, num_classes=0).eval()(torch.empty(1, 3, res, res))
+            module = _create(model, num_classes=0).eval()
+            for res in (native_res + 32, 2 * native_res):
+                module(torch.empty(1, 3, res, res))
     except (RuntimeError, ValueError, TypeError, AssertionError, NotImplementedError):
         return False
     return True
@@ -104,7 +108,8 @@ def _create(model: str, **options: Any) -> nn.Module:
     import timm
 
     name, brace, rest = model.partition("{")
-    return timm.create_model(name, **(json.loads(brace + rest) if brace else {}), **options)  # type: ignore[no-any-return]
+    args = {**(json.loads(brace + rest) if brace else {}), **options}
+    return timm.create_model(name, **args)  # type: ignore[no-any-return]
 
 
 def build(model: str) -> Headless:
@@ -161,6 +166,19 @@ def convert(model: str, cfg: Any, state: Mapping[str, Tensor]) -> Mapping[str, T
     overlay |= {"state_dict": dict(state), "custom_load": False}
     overlay |= {"num_classes": cfg.num_classes, "label_offset": cfg.label_offset or 0}
     return _create(model, pretrained=True, pretrained_cfg_overlay=overlay).state_dict()
+
+
+def fit(module: nn.Module, model: str, res: int) -> nn.Module:
+    """See `embed.trunks.library.Library`.
+
+    As ``create_model(model, pretrained=True, img_size=res)`` would: built for that size, the native weights loaded
+    through the filter by which timm resamples checkpoints of another size.
+    """
+    fitted = _create(model, num_classes=0, img_size=res)
+    adapt = getattr(sys.modules[type(fitted).__module__], "checkpoint_filter_fn", None)
+    state = dict(module.state_dict())
+    fitted.load_state_dict(adapt(state, fitted) if adapt else state)
+    return fitted
 
 
 def _describe(module: nn.Module) -> Headless:

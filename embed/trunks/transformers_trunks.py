@@ -214,8 +214,8 @@ def load(source: TrunkSource) -> Headless:
     missing = sorted(report["missing_keys"])
     if missing:
         raise DataError(
-            f"{file} lacks {len(missing)} tensors of {described.config.model_type} ({', '.join(missing[:3])}): it is "
-            "not of the model that its config.json says."
+            f"{file} lacks {len(missing)} tensors of {described.config.model_type} ({', '.join(missing[:3])}); expected "
+            "the model that its config.json says."
         )
     return built
 
@@ -273,15 +273,8 @@ def build_whole(model: str, n_classes: int) -> nn.Module:
 
 
 def fit(module: nn.Module, model: str, res: int) -> nn.Module:
-    """The same module, which resamples its positions in every pass.
-
-    Raises
-    ------
-    ValueError
-        If it takes no images of `res` px.
-    """
+    """The same module, which resamples its positions in every pass."""
     twin: Any = copy.copy(module)
-    twin.expect_size(res)
     twin.resamples = True
     return twin  # type: ignore[no-any-return]
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -13,8 +12,11 @@ from torch import nn
 from fixgrid.cache.errors import UsageError
 
 from .library import Found, build_meta_module, build_module, find_source, resolve_trunk
+from .nodes import POOLED
 from .preprocess import Preprocess
-from .source import Headless, TrunkSource, expect_sizes, is_own
+from .sizes import expect_sizes, find_rule, fit_module, name_refusal
+from .source import Headless, TrunkSource, is_own
+from .tap import Tap, count_widths
 from .weights import fingerprint_weights, load_weights, read_weights
 
 
@@ -29,16 +31,19 @@ class Trunk:
     architecture : str
         Canonical, e.g. ``timm:tf_efficientnet_lite0``.
     module : nn.Module
-        Float32 (B, 3, H, W), normalised, to float32 (B, dim). Eval mode, no gradients, no classifier.
+        As its weights were published: float32 (B, 3, H, W), normalised, to pooled features. Eval mode, no
+        gradients, no classifier. What runs is `at`.
     preprocess : Preprocess
     dim : int
-        Number of features.
+        Number of features, of all `nodes`.
     weights_sha256 : str
         `fingerprint_weights` of the module's state dict.
     imagenet_labels : bool
         Whether the weights saw ImageNet's labels: images taken from ImageNet would leak.
-    node : str
-        Where the features are taken: always ``pooled``, the classifier's input.
+    nodes : tuple of str
+        Kinds of features that it gives, see `embed.trunks.nodes.read_parts`.
+    rule : str
+        How it runs at other sizes than its own, see `embed.trunks.sizes.find_rule`.
     weights_file : Path or None
         Where the weights were read from, if that is known.
     """
@@ -50,8 +55,70 @@ class Trunk:
     dim: int
     weights_sha256: str
     imagenet_labels: bool
-    node: str = "pooled"
+    nodes: tuple[str, ...] = (POOLED,)
+    rule: str = ""
     weights_file: Path | None = None
+
+    def at(self, res: int) -> nn.Module:
+        """What runs on images of `res` px: float32 (B, 3, res, res), normalised, to float32 (B, dim).
+
+        Raises
+        ------
+        UsageError
+            If it takes no images of that size.
+        """
+        with name_refusal(self.name, res):
+            return assemble(self.name, self.module, self.architecture, self.preprocess, self.rule, self.nodes, res)
+
+    def take(self, nodes: Sequence[str]) -> Trunk:
+        """The same trunk, giving other kinds of features.
+
+        Raises
+        ------
+        UsageError
+            If it has none of a kind.
+        """
+        if tuple(nodes) == self.nodes:
+            return self
+        widths = count_widths(self.name, self.module, nodes, self.preprocess.native_res)
+        return replace(self, nodes=tuple(nodes), dim=sum(widths.values()))
+
+
+def assemble(
+    name: str,
+    module: nn.Module,
+    architecture: str,
+    preprocess: Preprocess,
+    rule: str,
+    nodes: Sequence[str],
+    res: int,
+    place: str = "",
+) -> nn.Module:
+    """A trunk's module as it runs at `res` px: fitted to that size, and giving its kinds of features side by side.
+
+    Parameters
+    ----------
+    name : str
+        For messages.
+    module : nn.Module
+        With its weights, as they were published.
+    architecture, preprocess, rule, nodes
+        See `Trunk`.
+    res : int
+        px.
+    place : str
+        Module of the architecture's library, where this process has no table of libraries.
+
+    Raises
+    ------
+    RuntimeError, ValueError, ...
+        One of `embed.trunks.sizes.REFUSALS`, if it takes no images of that size.
+    UsageError
+        If it has none of a kind.
+    """
+    if rule and res != preprocess.native_res:
+        module = fit_module(module, architecture, res, place)
+    return module if tuple(nodes) == (POOLED,) else Tap(name, module, nodes)
 
 
 def load_trunk(name: str, *, weights: Path | None = None, random_seed: int | None = None) -> Trunk:
@@ -95,6 +162,7 @@ def load_trunk(name: str, *, weights: Path | None = None, random_seed: int | Non
         dim=built.dim,
         weights_sha256=fingerprint_weights(built.module.state_dict()),
         imagenet_labels=labels,
+        rule=find_rule(source.architecture, source.preprocess),
         weights_file=file,
     )
 
@@ -152,7 +220,7 @@ def count_costs(name: str, res: int | None = None, *, n_classes: int = 0) -> Cos
     """
     source = find_source(name)
     side = res or source.preprocess.native_res
-    expect_sizes(name, source.preprocess, [side])
+    expect_sizes(name, source.architecture, source.preprocess, [side])
     return count_architecture(source.architecture, side, n_classes=n_classes)
 
 
@@ -170,7 +238,12 @@ def count_architecture(architecture: str, res: int, *, n_classes: int = 0) -> Co
             "run that again."
         )
     built = build_meta_module(architecture)
-    return count_module(architecture, built.module, built.dim, res, n_classes=n_classes)
+    try:
+        return count_module(architecture, built.module, built.dim, res, n_classes=n_classes)
+    except UsageError:
+        with name_refusal(architecture, res):
+            fitted = fit_module(built.module, architecture, res)
+        return count_module(architecture, fitted, built.dim, res, n_classes=n_classes)
 
 
 def count_module(name: str, module: nn.Module, dim: int, res: int, *, n_classes: int = 0) -> Costs:
@@ -202,17 +275,3 @@ def count_module(name: str, module: nn.Module, dim: int, res: int, *, n_classes:
     parameters = sum(parameter.numel() for parameter in module.parameters()) + trained
     return Costs(parameters, trained, counter.get_total_flops() // 2 + dim * n_classes)
 
-
-@contextmanager
-def name_refusal(name: str, res: int) -> Iterator[None]:
-    """One line where a trunk refuses images of `res` px: what it says of itself does not tell all that it refuses.
-
-    Raises
-    ------
-    UsageError
-    """
-    try:
-        yield
-    except (RuntimeError, ValueError, TypeError, AssertionError, LookupError, AttributeError) as error:
-        reason = (str(error).splitlines() or [""])[0][:120] or type(error).__name__
-        raise UsageError(f"{name} cannot run at {res} px ({reason}); choose other resolutions.") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 from torch import Tensor, nn
@@ -48,7 +49,7 @@ FAMILIES = {
     "convnextv2": Family(),
     "resnet": Family(),
 }
-"""The types that are taken; of each, `VisionModel` gives what transformers calls ``pooler_output``, or the CLS token."""
+"""The types that are taken; each gives what transformers calls ``pooler_output``, or the CLS token."""
 
 
 class VisionModel(nn.Module):
@@ -78,10 +79,10 @@ class VisionModel(nn.Module):
         patch = 1 if family.prefix_tokens is None else getattr(config, "patch_size", 1)
         self.patch = patch if isinstance(patch, int) else patch[0]
 
-    def expect_size(self, res: int) -> None:
-        """ValueError unless images of `res` px are whole patches: the rest would be cut off without a word."""
-        if res % self.patch:
-            raise ValueError(f"{res} px are no multiple of its patches of {self.patch} px")
+    @property
+    def patch_embed(self) -> SimpleNamespace:
+        """Size of the patches, px; 1 if images of any size are taken."""
+        return SimpleNamespace(patch_size=self.patch)
 
     def forward(self, x: Tensor) -> Tensor:
         """What is pooled, float32 (B, dim)."""
@@ -89,7 +90,8 @@ class VisionModel(nn.Module):
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Tokens (B, N, C) or a map (B, C, H, W): ``last_hidden_state``."""
-        self.expect_size(int(x.shape[-1]))
+        if int(x.shape[-1]) % self.patch:
+            raise ValueError(f"patches are {self.patch} px")  # the rest would be cut off without a word
         options = {"interpolate_pos_encoding": True} if self.resamples else {}
         return self.model(pixel_values=x, **options).last_hidden_state  # type: ignore[no-any-return]
 

@@ -88,6 +88,12 @@ extracts = _all(
         show_default=True,
         help="Random crops per training image.",
     ),
+    option(
+        "--features",
+        default="pooled",
+        show_default=True,
+        help="Kinds, from one pass: some of pooled,cls,patch_mean,gem,last4,projected, KIND@LAYER, joined by +.",
+    ),
     option("--views", default="", help="More views: some of val_train,whole,five,ten."),
     option(
         "--jitter", type=click.Choice(["torch", "full"]), default="torch", show_default=True, help="FixRes' kinds."
