@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,7 @@ from fixgrid.cache.disk import commit_bytes, commit_stream
 from fixgrid.cache.errors import CacheError, UsageError
 from fixgrid.cache.view import View
 
-from .backends.graphs import OPSET
+from .backends.graphs import OPSET, trace_plainly
 from .backends.onnx_runtime import list_errors
 from .backends.pixels import PixelTrunk
 from .backends.probe import make_probe
@@ -134,8 +132,7 @@ def export_onnx(classifier: Classifier, res: int, metadata: Mapping[str, str], p
 
 def _trace(classifier: Classifier, res: int, file: Path) -> None:
     try:
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")  # the tracing exporter, for the reasons in `embed.backends.graphs`
+        with trace_plainly():
             torch.onnx.export(
                 classifier,
                 (torch.from_numpy(make_probe(res)),),

@@ -70,7 +70,7 @@ class VisionTower(ImageTower):
         """Tokens (B, 1 + N, C), normalised last unless that is done after pooling."""
         tokens: Tensor = self.visual.transformer(self.visual._embeds(x))
         late = self.visual.attn_pool is not None or self.visual.final_ln_after_pool
-        return tokens if late else self.visual.ln_post(tokens)  # type: ignore[no-any-return]
+        return tokens if late else self.visual.ln_post(tokens)
 
     def forward_head(self, tokens: Tensor, pre_logits: bool = True) -> Tensor:
         """See `ImageTower`."""
@@ -115,7 +115,7 @@ class TimmTower(ImageTower):
     def forward_head(self, tokens: Tensor, pre_logits: bool = True) -> Tensor:
         """See `ImageTower`."""
         pooled: Tensor = self.visual.trunk.forward_head(tokens, pre_logits=True)
-        return self.visual.head[0](pooled) if self._pools else pooled  # type: ignore[no-any-return]
+        return self.visual.head[0](pooled) if self._pools else pooled
 
     def project(self, pooled: Tensor) -> Tensor:
         """See `ImageTower`."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import copy
 import json
 import sys
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -146,7 +145,7 @@ def _read_look(place: str) -> Preprocess:
         size, crop = _read_sides(look.size), _read_sides(getattr(look, "crop_size", None))
         crops = bool(getattr(look, "do_center_crop", False))
         ratio = float(getattr(look, "crop_pct", None) or 1)
-        short = size.get("shortest_edge") or size.get("height")
+        short = size.get("shortest_edge") or size["height"]
         # Without a crop, a height and a width squash the image: crop_mode "squash", once a view has one.
         native = int(crop["height"] if crops else short)
         if not crops and "shortest_edge" in size and native >= 384:  # ConvNeXt's processor crops smaller ones alone
@@ -163,10 +162,10 @@ def _read_look(place: str) -> Preprocess:
         raise DataError(f"{file} is not that of an image processor ({_first_line(error)}).") from error
 
 
-def _read_sides(size: object) -> Mapping[str, int]:
+def _read_sides(size: Any) -> dict[str, int]:
     if isinstance(size, int):
         return {"height": size, "width": size}
-    return {word: value for word, value in dict(size or {}).items() if value is not None}  # type: ignore[call-overload]
+    return {word: int(value) for word, value in dict(size or {}).items() if value is not None}
 
 
 def _floor(ratio: float) -> float:
@@ -214,8 +213,8 @@ def load(source: TrunkSource) -> Headless:
     missing = sorted(report["missing_keys"])
     if missing:
         raise DataError(
-            f"{file} lacks {len(missing)} tensors of {described.config.model_type} ({', '.join(missing[:3])}); expected "
-            "the model that its config.json says."
+            f"{file} lacks {len(missing)} tensors of {described.config.model_type} ({', '.join(missing[:3])}); "
+            "expected the model that its config.json says."
         )
     return built
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
@@ -65,14 +66,14 @@ class VisionModel(nn.Module):
 
     def __init__(self, kind: str, settings: Mapping[str, Any]) -> None:
         import torch
-        from transformers import AutoConfig, AutoModel
 
         super().__init__()
+        auto: Any = import_module("transformers")
         family = FAMILIES[kind]
-        config = AutoConfig.for_model(kind, **settings)
+        config = auto.AutoConfig.for_model(kind, **settings)
         config.dtype = torch.float32
         self.options = dict(family.options)
-        self.model = AutoModel.from_config(config, **self.options)
+        self.model = auto.AutoModel.from_config(config, **self.options)
         self.dim = getattr(config, "hidden_size", None) or config.hidden_sizes[-1]
         self.num_prefix_tokens = (family.prefix_tokens or 0) + (getattr(config, "num_register_tokens", 0) or 0)
         self.resamples = False
