@@ -18,7 +18,8 @@ from fixgrid.cache.rows import Manifest
 from fixgrid.cache.store import FeatureStore
 from fixgrid.cache.view import View
 
-from .backends.prepare import list_candidates, prepare_backend
+from .backends.kept import SHELF
+from .backends.prepare import list_candidates, prepare_backend, recall_backend
 from .backends.spec import BACKENDS, BackendSpec, import_runtime, open_backend
 from .engines.engine import Course, Opener, open_engine
 from .engines.processes import start_importing
@@ -99,7 +100,13 @@ def _expect_square(trunk: TrunkFacts, views: Mapping[str, Sequence[View]]) -> No
 
 
 def extract_here(
-    extraction: Extraction, trunk: KnownTrunk, watcher: Watcher, machine: Machine, *, max_bad: float = 0.01
+    extraction: Extraction,
+    trunk: KnownTrunk,
+    watcher: Watcher,
+    machine: Machine,
+    *,
+    max_bad: float = 0.01,
+    shelf: Path | None = None,
 ) -> Outcome:
     """Run an extraction on this machine, as fast as it allows.
 
@@ -113,6 +120,8 @@ def extract_here(
         Resolved.
     max_bad : float
         Share of images that may be unusable.
+    shelf : Path, optional
+        Where exported graphs are kept; in the cache's own folder if not given.
 
     Raises
     ------
@@ -140,15 +149,16 @@ def extract_here(
             kind = machine.backend if all(view.kind != "whole" for view in views) else "torch"
             with suppress(OSError):  # a head start only: whoever starts workers meets the same and says it
                 start_importing(list_imports(kind, machine.device, views))
-            spec = prepare_backend(
-                trunk.load(),
-                sorted({view.res for view in views}),
-                kind=kind,
-                folder=Path(folder),
-                device=machine.device,
-                threads=sizing.threads,
-                precision=extraction.trunk.precision,
-            )
+            sides = sorted({view.res for view in views})
+            how: dict[str, Any] = {
+                "kind": kind,
+                "folder": Path(folder),
+                "shelf": shelf or extraction.store.root / SHELF,
+                "device": machine.device,
+                "threads": sizing.threads,
+                "precision": extraction.trunk.precision,
+            }
+            spec = recall_backend(facts, sides, **how) or prepare_backend(trunk.load(), sides, **how)
             made_by["backend"] = spec.kind
             if spec.reason:
                 watcher.notice(spec.reason)

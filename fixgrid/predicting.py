@@ -231,13 +231,15 @@ class _Replica:
 
     def see(self, manifest: Manifest) -> Outcome:
         """Features of the images, computed or taken from the cache."""
+        from .embed.backends.kept import SHELF
         from .embed.machine import extract_here
 
         # A cache of its own: images to classify are no data set that fit-head, grid or cache gc should meet.
         store = FeatureStore(self.folder / "predictions")
         extraction = build_replica(store, manifest, self.trunk.facts, self.saved.trunk, self.views)
         adopt_known(extraction, FeatureStore(self.folder))
-        return extract_here(extraction, self.trunk, self.watcher, self.machine, max_bad=1.0)
+        shelf = self.folder / SHELF
+        return extract_here(extraction, self.trunk, self.watcher, self.machine, max_bad=1.0, shelf=shelf)
 
     def read(self, manifest: Manifest, outcome: Outcome) -> Iterator[FeatureSet]:
         """Blocks of the images that have features in every view."""
