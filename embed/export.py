@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,7 @@ from fixgrid.cache.errors import CacheError, UsageError
 from fixgrid.cache.view import View
 
 from .backends.composed import Head, compose_graph
-from .backends.graphs import OPSET
+from .backends.graphs import OPSET, trace_plainly
 from .backends.pixels import PixelTrunk
 from .backends.probe import make_probe
 from .sessions import list_errors, open_session
@@ -142,8 +140,7 @@ def _trace(classifier: Classifier, res: int, file: Path) -> Any:
         batch = "batch" if module.images.batch else 1
         return compose_graph(module, classifier.preprocess, res, head, batch=batch)
     try:
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")  # the tracing exporter, for the reasons in `embed.backends.graphs`
+        with trace_plainly():
             torch.onnx.export(
                 classifier,
                 (torch.from_numpy(make_probe(res)),),

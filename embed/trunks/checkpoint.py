@@ -94,16 +94,22 @@ def load_checkpoint(built: Headless, path: Path, architecture: str) -> tuple[dic
     DataError
         If the file cannot be read, if no reading or several fit, or if a weight is no dense, finite tensor.
     """
+    return load_states(built, read_weights(path), path, architecture)
+
+
+def load_states(
+    built: Headless, states: Sequence[StateDict], path: Path, architecture: str
+) -> tuple[dict[str, Tensor], str]:
+    """As `load_checkpoint`, of state dicts that a file was found to hold, or was converted to."""
     wanted = {name: value.shape for name, value in built.module.state_dict().items()}
-    readings = [reading for state in read_weights(path) for reading in list_readings(state, wanted)]
+    readings = [reading for state in states for reading in list_readings(state, wanted)]
     fits = [reading for reading in readings if not compare_names(reading.state, wanted, built.classifier)]
     if not fits:
         raise DataError(_say_misfit(find_nearest(readings, wanted), wanted, built.classifier, path, architecture))
     chosen, *others = _drop_equal(sorted(fits, key=lambda reading: not reading.usual), wanted)
     if others and not chosen.usual:
         raise DataError(_say_several([chosen, *others], path, architecture))
-    for name, value in chosen.state.items():
-        _check_tensor(path, name, value)
+    check_tensors(path, chosen.state)
     given = {name: value for name, value in chosen.state.items() if name in wanted}
     built.module.load_state_dict(given, strict=False)
     told = [chosen.describe(), *(f"{other.place} fits as well, left out" for other in others)]
@@ -169,12 +175,12 @@ class Misfit:
 
 
 def compare_names(state: Mapping[str, Tensor], wanted: Mapping[str, Size], classifier: Iterable[str]) -> Misfit:
-    """How a state dict, without what is below the names of ``classifier``, differs from an architecture's."""
+    """How a state dict, without the modules and tensors named ``classifier``, differs from an architecture's."""
     heads = tuple(f"{name}." for name in classifier)
     # Checkpoints older than 2018 have no num_batches_tracked; inference never reads it.
     return Misfit(
         missing=[name for name in wanted if name not in state and not name.endswith("num_batches_tracked")],
-        unexpected=[name for name in state if name not in wanted and not name.startswith(heads)],
+        unexpected=[name for name in state if name not in wanted and not f"{name}.".startswith(heads)],
         reshaped=[name for name in wanted if name in state and wanted[name] != state[name].shape],
     )
 
@@ -242,6 +248,17 @@ def _say_patches(misfit: Misfit, state: Mapping[str, Tensor], wanted: Mapping[st
                     f"({there * patch} px): name the trunk of that input size"
                 )
     return ""
+
+
+def check_tensors(path: Path, state: Mapping[str, Tensor]) -> None:
+    """Refuse weights that are no dense, finite tensors of floats or integers.
+
+    Raises
+    ------
+    DataError
+    """
+    for name, value in state.items():
+        _check_tensor(path, name, value)
 
 
 def _check_tensor(path: Path, name: str, value: Tensor) -> None:

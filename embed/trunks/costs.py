@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from fixgrid.cache.disk import commit_bytes, read_file
 from fixgrid.cache.errors import DiskError
 
-from .library import build_meta_module, list_packages
+from .library import build_meta_module, list_versions
 from .preprocess import Preprocess
 from .source import is_own
 
@@ -139,4 +139,4 @@ def _remember(memo: Path, counts: dict[str, int]) -> None:
 
 
 def _versions() -> list[str]:
-    return [version(package) for package in ("torch", *list_packages())]
+    return [version("torch"), *list_versions()]

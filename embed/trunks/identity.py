@@ -7,14 +7,13 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fixgrid.cache.disk import commit_bytes, read_file
 
 from .costs import COSTS_FILE, recall_widths
-from .library import build_meta_module, find_source, list_packages, resolve_trunk
+from .library import build_meta_module, list_versions, resolve_trunk, respell
 from .nodes import POOLED
 from .preprocess import Preprocess
 from .sizes import find_rule
@@ -69,7 +68,7 @@ def identify_trunk(
     """What a trunk is, and how to load it when it must run.
 
     The facts are remembered by name, library versions, and the place, size and times of the weights file, all of
-    which a changed trunk would change. Weights whose file is not known (timm's downloads) are read every time.
+    which a changed trunk would change. Weights whose file is not known are read every time.
 
     Parameters
     ----------
@@ -157,7 +156,8 @@ def sketch_trunk(name: str, weights: Path | None, store: FeatureStore) -> TrunkF
     UsageError
         If the name is unknown.
     """
-    source, given = find_source(name), str(weights.resolve()) if weights else ""
+    _, source, name = resolve_trunk(name)
+    given = str(weights.resolve()) if weights else ""
     built = build_meta_module(source.architecture)
     digests = {
         sealed.spec.trunk["weights_sha256"]
@@ -197,13 +197,12 @@ def find_weights(name: str) -> bool:
     UsageError
         If the name is unknown.
     """
-    library, source = resolve_trunk(name)
-    return bool(source.weights) and library.is_here(source)
+    library, source, _ = resolve_trunk(name)
+    return bool(source.weights) and library.locate(source) is not None
 
 
 def _find_memo(name: str, weights: Path | None, memo_folder: Path) -> Path:
-    versions = [version(package) for package in list_packages()]
-    asked = json.dumps([name, str(weights and weights.resolve()), *versions])
+    asked = json.dumps([respell(name), str(weights and weights.resolve()), *list_versions()])
     return memo_folder / f"{hashlib.sha256(asked.encode()).hexdigest()[:16]}.json"
 
 
@@ -238,6 +237,12 @@ def _recall(memo: Path) -> TrunkFacts | None:
         return None
 
 
-def _stamp(file: Path) -> list[int]:
-    found = file.stat()
-    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+def _stamp(file: Path) -> list[list[object]]:
+    """Of a weights file, of what says beside it how it is meant, and of what a hub's cache calls newest."""
+    shards = file.parent.glob("*.safetensors") if file.name.endswith(".index.json") else ()
+    refs = (file.parents[2] / "refs").rglob("*") if file.parent.parent.name == "snapshots" else ()
+    stamps: list[list[object]] = []
+    for path in (file, *sorted({*file.parent.glob("*config.json"), *shards, *refs})):
+        found = path.stat()
+        stamps.append([path.name, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino])
+    return stamps

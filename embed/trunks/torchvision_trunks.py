@@ -123,11 +123,12 @@ def load(source: TrunkSource) -> Path:
     return fetch_weights(source.weights)
 
 
-def is_here(source: TrunkSource) -> bool:
+def locate(source: TrunkSource) -> Path | None:
     """See `embed.trunks.library.Library`."""
     from .weights import place_weights
 
-    return place_weights(source.weights).is_file()
+    file = place_weights(source.weights)
+    return file if file.is_file() else None
 
 
 def build_whole(model: str, n_classes: int) -> nn.Module:

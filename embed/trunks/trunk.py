@@ -157,10 +157,11 @@ def load_trunk(name: str, *, weights: Path | None = None, random_seed: int | Non
             file = published
             built, labels, note = _load_file(source, file)
         else:
+            file = found.library.locate(source)
             built, labels = published, source.imagenet_labels
             built.module.eval().requires_grad_(False)
     return Trunk(
-        name=name,
+        name=found.name,
         architecture=source.architecture,
         module=built.module,
         preprocess=source.preprocess,
