@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .datasets import shorten_source
 from .disk import commit_bytes, read_file
 from .entry import Entry
 from .errors import CacheError
-from .holdings import RECALIBRATED, shorten_source
+from .holdings import RECALIBRATED
 from .key import Spec, explain_difference
 from .labels import Version, find_stem, find_version
 from .rowsfile import decode_rows, read_manifest_record

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .datasets import list_sources, respell
 from .errors import CacheError, UsageError, say_command
 from .features import FeatureSet
 from .key import explain_difference
 from .labels import Labels, Version, find_stem, find_version
 from .rows import Manifest
-from .rowsfile import list_manifests
 from .sealed import Sealed
 from .store import FeatureStore
 from .view import View, complete_spec, is_same
@@ -117,50 +116,6 @@ class Holdings:
         return f"{entry.spec.key}:{entry.digest}:{labels}"
 
 
-def list_sources(store: FeatureStore) -> dict[str, Manifest]:
-    """The newest record of every data set that was extracted into this cache, by the name it was given.
-
-    Of two folders that were given one name in two places, the one that the name means here comes first.
-    """
-    records = [manifest for _, manifest in list_manifests(store.folder / "data")]
-    sources: dict[str, Manifest] = {}
-    for manifest in sorted(records, key=_is_elsewhere):
-        sources.setdefault(manifest.source, manifest)
-    return sources
-
-
-def name_splits(store: FeatureStore) -> dict[str, tuple[str, str]]:
-    """Data set and split by the digest of their rows, of every data set as it is or was; the newest name counts."""
-    named: dict[str, tuple[str, str]] = {}
-    for _, manifest in list_manifests(store.folder / "data"):
-        for split, rows in manifest.splits.items():
-            named.setdefault(rows.digest, (manifest.source, split))
-    return named
-
-
-def _respell(source: str, sources: Mapping[str, Manifest]) -> str:
-    """The name that a folder or file was extracted under, if it is spelt otherwise now."""
-    if source in sources or not os.path.exists(os.path.expanduser(source)):
-        return source
-    here = _locate(source)
-    same = (name for name, record in sources.items() if _locate(name) == here and not _is_elsewhere(record))
-    return next(same, source)
-
-
-def _is_elsewhere(manifest: Manifest) -> bool:
-    here = _locate(manifest.source)
-    return manifest.root not in (here, os.path.dirname(here))  # of a folder, and of a CSV
-
-
-def _locate(source: str) -> str:
-    return os.path.realpath(os.path.expanduser(source))
-
-
-def shorten_source(source: str) -> str:
-    """The last part of a data set's name: ``dogs`` of ``../data/dogs/``."""
-    return os.path.basename(os.path.abspath(source))
-
-
 def find_holdings(
     store: FeatureStore,
     source: str | None = None,
@@ -191,7 +146,7 @@ def find_holdings(
         If more than one data set, trunk, kind of features or view fits.
     """
     sources = list_sources(store)
-    manifest = _pick("data set", "--data", sources, source and _respell(source, sources))
+    manifest = _pick("data set", "--data", sources, source and respell(source, sources))
     rows = {part.digest: split for split, part in manifest.splits.items()}
     mine = store.sealed(lambda spec: spec.rows_sha256 in rows)
     labels = Labels(store, mine)
@@ -220,7 +175,7 @@ def list_kinds(store: FeatureStore, source: str | None = None, trunk: str | None
         As `find_holdings`.
     """
     sources = list_sources(store)
-    manifest = _pick("data set", "--data", sources, source and _respell(source, sources))
+    manifest = _pick("data set", "--data", sources, source and respell(source, sources))
     digests = {rows.digest for rows in manifest.splits.values()}
     mine = store.sealed(lambda spec: spec.rows_sha256 in digests)
     version = Labels(store, mine).choose(trunk)

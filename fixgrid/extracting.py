@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from .asking import takes
+from .cache.datasets import list_sources
 from .cache.errors import UsageError
 from .cache.health import explain_miss
-from .cache.holdings import list_sources
 from .cache.rows import Manifest
 from .cache.store import FeatureStore
 from .cache.text import format_records
@@ -20,25 +18,18 @@ from .embed.outcome import Outcome
 from .embed.prospect import Item, calibrate, describe_trunk, expect_local, list_items, list_recalibration
 from .embed.request import read_resolutions
 from .embed.sizing import choose_precision
-from .embed.trunks.costs import COSTS_FILE, expect_taken
-from .embed.trunks.files import is_file, is_script
 from .embed.trunks.identity import (
-    KnownTrunk,
     TrunkFacts,
     describe_nodes,
-    identify_trunk,
-    prepare_otherwise,
-    recall_trunk,
     take_nodes,
 )
-from .embed.trunks.library import find_source
 from .embed.trunks.look import attribute_look, describe_look
 from .embed.trunks.nodes import read_nodes
-from .preprocessing import find_origins, say_assumed, wrap_module
+from .identifying import expect_name, find_weights, identify, is_named, name_trunk
+from .preprocessing import find_origins, say_assumed
 from .requests import PlanRequest, Request, open_cache
 
 SAMPLE = "sample"
-DEFAULT_TRUNK = "efficientnet_lite0"
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +121,7 @@ def extract(request: Request) -> Extracted:
     max_bad, machine = 0.0 if request.strict else read_share(request.max_bad), request.machine
     nodes = read_nodes(request.features)
     asked = _read_data(request)
-    trunk = take_nodes(_identify(request), nodes, request.folder / "trunks")
+    trunk = take_nodes(identify(request), nodes, request.folder / "trunks")
     extraction = _build(request, asked, trunk.facts)
     if request.recalibrate:
         expect_norm(extraction, trunk.facts)
@@ -156,12 +147,13 @@ def plan(request: PlanRequest) -> Plan:
 
     machine, nodes, memos = request.machine, read_nodes(request.features), request.folder / "trunks"
     asked = _read_data(request, download=False)
-    trunk = _identify(request) if request.calibrate or not _is_named(request) else None
+    trunk = identify(request) if request.calibrate or not is_named(request) else None
     if trunk:
         trunk = take_nodes(trunk, nodes, memos)
         facts = trunk.facts
     else:
-        facts = describe_nodes(describe_trunk(_name(request), _weights(request), asked.store), nodes, memos)
+        facts = describe_trunk(name_trunk(request), find_weights(request), asked.store)
+        facts = describe_nodes(facts, nodes, memos)
         facts = replace(facts, preprocess=facts.preprocess.override(request.look))
     extraction = _build(request, asked, facts)
     if request.calibrate and trunk:
@@ -230,64 +222,6 @@ def _choose_data(request: Request, store: FeatureStore) -> tuple[str, str]:
         return str(request.data), ""
     known = list(list_sources(store))
     return (known[0], "the cache holds it") if len(known) == 1 else (SAMPLE, "built in")
-
-
-def _name(request: Request) -> str:
-    return request.trunk if isinstance(request.trunk, str) else DEFAULT_TRUNK
-
-
-def _weights(request: Request) -> Path | None:
-    return Path(request.weights).expanduser() if request.weights else None
-
-
-def expect_name(name: str | None) -> str:
-    """What the user calls a trunk; empty if nothing.
-
-    Raises
-    ------
-    UsageError
-        If it is none that a label or a file can hold.
-    """
-    if name is not None and not re.fullmatch(r"[\w.:+-]{1,80}", name):
-        raise UsageError(f"found the name {name!r}; expected up to 80 letters, digits and any of . _ : + -")
-    return name or ""
-
-
-def _identify(request: Request) -> KnownTrunk:
-    """The trunk, its pixels prepared as the request says where it says anything."""
-    trunk = _identify_published(request)
-    return prepare_otherwise(trunk, trunk.facts.preprocess.override(request.look)) if request.look else trunk
-
-
-def _identify_published(request: Request) -> KnownTrunk:
-    if _is_named(request):
-        name, weights, memos = _name(request), _weights(request), request.folder / "trunks"
-        if recall_trunk(name, weights, memos) is None:  # a size that it does not take is said before a download
-            source, memo = find_source(name), request.folder / COSTS_FILE
-            expect_taken(name, source.architecture, source.preprocess, request.wanted.resolutions, memo)
-        return identify_trunk(name, weights, memos, request.watcher.notice)
-    from .embed.trunks.own import identify_own
-
-    assert request.trunk is not None
-    weights = _weights(request)
-    own = wrap_module(request.trunk, weights, request.watcher)
-    return identify_own(own, str(weights.resolve()) if weights else "")
-
-
-def _is_named(request: Request) -> bool:
-    """Whether the trunk is a library's."""
-    return isinstance(request.trunk, str | None) and not is_file(_name(request))
-
-
-def expect_data(trunk: str) -> None:
-    """Refuse a trunk that is code, where a file and not a person names it.
-
-    Raises
-    ------
-    UsageError
-    """
-    if is_script(trunk):
-        raise UsageError(f"found {trunk} in fixgrid.toml, which is no reason to run code: type --trunk {trunk}.")
 
 
 def _build(request: Request, asked: _Data, facts: TrunkFacts) -> Extraction:

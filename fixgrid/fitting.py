@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from .asking import takes
+from .cache.datasets import shorten_source
 from .cache.errors import UsageError
-from .cache.holdings import POOLED, Holdings, shorten_source
+from .cache.holdings import POOLED, Holdings
 from .cache_requests import CurveRequest, FeaturesRequest, GridRequest, HeadRequest
 from .heads.artifact import save_head
 from .heads.breakdown import format_breakdown

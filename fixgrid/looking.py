@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .cache.datasets import name_splits
 from .cache.errors import CacheError, UsageError
 from .cache.garbage import Garbage, collect_garbage, find_garbage
 from .cache.health import choose_rows, compare_rows, describe_entry, explain_miss, shorten_entry, verify_store
-from .cache.holdings import name_splits
 from .cache.labels import Labels
 from .cache.store import FeatureStore
 from .cache.text import format_records
 from .embed.doctor import Check, examine_cache, examine_installation, examine_speed, shorten_check
 from .embed.trunks.catalogue import describe_trunk, list_trunks, shorten_trunk
-from .extracting import DEFAULT_TRUNK
+from .identifying import DEFAULT_TRUNK
 
 
 @dataclass(frozen=True)

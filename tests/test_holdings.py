@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from entries import count_reads
 
+from fixgrid.cache.datasets import list_sources, shorten_source
 from fixgrid.cache.errors import CacheError, UsageError
-from fixgrid.cache.holdings import RECALIBRATED, find_holdings, list_sources, shorten_source
+from fixgrid.cache.holdings import RECALIBRATED, find_holdings
 from fixgrid.cache.key import Spec
 from fixgrid.cache.rows import Manifest, Rows
 from fixgrid.cache.rowsfile import write_manifest

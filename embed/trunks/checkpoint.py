@@ -258,14 +258,10 @@ def check_tensors(path: Path, state: Mapping[str, Tensor]) -> None:
     DataError
     """
     for name, value in state.items():
-        _check_tensor(path, name, value)
-
-
-def _check_tensor(path: Path, name: str, value: Tensor) -> None:
-    if value.layout != torch.strided or value.is_quantized or value.is_complex() or value.device.type != "cpu":
-        raise DataError(f"{path}: {name!r} is not a dense tensor of floats or integers")
-    if value.is_floating_point() and not torch.isfinite(value).all():
-        raise DataError(f"{path}: {name!r} holds NaN or infinity: the file is damaged or training diverged")
+        if value.layout != torch.strided or value.is_quantized or value.is_complex() or value.device.type != "cpu":
+            raise DataError(f"{path}: {name!r} is not a dense tensor of floats or integers")
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise DataError(f"{path}: {name!r} holds NaN or infinity: the file is damaged or training diverged")
 
 
 def _some(names: list[str]) -> str:

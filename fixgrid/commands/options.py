@@ -44,7 +44,7 @@ cache = option("--cache", type=Place(), default="features", show_default=True, h
 def _expect_asked(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     """The trunk, refused if running it would be the word of fixgrid.toml alone."""
     if value and ctx.get_parameter_source(str(param.name)) is ParameterSource.DEFAULT_MAP:
-        from fixgrid.extracting import expect_data
+        from fixgrid.identifying import expect_data
 
         expect_data(value)
     return value
