@@ -1,4 +1,4 @@
-"""Looking around: which trunks there are, what a cache holds and whether to trust it, what this machine can do."""
+"""Looking around: what a cache holds and whether to trust it, what this machine can do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from .cache.labels import Labels
 from .cache.store import FeatureStore
 from .cache.text import format_records
 from .embed.doctor import Check, examine_cache, examine_installation, examine_speed, shorten_check
-from .embed.trunks.catalogue import describe_trunk, list_trunks, shorten_trunk
 from .identifying import DEFAULT_TRUNK
 
 
@@ -37,23 +36,6 @@ class Diagnosis:
         """As ``table``, ``md``, ``csv`` or ``json``."""
         records = [shorten_check(check) if style == "table" else check._asdict() for check in self.checks]
         return format_records(records, style, wrapped=["found"])
-
-
-def models() -> list[dict[str, Any]]:
-    """Trunks: size, cost, accuracy, licence, and where the weights come from; some 20 s.
-
-    Any other timm or torchvision name works too.
-    """
-    return list(map(describe_trunk, list_trunks()))
-
-
-def format_models(records: list[dict[str, Any]], style: str = "table") -> str:
-    """What `models` gives as ``table``, ``md``, ``csv`` or ``json``; the table fits 80 columns."""
-    if style != "table":
-        return format_records(records, style)
-    notes = [f"{record['trunk']}: {record['note']}" for record in records if record["note"]]
-    notes += ["NC is CC BY-NC 4.0: not for commercial use", "where weights come from: --format csv"]
-    return "\n".join([format_records(list(map(shorten_trunk, records)), style), *notes]) + "\n"
 
 
 def doctor(cache: str | Path = "features", *, deep: bool = False) -> Diagnosis:
