@@ -84,7 +84,8 @@ def try_family(name: str) -> Iterator[tuple[int, str]]:
                 expect_sizes(trunk.name, trunk.architecture, trunk.preprocess, [res])
                 ours = run_eager(trunk, make_probe(res))
             except UsageError as error:
-                yield res, "refused" if "\n" not in str(error) else "more than a line"
+                said = "refused" if "\n" not in str(error) else "more than a line"
+                yield res, said if see_theirs(name, file, trunk, res) is None else "refused, timm runs"
                 continue
             theirs = see_theirs(name, file, trunk, res)
             if theirs is None:

@@ -179,7 +179,10 @@ def fit(module: nn.Module, model: str, res: int) -> nn.Module:
     fitted = _create(model, num_classes=0, img_size=res)
     adapt = getattr(sys.modules[type(fitted).__module__], "checkpoint_filter_fn", None)
     state = dict(module.state_dict())
-    fitted.load_state_dict(adapt(state, fitted) if adapt else state)
+    try:
+        fitted.load_state_dict(adapt(state, fitted) if adapt else state)
+    except RuntimeError as error:
+        raise ValueError("timm resamples no weights of this family") from error
     return fitted
 
 
