@@ -100,6 +100,11 @@ class OwnTrunk:
         )
 
     @property
+    def takes_pixels(self) -> bool:
+        """Whether it normalises uint8 pixels itself, as a graph may."""
+        return isinstance(self.module, OnnxModule) and self.module.images.pixels
+
+    @property
     def origins(self) -> dict[str, str]:
         """Whose word each field of `LOOK` is."""
         return {name: self._find(name)[1] for name in LOOK}
