@@ -17,8 +17,10 @@ KINDS = ("center", "train", "val_train", "whole", "five", "ten")
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
 RESAMPLERS = ("pillow", "tensor")
 RESIZES = ("short-side", "height")
+CROP_MODES = ("center", "squash", "border")
 JITTERS = ("torch", "full")
 MIN_RES_PX, MAX_RES_PX = 8, 2048
+MIN_CROP_RATIO, MAX_CROP_RATIO = 0.1, 1.5  # VOLO's 1.15 shows a photograph in a black frame
 
 # RandomResizedCrop at scale (.08, 1) on photographs of 4:3: mean root of the crop's area over the photograph's
 # short side, from 400,000 draws.
@@ -52,6 +54,10 @@ class View:
         Colour jitter of ``train``: ``torch`` (none) or ``full`` (.3).
     resampler : str
         One of `RESAMPLERS`.
+    crop_mode : str
+        One of `CROP_MODES`, timm's words: ``center`` resizes as `resize` says; ``squash`` resizes all of the image
+        to a square; ``border`` resizes its longest side and pads to a square with the mean colour. Random crops and
+        ``whole`` know none.
     """
 
     kind: str
@@ -65,6 +71,7 @@ class View:
     seed: int = 0
     jitter: str = "torch"
     resampler: str = "pillow"
+    crop_mode: str = "center"
 
     @property
     def count(self) -> int:
@@ -76,7 +83,11 @@ class View:
         """Length of a 4:3 photograph's short side in this view, px: how large it shows what there is."""
         if self.kind == "train":
             return self.res / _TRAIN_CROP
-        return self.res / _ASPECT if self.kind == "whole" else resize_side(self.res, self.crop_ratio)
+        if self.kind == "whole":
+            return self.res / _ASPECT
+        # Squashed, both sides count by the root of their product.
+        shown = {"center": 1.0, "squash": math.sqrt(_ASPECT), "border": _ASPECT}[self.crop_mode]
+        return resize_side(self.res, self.crop_ratio) / shown
 
     @property
     def crop_share(self) -> float:
@@ -96,28 +107,70 @@ class View:
             "center": ("draws", "seed", "jitter"),
             "five": ("draws", "seed", "jitter"),
             "ten": ("draws", "seed", "jitter"),
-            "whole": ("draws", "seed", "jitter", "crop_ratio", "resize"),
-            "train": ("crop_ratio", "resize"),
+            "whole": ("draws", "seed", "jitter", "crop_ratio", "resize", "crop_mode"),
+            "train": ("crop_ratio", "resize", "crop_mode"),
             "val_train": ("jitter",),
         }[self.kind]
-        if self.resampler == "pillow":  # as keys had it before there was another
-            unused += ("resampler",)
+        if self.crop_mode != "center":
+            unused += ("resize",)
+        unused += tuple(name for name, usual in OMITTED.items() if fields[name] == usual)
         return {name: value for name, value in fields.items() if name not in unused}
+
+    @property
+    def fill(self) -> tuple[int, int, int]:
+        """Colour of what a crop has beside the photograph: black, or the mean, as timm rounds it."""
+        if self.crop_mode != "border":
+            return 0, 0, 0
+        red, green, blue = (round(255 * float(value)) for value in self.mean)
+        return red, green, blue
 
     def describe(self) -> dict[str, str]:
         """The view in words, by what they are about: crop, resize, normalisation."""
         crops = f"{self.kind}, {self.res} px" + f", {self.count} of an image" * (self.count > 1)
-        side = f"the {self.resize.replace('-', ' ')} to {resize_side(self.res, self.crop_ratio)} px"
-        box = "a random box to the crop" if self.kind == "train" else side
         how = f"antialiased {self.interpolation} ({_WHOSE[self.resampler]})"
         return {
             "Crop": crops,
-            "Resize": f"{'the longest side to the crop' if self.kind == 'whole' else box}, {how}",
+            "Resize": f"{self._describe_resize()}, {how}",
             "Normalisation": f"pixels in 0..1, mean {', '.join(self.mean)}, std {', '.join(self.std)}",
         }
 
+    def _describe_resize(self) -> str:
+        side = resize_side(self.res, self.crop_ratio)
+        if self.kind in ("train", "whole"):
+            return "a random box to the crop" if self.kind == "train" else "the longest side to the crop"
+        if self.crop_mode == "squash":
+            return f"all of the image to {side} x {side} px, its proportions lost"
+        if self.crop_mode == "border":
+            return f"the longest side to {side} px, padded to a square with {', '.join(map(str, self.fill))}"
+        return f"the {self.resize.replace('-', ' ')} to {side} px"
+
+
+OMITTED = {"resampler": "pillow", "crop_mode": "center"}
+"""What a field is that a spec does not name: as keys had it before there was another."""
 
 _WHOSE = {"pillow": "Pillow's images", "tensor": "torchvision's tensors"}
+
+
+def complete_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """A view's spec and the fields that it does not name, as far as the view has them."""
+    usual = dict(OMITTED)
+    if "crop_ratio" not in spec:  # random crops and whole images have no crop mode either
+        del usual["crop_mode"]
+    return {**usual, **spec}
+
+
+def is_same(one: object, other: object) -> bool:
+    """Whether two values of a field mean the same: numbers are compared as numbers, however they are written."""
+    return _read_value(one) == _read_value(other)
+
+
+def _read_value(value: object) -> object:
+    if isinstance(value, list | tuple):
+        return tuple(map(_read_value, value))
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return value
 
 
 def read_view(spec: Mapping[str, Any]) -> View:
@@ -132,7 +185,8 @@ def read_view(spec: Mapping[str, Any]) -> View:
         view = View.from_spec(spec)
         known = view.kind in KINDS and view.interpolation in INTERPOLATIONS and MIN_RES_PX <= view.res <= MAX_RES_PX
         known = known and view.resize in RESIZES and view.resampler in RESAMPLERS and view.jitter in JITTERS
-        known = known and 0.1 <= float(view.crop_ratio) <= 1
+        known = known and view.crop_mode in CROP_MODES
+        known = known and MIN_CROP_RATIO <= float(view.crop_ratio) <= MAX_CROP_RATIO
         known = known and all(len([float(part) for part in parts]) == 3 for parts in (view.mean, view.std))
     except (TypeError, ValueError, AttributeError) as error:
         raise CacheError(f"found no view of this version ({error}); run fit-head again.") from error
@@ -152,8 +206,16 @@ def apparent_ratio(training: Sequence[View], test: View) -> float:
 
 
 def resized_size(width: int, height: int, view: View) -> tuple[int, int]:
-    """(width, height) after Resize, px, with torchvision's rounding: ``int`` floors everything."""
+    """(width, height) after Resize, px, with torchvision's rounding: ``int`` floors everything.
+
+    ``border`` rounds, as timm does.
+    """
     side = resize_side(view.res, view.crop_ratio)
+    if view.crop_mode == "squash":
+        return side, side
+    if view.crop_mode == "border":
+        ratio = max(width / side, height / side)
+        return max(1, round(width / ratio)), max(1, round(height / ratio))
     if view.resize == "height":
         return max(1, int(side * width / height)), side
     if width <= height:

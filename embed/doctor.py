@@ -245,7 +245,15 @@ def _time_trunk(name: str, device: str) -> tuple[Timing, int]:
 
     trunk = load_trunk(name)
     look = trunk.preprocess
-    view = View("center", look.native_res, look.interpolation, look.mean, look.std, look.crop_ratio)
+    view = View(
+        "center",
+        look.native_res,
+        look.interpolation,
+        look.mean,
+        look.std,
+        look.crop_ratio,
+        crop_mode=look.crop_mode,
+    )
     decode_ms, view_ms = _time_pixels(view)
     with tempfile.TemporaryDirectory(prefix="fixgrid-") as folder:
         precision = choose_precision("auto", device)

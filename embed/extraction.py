@@ -18,6 +18,7 @@ from fixgrid.cache.disk import expect_space
 from fixgrid.cache.entry import Entry
 from fixgrid.cache.errors import CacheError, DataError, Interrupted
 from fixgrid.cache.key import Spec
+from fixgrid.cache.labels import Name, find_version, read_name, record_name
 from fixgrid.cache.lock import hold_lock
 from fixgrid.cache.rows import Manifest
 from fixgrid.cache.rowsfile import write_manifest
@@ -109,6 +110,8 @@ class Extraction:
     views : mapping of split to views
     dtype : str
         Stored type, ``float32`` or ``float16``.
+    called : str
+        What the user calls the trunk; provenance, not key.
     """
 
     store: FeatureStore
@@ -116,6 +119,7 @@ class Extraction:
     trunk: TrunkKey
     views: Mapping[str, Sequence[View]]
     dtype: str = "float32"
+    called: str = ""
 
     def __post_init__(self) -> None:
         self.entries = {
@@ -256,11 +260,15 @@ class Extraction:
             )
 
     def _seal(self, outcome: Outcome, provenance: Mapping[str, Any]) -> None:
-        facts = {"trunk": self.trunk.name, "host": platform.node(), "created": int(time.time()), **provenance}
+        name = Name(self.called, self.trunk.name)
+        facts = {"trunk": name.trunk, "host": platform.node(), "created": int(time.time()), **provenance}
+        facts |= {"called": name.called} if name.called else {}
         for entry in self.entries.values():
             if entry.read_seal() is None:
                 entry.seal(facts)
             entry.drop_shards()
+            if name != read_name(entry.open()):
+                record_name(self.store, find_version(entry.spec), name)
 
 
 def _is_whole(entry: Entry) -> bool:

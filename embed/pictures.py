@@ -37,7 +37,7 @@ class Crop:
     Attributes
     ----------
     box : tuple of float
-        (left, top, right, bottom) as fractions of the photograph's width and height; outside [0, 1] is black.
+        (left, top, right, bottom) as fractions of the photograph's width and height; outside [0, 1] is none.
     pixels : uint8 array, shape (res, res, 3)
         As the trunk gets them.
     jpeg : bytes
@@ -95,7 +95,10 @@ class Album:
 
     def resize_side(self, view: Mapping[str, Any]) -> int:
         """Side, px, that a view resizes a photograph's short side to, before it cuts."""
-        return resize_side(view["res"], view["crop_ratio"])
+        seen = View.from_spec(view)
+        if seen.crop_mode == "border":  # which sets the longest side
+            return round(seen.short_side_px)
+        return resize_side(seen.res, seen.crop_ratio)
 
     def thumbnail(self, split: str, row: int) -> bytes | None:
         """A small JPEG of one photograph."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from fixgrid.cache.view import View
 from .decode import BadImage, decode_rgb
 from .sources.catalogue import open_content
 from .task import Backend
+from .trunks.files import is_file
 from .trunks.source import is_own
 from .views import render_view
 
@@ -72,7 +74,7 @@ class Recomputer:
         self.store = store
         self._load = load
         self._own = own
-        self._backends: dict[tuple[str, int], Backend] = {}
+        self._backends: dict[tuple[object, ...], Backend] = {}
 
     def __call__(self, sealed: Sealed, row_ids: Sequence[int]) -> NDArray[np.float32]:
         """Features of some rows of a sealed entry: float32, shape (k, V, D).
@@ -86,9 +88,9 @@ class Recomputer:
         """
         manifest, rows = self._find_rows(sealed)
         view = View.from_spec(sealed.spec.view)
-        place = sealed.spec.trunk["weights_sha256"], view.res
+        place = sealed.spec.trunk["weights_sha256"], view.res, view.mean, view.std
         if place not in self._backends:
-            self._backends[place] = self._open_backend(sealed, view.res)
+            self._backends[place] = self._open_backend(sealed, view)
         return recompute_rows(manifest.root, rows, row_ids, view, self._backends[place])
 
     def _find_rows(self, sealed: Sealed) -> tuple[Manifest, Rows]:
@@ -106,7 +108,8 @@ class Recomputer:
             return self._load()
         if is_own(sealed.spec.trunk["architecture"]):
             return self._identify_own(name)
-        trunk, origin = load_trunk(name), sealed.origin
+        file = sealed.provenance.get("weights")
+        trunk, origin = load_trunk(name, weights=Path(file) if file else None), sealed.origin
         if origin is None or trunk.weights_sha256 != origin.get("weights_sha256"):
             return trunk
         return recalibrate_trunk(trunk, sealed.spec.trunk["weights_sha256"], origin)
@@ -115,10 +118,13 @@ class Recomputer:
         from .trunks.own import identify_own
 
         if self._own is None:
-            raise CacheError(f"{name} is a module of one's own, which only Python can give: nothing to compare.")
+            why = "which only Python can give"
+            if is_file(name):
+                why = "and a cache is no reason to run what it names"
+            raise CacheError(f"{name} is a module of one's own, {why}: nothing to compare.")
         return identify_own(self._own).load()
 
-    def _open_backend(self, sealed: Sealed, res: int) -> Backend:
+    def _open_backend(self, sealed: Sealed, view: View) -> Backend:
         from .backends.prepare import prepare_backend
         from .backends.spec import open_backend
 
@@ -127,5 +133,6 @@ class Recomputer:
         made_by = sealed.spec.trunk["architecture"], sealed.spec.trunk["weights_sha256"]
         if (trunk.architecture, trunk.weights_sha256) != made_by:
             raise CacheError(f"the weights of {name} are not those that made these features: nothing to compare.")
+        trunk = replace(trunk, preprocess=trunk.preprocess.follow(view))
         with tempfile.TemporaryDirectory(prefix="fixgrid-") as folder:
-            return open_backend(prepare_backend(trunk, [res], folder=Path(folder)), res)
+            return open_backend(prepare_backend(trunk, [view.res], folder=Path(folder)), view.res)

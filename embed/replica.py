@@ -19,13 +19,13 @@ from .decode import POLICY
 from .extraction import Extraction, name_trunk
 from .listing import SPLIT
 from .resample import expect_resampler
-from .trunks.identity import KnownTrunk, TrunkFacts, identify_trunk, take_nodes
+from .trunks.files import say_cure
+from .trunks.identity import KnownTrunk, TrunkFacts, identify_trunk, prepare_otherwise, take_nodes
 from .trunks.recalibrated import follow_origin, recalibrate_trunk
 from .trunks.source import is_own
 
 if TYPE_CHECKING:
     from .trunks.own import OwnTrunk
-    from .trunks.preprocess import Preprocess
     from .trunks.trunk import Trunk
 
 _FIELDS = ("trunk", "architecture", "node", "weights_sha256", "precision")
@@ -45,7 +45,7 @@ def find_trunk(
     described : mapping
         The trunk as the head's file has it.
     views : sequence of View
-        Their mean and std must be the trunk's own.
+        Pixels are normalised as they say, whatever the weights' metadata says now.
     weights : Path or None
         Where its weights are now; where they were, if not given.
     memo_folder : Path
@@ -55,7 +55,7 @@ def find_trunk(
     Raises
     ------
     CacheError
-        If the file describes no trunk, or these are other weights, or they are used otherwise.
+        If the file describes no trunk, or several normalisations, or these are other weights.
     UsageError, DataError
         See `embed.trunks.trunk.load_trunk`; or if there is no `own` where there must be one, or one where there
         must not.
@@ -70,14 +70,17 @@ def find_trunk(
     facts = trunk.facts
     for view in views:
         expect_resampler(view.resampler, view.interpolation)
-        expect_same(stem, view, facts.architecture, facts.weights_sha256, facts.preprocess)
+        if (view.mean, view.std) != (views[0].mean, views[0].std):
+            raise CacheError("the head's file says several means or stds for one trunk; run fit-head again.")
+    expect_same(stem, facts.architecture, facts.weights_sha256)
+    trunk = prepare_otherwise(trunk, facts.preprocess.follow(views[0]))
     return follow_origin(trunk, described["weights_sha256"], origin) if origin else trunk
 
 
 def open_trunk(
     described: Mapping[str, Any], view: View, weights: Path | None, own: OwnTrunk | None = None
 ) -> Trunk:
-    """The trunk that a head was fitted on, loaded.
+    """The trunk that a head was fitted on, loaded; its pixels are normalised as the view says.
 
     Raises
     ------
@@ -90,8 +93,9 @@ def open_trunk(
     stem, origin = _find_stem(described)
     known = _identify_own(described, own)
     trunk = known.load() if known else load_trunk(name, weights=file)
-    expect_same(stem, view, trunk.architecture, trunk.weights_sha256, trunk.preprocess)
-    trunk = replace(trunk, rule=_read_rule(described, trunk.rule)).take([described["node"]])
+    expect_same(stem, trunk.architecture, trunk.weights_sha256)
+    trunk = replace(trunk, preprocess=trunk.preprocess.follow(view), rule=_read_rule(described, trunk.rule))
+    trunk = trunk.take([described["node"]])
     return recalibrate_trunk(trunk, described["weights_sha256"], origin) if origin else trunk
 
 
@@ -113,10 +117,8 @@ def _identify_own(described: Mapping[str, Any], own: OwnTrunk | None) -> KnownTr
             raise UsageError(f"found a module of one's own for a head on {described['trunk']}; give none.")
         return None
     if own is None:
-        raise UsageError(
-            f"the head was fitted on {described['trunk']}, a module of one's own; give it as trunk=... to "
-            "fixgrid.predict or fixgrid.export, in Python."
-        )
+        cure = say_cure(described["trunk"], str(described.get("weights") or ""))
+        raise UsageError(f"the head was fitted on {described['trunk']}, a module of one's own; {cure}.")
     from .trunks.own import identify_own
 
     return identify_own(own)
@@ -142,9 +144,7 @@ def _find_stem(described: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping
     return {**described, "weights_sha256": origin["weights_sha256"]}, origin
 
 
-def expect_same(
-    described: Mapping[str, Any], view: View, architecture: str, weights_sha256: str, preprocess: Preprocess
-) -> None:
+def expect_same(described: Mapping[str, Any], architecture: str, weights_sha256: str) -> None:
     """Refuse a trunk whose features are not those that a head was fitted on.
 
     Raises
@@ -157,12 +157,6 @@ def expect_same(
         raise CacheError(
             f"found weights {weights_sha256[:12]} of {architecture}, expected {described['weights_sha256'][:12]} "
             f"of {described['architecture']}, on which the head was fitted; {cure}."
-        )
-    if (preprocess.mean, preprocess.std) != (view.mean, view.std):
-        raise CacheError(
-            f"{described['trunk']} now wants pixels of mean {', '.join(preprocess.mean)} and std "
-            f"{', '.join(preprocess.std)}, the head was fitted with {', '.join(view.mean)} and "
-            f"{', '.join(view.std)}; install the timm and torchvision that its file names, or run fit-head again."
         )
 
 

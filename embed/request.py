@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from fixgrid.cache.errors import UsageError
-from fixgrid.cache.view import KINDS, MAX_RES_PX, MIN_RES_PX, View
+from fixgrid.cache.view import KINDS, MAX_RES_PX, MIN_RES_PX, View, resize_side
 
 from .resample import expect_resampler
 from .trunks.preprocess import Preprocess
@@ -53,7 +53,7 @@ def choose_views(preprocess: Preprocess, splits: Iterable[str], wanted: Wanted) 
     Raises
     ------
     UsageError
-        If a kind is unknown, or this installation cannot resize so.
+        If a kind is unknown, this installation cannot resize so, or the crop mode leaves nothing to choose.
     """
     extra, train_views = wanted.extra, wanted.train_views
     unknown = [kind for kind in extra if kind not in KINDS]
@@ -76,9 +76,11 @@ def choose_views(preprocess: Preprocess, splits: Iterable[str], wanted: Wanted) 
             draws=draws,
             seed=wanted.seed,
             jitter=wanted.jitter,
+            crop_mode=preprocess.crop_mode,
         )
 
     resolutions = wanted.resolutions or (preprocess.native_res,)
+    _expect_choice(preprocess, wanted, resolutions)
     views: dict[str, list[View]] = {}
     for split in splits:
         kinds = ["center", *(kind for kind in extra if kind not in ("center", "train", "val_train"))]
@@ -86,6 +88,24 @@ def choose_views(preprocess: Preprocess, splits: Iterable[str], wanted: Wanted) 
             kinds += ["train"] * (train_views > 0) + [kind for kind in extra if kind == "val_train"]
         views[split] = [view(kind, res) for res in resolutions for kind in dict.fromkeys(kinds)]
     return views
+
+
+def _expect_choice(preprocess: Preprocess, wanted: Wanted, resolutions: Iterable[int]) -> None:
+    """Refuse options that say how a photograph's sides are cut where the crop mode takes all of it."""
+    mode, several = preprocess.crop_mode, {"five", "ten"}.intersection(wanted.extra)
+    if mode == "center":
+        return
+    if wanted.resize != "short-side":
+        raise UsageError(
+            f"found --resize {wanted.resize} with the crop mode {mode}, which resizes both sides its own way; give "
+            "--crop-mode center with it, or leave it out."
+        )
+    margin = mode == "squash" and all(resize_side(res, preprocess.crop_ratio) > res for res in resolutions)
+    if several and not margin:
+        raise UsageError(
+            f"found the view {min(several)} with the crop mode {mode} and the crop ratio {preprocess.crop_ratio}, "
+            "whose crop has no corners to go to; give --crop-mode center with it, or leave the view out."
+        )
 
 
 def read_resolutions(asked: str | int | Sequence[int] | None) -> tuple[int, ...]:

@@ -22,6 +22,8 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from .cache.errors import FixgridError as FixgridError
     from .cache.reader import open_store as open  # noqa: F401
+    from .cache_requests import GridRequest as GridRequest
+    from .cache_requests import HeadRequest as HeadRequest
     from .embed.trunks.own import OwnTrunk as OwnTrunk
     from .exporting import export as export
     from .extracting import extract as extract
@@ -34,14 +36,12 @@ if TYPE_CHECKING:
     from .looking import doctor as doctor
     from .looking import explain_key as explain_key
     from .looking import list_cache as list_cache
-    from .looking import models as models
     from .looking import verify_cache as verify_cache
     from .predicting import evaluate as evaluate
     from .predicting import predict as predict
     from .reporting import report as report
-    from .requests import GridRequest as GridRequest
-    from .requests import HeadRequest as HeadRequest
     from .requests import Request as Request
+    from .searching import models as models
 
 _FACE = {
     "FixgridError": "cache.errors:FixgridError",
@@ -50,8 +50,8 @@ _FACE = {
     "Request": "requests:Request",
     "extract": "extracting:extract",
     "plan": "extracting:plan",
-    "GridRequest": "requests:GridRequest",
-    "HeadRequest": "requests:HeadRequest",
+    "GridRequest": "cache_requests:GridRequest",
+    "HeadRequest": "cache_requests:HeadRequest",
     "grid": "fitting:grid",
     "fit_head": "fitting:fit_head",
     "curve": "fitting:curve",
@@ -60,7 +60,7 @@ _FACE = {
     "evaluate": "predicting:evaluate",
     "export": "exporting:export",
     "report": "reporting:report",
-    "models": "looking:models",
+    "models": "searching:models",
     "doctor": "looking:doctor",
     "list_cache": "looking:list_cache",
     "verify_cache": "looking:verify_cache",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from .asking import takes
+from .cache.datasets import list_sources
 from .cache.errors import UsageError
 from .cache.health import explain_miss
-from .cache.holdings import list_sources
 from .cache.rows import Manifest
 from .cache.store import FeatureStore
 from .cache.text import format_records
@@ -19,19 +18,18 @@ from .embed.outcome import Outcome
 from .embed.prospect import Item, calibrate, describe_trunk, expect_local, list_items, list_recalibration
 from .embed.request import read_resolutions
 from .embed.sizing import choose_precision
-from .embed.trunks.costs import COSTS_FILE, expect_taken
-from .embed.trunks.identity import KnownTrunk, TrunkFacts, describe_nodes, identify_trunk, recall_trunk, take_nodes
-from .embed.trunks.library import find_source
+from .embed.trunks.identity import (
+    TrunkFacts,
+    describe_nodes,
+    take_nodes,
+)
+from .embed.trunks.look import attribute_look, describe_look
 from .embed.trunks.nodes import read_nodes
+from .identifying import expect_name, find_weights, identify, is_named, name_trunk
+from .preprocessing import find_origins, say_assumed
 from .requests import PlanRequest, Request, open_cache
 
-if TYPE_CHECKING:
-    from torch import nn
-
-    from .embed.trunks.own import OwnTrunk
-
 SAMPLE = "sample"
-DEFAULT_TRUNK = "efficientnet_lite0"
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +121,7 @@ def extract(request: Request) -> Extracted:
     max_bad, machine = 0.0 if request.strict else read_share(request.max_bad), request.machine
     nodes = read_nodes(request.features)
     asked = _read_data(request)
-    trunk = take_nodes(_identify(request), nodes, request.folder / "trunks")
+    trunk = take_nodes(identify(request), nodes, request.folder / "trunks")
     extraction = _build(request, asked, trunk.facts)
     if request.recalibrate:
         expect_norm(extraction, trunk.facts)
@@ -149,16 +147,20 @@ def plan(request: PlanRequest) -> Plan:
 
     machine, nodes, memos = request.machine, read_nodes(request.features), request.folder / "trunks"
     asked = _read_data(request, download=False)
-    trunk = _identify(request) if request.calibrate or not isinstance(request.trunk, str | None) else None
+    trunk = identify(request) if request.calibrate or not is_named(request) else None
     if trunk:
         trunk = take_nodes(trunk, nodes, memos)
         facts = trunk.facts
     else:
-        facts = describe_nodes(describe_trunk(_name(request), _weights(request), asked.store), nodes, memos)
+        facts = describe_trunk(name_trunk(request), find_weights(request), asked.store)
+        facts = describe_nodes(facts, nodes, memos)
+        facts = replace(facts, preprocess=facts.preprocess.override(request.look))
     extraction = _build(request, asked, facts)
     if request.calibrate and trunk:
         calibrate(extraction, trunk, request.watcher, machine)
     items = list_items(extraction, facts, machine, trunk.load if trunk else None)
+    look = facts.preprocess
+    items.append(Item("preprocessing", look.crop_mode, "crop", attribute_look(look, find_origins(request, facts))))
     if request.recalibrate:
         expect_norm(extraction, facts)
         items += list_recalibration(extraction)
@@ -195,7 +197,8 @@ class _Data(NamedTuple):
 def _read_data(request: Request, *, download: bool = True) -> _Data:
     store = open_cache(request.folder, request.watcher)
     name, why = _choose_data(request, store)
-    read_resolutions(request.res)  # refused before anything is downloaded or hashed
+    _ = read_resolutions(request.res), request.look  # refused before anything is downloaded or hashed
+    expect_name(request.name)
     if not download:
         expect_local(name, request.folder)
     manifest, notes = read_manifest(
@@ -221,43 +224,22 @@ def _choose_data(request: Request, store: FeatureStore) -> tuple[str, str]:
     return (known[0], "the cache holds it") if len(known) == 1 else (SAMPLE, "built in")
 
 
-def _name(request: Request) -> str:
-    return request.trunk if isinstance(request.trunk, str) else DEFAULT_TRUNK
-
-
-def _weights(request: Request) -> Path | None:
-    return Path(request.weights).expanduser() if request.weights else None
-
-
-def _identify(request: Request) -> KnownTrunk:
-    if isinstance(request.trunk, str | None):
-        name, weights, memos = _name(request), _weights(request), request.folder / "trunks"
-        if recall_trunk(name, weights, memos) is None:  # a size that it does not take is said before a download
-            source, memo = find_source(name), request.folder / COSTS_FILE
-            expect_taken(name, source.architecture, source.preprocess, request.wanted.resolutions, memo)
-        return identify_trunk(name, weights, memos)
-    from .embed.trunks.own import identify_own
-
-    if request.weights is not None:
-        raise UsageError("found weights beside a module; expected a module that has them: load them into it first.")
-    return identify_own(wrap_module(request.trunk))
-
-
-def wrap_module(trunk: nn.Module | OwnTrunk) -> OwnTrunk:
-    """A module of the user's, with what is assumed of its input."""
-    from .embed.trunks.own import OwnTrunk
-
-    return trunk if isinstance(trunk, OwnTrunk) else OwnTrunk(trunk)
-
-
 def _build(request: Request, asked: _Data, facts: TrunkFacts) -> Extraction:
     from .embed.machine import build_extraction
 
     res: tuple[Any, str] = (request.res, "") if request.res else (facts.preprocess.native_res, "the trunk's own")
+    whose = dict.fromkeys(find_origins(request, facts).values())
+    called: dict[str, tuple[Any, str]] = {"name": (request.name, "")} if request.name else {}
     request.watcher.settle(
-        data=(asked.name, asked.why), trunk=(facts.name, ""), res=res, cache=(request.cache, "")
+        data=(asked.name, asked.why),
+        trunk=(facts.name, ""),
+        **called,
+        res=res,
+        preprocessing=(describe_look(facts.preprocess), ", ".join(whose)),
+        cache=(request.cache, ""),
     )
-    return build_extraction(
+    say_assumed(request, facts)
+    extraction = build_extraction(
         asked.store,
         asked.manifest,
         facts,
@@ -265,3 +247,4 @@ def _build(request: Request, asked: _Data, facts: TrunkFacts) -> Extraction:
         precision=choose_precision(request.precision, request.machine.device),
         dtype=request.dtype,
     )
+    return replace(extraction, called=expect_name(request.name))

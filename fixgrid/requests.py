@@ -1,20 +1,21 @@
-"""Requests: the arguments of every function of the face, each declared, documented and given its default once."""
+"""Requests: what to extract, and how the images are to be seen, each argument declared and documented once.
+
+What is asked of a cache is in `fixgrid.cache_requests`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .cache.health import find_exposure
-from .cache.holdings import Holdings, find_holdings
 from .cache.store import FeatureStore
 from .embed.request import Wanted, read_resolutions
 from .embed.sizing import Machine
+from .embed.trunks.look import read_look
 from .embed.watcher import Quiet, Watcher
-from .heads.ask import Asked, Pair, ask_cache, choose_kinds
-from .heads.grid import Cell
 
 if TYPE_CHECKING:
     from torch import nn
@@ -32,9 +33,12 @@ class Request:
         A folder, a CSV, ``stanford-dogs``, ``torchvision:NAME`` or ``sample``; the cache's only data set, else the
         sample, if not given.
     trunk : str, nn.Module or OwnTrunk, optional
-        A name, see `fixgrid.models`, or a module of your own: float32 (B, 3, R, R), normalised, to features (B, D).
+        A name, see `fixgrid.models`, or your own, from normalised float32 (B, 3, R, R) to features (B, D): a
+        module, ``FILE.py:function`` that builds one, or ``FILE.onnx``.
     weights : str or Path, optional
-        State dict in place of the published weights of a named trunk.
+        State dict in place of the published weights of a named trunk, or for what ``FILE.py:function`` builds.
+    name : str, optional
+        What you call the trunk with these weights, which later commands then take as their `trunk`.
     res : int, str or sequence of int, optional
         Resolutions in px, as in ``"224,320"``; the trunk's own if not given.
     train_views : int
@@ -44,6 +48,14 @@ class Request:
     features : str or sequence of str
         Kinds of features, all from one pass: see `fixgrid.embed.trunks.nodes.read_parts`.
     jitter, resize, resampler, seed
+        See `fixgrid.cache.view.View`.
+    mean, std : str, number or three numbers, optional
+        What pixels in 0..1 are normalised by, for R, G and B or all of them, in place of what the weights' own
+        metadata says; so are the next three.
+    interpolation : {"nearest", "bilinear", "bicubic", "lanczos"}, optional
+    crop_ratio : float or str, optional
+        Crop side over resized side.
+    crop_mode : {"center", "squash", "border"}, optional
         See `fixgrid.cache.view.View`.
     split : {"official", "2020"}
         Of Stanford Dogs.
@@ -73,6 +85,7 @@ class Request:
     _: KW_ONLY
     trunk: str | nn.Module | OwnTrunk | None = None
     weights: str | Path | None = None
+    name: str | None = None
     res: int | str | Sequence[int] | None = None
     train_views: int = 2
     views: str | Sequence[str] = ()
@@ -80,6 +93,11 @@ class Request:
     jitter: str = "torch"
     resize: str | None = None
     resampler: str | None = None
+    mean: str | float | Sequence[float] | None = None
+    std: str | float | Sequence[float] | None = None
+    interpolation: str | None = None
+    crop_ratio: float | str | None = None
+    crop_mode: str | None = None
     split: str = "official"
     seed: int = 0
     backend: str = "auto"
@@ -107,6 +125,11 @@ class Request:
         return Machine(self.backend, self.device, str(self.workers), self.engine).resolve()
 
     @property
+    def look(self) -> dict[str, Any]:
+        """What is said here of the pixels, in place of the weights' own metadata; see `read_look`."""
+        return read_look(self.mean, self.std, self.interpolation, self.crop_ratio, self.crop_mode)
+
+    @property
     def wanted(self) -> Wanted:
         """How to see the images."""
         kinds = self.views.split(",") if isinstance(self.views, str) else self.views
@@ -132,158 +155,6 @@ class PlanRequest(Request):
     """
 
     calibrate: bool = False
-
-
-@dataclass(frozen=True)
-class FeaturesRequest:
-    """Which cached features.
-
-    Attributes
-    ----------
-    data, trunk : str, optional
-        As given to `fixgrid.extract`; may be left out where the cache holds one.
-    cache : str or Path
-    resize, resampler, train_views, seed
-        Fields of the view, where the cache holds several.
-    train_view : {"train", "center", "both"}, optional
-        Views of the training images; random crops if the cache holds any.
-    watcher : Watcher
-    """
-
-    data: str | Path | None = None
-    _: KW_ONLY
-    trunk: str | None = None
-    cache: str | Path = "features"
-    resize: str | None = None
-    resampler: str | None = None
-    train_views: int | None = None
-    seed: int | None = None
-    train_view: str | None = None
-    watcher: Watcher = field(default_factory=Quiet, compare=False, repr=False)
-
-    @property
-    def folder(self) -> Path:
-        """The cache, ``~`` expanded."""
-        return Path(self.cache).expanduser()
-
-    def open(self) -> Holdings:
-        """The features; says which they are.
-
-        Raises
-        ------
-        CacheError, UsageError
-            See `fixgrid.cache.holdings.find_holdings`.
-        """
-        asked = {
-            "resize": self.resize,
-            "resampler": self.resampler,
-            "draws": self.train_views,
-            "seed": self.seed,
-        }
-        view = {name: value for name, value in asked.items() if value is not None}
-        data = None if self.data is None else str(self.data)
-        holdings = find_holdings(open_cache(self.folder, self.watcher), data, self.trunk, view)
-        kinds, in_cache = choose_kinds(holdings, self.train_view), "the cache holds it"
-        self.watcher.settle(
-            data=(holdings.manifest.source, "" if data else in_cache),
-            trunk=(holdings.trunk, "" if self.trunk else in_cache),
-            cache=(self.cache, ""),
-            train_view=(f"{'+'.join(kinds)} for training, center for val and test", ""),
-        )
-        return holdings
-
-
-@dataclass(frozen=True, kw_only=True)
-class GridRequest(FeaturesRequest):
-    """Which cells of which features.
-
-    Attributes
-    ----------
-    pairs, heads, gap, test_view, mean_of, refit, drop_duplicates, strengths
-        See `fixgrid.heads.ask.ask_cache`.
-    on_cell : callable, optional
-        Called with every cell as it is made.
-    """
-
-    pairs: str | Sequence[Pair] | None = None
-    heads: str | Sequence[str] = "logistic"
-    gap: str | Sequence[str] = "none"
-    test_view: str = "center"
-    mean_of: str = "probabilities"
-    refit: bool = False
-    drop_duplicates: bool = False
-    strengths: str | Sequence[float] | None = None
-    on_cell: Callable[[Cell], None] | None = field(default=None, compare=False, repr=False)
-
-    def ask(self) -> Asked:
-        """The question to the cache.
-
-        Raises
-        ------
-        CacheError, UsageError
-            See `fixgrid.heads.ask.ask_cache`.
-        """
-        asked = ask_cache(
-            self.open(),
-            self.folder / "cells",
-            train_view=self.train_view,
-            pairs=self.pairs,
-            heads=self.heads,
-            gap=self.gap,
-            test_view=self.test_view,
-            mean_of=self.mean_of,
-            refit=self.refit,
-            drop_duplicates=self.drop_duplicates,
-            strengths=self.strengths,
-        )
-        for note in asked.notes:
-            self.watcher.notice(note)
-        return asked
-
-
-@dataclass(frozen=True, kw_only=True)
-class HeadRequest(GridRequest):
-    """Which head to keep, and where.
-
-    Attributes
-    ----------
-    out : str or Path, optional
-        Its file without suffix; named after data, trunk and pair, beside the features, if not given.
-    confused : int
-        Most confused pairs of classes to measure.
-    """
-
-    out: str | Path | None = None
-    confused: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class CurveRequest(GridRequest):
-    """Which learning curve.
-
-    Attributes
-    ----------
-    shares : str or sequence of float
-        Of the training images: percent in a text, as in ``1,5,10,50%``, or numbers above 0 and up to 1.
-    """
-
-    shares: str | Sequence[float] = (0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReportRequest(GridRequest):
-    """Which report, and where.
-
-    Attributes
-    ----------
-    out : str or Path
-        HTML file; its figures go to a folder beside it.
-    command : str
-        How it was asked for, as the page says.
-    """
-
-    out: str | Path = "report.html"
-    command: str = "fixgrid.report"
 
 
 def open_cache(folder: Path, watcher: Watcher) -> FeatureStore:

@@ -76,7 +76,10 @@ def try_family(name: str) -> Iterator[tuple[int, str]]:
         save_file({k: v.contiguous() for k, v in timm.create_model(name).state_dict().items()}, file)
         trunk = load_trunk(f"timm:{name}", weights=file)
         native = trunk.preprocess.native_res
-        for res in (native, round(0.7 * native / 32) * 32, round(1.4 * native / 32) * 32):
+        patch = getattr(getattr(trunk.module, "patch_embed", None), "patch_size", 32)
+        side = max(patch) if isinstance(patch, tuple) else patch
+        step = side if 32 % side else 32
+        for res in (native, *(round(share * native / step) * step for share in (0.7, 1.4))):
             try:
                 expect_sizes(trunk.name, trunk.architecture, trunk.preprocess, [res])
                 ours = run_eager(trunk, make_probe(res))

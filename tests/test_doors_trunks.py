@@ -20,7 +20,8 @@ from fixgrid.cache.store import FeatureStore
 from fixgrid.embed.backends.probe import make_probe, run_eager
 from fixgrid.embed.backends.spec import BACKENDS
 from fixgrid.embed.decode import decode_rgb
-from fixgrid.embed.export import Classifier, describe_timm, export_onnx, export_state
+from fixgrid.embed.export import Classifier, export_onnx
+from fixgrid.embed.export_state import describe_timm, export_state
 from fixgrid.embed.machine import build_extraction, extract_here
 from fixgrid.embed.prospect import list_items
 from fixgrid.embed.recalibrate import recalibrate_here

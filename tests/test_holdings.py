@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from entries import count_reads
 
+from fixgrid.cache.datasets import list_sources, shorten_source
 from fixgrid.cache.errors import CacheError, UsageError
-from fixgrid.cache.holdings import RECALIBRATED, find_holdings, list_sources, shorten_source
+from fixgrid.cache.holdings import RECALIBRATED, find_holdings
 from fixgrid.cache.key import Spec
 from fixgrid.cache.rows import Manifest, Rows
 from fixgrid.cache.rowsfile import write_manifest
@@ -30,11 +31,18 @@ def seal(
     res: int = 32,
     trunk: str = "t",
     weights: str = "0",
+    node: str = "pooled",
+    rule: str = "",
     made_by: Mapping[str, object] | None = None,
     **view: object,
 ) -> None:
     spec = Spec(
-        trunk={"architecture": trunk, "node": "pooled", "weights_sha256": weights * 64},
+        trunk={
+            "architecture": trunk,
+            "node": node,
+            "weights_sha256": weights * 64,
+            **({"resampled": rule} if rule else {}),
+        },
         view={"kind": "center", "res": res, "resize": "short-side", **view},
         decode={},
         precision="fp32",
@@ -93,11 +101,38 @@ def test_two_trunks_must_be_told_apart(store: FeatureStore, dogs: Manifest) -> N
     assert find_holdings(store, trunk="u").trunk == "u"
 
 
-def test_two_weights_of_one_name_are_refused(store: FeatureStore, dogs: Manifest) -> None:
+def test_two_weights_of_one_name_are_told_apart_by_their_digests(store: FeatureStore, dogs: Manifest) -> None:
     seal(store, dogs.splits["train"])
-    seal(store, dogs.splits["train"], weights="1")
-    with pytest.raises(UsageError, match="2 versions of t"):
+    seal(store, dogs.splits["train"], weights="1", made_by={"weights": "w.pt", "called": "tuned"})
+    meant = {"t@0000": ("t", "0"), "t": ("t", "0"), "tuned": ("tuned", "1"), "t@1111": ("tuned", "1")}
+    for wanted, (label, weights) in meant.items():
+        holdings = find_holdings(store, trunk=wanted)
+        assert holdings.trunk == label
+        assert holdings.entry("train", "center", 32).spec.trunk["weights_sha256"] == weights * 64
+    with pytest.raises(CacheError, match=r"extract --data dogs --trunk t --weights w.pt --name tuned --res 64"):
+        find_holdings(store, trunk="tuned").entry("train", "center", 64)
+    seal(store, dogs.splits["train"], weights="2")
+    for wanted in ("t", None):
+        with pytest.raises(UsageError, match=r"t@00000000, t@22222222.*choose with --trunk"):
+            find_holdings(store, trunk=wanted)
+
+
+def test_kinds_of_features_are_told_apart_and_pooled_is_meant(store: FeatureStore, dogs: Manifest) -> None:
+    for node in ("cls", "gem"):
+        seal(store, dogs.splits["train"], node=node)
+    with pytest.raises(UsageError, match=r"more than one kind of features \(cls, gem\): choose with --features"):
         find_holdings(store)
+    assert find_holdings(store, features="gem").features == "gem"
+    seal(store, dogs.splits["train"])
+    assert find_holdings(store).entry("train", "center", 32).spec.trunk["node"] == "pooled"
+    with pytest.raises(CacheError, match="no features of last4; the cache holds cls, gem, pooled"):
+        find_holdings(store, features="last4")
+
+
+def test_a_rule_of_resampling_makes_no_other_trunk(store: FeatureStore, dogs: Manifest) -> None:
+    seal(store, dogs.splits["train"])
+    seal(store, dogs.splits["train"], res=64, rule="timm 1")
+    assert find_holdings(store).resolutions("train", "center") == [32, 64]
 
 
 def test_two_data_sets_must_be_told_apart(store: FeatureStore, dogs: Manifest) -> None:
@@ -165,6 +200,52 @@ def test_a_resampler_that_keys_leave_out_can_be_named(store: FeatureStore, dogs:
     for name in ("pillow", "tensor"):
         seen = find_holdings(store, view={"resampler": name}).entry("train", "center", 32).spec.view
         assert seen.get("resampler", "pillow") == name
+
+
+IMAGENET = {"crop_ratio": "0.875", "mean": ["0.485", "0.456", "0.406"], "std": ["0.229", "0.224", "0.225"]}
+
+
+def test_a_crop_mode_can_be_named_and_leaves_random_crops_alone(store: FeatureStore, dogs: Manifest) -> None:
+    train = dogs.splits["train"]
+    seal(store, train, crop_ratio="1.0")
+    seal(store, train, crop_ratio="1.0", crop_mode="squash")
+    seal(store, train, kind="train")
+    with pytest.raises(UsageError, match=r"view\.crop_mode .*: choose with --crop-mode\."):
+        find_holdings(store)
+    for name in ("center", "squash"):
+        holdings = find_holdings(store, view={"crop_mode": name})
+        assert holdings.entry("train", "center", 32).spec.view.get("crop_mode", "center") == name
+        assert holdings.resolutions("train", "train") == [32]
+
+
+def test_a_normalisation_can_be_named_however_it_is_written(store: FeatureStore, dogs: Manifest) -> None:
+    half = {**IMAGENET, "mean": ["0.5"] * 3}
+    for view in (IMAGENET, half, {**half, "crop_ratio": "1.0"}):
+        seal(store, dogs.splits["train"], **view)
+    with pytest.raises(UsageError, match="choose with "):
+        find_holdings(store)
+    with pytest.raises(UsageError, match=r"twice \(view.crop_ratio .*: choose with --crop-ratio\."):
+        find_holdings(store, view={"mean": ("0.50", ".5", "5e-1")})
+    found = find_holdings(store, view={"mean": ("0.5",) * 3, "crop_ratio": "1"})
+    assert found.entry("train", "center", 32).spec.view == {
+        **half, "crop_ratio": "1.0", "kind": "center", "res": 32, "resize": "short-side"
+    }  # fmt: skip
+    assert find_holdings(store, view={"mean": (0.485, 0.456, 0.406)})
+
+
+def test_pixels_that_were_normalised_in_two_ways_are_told_apart(store: FeatureStore, dogs: Manifest) -> None:
+    seal(store, dogs.splits["train"], **IMAGENET)
+    seal(store, dogs.splits["val"], **{**IMAGENET, "std": ["0.5"] * 3})
+    with pytest.raises(UsageError, match=r"several std \(.*0\.5, 0\.5, 0\.5.*\): choose with --std\."):
+        find_holdings(store)
+    assert find_holdings(store, view={"std": ("0.5",) * 3}).resolutions("train", "center") == []
+
+
+def test_views_that_no_option_tells_apart_need_another_cache(store: FeatureStore, dogs: Manifest) -> None:
+    for jitter in ("full", "torch"):
+        seal(store, dogs.splits["train"], kind="train", jitter=jitter)
+    with pytest.raises(UsageError, match="extract into another --cache"):
+        find_holdings(store)
 
 
 def test_a_missing_resolution_names_the_command(store: FeatureStore, dogs: Manifest) -> None:

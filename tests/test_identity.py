@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fixgrid.embed.trunks import trunk as trunks
-from fixgrid.embed.trunks.identity import identify_trunk
+from fixgrid.embed.trunks.identity import identify_trunk, recall_trunk
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -45,6 +46,23 @@ def test_a_changed_weights_file_is_read_again(tmp_path: Path, monkeypatch: pytes
     save_file(state, weights)
     again, _ = identify_trunk("efficientnet_lite0", weights, tmp_path)
     assert again.weights_sha256 != first.weights_sha256
+
+
+def test_what_was_remembered_before_crop_modes_is_read_once_more(tmp_path: Path) -> None:
+    """Of timm's trunks: their metadata may ask for one. No other library's does."""
+    first, _ = identify_trunk("efficientnet_lite0", None, tmp_path)
+    (memo,) = tmp_path.glob("*.json")
+    record = json.loads(memo.read_bytes())
+    del record["facts"]["preprocess"]["crop_mode"]
+    memo.write_text(json.dumps(record))
+    assert recall_trunk("efficientnet_lite0", None, tmp_path) is None
+    assert identify_trunk("efficientnet_lite0", None, tmp_path)[0] == first
+    assert recall_trunk("efficientnet_lite0", None, tmp_path) == first
+    record["facts"]["architecture"] = "torchvision:resnet18"
+    memo.write_text(json.dumps(record))
+    remembered = recall_trunk("efficientnet_lite0", None, tmp_path)
+    assert remembered is not None
+    assert remembered.preprocess == first.preprocess
 
 
 def test_a_damaged_memo_is_ignored(tmp_path: Path) -> None:

@@ -325,9 +325,19 @@ def test_what_timm_says_of_a_module_counts_and_what_is_given_counts_more() -> No
     module = timm.create_model("test_vit", num_classes=0)
     said = OwnTrunk(module).preprocess
     assert (said.mean, said.crop_ratio, said.interpolation) == (("0.5", "0.5", "0.5"), "0.95", "bicubic")
-    assert (said.native_res, said.fixed_size) == (160, True)
+    assert (said.native_res, said.fixed_size) == (160, False)  # timm calls it fixed, and it runs at any size
+    for built, res in ({}, 160), ({"img_size": 96}, 96):
+        fixed = timm.create_model("test_vit", num_classes=0, dynamic_img_size=False, **built)
+        said = OwnTrunk(fixed).preprocess
+        assert (said.native_res, said.fixed_size) == (res, True)
     given = OwnTrunk(module, mean=(0, 0.25, 1), interpolation="bilinear", crop_ratio=1.0).preprocess
     assert (given.mean, given.interpolation, given.crop_ratio) == (("0", "0.25", "1"), "bilinear", "1.0")
+    assert OwnTrunk(module, mean=(0, 0.25, 1), crop_mode="squash").preprocess.crop_mode == "squash"
+    assert OwnTrunk(module, crop_mode="squash").origins == {
+        **dict.fromkeys(("mean", "std", "interpolation", "crop_ratio"), "the module's metadata"),
+        "crop_mode": "given with the module",
+    }
+    assert set(OwnTrunk(nn.Identity()).origins.values()) == {"the default of a module"}
     plain = OwnTrunk(nn.Identity()).preprocess
     assert (plain.mean, plain.std) == (("0.485", "0.456", "0.406"), ("0.229", "0.224", "0.225"))
     assert (plain.interpolation, plain.crop_ratio, plain.native_res) == ("bilinear", "0.875", 224)
@@ -342,6 +352,9 @@ def test_what_timm_says_of_a_module_counts_and_what_is_given_counts_more() -> No
         {"mean": 0.5},
         {"crop_ratio": 2},
         {"crop_ratio": 0},
+        {"mean": (123.7, 116.3, 103.5)},
+        {"crop_mode": "stretch"},
+        {"interpolation": "cubic"},
         {"native_res": 0},
         {"native_res": "224"},
     ],

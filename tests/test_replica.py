@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from stub import FACTS, center, run_stub
+from torch import nn
 from zoo import write_photos
 
 from fixgrid.cache.errors import CacheError
@@ -12,8 +14,9 @@ from fixgrid.cache.store import FeatureStore
 from fixgrid.cache.view import View
 from fixgrid.embed.listing import SPLIT, hash_listing, list_images
 from fixgrid.embed.replica import adopt_known, build_replica, expect_same, find_trunk, open_trunk
-from fixgrid.embed.trunks.identity import KnownTrunk, TrunkFacts
+from fixgrid.embed.trunks.identity import KnownTrunk, TrunkFacts, describe_trunk
 from fixgrid.embed.trunks.preprocess import Preprocess
+from fixgrid.embed.trunks.trunk import Trunk
 
 LOOK = Preprocess(("0", "0", "0"), ("1", "1", "1"), "bilinear", "0.875", 16)
 DESCRIBED = {
@@ -25,14 +28,12 @@ DESCRIBED = {
 }
 
 
-def test_other_weights_architectures_and_normalisations_are_refused() -> None:
-    expect_same(DESCRIBED, center(), "stub", "0" * 64, LOOK)
+def test_other_weights_and_architectures_are_refused() -> None:
+    expect_same(DESCRIBED, "stub", "0" * 64)
     with pytest.raises(CacheError, match="--weights"):
-        expect_same(DESCRIBED, center(), "stub", "1" * 64, LOOK)
+        expect_same(DESCRIBED, "stub", "1" * 64)
     with pytest.raises(CacheError, match="--weights"):
-        expect_same(DESCRIBED, center(), "other", "0" * 64, LOOK)
-    with pytest.raises(CacheError, match="now wants pixels"):
-        expect_same(DESCRIBED, View("center", 16, **{**FACTS, "mean": ("1", "0", "0")}), "stub", "0" * 64, LOOK)
+        expect_same(DESCRIBED, "other", "0" * 64)
 
 
 @pytest.mark.parametrize(
@@ -74,5 +75,16 @@ def test_every_view_of_a_head_is_extracted_and_checked(tmp_path: Path, monkeypat
     monkeypatch.setattr("fixgrid.embed.replica.identify_trunk", lambda *asked: KnownTrunk(facts, None))
     assert find_trunk(DESCRIBED, views, None, tmp_path)[0] == facts
     odd = View("center", 24, **{**FACTS, "mean": ("1", "0", "0")})
-    with pytest.raises(CacheError, match="now wants pixels"):
+    with pytest.raises(CacheError, match="several means"):
         find_trunk(DESCRIBED, [views[0], odd], None, tmp_path)
+
+
+def test_pixels_are_normalised_as_the_heads_own_view_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trunk = Trunk("stub", "stub", None, LOOK, 4, "0" * 64, imagenet_labels=False)
+    known = KnownTrunk(describe_trunk(replace(trunk, module=nn.Identity())), lambda: trunk)
+    monkeypatch.setattr("fixgrid.embed.replica.identify_trunk", lambda *asked: known)
+    monkeypatch.setattr("fixgrid.embed.trunks.trunk.load_trunk", lambda *asked, **more: trunk)
+    view = View("center", 24, **{**FACTS, "mean": ("0.5", "0.5", "0.4")})
+    facts, load = find_trunk(DESCRIBED, [view], None, tmp_path)
+    looks = [facts.preprocess, load().preprocess, open_trunk(DESCRIBED, view, None).preprocess]
+    assert looks == [replace(LOOK, mean=("0.5", "0.5", "0.4"))] * 3

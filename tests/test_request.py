@@ -1,14 +1,16 @@
 from __future__ import annotations
 
-from types import SimpleNamespace
+from dataclasses import replace
 
 import pytest
 
 from fixgrid.cache.errors import UsageError
 from fixgrid.embed.request import Wanted, choose_views, read_resolutions
 from fixgrid.embed.trunks.library import find_source
+from fixgrid.embed.trunks.preprocess import Preprocess
 
-PREPROCESS = SimpleNamespace(mean=("0.5",) * 3, std=("0.5",) * 3, interpolation="bicubic", crop_ratio="0.9")
+PREPROCESS = Preprocess(("0.5",) * 3, ("0.5",) * 3, "bicubic", "0.9", 224)
+SQUASH, BORDER = (replace(PREPROCESS, crop_mode=mode) for mode in ("squash", "border"))
 
 
 def test_resolutions_come_sorted_and_once() -> None:
@@ -54,3 +56,30 @@ def test_a_view_carries_the_weights_own_preprocessing() -> None:
 def test_an_unknown_view_is_refused() -> None:
     with pytest.raises(UsageError, match="expected some of"):
         choose_views(PREPROCESS, ("val",), Wanted((64,), extra=("twelve",)))
+
+
+def test_views_that_cut_a_center_are_cut_as_the_weights_say() -> None:
+    """The published transform of ConvNeXt at 384 px squashes the image; random crops know nothing of it."""
+    look = find_source("timm:convnext_tiny.fb_in22k_ft_in1k_384").preprocess
+    center, train = choose_views(look, ("train",), Wanted())["train"]
+    assert (center.crop_mode, center.crop_ratio, center.to_spec()["crop_mode"]) == ("squash", "1.0", "squash")
+    assert "crop_mode" not in train.to_spec()
+
+
+@pytest.mark.parametrize(
+    ("look", "wanted"),
+    [
+        (SQUASH, Wanted((64,), resize="height")),
+        (BORDER, Wanted((64,), resize="height")),
+        (BORDER, Wanted((64,), extra=("five",))),
+        (replace(SQUASH, crop_ratio="1.0"), Wanted((64,), extra=("ten",))),
+    ],
+)
+def test_cuts_that_a_crop_mode_leaves_no_room_for_are_refused(look: Preprocess, wanted: Wanted) -> None:
+    with pytest.raises(UsageError, match=f"the crop mode {look.crop_mode}.* give --crop-mode center"):
+        choose_views(look, ("val",), wanted)
+    assert choose_views(replace(look, crop_mode="center"), ("val",), wanted)
+
+
+def test_five_crops_of_a_squashed_image_are_its_corners() -> None:
+    assert choose_views(SQUASH, ("val",), Wanted((64,), extra=("five",)))["val"][1].crop_mode == "squash"

@@ -22,7 +22,7 @@ from fixgrid.embed.trunks.library import build_module, find_source
 from fixgrid.embed.trunks.sizes import expect_sizes
 from fixgrid.embed.trunks.source import IMAGENET
 from fixgrid.embed.trunks.trunk import Trunk, count_costs, load_trunk
-from fixgrid.embed.trunks.weights import fingerprint_weights, load_weights, read_weights
+from fixgrid.embed.trunks.weights import fingerprint_weights, read_weights
 
 TINY = "timm:test_efficientnet"
 
@@ -239,12 +239,6 @@ def test_a_file_with_1000_classes_is_taken_to_know_imagenet(tiny: Trunk, tmp_pat
     assert load_trunk(TINY, weights=_save(_with_classifier(tiny, 1000), tmp_path / "w.pt")).imagenet_labels
 
 
-def test_nesting_and_data_parallel_prefixes_are_unwrapped(tiny: Trunk, tmp_path: Path) -> None:
-    state = {f"module.{name}": value for name, value in tiny.module.state_dict().items()}
-    torch.save({"epoch": 3, "model": {"state_dict": state}}, tmp_path / "w.pt")
-    assert load_trunk(TINY, weights=tmp_path / "w.pt").weights_sha256 == tiny.weights_sha256
-
-
 def test_one_unit_in_the_last_place_changes_the_fingerprint(tiny: Trunk) -> None:
     for name in ("conv_stem.weight", "bn1.running_mean"):
         state = {key: value.clone() for key, value in tiny.module.state_dict().items()}
@@ -261,38 +255,6 @@ def test_the_fingerprint_knows_names_shapes_and_dtypes_but_not_order() -> None:
     assert digest != fingerprint_weights({"a": a.int(), "b": b})
     assert digest != fingerprint_weights({"a": a, "c": b})
     assert digest == "40cb44fd7c8ca3b5ee7a247c37e21735962bee5b5267e5dec0d8fafe8f68ff7a"
-
-
-def test_keys_that_do_not_fit_are_said_in_one_line(tiny: Trunk, tmp_path: Path) -> None:
-    state = dict(tiny.module.state_dict())
-    state["stray"] = state.pop("bn1.weight")
-    state["bn1.bias"] = torch.zeros(1)
-    says = r"1 missing \(bn1.weight\); 1 unexpected \(stray\); 1 of another shape \(bn1.bias\)"
-    with pytest.raises(DataError, match=says) as caught:
-        load_trunk(TINY, weights=_save(state, tmp_path / "w.pt"))
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        ({"stray": torch.zeros(1)}, r": 1 unexpected \(stray\):"),
-        ({"bn1.bias": torch.zeros(1)}, r": 1 of another shape \(bn1.bias\):"),
-        ({"bn1.bias": None}, r": 1 missing \(bn1.bias\):"),
-    ],
-)
-def test_one_key_that_does_not_fit_is_enough(
-    change: dict[str, torch.Tensor | None], says: str, tiny: Trunk, tmp_path: Path
-) -> None:
-    changed = tiny.module.state_dict() | change
-    state = {name: value for name, value in changed.items() if value is not None}
-    with pytest.raises(DataError, match=says):
-        load_trunk(TINY, weights=_save(state, tmp_path / "w.pt"))
-
-
-def test_batch_counters_may_be_missing(tiny: Trunk) -> None:
-    state = {key: value for key, value in tiny.module.state_dict().items() if "num_batches" not in key}
-    load_weights(build_module(TINY).module, state, (), "tiny")
 
 
 class Exploit:
@@ -321,23 +283,6 @@ def test_a_file_that_inflates_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "w.pt", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("archive/data/0", bytes(10_000_000))
     with pytest.raises(DataError, match="over twice its size"):
-        read_weights(tmp_path / "w.pt")
-
-
-@pytest.mark.parametrize(
-    ("value", "word"),
-    [
-        (torch.tensor([1.0, float("nan")]), "NaN or infinity"),
-        (torch.tensor([float("inf")]), "NaN or infinity"),
-        (torch.eye(3).to_sparse(), "not a dense tensor"),
-        (torch.zeros(2, dtype=torch.complex64), "not a dense tensor"),
-        ("text", "is a str, expected a tensor"),
-    ],
-)
-@pytest.mark.filterwarnings("ignore:Validating sparse")
-def test_values_that_are_not_finite_dense_tensors_are_refused(value: object, word: str, tmp_path: Path) -> None:
-    torch.save({"layer.weight": value}, tmp_path / "w.pt")
-    with pytest.raises(DataError, match=rf"'layer.weight'.*{word}"):
         read_weights(tmp_path / "w.pt")
 
 

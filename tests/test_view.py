@@ -35,6 +35,36 @@ def test_the_size_ratio_is_the_one_of_the_crops_at_any_crop_ratio(kind: str, cro
     assert apparent_ratio([training], test) == pytest.approx(measured, rel=0.02)
 
 
+@pytest.mark.parametrize("crop_ratio", ["0.875", "1.0", "1.15"])
+@pytest.mark.parametrize("crop_mode", ["squash", "border"])
+def test_the_size_ratio_is_the_one_of_the_crops_in_any_crop_mode(crop_mode: str, crop_ratio: str) -> None:
+    test = replace(center(320), crop_mode=crop_mode, crop_ratio=crop_ratio)
+    measured = show_size(test) / show_size(train(224))
+    assert apparent_ratio([train(224)], test) == pytest.approx(measured, rel=0.02)
+    shown = show_size(test) / show_size(center(224))
+    assert apparent_ratio([center(224)], test) == pytest.approx(shown, rel=0.02)
+
+
+def test_a_crop_mode_is_in_the_key_where_it_changes_pixels() -> None:
+    assert center().to_spec().keys() == replace(center(), draws=4).to_spec().keys()
+    assert "crop_mode" not in center().to_spec()
+    squash, border = (replace(center(224), crop_mode=mode) for mode in ("squash", "border"))
+    for view in (squash, border):
+        assert view.to_spec()["crop_mode"] == view.crop_mode
+        assert read_view(view.to_spec()) == view
+        assert replace(view, resize="height").to_spec() == view.to_spec()
+        for kind in ("train", "whole"):
+            assert replace(view, kind=kind).to_spec() == replace(center(224), kind=kind).to_spec()
+    assert resized_size(300, 100, squash) == (256, 256)
+    assert resized_size(300, 100, border) == (256, 85)
+    assert squash.describe()["Resize"].startswith("all of the image to 256 x 256 px, its proportions lost, anti")
+    assert (
+        replace(border, mean=("0.485", "0.5", "0"))
+        .describe()["Resize"]
+        .startswith("the longest side to 256 px, padded to a square with 124, 128, 0, antialiased")
+    )
+
+
 def test_a_view_says_whose_pixels_it_is_made_of() -> None:
     said = center(224).describe()
     assert said["Crop"] == "center, 224 px"
@@ -53,6 +83,7 @@ def test_a_view_says_whose_pixels_it_is_made_of() -> None:
         {"res": 10**6},
         {"crop_ratio": "7"},
         {"resampler": "cv2"},
+        {"crop_mode": "stretch"},
         {"mean": ["0"]},
         {"std": ["a"] * 3},
         {"extra": 1},

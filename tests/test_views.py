@@ -15,9 +15,12 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as F  # noqa: N812 - its own documentation calls it that
 from zoo import draw_photo
 
-from fixgrid.cache.view import KINDS, View, resize_side, resized_size
+from fixgrid.cache.view import CROP_MODES, KINDS, View, resize_side, resized_size
 from fixgrid.embed.decode import decode_rgb
 from fixgrid.embed.draws import Draws
+from fixgrid.embed.request import Wanted, choose_views
+from fixgrid.embed.trunks.library import find_source
+from fixgrid.embed.trunks.look import read_look
 from fixgrid.embed.views import draw_box, plan_crops, render_view
 
 FACTS = {"interpolation": "bilinear", "mean": ("0", "0", "0"), "std": ("1", "1", "1")}
@@ -122,6 +125,49 @@ def test_whole_has_the_longest_side_and_all_of_the_image(photographs: list[Image
         longest = max(image.size)
         size = [max(1, int(224 * side / longest)) if side < longest else 224 for side in image.size]
         assert_close(render_view(image, view, CONTENT)[0], image.resize(size, Image.Resampling.BILINEAR))
+
+
+def render_timm(name: str, image: Image.Image, **changes: object) -> tuple[View, np.ndarray]:
+    """The center view that a timm name asks for, and the pixels of timm's own transform for it."""
+    import timm
+
+    cfg = {**timm.get_pretrained_cfg(name).to_dict(), **changes}
+    transform = timm.data.create_transform(**timm.data.resolve_data_config({}, pretrained_cfg=cfg), normalize=False)
+    given = read_look(cfg["mean"], crop_ratio=cfg["crop_pct"], crop_mode=changes.get("crop_mode"))
+    look = find_source("timm:" + name).preprocess.override(given)
+    return choose_views(look, ["val"], Wanted())["val"][0], transform(image).permute(1, 2, 0).numpy()
+
+
+@pytest.mark.parametrize("size", [(300, 100), (100, 300), (333, 250), (900, 901), (5, 4)])
+@pytest.mark.parametrize(
+    ("name", "changes", "mode"),
+    [
+        ("tf_efficientnet_lite0.in1k", {}, "center"),
+        ("convnext_tiny.fb_in22k_ft_in1k_384", {}, "squash"),
+        ("convnext_tiny.fb_in22k_ft_in1k_384", {"crop_pct": 0.9}, "squash"),
+        ("resnet18.a1_in1k", {"crop_mode": "border"}, "border"),
+        ("resnet18.a1_in1k", {"crop_mode": "border", "crop_pct": 1.0}, "border"),
+    ],
+)
+def test_every_crop_mode_has_the_pixels_of_timms_own_transform(
+    name: str, changes: dict[str, object], mode: str, size: tuple[int, int]
+) -> None:
+    image = draw_photo(*size, 1)
+    view, theirs = render_timm(name, image, **changes)
+    assert view.crop_mode == mode
+    np.testing.assert_array_equal(render_view(image, view, CONTENT)[0], theirs)
+    tensor = render_view(image, replace(view, resampler="tensor"), CONTENT)[0]
+    assert np.abs(tensor.astype(int) - theirs).max() <= 3
+
+
+@pytest.mark.parametrize("mode", ["squash", "border"])
+def test_shifted_crops_move_within_what_a_crop_mode_leaves(mode: str) -> None:
+    """None here: a flip and colours are all that is left of FixRes' val_train."""
+    view = make_view("val_train", 96, draws=8, crop_mode=mode, crop_ratio="1.0", mean=("0.5",) * 3)
+    for crop in plan_crops(view, 300, 100, CONTENT):
+        assert (crop.box[2] - crop.box[0], crop.box[0]) == (96, 0)
+    top = render_view(Image.new("RGB", (300, 100)), view, CONTENT)[:, 0, 0]
+    assert (top == (128 if mode == "border" else 0)).all()  # colours change, the border does not
 
 
 @pytest.mark.parametrize(("kind", "crop"), [("five", transforms.FiveCrop), ("ten", transforms.TenCrop)])
@@ -255,11 +301,12 @@ def test_draws_are_uniform() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("crop_mode", CROP_MODES)
 @pytest.mark.parametrize("resize", ["short-side", "height"])
-def test_no_view_fails_at_any_size(kind: str, resize: str) -> None:
+def test_no_view_fails_at_any_size(kind: str, crop_mode: str, resize: str) -> None:
     for size in [*SIZES, (1, 100), (100, 1)]:
         for res in (8, 96):
-            view = make_view(kind, res, resize=resize, draws=2)
+            view = make_view(kind, res, resize=resize, crop_mode=crop_mode, draws=2)
             pixels = render_view(Image.new("RGB", size, (255, 0, 0)), view, CONTENT)
             assert pixels.dtype == np.uint8
             assert len(pixels) == view.count

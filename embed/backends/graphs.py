@@ -10,7 +10,9 @@ from pathlib import Path
 
 import torch
 
+from ..trunks.onnx_graph import OnnxModule, save_graph
 from ..trunks.trunk import Trunk
+from .composed import compose_graph
 from .pixels import PixelTrunk
 from .spec import UnusableBackendError
 
@@ -66,6 +68,9 @@ def _export(trunk: Trunk, res: int, folder: Path, *, free_size: bool) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "trunk.onnx"
     example = torch.zeros(1, res, res, 3, dtype=torch.uint8)
+    if isinstance(trunk.module, OnnxModule):
+        save_graph(compose_graph(trunk.module, trunk.preprocess, None if free_size else res), path)
+        return path
     try:
         with trace_plainly():
             torch.onnx.export(
@@ -93,6 +98,8 @@ def write_programs(trunk: Trunk, resolutions: Sequence[int], folder: Path) -> tu
     UnusableBackendError
         If the trunk cannot be exported.
     """
+    if isinstance(trunk.module, OnnxModule):
+        raise UnusableBackendError("it runs no ONNX graph; choose --device cpu --backend auto")
     written = []
     for res in resolutions:
         path = folder / f"{res}.pt2"

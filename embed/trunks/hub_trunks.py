@@ -40,7 +40,8 @@ def load(source: TrunkSource) -> Headless:
     DataError
         If they cannot be read, or are not this model's.
     """
-    from .weights import load_weights, read_weights
+    from .checkpoint import load_states
+    from .weights import StateDict, read_weights
 
     place = source.weights.partition(":")[2]
     described = _read_config(place)
@@ -49,7 +50,7 @@ def load(source: TrunkSource) -> Headless:
         if _is_folder(place):
             raise UsageError(f"found no weights in {place}; expected {' or '.join(WEIGHTS)} beside config.json.")
         file = fetch_file(place, WEIGHTS)
-    state = read_weights(file)
+    state = read_weights(file)[0].tensors
     built = timm_trunks.build(described.model)
     origin = f"{file} does not fit {source.architecture}, which its config.json names"
     try:
@@ -57,7 +58,7 @@ def load(source: TrunkSource) -> Headless:
     except (RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
         lines = [line.strip() for line in str(error).splitlines()] or [type(error).__name__]
         raise DataError(f"{origin} ({' '.join(lines[:2])[:160]}).") from error
-    load_weights(built.module, whole, built.classifier, origin)
+    load_states(built, [StateDict((), dict(whole))], file, f"{source.architecture}, which its config.json names")
     return built
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -38,6 +38,8 @@ class TrunkFacts:
         File that was given in place of the published weights, empty if none was.
     recalibrated : mapping or None
         What a recalibrated trunk stems from, see `embed.recalibrate.follow_origin`; None for any other.
+    origins : mapping of str to str
+        Whose word each field of the preprocessing is, of a user's own module.
     """
 
     name: str
@@ -50,6 +52,7 @@ class TrunkFacts:
     rule: str = ""
     weights: str = ""
     recalibrated: Mapping[str, Any] | None = None
+    origins: Mapping[str, str] = field(default_factory=dict)
 
 
 class KnownTrunk(NamedTuple):
@@ -59,7 +62,9 @@ class KnownTrunk(NamedTuple):
     load: Callable[[], Trunk]
 
 
-def identify_trunk(name: str, weights: Path | None, memo_folder: Path) -> KnownTrunk:
+def identify_trunk(
+    name: str, weights: Path | None, memo_folder: Path, tell: Callable[[str], None] | None = None
+) -> KnownTrunk:
     """What a trunk is, and how to load it when it must run.
 
     The facts are remembered by name, library versions, and the place, size and times of the weights file, all of
@@ -73,6 +78,8 @@ def identify_trunk(name: str, weights: Path | None, memo_folder: Path) -> KnownT
         State dict to use instead of the published one.
     memo_folder : Path
         Where facts are remembered.
+    tell : callable, optional
+        Called with a line if something had to be taken off a checkpoint that is read for the first time.
 
     Raises
     ------
@@ -90,6 +97,8 @@ def identify_trunk(name: str, weights: Path | None, memo_folder: Path) -> KnownT
     facts = _recall(memo)
     if facts is None:
         facts = describe_trunk(load(), str(weights.resolve()) if weights else "")
+        if load().note and tell:
+            tell(f"note: {load().note}")
         file = load().weights_file
         if file is not None:
             record = {"facts": asdict(facts), "file": str(file), "stamp": _stamp(file)}
@@ -170,6 +179,16 @@ def sketch_trunk(name: str, weights: Path | None, store: FeatureStore) -> TrunkF
     )
 
 
+def prepare_otherwise(trunk: KnownTrunk, preprocess: Preprocess) -> KnownTrunk:
+    """The trunk with other preprocessing than its weights' metadata says."""
+
+    @cache
+    def load() -> Trunk:
+        return replace(trunk.load(), preprocess=preprocess)
+
+    return KnownTrunk(replace(trunk.facts, preprocess=preprocess), load)
+
+
 def find_weights(name: str) -> bool:
     """Whether a trunk's published weights are on this machine.
 
@@ -209,6 +228,8 @@ def _recall(memo: Path) -> TrunkFacts | None:
             return None
         fields: dict[str, Any] = dict(record["facts"])
         look = fields.pop("preprocess")
+        if "crop_mode" not in look and fields["architecture"].startswith("timm:"):
+            return None  # remembered before it was asked how timm crops: read once more
         preprocess = Preprocess(**{**look, "mean": tuple(look["mean"]), "std": tuple(look["std"])})
         nodes = tuple((str(node), int(dim)) for node, dim in fields.pop("nodes"))
         return TrunkFacts(preprocess=preprocess, nodes=nodes, **fields)

@@ -219,6 +219,12 @@ def import_extra(module: str, extra: str) -> Any:
         ) from error
 
 
+def name_metadata(name: str, architecture: str) -> str:
+    """Whose word a trunk's preprocessing is."""
+    whose = "fixgrid" if name in open_library("").list_names() else architecture.partition(":")[0]
+    return f"{whose}'s metadata of {name}"
+
+
 def place_library(architecture: str) -> str:
     """The module of an architecture's library, for a worker; empty if it has none here."""
     return LIBRARIES.get(architecture.partition(":")[0], "")

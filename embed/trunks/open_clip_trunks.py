@@ -56,6 +56,10 @@ class _Described(NamedTuple):
     files: tuple[str, ...] = WEIGHTS
 
 
+CROP_MODES = {"shortest": "center", "squash": "squash"}
+"""What open_clip's ways to resize are called in a view."""
+
+
 def find(model: str) -> TrunkSource:
     """See `embed.trunks.library.Library`; the configuration of a repository is fetched if it is not here."""
     described = _describe(model)
@@ -68,6 +72,10 @@ def find(model: str) -> TrunkSource:
             if word in described.pixels
         }
     )
+    if pixels.resize_mode not in CROP_MODES:
+        raise UsageError(
+            f"open_clip:{model} pads images to a square with black, which no view does: choose another trunk."
+        )
     return TrunkSource(
         architecture=f"open_clip:{described.model}",
         weights=f"open_clip:{model}" if described.place else "",
@@ -75,9 +83,10 @@ def find(model: str) -> TrunkSource:
             mean=write_channels(pixels.mean),
             std=write_channels(pixels.std),
             interpolation=pixels.interpolation,
-            crop_ratio="1.0",  # whether the short side is resized to it or all of the image squashed: resize_mode
+            crop_ratio="1.0",
             native_res=native,
             fixed_size=not _runs_at(described.model, 2 * native),
+            crop_mode=CROP_MODES[pixels.resize_mode],
         ),
         imagenet_labels=False,
     )

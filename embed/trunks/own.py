@@ -6,33 +6,31 @@ settings, the source of their classes, weights.
 
 from __future__ import annotations
 
-import ast
 import copy
 import hashlib
-import inspect
-import linecache
-import sys
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
-from functools import partial
-from types import FunctionType, MethodType
+from dataclasses import KW_ONLY, dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+from types import FunctionType, MethodType, ModuleType
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from fixgrid.cache.errors import UsageError
+from fixgrid.cache.view import CROP_MODES, INTERPOLATIONS
 
 from .identity import KnownTrunk, describe_trunk
-from .preprocess import Preprocess, write_channels
-from .sizes import find_rule, name_refusal
+from .look import LOOK, expect_one_of, read_channels, read_ratio
+from .onnx_graph import OnnxModule
+from .preprocess import Preprocess
+from .references import is_installed, list_references
+from .sizes import find_rule, name_refusal, runs_elsewhere
 from .source import IMAGENET, OWN
+from .source_text import SCRIPT, is_known, read_source
 from .trunk import Trunk
 from .weights import fingerprint_weights
-
-KNOWN = {"torch", "torchvision", "timm", "builtins"} | sys.stdlib_module_names
-"""Packages whose source is not read: their versions are provenance."""
 
 _HELD = {"training", "_parameters", "_buffers", "_modules"}
 """Attributes of a module that say nothing that its state dict or its parts do not."""
@@ -56,6 +54,8 @@ class OwnTrunk:
         Resampling of the resize; ``bilinear`` by default.
     crop_ratio : float
         Crop side over resized short side; .875 by default.
+    crop_mode : {"center", "squash", "border"}
+        See `fixgrid.cache.view.View`; ``center`` by default.
     native_res : int
         Resolution (px) that is meant where none is given; 224 by default.
     """
@@ -68,8 +68,9 @@ class OwnTrunk:
     interpolation: str | None = None
     crop_ratio: float | None = None
     native_res: int | None = None
+    crop_mode: str | None = None
 
-    @property
+    @cached_property
     def preprocess(self) -> Preprocess:
         """What the module expects of its input, in the words of keys.
 
@@ -78,44 +79,63 @@ class OwnTrunk:
         UsageError
             If mean or std are not three numbers, or another value is none that it can be.
         """
-        found = getattr(self.module, "pretrained_cfg", None)
-        said: Mapping[str, object] = found if isinstance(found, Mapping) else {}
-        sides = said.get("input_size")
+        said = self._said
+        fixed = bool(said.get("fixed_input_size"))
+        # timm says 224 of a module that was built for another size
+        built = getattr(getattr(self.module, "patch_embed", None), "img_size", None) if fixed else None
+        sides = built or said.get("input_size")
         native = sides[-1] if isinstance(sides, Sequence) and sides else 224
-
-        def choose(given: object, word: str, default: object) -> object:
-            return given if given is not None else said.get(word) or default
-
-        ratio = str(choose(self.crop_ratio, "crop_pct", "0.875"))
         res = self.native_res if self.native_res is not None else native
-        if not (isinstance(res, int) and res > 0 and _is_number(ratio) and 0 < float(ratio) <= 1):
-            raise UsageError(f"found native_res {res} and crop_ratio {ratio}; expected whole px, and a share.")
+        if not (isinstance(res, int) and res > 0):
+            raise UsageError(f"found native_res {res}; expected whole px.")
+        look = {name: self._find(name)[0] for name in LOOK}
         return Preprocess(
-            mean=_read_channels("mean", choose(self.mean, "mean", IMAGENET[0])),
-            std=_read_channels("std", choose(self.std, "std", IMAGENET[1])),
-            interpolation=str(choose(self.interpolation, "interpolation", "bilinear")),
-            crop_ratio=ratio,
+            mean=read_channels("mean", look["mean"]),
+            std=read_channels("std", look["std"]),
+            interpolation=expect_one_of("interpolation", look["interpolation"], INTERPOLATIONS),
+            crop_ratio=read_ratio(look["crop_ratio"]),
             native_res=res,
-            fixed_size=bool(said.get("fixed_input_size")),
+            fixed_size=fixed and (isinstance(self.module, OnnxModule) or not runs_elsewhere(self.module, res)),
+            crop_mode=expect_one_of("crop_mode", look["crop_mode"], CROP_MODES),
         )
 
+    @property
+    def origins(self) -> dict[str, str]:
+        """Whose word each field of `LOOK` is."""
+        return {name: self._find(name)[1] for name in LOOK}
 
-def _read_channels(word: str, values: object) -> tuple[str, str, str]:
-    texts = [str(value) for value in values] if isinstance(values, Sequence) else []
-    if len(texts) != 3 or not all(map(_is_number, texts)) or (word == "std" and not all(map(float, texts))):
-        raise UsageError(f"found {word} {values!r}; expected three numbers, for R, G and B in 0..1.")
-    return write_channels(texts)
+    @property
+    def _said(self) -> Mapping[str, object]:
+        found = getattr(self.module, "pretrained_cfg", None)
+        return found if isinstance(found, Mapping) else {}
+
+    def _find(self, name: str) -> tuple[object, str]:
+        given, said = getattr(self, name), self._said.get(_WORDS.get(name, name))
+        if given is not None:
+            return given, "given with the module"
+        return (said, "the module's metadata") if said else (_DEFAULTS[name], "the default of a module")
 
 
-def _is_number(text: str) -> bool:
-    try:
-        return float("-inf") < float(text) < float("inf")
-    except ValueError:
-        return False
+_WORDS = {"crop_ratio": "crop_pct"}
+"""What timm calls a field otherwise."""
+
+_DEFAULTS = {
+    "mean": IMAGENET[0],
+    "std": IMAGENET[1],
+    "interpolation": "bilinear",
+    "crop_ratio": "0.875",
+    "crop_mode": "center",
+}
 
 
-def identify_own(own: OwnTrunk) -> KnownTrunk:
+def identify_own(own: OwnTrunk, weights: str = "") -> KnownTrunk:
     """What a user's module is as a trunk, and how to load it: the copy that was made now, frozen, on the CPU.
+
+    Parameters
+    ----------
+    own : OwnTrunk
+    weights : str
+        File that its weights were read from, if they were; not part of any key.
 
     Raises
     ------
@@ -129,8 +149,7 @@ def identify_own(own: OwnTrunk) -> KnownTrunk:
     except (RuntimeError, TypeError, NotImplementedError) as error:
         reason = (str(error).splitlines() or [""])[0][:120] or type(error).__name__
         raise UsageError(f"{name} cannot be copied and frozen ({reason}); expected a plain nn.Module.") from error
-    digest = hashlib.sha256("\n".join(_Reader(name).describe_module(module)).encode()).hexdigest()[:16]
-    architecture = f"{OWN}{type(module).__qualname__}@{digest}"
+    architecture = _name_architecture(name, module)
     trunk = Trunk(
         name=name,
         architecture=architecture,
@@ -141,7 +160,14 @@ def identify_own(own: OwnTrunk) -> KnownTrunk:
         imagenet_labels=False,
         rule=find_rule(architecture, preprocess, module),
     )
-    return KnownTrunk(describe_trunk(trunk), lambda: trunk)
+    return KnownTrunk(replace(describe_trunk(trunk, weights), origins=own.origins), lambda: trunk)
+
+
+def _name_architecture(name: str, module: nn.Module) -> str:
+    if isinstance(module, OnnxModule):
+        return f"{OWN}onnx@{module.digest}"
+    lines = "\n".join(_Reader(name).describe_module(module))
+    return f"{OWN}{type(module).__qualname__}@{hashlib.sha256(lines.encode()).hexdigest()[:16]}"
 
 
 def _count_features(name: str, module: nn.Module, res: int) -> int:
@@ -172,14 +198,16 @@ class _Reader:
     def __init__(self, name: str) -> None:
         self.name = name
         self._seen: set[int] = set()
+        self._code: dict[int, type | FunctionType] = {}
 
     def describe_module(self, module: nn.Module) -> Iterator[str]:
-        """Lines that two modules with other features differ in: layers, settings, source."""
+        """Lines that two modules with other features differ in: layers, settings, source, what that refers to."""
         yield repr(module)
         parts = dict(module.named_modules())
         for kind in dict.fromkeys(kind for part in parts.values() for kind in type(part).__mro__):
-            if not _is_known(kind.__module__):
+            if not is_known(kind.__module__):
                 yield _expect_source(self.name, kind)
+                self._code[id(kind)] = kind
         for place, part in parts.items():
             if isinstance(code := getattr(part, "code", None), str):  # of a traced module
                 yield f"{place} {code}"
@@ -187,6 +215,21 @@ class _Reader:
                 yield f"{place}.{lost} {self.describe(part._buffers[lost])}"
             if not type(part).__module__.startswith("torch."):  # torch's own say all in their representation
                 yield f"{place} {self.describe({w: v for w, v in vars(part).items() if w not in _HELD})}"
+        yield from self._follow()
+
+    def _follow(self) -> Iterator[str]:
+        """Lines of what the user's code met so far refers to, and what that refers to in turn; none if nothing."""
+        parts = {id(kind) for kind in self._code.values() if isinstance(kind, type)}  # their source is told
+        told: set[tuple[int, str]] = set()
+        done: set[int] = set()
+        while waiting := [part for key, part in self._code.items() if key not in done]:
+            for part in waiting:
+                done.add(id(part))
+                for name, value in list_references(part):
+                    plain = id(value) in parts and name.endswith(str(getattr(value, "__name__", None)))
+                    if not plain and (id(value), name) not in told:
+                        told.add((id(value), name))
+                        yield f"{name} = {self.describe(value)}"
 
     def describe(self, value: object) -> str:
         """One setting."""
@@ -218,16 +261,25 @@ class _Reader:
         if isinstance(value, MethodType):
             return self.describe(value.__func__)
         if isinstance(value, (type, FunctionType)):
-            known = f"{value.__module__}.{value.__qualname__}"
-            return known if _is_known(value.__module__) else f"{known} {_read_source(value)}"
+            known = f"{SCRIPT.sub('', value.__module__)}.{value.__qualname__}"
+            if is_known(value.__module__):
+                return known
+            self._code[id(value)] = value
+            return f"{known} {read_source(value)}"
+        if isinstance(value, ModuleType):  # of the user's, and used otherwise than by attribute
+            return _digest_file(value)
         kind = type(value)
-        if _is_known(kind.__module__):
+        if is_known(kind.__module__):
             return f"{kind.__module__}.{getattr(value, '__qualname__', kind.__qualname__)}"
-        return f"{kind.__qualname__} {_read_source(kind)} {self.describe(getattr(value, '__dict__', None))}"
+        self._code[id(kind)] = kind
+        return f"{kind.__qualname__} {read_source(kind)} {self.describe(getattr(value, '__dict__', None))}"
 
 
-def _is_known(module: str | None) -> bool:
-    return (module or "builtins").partition(".")[0] in KNOWN
+def _digest_file(module: ModuleType) -> str:
+    file = getattr(module, "__file__", None)
+    if is_installed(module.__name__) or not file:
+        return module.__name__
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()
 
 
 def _expect_source(name: str, kind: type) -> str:
@@ -238,44 +290,10 @@ def _expect_source(name: str, kind: type) -> str:
     UsageError
         If there is none: it was defined in a string, or at a prompt.
     """
-    text = _read_source(kind)
+    text = read_source(kind)
     if not text:
         raise UsageError(
             f"found no source of {kind.__qualname__}, which {name} is made of, so no key can tell it from another "
             "of that name; define the class in a file or a notebook cell."
         )
     return text
-
-
-def _read_source(part: type | FunctionType) -> str:
-    """Source text of a class or function; empty if there is none."""
-    try:
-        return textwrap.dedent(inspect.getsource(part))
-    except (OSError, TypeError):  # inspect looks for a class in its module's file, and notebooks have none
-        return textwrap.dedent(_read_cell(part)) or _read_plain(part) if isinstance(part, type) else ""
-
-
-def _read_cell(kind: type) -> str:
-    """Source text of a class, found by one of its functions; empty if there is none."""
-    for function in filter(inspect.isfunction, vars(kind).values()):
-        lines = linecache.getlines(function.__code__.co_filename)
-        at = function.__code__.co_firstlineno
-        for node in ast.walk(ast.parse("".join(lines))):
-            if isinstance(node, ast.ClassDef) and node.name == kind.__name__ and node.end_lineno:
-                first = min([node.lineno, *(mark.lineno for mark in node.decorator_list)])
-                if first <= at <= node.end_lineno:
-                    return "".join(lines[first - 1 : node.end_lineno])
-    return ""
-
-
-class _Empty:
-    """What every class has."""
-
-
-def _read_plain(kind: type) -> str:
-    """What a class is that has no function to find it by, but numbers and texts at most; empty for another."""
-    held = {word: value for word, value in vars(kind).items() if word not in vars(_Empty)}
-    held.pop("__annotations__", None)
-    if not all(value is None or isinstance(value, (bool, int, float, str)) for value in held.values()):
-        return ""
-    return f"class {kind.__qualname__}: {sorted(held.items())}"

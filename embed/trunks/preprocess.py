@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fixgrid.cache.view import View, is_same
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,8 @@ class Preprocess:
     fixed_size : bool
         Whether positions or windows are cut for that one, so that others take another module of the same weights,
         or none; most convolutional trunks take any.
+    crop_mode : str
+        One of `fixgrid.cache.view.CROP_MODES`.
     """
 
     mean: tuple[str, str, str]
@@ -31,6 +36,16 @@ class Preprocess:
     crop_ratio: str
     native_res: int
     fixed_size: bool = False
+    crop_mode: str = "center"
+
+    def override(self, given: Mapping[str, Any]) -> Preprocess:
+        """With other values of some fields; a number that is the same stays as it is written here."""
+        changed = {name: value for name, value in given.items() if not is_same(getattr(self, name), value)}
+        return replace(self, **changed) if changed else self
+
+    def follow(self, view: View) -> Preprocess:
+        """With the normalisation of a view."""
+        return self.override({"mean": view.mean, "std": view.std})
 
 
 def write_channels(values: Iterable[object]) -> tuple[str, str, str]:

@@ -81,6 +81,23 @@ def fit_module(module: nn.Module, architecture: str, res: int, place: str = "") 
     return fitted.eval().requires_grad_(False)
 
 
+def runs_elsewhere(module: nn.Module, native_res: int) -> bool:
+    """Whether a module runs as it is at other sizes: some that timm calls fixed do (XCiT, CrossViT, MViTv2).
+
+    Tried on the meta device, on a copy.
+    """
+    import torch
+
+    try:
+        tried = copy.deepcopy(module).to("meta").eval()
+        with torch.no_grad():
+            for res in (native_res + 32, 2 * native_res):
+                tried(torch.empty(1, 3, res, res, device="meta"))
+    except REFUSALS:
+        return False
+    return True
+
+
 def expect_sizes(
     name: str,
     architecture: str,

@@ -60,6 +60,12 @@ def find(model: str) -> TrunkSource:
     except RuntimeError as error:
         tags = [known for known in timm.list_pretrained() if known.startswith(name + ".")]
         raise UsageError(f"timm has no weights {model}: choose from {', '.join(tags) or 'none'}") from error
+    sides = cfg.input_size[1:]
+    if len(set(sides)) > 1:
+        raise UsageError(
+            f"timm:{model} is for images of {' x '.join(map(str, sides))} px (height x width); expected square "
+            "ones, as every view here is: choose another trunk."
+        )
     tagged = f"timm:{name}.{cfg.tag}" if cfg.tag else f"timm:{name}"
     return read_cfg(name, cfg, tagged if cfg.has_weights else "")
 
@@ -85,23 +91,19 @@ def read_cfg(model: str, cfg: Any, weights: str) -> TrunkSource:
             crop_ratio=str(cfg.crop_pct),
             native_res=cfg.input_size[-1],
             fixed_size=cfg.fixed_input_size and not _runs_elsewhere(model, cfg.input_size[-1]),
+            crop_mode=cfg.crop_mode,
         ),
         imagenet_labels=cfg.num_classes == 1000 or bool(re.search(r"in(1|12|21|22)k", cfg.tag or "")),
     )
 
 
 def _runs_elsewhere(model: str, native_res: int) -> bool:
-    """Whether a model runs as it is at other sizes: some that timm calls fixed do (XCiT, CrossViT, MViTv2)."""
     import torch
 
-    try:
-        with torch.device("meta"), torch.no_grad():
-            module = _create(model, num_classes=0).eval()
-            for res in (native_res + 32, 2 * native_res):
-                module(torch.empty(1, 3, res, res))
-    except (RuntimeError, ValueError, TypeError, AssertionError, NotImplementedError):
-        return False
-    return True
+    from .sizes import runs_elsewhere
+
+    with torch.device("meta"):
+        return runs_elsewhere(_create(model, num_classes=0), native_res)
 
 
 def _create(model: str, **options: Any) -> nn.Module:
@@ -184,6 +186,10 @@ def fit(module: nn.Module, model: str, res: int) -> nn.Module:
 def _describe(module: nn.Module) -> Headless:
     classifier = cast(dict[str, object], module.pretrained_cfg).get("classifier") or ()
     names = (classifier,) if isinstance(classifier, str) else tuple(cast(tuple[str, ...], classifier))
+    kept = "\n".join(("", *module.state_dict()))
+    # In LeViT and EfficientViT a norm is part of the classifier: nothing is left of what holds both.
+    parents = {name: name.rpartition(".")[0] for name in names}
+    names = tuple(up if up and f"\n{up}." not in kept else name for name, up in parents.items())
     dim = getattr(module, "head_hidden_size", None) or module.num_features
     return Headless(module, cast(int, dim), names)
 

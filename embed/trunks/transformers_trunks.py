@@ -146,7 +146,6 @@ def _read_look(place: str) -> Preprocess:
         crops = bool(getattr(look, "do_center_crop", False))
         ratio = float(getattr(look, "crop_pct", None) or 1)
         short = size.get("shortest_edge") or size["height"]
-        # Without a crop, a height and a width squash the image: crop_mode "squash", once a view has one.
         native = int(crop["height"] if crops else short)
         if not crops and "shortest_edge" in size and native >= 384:  # ConvNeXt's processor crops smaller ones alone
             ratio = 1.0
@@ -157,6 +156,7 @@ def _read_look(place: str) -> Preprocess:
             interpolation=INTERPOLATIONS[int(look.resample)],
             crop_ratio=str(_floor(native / int(short) if crops else ratio)),
             native_res=native,
+            crop_mode="squash" if "height" in size else "center",
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
         raise DataError(f"{file} is not that of an image processor ({_first_line(error)}).") from error
@@ -185,6 +185,7 @@ def load(source: TrunkSource) -> Headless:
     """
     import torch
 
+    from .checkpoint import check_tensors
     from .weights import read_weights
 
     place = source.weights.partition(":")[2]
@@ -194,7 +195,8 @@ def load(source: TrunkSource) -> Headless:
     if file.name.endswith(".index.json"):
         names = sorted(set(json.loads(file.read_bytes())["weight_map"].values()))
         parts = [_fetch(place, [name]) for name in names]
-    state = {name: value for part in parts for name, value in read_weights(part).items()}
+    state = {name: value for part in parts for name, value in read_weights(part)[0].tensors.items()}
+    check_tensors(file, state)
     built = build(described.model)
     wrapper: Any = built.module
     try:

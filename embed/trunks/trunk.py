@@ -11,13 +11,15 @@ from torch import nn
 
 from fixgrid.cache.errors import UsageError
 
+from .checkpoint import load_checkpoint
 from .library import Found, build_meta_module, build_module, find_source, resolve_trunk
 from .nodes import POOLED
+from .onnx_graph import OnnxModule
 from .preprocess import Preprocess
 from .sizes import expect_sizes, find_rule, fit_module, name_refusal
 from .source import Headless, TrunkSource, is_own
 from .tap import Tap, count_widths
-from .weights import fingerprint_weights, load_weights, read_weights
+from .weights import fingerprint_weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +48,8 @@ class Trunk:
         How it runs at other sizes than its own, see `embed.trunks.sizes.find_rule`.
     weights_file : Path or None
         Where the weights were read from, if that is known.
+    note : str
+        What had to be taken off, or was left out, of a checkpoint; empty if nothing.
     """
 
     name: str
@@ -58,6 +62,7 @@ class Trunk:
     nodes: tuple[str, ...] = (POOLED,)
     rule: str = ""
     weights_file: Path | None = None
+    note: str = ""
 
     def at(self, res: int) -> nn.Module:
         """What runs on images of `res` px: float32 (B, 3, res, res), normalised, to float32 (B, dim).
@@ -143,13 +148,14 @@ def load_trunk(name: str, *, weights: Path | None = None, random_seed: int | Non
     found = resolve_trunk(name)
     source = found.source
     file: Path | None = None
+    note = ""
     if random_seed is not None:
         built, labels = _build_random(source.architecture, random_seed), False
     else:
         published = weights or _load_published(name, found)
         if isinstance(published, Path):
             file = published
-            built, labels = _load_file(source, file)
+            built, labels, note = _load_file(source, file)
         else:
             file = found.library.locate(source)
             built, labels = published, source.imagenet_labels
@@ -164,6 +170,7 @@ def load_trunk(name: str, *, weights: Path | None = None, random_seed: int | Non
         imagenet_labels=labels,
         rule=find_rule(source.architecture, source.preprocess),
         weights_file=file,
+        note=note,
     )
 
 
@@ -179,14 +186,13 @@ def _load_published(name: str, found: Found) -> Headless | Path:
     return found.library.load(found.source)
 
 
-def _load_file(source: TrunkSource, path: Path) -> tuple[Headless, bool]:
-    """Module with a file's weights, and whether the file's own classifier has ImageNet's 1000 classes."""
-    state = read_weights(path)
+def _load_file(source: TrunkSource, path: Path) -> tuple[Headless, bool, str]:
+    """Module with a file's weights, whether the file's own classifier has ImageNet's 1000 classes, and a note."""
     built = build_module(source.architecture)
-    load_weights(built.module, state, built.classifier, f"{path} does not fit {source.architecture}")
+    state, note = load_checkpoint(built, path, source.architecture)
     heads = tuple(f"{name}." for name in (*built.classifier, "_fc"))
     labels = any(name.startswith(heads) and len(value) == 1000 for name, value in state.items() if value.ndim)
-    return built, labels
+    return built, labels, f"{path}: {note}" if note else ""
 
 
 @dataclass(frozen=True)
@@ -267,11 +273,15 @@ def count_module(name: str, module: nn.Module, dim: int, res: int, *, n_classes:
     """
     from torch.utils.flop_counter import FlopCounterMode
 
-    device = next((tensor.device for tensor in module.state_dict().values()), "cpu")
-    example = torch.zeros(1, 3, res, res, device=device)
-    with FlopCounterMode(display=False) as counter, torch.no_grad(), name_refusal(name, res):
-        module(example)
+    with torch.no_grad(), name_refusal(name, res):
+        if isinstance(module, OnnxModule):
+            macs = module.count_macs(res)
+        else:
+            device = next((tensor.device for tensor in module.state_dict().values()), "cpu")
+            with FlopCounterMode(display=False) as counter:
+                module(torch.zeros(1, 3, res, res, device=device))
+            macs = counter.get_total_flops() // 2
     trained = (dim + 1) * n_classes
     parameters = sum(parameter.numel() for parameter in module.parameters()) + trained
-    return Costs(parameters, trained, counter.get_total_flops() // 2 + dim * n_classes)
+    return Costs(parameters, trained, macs + dim * n_classes)
 

@@ -26,7 +26,7 @@ def say_origin(ctx: click.Context, name: str) -> str:
     return "fixgrid.toml" if source is click.core.ParameterSource.DEFAULT_MAP else "default"
 
 
-_TITLES = {"train_view": "views"}  # of settings that are not called as their option is
+_TITLES = {"train_view": "views", "preprocessing": "pixels"}  # of settings that are not called as their option is
 
 
 class Console:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 Command = Callable[..., Any]
 
@@ -40,7 +41,21 @@ def _all(*options: Callable[[Command], Command]) -> Callable[[Command], Command]
 
 data = option("--data", help="Folder, CSV, stanford-dogs, torchvision:NAME or sample.")
 cache = option("--cache", type=Place(), default="features", show_default=True, help="Cache folder.")
+def _expect_asked(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """The trunk, refused if running it would be the word of fixgrid.toml alone."""
+    if value and ctx.get_parameter_source(str(param.name)) is ParameterSource.DEFAULT_MAP:
+        from fixgrid.identifying import expect_data
+
+        expect_data(value)
+    return value
+
+
 trunk = option("--trunk", help="Frozen network, see models. [default: efficientnet_lite0]")
+run_trunk = option(
+    "--trunk",
+    callback=_expect_asked,
+    help="Frozen network: a name, see models, FILE.py:function or FILE.onnx. [default: efficientnet_lite0]",
+)
 resize = option(
     "--resize",
     type=click.Choice(["short-side", "height"]),
@@ -51,6 +66,23 @@ resampler = option(
     type=click.Choice(["pillow", "tensor"]),
     help="Whose pixels: Pillow's, or the faster ones of torchvision's tensors. [default: pillow]",
 )
+look = _all(
+    option("--mean", help="Of pixels in 0..1, as in 0.5,0.5,0.5 or 0.5. [default: the weights' own]"),
+    option("--std", help="Likewise."),
+    option(
+        "--interpolation",
+        type=click.Choice(["nearest", "bilinear", "bicubic", "lanczos"]),
+        help="Of Resize. [default: the weights' own]",
+    ),
+    option("--crop-ratio", help="Crop side over resized side, as in 0.875. [default: the weights' own]"),
+    option(
+        "--crop-mode",
+        type=click.Choice(["center", "squash", "border"]),
+        help="What center crops are cut from: the resized image, the image squashed or padded to a square. "
+        "[default: the weights' own]",
+    ),
+)
+"""How pixels are prepared, where it is not as the weights' own metadata says."""
 style = option(
     "--format",
     "style",
@@ -65,6 +97,14 @@ moved_weights = option(
     type=Place(exists=True, dir_okay=False),
     help="Where the trunk's weights are now. [default: where they were]",
 )
+def _take_typed(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """What was typed here: a trunk that is run because settings name it for extract would be run unasked."""
+    return value if ctx.get_parameter_source(str(param.name)) is ParameterSource.COMMANDLINE else None
+
+
+own_trunk = click.option(
+    "--trunk", callback=_take_typed, help="FILE.py:function or FILE.onnx, if the head was fitted on one."
+)
 backend = option(
     "--backend", default="auto", show_default=True, help="auto, onnxruntime, torch, eager, compile or openvino."
 )
@@ -78,8 +118,9 @@ machine = _all(backend, device, workers, engine)
 extracts = _all(
     data,
     cache,
-    trunk,
+    run_trunk,
     option("--weights", type=Place(exists=True, dir_okay=False), help="State dict of the trunk."),
+    option("--name", help="What you call the trunk with these weights; later commands take it as --trunk."),
     option("--res", help="Resolutions in px, as in 224,320. [default: the trunk's own]"),
     option(
         "--train-views",
@@ -100,6 +141,7 @@ extracts = _all(
     ),
     resize,
     resampler,
+    look,
     option(
         "--split",
         type=click.Choice(["official", "2020"]),
@@ -110,9 +152,7 @@ extracts = _all(
     option("--seed", type=int, default=0, show_default=True, help="Of splits and random crops."),
     backend,
     device,
-    option(
-        "--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True
-    ),
+    option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True),
     option(
         "--dtype",
         type=click.Choice(["float32", "float16"]),
@@ -138,9 +178,11 @@ recalibrate = option(
 reads_features = _all(
     data,
     cache,
-    trunk,
+    option("--trunk", help="Which, as cache ls calls it. [default: the cache's only one]"),
+    option("--features", help="Kinds of features: some that were extracted, or all. [default: pooled]"),
     resize,
     resampler,
+    look,
     option("--train-views", type=click.IntRange(1), help="Which, if the cache holds several."),
     option("--seed", type=int, help="Which, if the cache holds several."),
     option(
@@ -149,22 +191,18 @@ reads_features = _all(
         help="Views of the training images. [default: train, else what is cached]",
     ),
 )
-"""Of every command that reads cached features; see `fixgrid.requests.FeaturesRequest`."""
+"""Of every command that reads cached features; see `fixgrid.cache_requests.FeaturesRequest`."""
 
 makes_cells = _all(
     option("--pairs", help="As in 128:224,224:128+224, or seed. [default: every pair in the cache]"),
-    option(
-        "--heads", default="logistic", show_default=True, help="all, or of logistic,ridge,lda,mean,knn,sgd."
-    ),
+    option("--heads", default="logistic", show_default=True, help="all, or of logistic,ridge,lda,mean,knn,sgd."),
     option(
         "--gap",
         default="none",
         show_default=True,
         help="all, or some of none,standardize,frechet,refit,batchnorm (that after extract --recalibrate).",
     ),
-    option(
-        "--test-view", type=click.Choice(["center", "five", "ten"]), default="center", show_default=True
-    ),
+    option("--test-view", type=click.Choice(["center", "five", "ten"]), default="center", show_default=True),
     option(
         "--mean-of",
         type=click.Choice(["probabilities", "features"]),
