@@ -154,10 +154,22 @@ def test_sizes_between_patches_are_refused_with_the_nearest(tmp_path: Path, writ
 @pytest.mark.parametrize(
     ("processor", "options", "expected"),
     [
-        ("ViTImageProcessor", {"size": {"height": 96, "width": 96}}, ("bilinear", "1.0", 96)),
-        ("BitImageProcessor", {"size": {"shortest_edge": 256}, "crop_size": 224}, ("bicubic", "0.875", 224)),
-        ("ConvNextImageProcessor", {"size": {"shortest_edge": 224}, "crop_pct": 0.875}, ("bicubic", "0.875", 224)),
-        ("ConvNextImageProcessor", {"size": {"shortest_edge": 384}, "crop_pct": 0.875}, ("bicubic", "1.0", 384)),
+        ("ViTImageProcessor", {"size": {"height": 96, "width": 96}}, ("bilinear", "1.0", 96, "squash")),
+        (
+            "BitImageProcessor",
+            {"size": {"shortest_edge": 256}, "crop_size": 224},
+            ("bicubic", "0.875", 224, "center"),
+        ),
+        (
+            "ConvNextImageProcessor",
+            {"size": {"shortest_edge": 224}, "crop_pct": 0.875},
+            ("bicubic", "0.875", 224, "center"),
+        ),
+        (
+            "ConvNextImageProcessor",
+            {"size": {"shortest_edge": 384}, "crop_pct": 0.875},
+            ("bicubic", "1.0", 384, "squash"),
+        ),
     ],
 )
 def test_preprocessing_is_the_processors(
@@ -167,7 +179,8 @@ def test_preprocessing_is_the_processors(
     look = getattr(transformers, processor)(image_mean=[0.1, 0.2, 0.3], image_std=[0.5, 0.6, 0.7], **options)
     look.save_pretrained(tmp_path)
     found = find_source(f"transformers:{tmp_path}").preprocess
-    assert found == Preprocess(("0.1", "0.2", "0.3"), ("0.5", "0.6", "0.7"), *expected)
+    *size, mode = expected
+    assert found == Preprocess(("0.1", "0.2", "0.3"), ("0.5", "0.6", "0.7"), *size, crop_mode=mode)
 
 
 def test_weights_in_parts_and_in_torchs_format_are_the_same(tmp_path: Path, write_model: Write) -> None:
@@ -272,7 +285,8 @@ def test_a_tag_of_open_clip_says_its_preprocessing(
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     source = find_source("open_clip:ViT-B-16-SigLIP/webli")
-    assert (source.preprocess.mean, source.preprocess.interpolation) == (("0.5", "0.5", "0.5"), "bicubic")
+    look = source.preprocess
+    assert (look.mean, look.interpolation, look.crop_mode) == (("0.5", "0.5", "0.5"), "bicubic", "squash")
     assert source.weights == "open_clip:ViT-B-16-SigLIP/webli"
     assert not find_weights("open_clip:ViT-B-16-SigLIP/webli")
 
