@@ -15,11 +15,15 @@ from zoo import write_splits
 
 import fixgrid
 from fixgrid.cache.errors import DataError, UsageError
+from fixgrid.cache.view import read_view
+from fixgrid.embed.decode import decode_rgb
 from fixgrid.embed.trunks.identity import find_weights, recall_trunk
 from fixgrid.embed.trunks.library import find_source, open_library
 from fixgrid.embed.trunks.preprocess import Preprocess
 from fixgrid.embed.trunks.sizes import expect_sizes, fit_module
 from fixgrid.embed.trunks.trunk import Trunk, load_trunk
+from fixgrid.embed.views import render_view
+from fixgrid.heads.artifact import load_head
 
 SMALL = {
     "hidden_size": 32,
@@ -150,10 +154,22 @@ def test_sizes_between_patches_are_refused_with_the_nearest(tmp_path: Path, writ
 @pytest.mark.parametrize(
     ("processor", "options", "expected"),
     [
-        ("ViTImageProcessor", {"size": {"height": 96, "width": 96}}, ("bilinear", "1.0", 96)),
-        ("BitImageProcessor", {"size": {"shortest_edge": 256}, "crop_size": 224}, ("bicubic", "0.875", 224)),
-        ("ConvNextImageProcessor", {"size": {"shortest_edge": 224}, "crop_pct": 0.875}, ("bicubic", "0.875", 224)),
-        ("ConvNextImageProcessor", {"size": {"shortest_edge": 384}, "crop_pct": 0.875}, ("bicubic", "1.0", 384)),
+        ("ViTImageProcessor", {"size": {"height": 96, "width": 96}}, ("bilinear", "1.0", 96, "squash")),
+        (
+            "BitImageProcessor",
+            {"size": {"shortest_edge": 256}, "crop_size": 224},
+            ("bicubic", "0.875", 224, "center"),
+        ),
+        (
+            "ConvNextImageProcessor",
+            {"size": {"shortest_edge": 224}, "crop_pct": 0.875},
+            ("bicubic", "0.875", 224, "center"),
+        ),
+        (
+            "ConvNextImageProcessor",
+            {"size": {"shortest_edge": 384}, "crop_pct": 0.875},
+            ("bicubic", "1.0", 384, "squash"),
+        ),
     ],
 )
 def test_preprocessing_is_the_processors(
@@ -163,7 +179,8 @@ def test_preprocessing_is_the_processors(
     look = getattr(transformers, processor)(image_mean=[0.1, 0.2, 0.3], image_std=[0.5, 0.6, 0.7], **options)
     look.save_pretrained(tmp_path)
     found = find_source(f"transformers:{tmp_path}").preprocess
-    assert found == Preprocess(("0.1", "0.2", "0.3"), ("0.5", "0.6", "0.7"), *expected)
+    *size, mode = expected
+    assert found == Preprocess(("0.1", "0.2", "0.3"), ("0.5", "0.6", "0.7"), *size, crop_mode=mode)
 
 
 def test_weights_in_parts_and_in_torchs_format_are_the_same(tmp_path: Path, write_model: Write) -> None:
@@ -268,7 +285,8 @@ def test_a_tag_of_open_clip_says_its_preprocessing(
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     source = find_source("open_clip:ViT-B-16-SigLIP/webli")
-    assert (source.preprocess.mean, source.preprocess.interpolation) == (("0.5", "0.5", "0.5"), "bicubic")
+    look = source.preprocess
+    assert (look.mean, look.interpolation, look.crop_mode) == (("0.5", "0.5", "0.5"), "bicubic", "squash")
     assert source.weights == "open_clip:ViT-B-16-SigLIP/webli"
     assert not find_weights("open_clip:ViT-B-16-SigLIP/webli")
 
@@ -278,7 +296,6 @@ def test_from_a_folder_to_an_exported_classifier(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, library: str
 ) -> None:
     import onnxruntime
-    from PIL import Image
 
     if library == "transformers":
         request.getfixturevalue("write_model")(tmp_path / "model", "vit")
@@ -298,10 +315,10 @@ def test_from_a_folder_to_an_exported_classifier(
         found = fixgrid.predict(f"head{res}", "data/test", workers=1).predictions
         fixgrid.export(f"head{res}", "onnx", f"net{res}.onnx")
         session = onnxruntime.InferenceSession(f"net{res}.onnx")
-        image = Image.open(found[0].path.decode()).convert("RGB").resize((res, res))
-        pixels = np.asarray(image, np.uint8)[None]
-        (given,) = session.run(None, {"pixels": pixels})
-        assert given.shape == (1, 2)
+        view = read_view(load_head(Path(f"head{res}")).view)
+        crops = [render_view(decode_rgb(Path(item.path.decode()).read_bytes()), view, b"")[0] for item in found]
+        (given,) = session.run(None, {"pixels": np.stack(crops)})
+        np.testing.assert_allclose(given.max(1), [item.top[0][1] for item in found], atol=1e-4)
         fixgrid.export(f"head{res}", "torch", f"net{res}.pt2")
     assert isinstance(trunk.at(sides[1]), nn.Module)
     with pytest.raises(UsageError, match="cannot be exported as a state dict"):

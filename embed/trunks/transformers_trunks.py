@@ -144,19 +144,19 @@ def _read_look(place: str) -> Preprocess:
         look = auto.from_pretrained(str(file.parent), trust_remote_code=False)
         size, crop = _read_sides(look.size), _read_sides(getattr(look, "crop_size", None))
         crops = bool(getattr(look, "do_center_crop", False))
-        ratio = float(getattr(look, "crop_pct", None) or 1)
         short = size.get("shortest_edge") or size["height"]
         native = int(crop["height"] if crops else short)
-        if not crops and "shortest_edge" in size and native >= 384:  # ConvNeXt's processor crops smaller ones alone
-            ratio = 1.0
+        pct = getattr(look, "crop_pct", None)  # ConvNeXt's processor crops below 384 px alone
+        squashes = "height" in size or (pct is not None and native >= 384)
+        ratio = native / short if crops else 1.0 if squashes else float(pct or 1)
         normalises = getattr(look, "do_normalize", True)
         return Preprocess(
             mean=write_channels(look.image_mean if normalises else (0, 0, 0)),
             std=write_channels(look.image_std if normalises else (1, 1, 1)),
             interpolation=INTERPOLATIONS[int(look.resample)],
-            crop_ratio=str(_floor(native / int(short) if crops else ratio)),
+            crop_ratio=str(_floor(ratio)),
             native_res=native,
-            crop_mode="squash" if "height" in size else "center",
+            crop_mode="squash" if squashes else "center",
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
         raise DataError(f"{file} is not that of an image processor ({_first_line(error)}).") from error
