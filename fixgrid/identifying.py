@@ -58,7 +58,7 @@ def _identify_published(request: Request) -> KnownTrunk:
     weights = find_weights(request)
     own = wrap_module(request.trunk, weights, request.watcher)
     if own.takes_pixels and {"mean", "std"} & request.look.keys():
-        raise UsageError(f"found --mean or --std for {own.name}, which takes uint8 pixels as they are; leave them out.")
+        raise UsageError(f"found --mean or --std for {own.name}, which takes pixels as they are: leave them out.")
     return identify_own(own, str(weights.resolve()) if weights else "")
 
 

@@ -71,8 +71,8 @@ def test_every_cell_is_recalled(frozen: Path, name: str, words: list[str]) -> No
     assert found == recorded(frozen, name)
     after = list_files(frozen / "features" / "cells")
     assert {path: after[path] for path in before} == before
-    # Powers of ten differ in a last bit between processors (NumPy uses AVX-512 where there is any), and with them the
-    # strengths that two families walk: elsewhere than where they were fitted, these come to the same figures again.
+    # Powers of ten differ in a last bit between processors (NumPy uses AVX-512 where there is any), and with them
+    # the strengths that two families walk: elsewhere than where they were made, these are fitted again, alike.
     again = {json.loads(after[path])["record"]["family"] for path in after.keys() - before.keys()}
     assert again <= {"logistic", "ridge"}
 
