@@ -20,7 +20,7 @@ from .datasets import shorten_source
 from .disk import commit_bytes, read_file
 from .entry import Entry
 from .errors import CacheError
-from .holdings import RECALIBRATED
+from .holdings import POOLED, RECALIBRATED
 from .key import Spec, explain_difference
 from .labels import Version, find_stem, find_version
 from .rowsfile import decode_rows, read_manifest_record
@@ -244,6 +244,7 @@ def describe_entry(
         "split": split,
         "trunk": labels.get(find_stem(sealed) if sealed else find_version(entry.spec), unnamed),
         "kind": RECALIBRATED * bool(sealed and sealed.origin is not None) + entry.spec.view["kind"],
+        "features": entry.spec.trunk["node"],
         "res": entry.spec.view["res"],
         "views": entry.spec.views,
         "rows": entry.spec.rows,
@@ -255,12 +256,13 @@ def describe_entry(
 
 def shorten_entry(record: Mapping[str, Any]) -> dict[str, str]:
     """What `describe_entry` gives, for 80 columns: the data set by the end of its name, bytes as MB."""
+    kind = f" {record['features']}" * (record["features"] != POOLED)
     missing, data = record["missing"], record["data"] and show_path(os.fsencode(shorten_source(record["data"])))
     return {
         "key": record["key"][:8],
         "split": f"{data} {record['split']}".strip() or "of nothing known",
         "trunk": record["trunk"],
-        "view": record["kind"] + f" x{record['views']}" * (record["views"] > 1),
+        "view": record["kind"] + f" x{record['views']}" * (record["views"] > 1) + kind,
         "res": str(record["res"]),
         "rows": str(record["rows"]),
         "MB": f"{record['bytes'] / 1e6:.1f}",

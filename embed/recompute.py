@@ -88,7 +88,7 @@ class Recomputer:
         """
         manifest, rows = self._find_rows(sealed)
         view = View.from_spec(sealed.spec.view)
-        place = sealed.spec.trunk["weights_sha256"], view.res, view.mean, view.std
+        place = tuple(sealed.spec.trunk.values()), view.res, view.mean, view.std
         if place not in self._backends:
             self._backends[place] = self._open_backend(sealed, view)
         return recompute_rows(manifest.root, rows, row_ids, view, self._backends[place])
@@ -133,6 +133,10 @@ class Recomputer:
         made_by = sealed.spec.trunk["architecture"], sealed.spec.trunk["weights_sha256"]
         if (trunk.architecture, trunk.weights_sha256) != made_by:
             raise CacheError(f"the weights of {name} are not those that made these features: nothing to compare.")
-        trunk = replace(trunk, preprocess=trunk.preprocess.follow(view))
+        rule = str(sealed.spec.trunk.get("resampled", ""))
+        if rule not in ("", trunk.rule):
+            raise CacheError(f"{name} was resampled by {rule!r}, which is not to be had here: nothing to compare.")
+        trunk = replace(trunk, preprocess=trunk.preprocess.follow(view), rule=rule)
+        trunk = trunk.take([sealed.spec.trunk["node"]])
         with tempfile.TemporaryDirectory(prefix="fixgrid-") as folder:
             return open_backend(prepare_backend(trunk, [view.res], folder=Path(folder)), view.res)

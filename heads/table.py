@@ -169,7 +169,8 @@ def explain_cells(cells: Sequence[Cell], notes: Notes, left_out: Sequence[str] =
     if best is not None:
         ties = sum(cell.tie for cell in cells)
         said.append(
-            f"* chosen on val, not on test: train at {best.train_res} px, test at {best.test_res} px. "
+            f"* chosen on val, not on test: {_name_kind(cells, best)}train at {best.train_res} px, test at "
+            f"{best.test_res} px. "
             f"{format_estimate(best.test)} on {len(best.row)} test images."
         )
         if ties:
@@ -185,6 +186,11 @@ def explain_cells(cells: Sequence[Cell], notes: Notes, left_out: Sequence[str] =
         said.append(f"Not shown for want of room: {', '.join(left_out)}; the other formats have them.")
     said += [notes.warning] if notes.warning else []
     return [line for text in said for line in textwrap.wrap(text, WIDTH, subsequent_indent="  ")]
+
+
+def _name_kind(cells: Sequence[Cell], best: Cell) -> str:
+    """The kind of features, where cells differ in it."""
+    return f"{best.features}, " if len({cell.features for cell in cells}) > 1 else ""
 
 
 def format_estimate(estimate: Estimate) -> str:
