@@ -23,7 +23,7 @@ from .embed.trunks.identity import KnownTrunk, TrunkFacts, identify_trunk, prepa
 from .embed.trunks.library import find_source
 from .embed.trunks.look import attribute_look, describe_look
 from .embed.trunks.source import expect_sizes
-from .preprocessing import find_origins, say_assumed, wrap_module
+from .preprocessing import find_origins, say_assumed, summarise_origins, wrap_module
 from .requests import PlanRequest, Request, open_cache
 
 SAMPLE = "sample"
@@ -246,12 +246,11 @@ def _build(request: Request, asked: _Data, facts: TrunkFacts) -> Extraction:
     from .embed.machine import build_extraction
 
     res: tuple[Any, str] = (request.res, "") if request.res else (facts.preprocess.native_res, "the trunk's own")
-    whose = dict.fromkeys(find_origins(request, facts).values())
     request.watcher.settle(
         data=(asked.name, asked.why),
         trunk=(facts.name, ""),
         res=res,
-        preprocessing=(describe_look(facts.preprocess), ", ".join(whose)),
+        preprocessing=(describe_look(facts.preprocess), summarise_origins(request, facts)),
         cache=(request.cache, ""),
     )
     say_assumed(request, facts)
