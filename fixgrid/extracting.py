@@ -18,15 +18,11 @@ from .embed.outcome import Outcome
 from .embed.prospect import Item, calibrate, describe_trunk, expect_local, list_items, list_recalibration
 from .embed.request import read_resolutions
 from .embed.sizing import choose_precision
-from .embed.trunks.identity import (
-    TrunkFacts,
-    describe_nodes,
-    take_nodes,
-)
+from .embed.trunks.identity import TrunkFacts, describe_nodes, take_nodes
 from .embed.trunks.look import attribute_look, describe_look
 from .embed.trunks.nodes import read_nodes
 from .identifying import expect_name, find_weights, identify, is_named, name_trunk
-from .preprocessing import find_origins, say_assumed
+from .preprocessing import find_origins, say_assumed, summarise_origins
 from .requests import PlanRequest, Request, open_cache
 
 SAMPLE = "sample"
@@ -228,14 +224,13 @@ def _build(request: Request, asked: _Data, facts: TrunkFacts) -> Extraction:
     from .embed.machine import build_extraction
 
     res: tuple[Any, str] = (request.res, "") if request.res else (facts.preprocess.native_res, "the trunk's own")
-    whose = dict.fromkeys(find_origins(request, facts).values())
     called: dict[str, tuple[Any, str]] = {"name": (request.name, "")} if request.name else {}
     request.watcher.settle(
         data=(asked.name, asked.why),
         trunk=(facts.name, ""),
         **called,
         res=res,
-        preprocessing=(describe_look(facts.preprocess), ", ".join(whose)),
+        preprocessing=(describe_look(facts.preprocess), summarise_origins(request, facts)),
         cache=(request.cache, ""),
     )
     say_assumed(request, facts)

@@ -47,6 +47,13 @@ def find_origins(request: Request, facts: TrunkFacts) -> dict[str, str]:
     return dict(origins) | {name: f"your {name_options([name])}" for name in request.look}
 
 
+def summarise_origins(request: Request, facts: TrunkFacts) -> str:
+    """The same in short, as ``your --mean; timm's metadata of resnet18``."""
+    given = ["your " + name_options(request.look)] if request.look else []
+    others = [whose for name, whose in find_origins(request, facts).items() if name not in request.look]
+    return "; ".join([*given, *dict.fromkeys(others)])
+
+
 def say_assumed(request: Request, facts: TrunkFacts) -> None:
     """That a file of weights says nothing of the pixels that it was trained on."""
     assumed = [name for name in LOOK if name not in request.look]

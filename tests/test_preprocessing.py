@@ -58,7 +58,7 @@ def test_a_plan_says_what_is_used_and_whose_word_it_is(data: Path) -> None:
         f"mean 0.25, 0.25, 0.25 (your --mean); std 0.5, 0.5, 0.5; bicubic; crop ratio 0.875 ({whose}); "
         "squash crop (your --crop-mode)"
     )
-    assert watcher.settled["preprocessing"][1] == f"your --mean, {whose}, your --crop-mode"
+    assert watcher.settled["preprocessing"][1] == f"your --mean, --crop-mode; {whose}"
 
 
 def test_of_a_module_it_is_what_was_given_with_it_or_a_default(data: Path) -> None:

@@ -222,7 +222,7 @@ def import_extra(module: str, extra: str) -> Any:
 def name_metadata(name: str, architecture: str) -> str:
     """Whose word a trunk's preprocessing is."""
     whose = "fixgrid" if name in open_library("").list_names() else architecture.partition(":")[0]
-    return f"{whose}'s metadata of {name}"
+    return f"{whose}'s metadata of {name.rpartition(':')[2]}"
 
 
 def place_library(architecture: str) -> str:
