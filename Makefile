@@ -2,10 +2,10 @@
 PY := .venv/bin/python
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup test-setup demo test check bench faults clean
+.PHONY: help setup test-setup demo test check bench faults families catalogue clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 setup: .venv/installed ## make .venv and install what the commands need
 test-setup: .venv/installed-test
@@ -37,6 +37,12 @@ bench: test-setup ## measure speed; results go to bench-results/
 
 faults: test-setup ## inject kills, full disks and damaged files into a running extraction
 	@$(PY) -m tests.faults
+
+families: test-setup ## compare one model of every family of timm's with timm, at three sizes each
+	@$(PY) -m tests.families
+
+catalogue: test-setup ## list the trunks of the installed timm and torchvision for models; some 20 minutes
+	@$(PY) -m tests.catalogue
 
 clean: ## remove .venv and what tools left; cached features stay
 	@rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -16,11 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .datasets import shorten_source
 from .disk import commit_bytes, read_file
 from .entry import Entry
 from .errors import CacheError
-from .holdings import RECALIBRATED, shorten_source
+from .holdings import RECALIBRATED
 from .key import Spec, explain_difference
+from .labels import Version, find_stem, find_version
 from .rowsfile import decode_rows, read_manifest_record
 from .sealed import SEAL, Sealed
 from .sealedfile import check_sealed, open_sealed
@@ -219,7 +221,9 @@ def explain_miss(store: FeatureStore, wanted: Spec) -> tuple[Sealed | None, list
     return nearest, lines
 
 
-def describe_entry(entry: Entry, named: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
+def describe_entry(
+    entry: Entry, named: Mapping[str, tuple[str, str]], labels: Mapping[Version, str]
+) -> dict[str, Any]:
     """One key as ``cache ls`` lists it; ``missing`` counts rows without features.
 
     Parameters
@@ -227,15 +231,18 @@ def describe_entry(entry: Entry, named: Mapping[str, tuple[str, str]]) -> dict[s
     entry : Entry
     named : mapping of str to (data set, split)
         `cache.holdings.name_splits`.
+    labels : mapping of Version to str
+        What trunks are called.
     """
     files = [path for path in entry.folder.rglob("*") if path.is_file()]
     data, split = named.get(entry.spec.rows_sha256, ("", ""))
     sealed = entry.read_seal()
+    unnamed = sealed.trunk_name if sealed else entry.spec.trunk["architecture"]
     return {
         "key": entry.spec.key[:12],
         "data": data,
         "split": split,
-        "trunk": sealed.trunk_name if sealed else entry.spec.trunk["architecture"],
+        "trunk": labels.get(find_stem(sealed) if sealed else find_version(entry.spec), unnamed),
         "kind": RECALIBRATED * bool(sealed and sealed.origin is not None) + entry.spec.view["kind"],
         "res": entry.spec.view["res"],
         "views": entry.spec.views,

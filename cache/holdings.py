@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .datasets import list_sources, respell
 from .errors import CacheError, UsageError, say_command
 from .features import FeatureSet
 from .key import explain_difference
+from .labels import Labels, Version, find_stem, find_version
 from .rows import Manifest
-from .rowsfile import list_manifests
 from .sealed import Sealed
 from .store import FeatureStore
 from .view import View, complete_spec, is_same
 
 Place = tuple[str, str, int]
+POOLED = "pooled"
+"""The kind of features that is meant where none is named: what a trunk gives its own classifier."""
 OPTIONS = {"draws": "train-views", "crop_ratio": "crop-ratio", "crop_mode": "crop-mode"} | {
     name: name for name in ("seed", "resize", "resampler", "mean", "std", "interpolation")
 }
@@ -36,14 +38,23 @@ class Holdings:
     ----------
     manifest : Manifest
     trunk : str
-        Name that the trunk was extracted under.
+        What the trunk is called, and what tells it from others of that name.
     entries : mapping of (split, view kind, resolution) to Sealed
         A kind that begins with `RECALIBRATED` is of the recalibrated trunk.
+    features : str
+        Kind of features.
+    version : Version or None
+        Which trunk.
+    asked : str
+        Options of ``extract`` that ask for more of the same.
     """
 
     manifest: Manifest
     trunk: str
     entries: Mapping[Place, Sealed]
+    features: str = POOLED
+    version: Version | None = None
+    asked: str = ""
 
     @property
     def n_classes(self) -> int:
@@ -77,10 +88,9 @@ class Holdings:
         except KeyError:
             have = self.resolutions(split, kind)
             how = "--recalibrate " * kind.startswith(RECALIBRATED)
-            asked = shlex.join(["--data", self.manifest.source, "--trunk", self.trunk])
             raise CacheError(
                 f"no {kind} features of {split} at {res} px; the cache holds {have or 'none'}: "
-                f"run {say_command('extract')} {asked} {how}--res {res}"
+                f"run {say_command('extract')} {self.asked} {how}--res {res}"
             ) from None
 
     def load(self, split: str, kind: str, res: int) -> FeatureSet:
@@ -106,97 +116,89 @@ class Holdings:
         return f"{entry.spec.key}:{entry.digest}:{labels}"
 
 
-def list_sources(store: FeatureStore) -> dict[str, Manifest]:
-    """The newest record of every data set that was extracted into this cache, by the name it was given.
-
-    Of two folders that were given one name in two places, the one that the name means here comes first.
-    """
-    records = [manifest for _, manifest in list_manifests(store.folder / "data")]
-    sources: dict[str, Manifest] = {}
-    for manifest in sorted(records, key=_is_elsewhere):
-        sources.setdefault(manifest.source, manifest)
-    return sources
-
-
-def name_splits(store: FeatureStore) -> dict[str, tuple[str, str]]:
-    """Data set and split by the digest of their rows, of every data set as it is or was; the newest name counts."""
-    named: dict[str, tuple[str, str]] = {}
-    for _, manifest in list_manifests(store.folder / "data"):
-        for split, rows in manifest.splits.items():
-            named.setdefault(rows.digest, (manifest.source, split))
-    return named
-
-
-def _respell(source: str, sources: Mapping[str, Manifest]) -> str:
-    """The name that a folder or file was extracted under, if it is spelt otherwise now."""
-    if source in sources or not os.path.exists(os.path.expanduser(source)):
-        return source
-    here = _locate(source)
-    same = (name for name, record in sources.items() if _locate(name) == here and not _is_elsewhere(record))
-    return next(same, source)
-
-
-def _is_elsewhere(manifest: Manifest) -> bool:
-    here = _locate(manifest.source)
-    return manifest.root not in (here, os.path.dirname(here))  # of a folder, and of a CSV
-
-
-def _locate(source: str) -> str:
-    return os.path.realpath(os.path.expanduser(source))
-
-
-def shorten_source(source: str) -> str:
-    """The last part of a data set's name: ``dogs`` of ``../data/dogs/``."""
-    return os.path.basename(os.path.abspath(source))
-
-
 def find_holdings(
     store: FeatureStore,
     source: str | None = None,
     trunk: str | None = None,
     view: Mapping[str, Any] | None = None,
+    features: str | None = None,
 ) -> Holdings:
     """Features of one data set by one trunk; what is not named must be unambiguous.
 
     Parameters
     ----------
-    source, trunk : str or None
+    source : str or None
         As given to ``extract``.
+    trunk : str or None
+        The name that ``extract`` was told, or its library's, with ``@`` and the beginning of its weights' digest, a
+        precision or a stored type where that alone is ambiguous; see `Labels.find`.
     view : mapping
         View fields that must match where a view has them, e.g. ``{"resize": "height", "draws": 4}``; decimal
         strings by their value.
+    features : str or None
+        Kind of features; the pooled ones, or else the only ones, if not given.
 
     Raises
     ------
     CacheError
         If nothing fits.
     UsageError
-        If more than one data set, trunk or view fits.
+        If more than one data set, trunk, kind of features or view fits.
     """
     sources = list_sources(store)
-    manifest = _pick("data set", "--data", sources, source and _respell(source, sources))
+    manifest = _pick("data set", "--data", sources, source and respell(source, sources))
     rows = {part.digest: split for split, part in manifest.splits.items()}
     mine = store.sealed(lambda spec: spec.rows_sha256 in rows)
-    trunks: dict[str, dict[tuple[str, ...], list[Sealed]]] = {}
+    labels = Labels(store, mine)
+    version = labels.choose(trunk)
+    kinds: dict[str, list[Sealed]] = {}
     for entry in mine:
-        if entry.origin is None:
-            identity = entry.spec.trunk["weights_sha256"], entry.spec.precision, entry.spec.dtype
-            trunks.setdefault(entry.trunk_name, {}).setdefault(identity, []).append(entry)
-    found = _pick("trunk", "--trunk", trunks, trunk)
-    if len(found) > 1:
-        raise UsageError(
-            f"the cache holds features by {len(found)} versions of {trunk or next(iter(trunks))} (weights, "
-            "precision or stored type differ); extract into another --cache to keep them apart."
-        )
-    identity, entries = next(iter(found.items()))
+        if entry.origin is None and find_version(entry.spec) == version:
+            kinds.setdefault(str(entry.spec.trunk["node"]), []).append(entry)
+    wanted = features or (POOLED if POOLED in kinds else None)
+    entries = _pick("kind of features", "--features", kinds, wanted)
+    node = str(entries[0].spec.trunk["node"])
+    again = [entry for entry in mine if entry.origin is not None and find_stem(entry) == version]
+    again = [entry for entry in again if entry.spec.trunk["node"] == node]
     places = _by_place(entries, rows, view or {})
-    places |= _by_place(_list_recalibrated(mine, identity, manifest), rows, view or {}, RECALIBRATED)
+    places |= _by_place(_list_recalibrated(again, manifest), rows, view or {}, RECALIBRATED)
     _expect_one_look(places)
-    return Holdings(manifest, trunk or next(iter(trunks)), places)
+    return Holdings(manifest, labels.label(version, trunk), places, node, version, _say_asked(manifest, entries[0]))
 
 
-def _list_recalibrated(entries: Sequence[Sealed], identity: tuple[str, ...], manifest: Manifest) -> list[Sealed]:
-    """Entries by the trunk of ``identity``, recalibrated on the training images as they are now.
+def list_kinds(store: FeatureStore, source: str | None = None, trunk: str | None = None) -> tuple[str, ...]:
+    """Kinds of features that a cache holds of a data set by a trunk, the pooled ones first; see `find_holdings`.
+
+    Raises
+    ------
+    CacheError, UsageError
+        As `find_holdings`.
+    """
+    sources = list_sources(store)
+    manifest = _pick("data set", "--data", sources, source and respell(source, sources))
+    digests = {rows.digest for rows in manifest.splits.values()}
+    mine = store.sealed(lambda spec: spec.rows_sha256 in digests)
+    version = Labels(store, mine).choose(trunk)
+    found = {str(entry.spec.trunk["node"]) for entry in mine if find_version(entry.spec) == version}
+    return tuple(sorted(found, key=lambda kind: (kind != POOLED, kind)))
+
+
+def _say_asked(manifest: Manifest, entry: Sealed) -> str:
+    """Options that extract more features like these."""
+    made, spec = entry.provenance, entry.spec
+    words = {
+        "--data": manifest.source,
+        "--trunk": entry.trunk_name,
+        "--weights": made.get("weights"),
+        "--name": made.get("called"),
+        "--precision": spec.precision if spec.precision != "fp32" else "",
+        "--dtype": spec.dtype if spec.dtype != "float32" else "",
+    }
+    return shlex.join(str(word) for pair in words.items() if pair[1] for word in pair)
+
+
+def _list_recalibrated(entries: Sequence[Sealed], manifest: Manifest) -> list[Sealed]:
+    """Those recalibrated on the training images as they are now.
 
     Statistics measured again by other libraries differ in their last bits: the newest count.
     """
@@ -204,10 +206,15 @@ def _list_recalibrated(entries: Sequence[Sealed], identity: tuple[str, ...], man
     newest: dict[tuple[str, str], Sealed] = {}
     for entry in sorted(entries, key=lambda entry: float(entry.provenance.get("created", 0))):
         origin, spec = entry.origin or {}, entry.spec
-        stems = origin.get("weights_sha256"), spec.precision, spec.dtype
-        if stems == identity and (origin.get("rows_sha256"), origin.get("res")) == (train, spec.view["res"]):
+        if (origin.get("rows_sha256"), origin.get("res")) == (train, spec.view["res"]):
             newest[spec.rows_sha256, json.dumps(spec.view, sort_keys=True)] = entry
     return list(newest.values())
+
+
+def list_trunks(store: FeatureStore, manifest: Manifest) -> dict[str, Version]:
+    """The trunks that have seen a data set, by their labels."""
+    digests = {rows.digest for rows in manifest.splits.values()}
+    return Labels(store, store.sealed(lambda spec: spec.rows_sha256 in digests)).list_all()
 
 
 def _pick(what: str, option: str, choices: Mapping[str, Any], wanted: str | None) -> Any:

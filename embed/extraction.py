@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from fixgrid.cache.disk import expect_space
 from fixgrid.cache.entry import Entry
 from fixgrid.cache.errors import CacheError, DataError, Interrupted
 from fixgrid.cache.key import Spec
+from fixgrid.cache.labels import Name, find_version, read_name, record_name
 from fixgrid.cache.lock import hold_lock
 from fixgrid.cache.rows import Manifest
 from fixgrid.cache.rowsfile import write_manifest
@@ -28,8 +30,9 @@ from fixgrid.cache.view import View
 from .decode import POLICY
 from .job import BadRow
 from .outcome import Outcome
-from .plan import Goal, count_bytes, plan_jobs
+from .plan import Goal, count_bytes, count_crops, plan_jobs
 from .quarantine import read_reasons, write_reasons
+from .trunks.identity import TrunkFacts
 from .watcher import Watcher
 from .work import Pass
 
@@ -42,30 +45,51 @@ class TrunkKey:
     ----------
     name : str
         As typed; provenance, not key.
-    architecture, node, weights_sha256 : str
-    dim : int
-        D of the features.
+    architecture, weights_sha256 : str
+    nodes : tuple of (str, int)
+        Kinds of features, and D of each, in the order in which the trunk gives them.
     precision : str
+    rule : str
+        How it is made to fit other sizes than `native_res`; in the keys of these alone.
+    native_res : int
+        px.
     """
 
     name: str
     architecture: str
-    node: str
     weights_sha256: str
-    dim: int
+    nodes: tuple[tuple[str, int], ...]
     precision: str = "fp32"
+    rule: str = ""
+    native_res: int = 0
 
 
-def build_spec(trunk: TrunkKey, manifest: Manifest, split: str, view: View, dtype: str) -> Spec:
-    """The key of one split, seen one way, by one trunk."""
+def name_trunk(trunk: TrunkFacts, precision: str) -> TrunkKey:
+    """What of a trunk goes into its keys."""
+    return TrunkKey(
+        trunk.name,
+        trunk.architecture,
+        trunk.weights_sha256,
+        trunk.nodes,
+        precision,
+        trunk.rule,
+        trunk.preprocess.native_res,
+    )
+
+
+def build_spec(trunk: TrunkKey, node: str, manifest: Manifest, split: str, view: View, dtype: str) -> Spec:
+    """The key of one kind of features of one split, seen one way, by one trunk."""
+    identity = {"architecture": trunk.architecture, "node": node, "weights_sha256": trunk.weights_sha256}
+    if trunk.rule and view.res != trunk.native_res:
+        identity["resampled"] = trunk.rule
     return Spec(
-        trunk={"architecture": trunk.architecture, "node": trunk.node, "weights_sha256": trunk.weights_sha256},
+        trunk=identity,
         view=view.to_spec(),
         decode=POLICY,
         precision=trunk.precision,
         dtype=dtype,
         views=view.count,
-        dim=trunk.dim,
+        dim=dict(trunk.nodes)[node],
         rows=len(manifest.splits[split]),
         rows_sha256=manifest.splits[split].digest,
     )
@@ -86,6 +110,8 @@ class Extraction:
     views : mapping of split to views
     dtype : str
         Stored type, ``float32`` or ``float16``.
+    called : str
+        What the user calls the trunk; provenance, not key.
     """
 
     store: FeatureStore
@@ -93,12 +119,16 @@ class Extraction:
     trunk: TrunkKey
     views: Mapping[str, Sequence[View]]
     dtype: str = "float32"
+    called: str = ""
 
     def __post_init__(self) -> None:
         self.entries = {
-            (split, view): self.store.entry(build_spec(self.trunk, self.manifest, split, view, self.dtype))
+            (split, view, node): self.store.entry(
+                build_spec(self.trunk, node, self.manifest, split, view, self.dtype)
+            )
             for split, views in self.views.items()
             for view in views
+            for node, _ in self.trunk.nodes
         }
 
     def prepare(self, watcher: Watcher, stopped: Callable[[], bool], *, pieces: int = 1) -> Pass:
@@ -180,8 +210,8 @@ class Extraction:
         return hold_lock(self.lock, lambda: watcher.notice(waiting), stopped)
 
     def _find_goals(self, watcher: Watcher, stopped: Callable[[], bool], outcome: Outcome) -> list[Goal]:
-        goals, donors = [], Donors(self.store)
-        for (split, view), entry in self.entries.items():
+        donors = Donors(self.store)
+        for (split, _, _), entry in self.entries.items():
             rows = self.manifest.splits[split]
             if not _is_whole(entry):
                 # Another run may be sealing what looks damaged for a moment.
@@ -192,17 +222,25 @@ class Extraction:
             entry.create(rows)
             if entry.read_seal() is None:
                 outcome.adopted += adopt_rows(donors, entry, rows)
-            missing = entry.find_missing()
-            outcome.computed += int(missing.sum())
-            outcome.passes += bool(missing.any())
-            outcome.crops[view.res] += int(missing.sum()) * view.count
-            goals.append(Goal(split, rows, view, entry, missing))
+        goals = self.list_goals()
+        outcome.computed = sum(int(goal.missing.sum()) for goal in goals)
+        outcome.passes = sum(bool(goal.missing.any()) for goal in goals)
+        outcome.crops = count_crops(goals)
         return goals
+
+    def list_goals(self) -> list[Goal]:
+        """What every key needs, as the cache is now; nothing is written."""
+        widths = dict(self.trunk.nodes)
+        starts = dict(zip(widths, accumulate(widths.values(), initial=0), strict=False))
+        return [
+            Goal(split, self.manifest.splits[split], view, entry, entry.find_missing(), starts[node])
+            for (split, view, node), entry in self.entries.items()
+        ]
 
     def _judge(self, outcome: Outcome, reasons: Mapping[tuple[str, int], BadRow], max_bad: float) -> None:
         """Collect the images without features, and refuse if they are too many."""
         bad: dict[tuple[str, int], BadRow] = {}
-        for (split, _), entry in self.entries.items():
+        for (split, _, _), entry in self.entries.items():
             rows, recorded = self.manifest.splits[split], read_reasons(entry.folder)
             status = entry.read_status()
             for row in np.flatnonzero(status != Status.OK).tolist():
@@ -210,7 +248,7 @@ class Extraction:
                 known = BadRow(split, row, rows.paths[row], code, recorded.get(row, code.name.lower()))
                 bad.setdefault((split, row), reasons.get((split, row), known))
         outcome.bad = [bad[place] for place in sorted(bad)]
-        for (split, _), entry in self.entries.items():
+        for (split, _, _), entry in self.entries.items():
             if entry.read_seal() is None:
                 write_reasons(entry.folder, [row for row in outcome.bad if row.split == split])
         if len(bad) > max_bad * outcome.images:
@@ -222,11 +260,15 @@ class Extraction:
             )
 
     def _seal(self, outcome: Outcome, provenance: Mapping[str, Any]) -> None:
-        facts = {"trunk": self.trunk.name, "host": platform.node(), "created": int(time.time()), **provenance}
+        name = Name(self.called, self.trunk.name)
+        facts = {"trunk": name.trunk, "host": platform.node(), "created": int(time.time()), **provenance}
+        facts |= {"called": name.called} if name.called else {}
         for entry in self.entries.values():
             if entry.read_seal() is None:
                 entry.seal(facts)
             entry.drop_shards()
+            if name != read_name(entry.open()):
+                record_name(self.store, find_version(entry.spec), name)
 
 
 def _is_whole(entry: Entry) -> bool:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
-from .plan import Goal, count_bytes
+from .plan import Goal, count_bytes, count_crops
 from .speed import Speed
 
 EPOCHS = 20
@@ -63,19 +62,16 @@ class Rates(NamedTuple):
 def count_work(goals: Sequence[Goal]) -> Work:
     """What the goals of one extraction still need."""
     images = {goal.split: len(goal.rows) for goal in goals}
-    crops: Counter[int] = Counter()
-    all_crops: Counter[int] = Counter()
+    whole = [replace(goal, missing=np.ones_like(goal.missing)) for goal in goals]
     decode = 0
     for split in images:
         decode += int(np.any([goal.missing for goal in goals if goal.split == split], axis=0).sum())
-    for goal in goals:
-        crops[goal.view.res] += int(goal.missing.sum()) * goal.view.count
-        all_crops[goal.view.res] += len(goal.rows) * goal.view.count
     waiting = [goal for goal in goals if goal.missing.any()]
     sealed = sum(
         len(goal.rows) * goal.view.count * goal.entry.spec.dim * np.dtype(goal.entry.spec.dtype).itemsize
         for goal in waiting
     )
+    crops, all_crops = count_crops(goals), count_crops(whole)
     return Work(images, len(goals), len(goals) - len(waiting), decode, crops, all_crops, sealed, count_bytes(goals))
 
 

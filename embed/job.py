@@ -25,6 +25,8 @@ class Target:
         Stored type.
     dim : int
         D of the features.
+    start : int
+        The first of their columns in what the trunk gives; other kinds of features lie beside them.
     """
 
     folder: Path
@@ -32,6 +34,7 @@ class Target:
     view: View
     dtype: str
     dim: int
+    start: int = 0
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,12 @@ from fixgrid.cache.rows import Manifest
 from fixgrid.cache.store import FeatureStore
 from fixgrid.cache.view import View
 
-from .backends.prepare import list_candidates, prepare_backend
+from .backends.kept import SHELF
+from .backends.prepare import list_candidates, prepare_backend, recall_backend
 from .backends.spec import BACKENDS, BackendSpec, import_runtime, open_backend
 from .engines.engine import Course, Opener, open_engine
 from .engines.processes import start_importing
-from .extraction import Extraction, TrunkKey
+from .extraction import Extraction, name_trunk
 from .outcome import Outcome
 from .recompute import Recomputer
 from .request import Wanted, choose_views
@@ -31,9 +32,9 @@ from .signals import stop_on_signals
 from .sizing import Machine, Sizing
 from .speed import Speed, keep_speed
 from .task import Backend
-from .trunks.costs import COSTS_FILE, recall_costs
+from .trunks.costs import COSTS_FILE, expect_taken, recall_costs
 from .trunks.identity import KnownTrunk, TrunkFacts
-from .trunks.source import expect_sizes, is_own
+from .trunks.source import is_own
 from .versions import library_versions
 from .watcher import Watcher
 from .work import Progress
@@ -86,11 +87,9 @@ def build_extraction(
     UsageError
         If a view is unknown, or the trunk does not take it.
     """
-    expect_sizes(trunk.name, trunk.preprocess, wanted.resolutions)
     views = choose_views(trunk.preprocess, manifest.splits, wanted)
     _expect_square(trunk, views)
-    key = TrunkKey(trunk.name, trunk.architecture, trunk.node, trunk.weights_sha256, trunk.dim, precision)
-    return Extraction(store, manifest, key, views, dtype)
+    return Extraction(store, manifest, name_trunk(trunk, precision), views, dtype)
 
 
 def _expect_square(trunk: TrunkFacts, views: Mapping[str, Sequence[View]]) -> None:
@@ -101,7 +100,13 @@ def _expect_square(trunk: TrunkFacts, views: Mapping[str, Sequence[View]]) -> No
 
 
 def extract_here(
-    extraction: Extraction, trunk: KnownTrunk, watcher: Watcher, machine: Machine, *, max_bad: float = 0.01
+    extraction: Extraction,
+    trunk: KnownTrunk,
+    watcher: Watcher,
+    machine: Machine,
+    *,
+    max_bad: float = 0.01,
+    shelf: Path | None = None,
 ) -> Outcome:
     """Run an extraction on this machine, as fast as it allows.
 
@@ -115,6 +120,8 @@ def extract_here(
         Resolved.
     max_bad : float
         Share of images that may be unusable.
+    shelf : Path, optional
+        Where exported graphs are kept; in the cache's own folder if not given.
 
     Raises
     ------
@@ -122,9 +129,12 @@ def extract_here(
         See `run_pass` and `embed.backends.prepare_backend`.
     """
     facts, sizing = trunk.facts, machine.size(trunk.facts.weights_bytes)
+    memo = extraction.store.root / COSTS_FILE
+    lacking = {view.res for (_, view, _), entry in extraction.entries.items() if entry.read_seal() is None}
+    expect_taken(facts.name, facts.architecture, facts.preprocess, sorted(lacking), memo, trunk.load)
     if is_own(facts.architecture):  # nobody can count them by its architecture later
         sides = sorted({view.res for views in extraction.views.values() for view in views})
-        recall_costs(facts.architecture, sides, extraction.store.root / COSTS_FILE, trunk.load)
+        recall_costs(facts.architecture, sides, memo, trunk.load)
     prove_versions(extraction, trunk.load, watcher)
     made_by: dict[str, Any] = {
         "device": machine.device,
@@ -139,15 +149,16 @@ def extract_here(
             kind = machine.backend if all(view.kind != "whole" for view in views) else "torch"
             with suppress(OSError):  # a head start only: whoever starts workers meets the same and says it
                 start_importing(list_imports(kind, machine.device, views))
-            spec = prepare_backend(
-                trunk.load(),
-                sorted({view.res for view in views}),
-                kind=kind,
-                folder=Path(folder),
-                device=machine.device,
-                threads=sizing.threads,
-                precision=extraction.trunk.precision,
-            )
+            sides = sorted({view.res for view in views})
+            how: dict[str, Any] = {
+                "kind": kind,
+                "folder": Path(folder),
+                "shelf": shelf or extraction.store.root / SHELF,
+                "device": machine.device,
+                "threads": sizing.threads,
+                "precision": extraction.trunk.precision,
+            }
+            spec = recall_backend(facts, sides, **how) or prepare_backend(trunk.load(), sides, **how)
             made_by["backend"] = spec.kind
             if spec.reason:
                 watcher.notice(spec.reason)

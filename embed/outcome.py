@@ -21,7 +21,7 @@ class Outcome:
 
     Attributes
     ----------
-    entries : mapping of (split, view) to Entry
+    entries : mapping of (split, view, kind of features) to Entry
         Sealed.
     computed, adopted : int
         Rows (of a key) that were missing, and those copied from other keys.
@@ -42,7 +42,7 @@ class Outcome:
     wall_s : float
     """
 
-    entries: dict[tuple[str, View], Entry] = field(default_factory=dict)
+    entries: dict[tuple[str, View, str], Entry] = field(default_factory=dict)
     computed: int = 0
     adopted: int = 0
     passes: int = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -36,6 +37,8 @@ class Goal:
         Where its shards go.
     missing : bool array, shape (n,)
         Rows that the cache does not hold.
+    start : int
+        See `Target`.
     """
 
     split: str
@@ -43,12 +46,13 @@ class Goal:
     view: View
     entry: Entry
     missing: NDArray[np.bool_]
+    start: int = 0
 
     @property
     def target(self) -> Target:
         """The part of it that a shard job carries."""
         spec = self.entry.spec
-        return Target(self.entry.shards_folder, spec.key, self.view, spec.dtype, spec.dim)
+        return Target(self.entry.shards_folder, spec.key, self.view, spec.dtype, spec.dim, self.start)
 
     def lacks(self, job: ShardJob) -> bool:
         """Whether rows of a job that this key wanted are still not committed, by anyone."""
@@ -117,6 +121,17 @@ def _piece_rows(left: int, workers: int, size: int) -> int:
     """Rows of the next piece: a worker's half share of what is left, in whole `MIN_PIECE_ROWS`, a shard at most."""
     share = left // (PIECES_PER_WORKER * workers)
     return size if workers == 1 else min(size, max(1, share // MIN_PIECE_ROWS) * MIN_PIECE_ROWS)
+
+
+def count_crops(goals: Sequence[Goal]) -> Counter[int]:
+    """Crops to run through the trunk, by resolution (px): once for all kinds of features that lack them."""
+    lacking: dict[tuple[str, View], NDArray[np.bool_]] = {}
+    for goal in goals:
+        lacking[goal.split, goal.view] = goal.missing | lacking.get((goal.split, goal.view), False)
+    crops: Counter[int] = Counter()
+    for (_, view), missing in lacking.items():
+        crops[view.res] += int(missing.sum()) * view.count
+    return crops
 
 
 def count_bytes(goals: Sequence[Goal]) -> int:

@@ -20,7 +20,6 @@ from . import forecast
 from .extraction import Extraction
 from .forecast import Work
 from .machine import extract_here
-from .plan import Goal
 from .sizing import Machine
 from .sources.catalogue import find_source
 from .speed import MIN_IMAGES, Speed, keep_speed, recall_speeds
@@ -68,12 +67,7 @@ def describe_trunk(name: str, weights: Path | None, store: FeatureStore) -> Trun
 
 def find_work(extraction: Extraction) -> Work:
     """What an extraction still needs; nothing is written, and damaged files count as they are named."""
-    return forecast.count_work(
-        [
-            Goal(split, extraction.manifest.splits[split], view, entry, entry.find_missing())
-            for (split, view), entry in extraction.entries.items()
-        ]
-    )
+    return forecast.count_work(extraction.list_goals())
 
 
 def count_macs(facts: TrunkFacts, resolutions: set[int], load: Callable[[], Trunk] | None = None) -> dict[int, int]:
@@ -87,8 +81,8 @@ def count_macs(facts: TrunkFacts, resolutions: set[int], load: Callable[[], Trun
     from .trunks.trunk import count_costs, count_module
 
     if is_own(facts.architecture) and load is not None:
-        module = load().module
-        return {res: count_module(facts.name, module, facts.dim, res).macs for res in sorted(resolutions)}
+        own = load()
+        return {res: count_module(facts.name, own.at(res), own.dim, res).macs for res in sorted(resolutions)}
     return {res: count_costs(facts.name, res).macs for res in sorted(resolutions)}
 
 

@@ -143,7 +143,9 @@ def _measure(
     norm, channels = find_last_norm(trunk.name, trunk.module, trunk.preprocess.native_res)
     sizes = ", ".join(str(view.res) for view in views)
     watcher.notice(f"measuring what {norm} of {trunk.name} is given by the training images at {sizes} px")
-    key = TrunkKey(trunk.name, trunk.architecture, norm + _NODE, trunk.weights_sha256, 2 * channels)
+    nodes, rule = ((norm + _NODE, 2 * channels),), trunk.rule
+    native = trunk.preprocess.native_res
+    key = TrunkKey(trunk.name, trunk.architecture, trunk.weights_sha256, nodes, rule=rule, native_res=native)
     store = FeatureStore(extraction.store.root / "moments")
     asked = Extraction(store, extraction.manifest, key, {"train": views})
     sizing = machine.size(known.facts.weights_bytes)
@@ -159,13 +161,14 @@ def _measure(
                 device=machine.device,
                 threads=sizing.threads,
                 library=place_library(trunk.architecture),
+                rule=trunk.rule,
             )
 
         made_by = {"device": machine.device, "versions": library_versions(trunk.architecture)}
         outcome = run_pass(
             asked, open_backends, watcher, sizing, engine=machine.engine, max_bad=1.0, provenance=made_by
         )
-    return {view: entry.open() for (_, view), entry in outcome.entries.items()}
+    return {view: entry.open() for (_, view, _), entry in outcome.entries.items()}
 
 
 def combine_moments(sealed: Sealed, rows: Rows) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -23,6 +23,7 @@ from fixgrid.cache.view import View
 from .decode import BadImage, decode_rgb
 from .sources.catalogue import open_content
 from .task import Backend
+from .trunks.files import is_file
 from .trunks.source import is_own
 from .views import render_view
 
@@ -107,7 +108,8 @@ class Recomputer:
             return self._load()
         if is_own(sealed.spec.trunk["architecture"]):
             return self._identify_own(name)
-        trunk, origin = load_trunk(name), sealed.origin
+        file = sealed.provenance.get("weights")
+        trunk, origin = load_trunk(name, weights=Path(file) if file else None), sealed.origin
         if origin is None or trunk.weights_sha256 != origin.get("weights_sha256"):
             return trunk
         return recalibrate_trunk(trunk, sealed.spec.trunk["weights_sha256"], origin)
@@ -116,7 +118,10 @@ class Recomputer:
         from .trunks.own import identify_own
 
         if self._own is None:
-            raise CacheError(f"{name} is a module of one's own, which only Python can give: nothing to compare.")
+            why = "which only Python can give"
+            if is_file(name):
+                why = "and a cache is no reason to run what it names"
+            raise CacheError(f"{name} is a module of one's own, {why}: nothing to compare.")
         return identify_own(self._own).load()
 
     def _open_backend(self, sealed: Sealed, view: View) -> Backend:

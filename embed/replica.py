@@ -16,10 +16,11 @@ from fixgrid.cache.view import View
 
 from .backends.spec import TOLERANCE
 from .decode import POLICY
-from .extraction import Extraction, TrunkKey
+from .extraction import Extraction, name_trunk
 from .listing import SPLIT
 from .resample import expect_resampler
-from .trunks.identity import KnownTrunk, TrunkFacts, identify_trunk, prepare_otherwise
+from .trunks.files import say_cure
+from .trunks.identity import KnownTrunk, TrunkFacts, identify_trunk, prepare_otherwise, take_nodes
 from .trunks.recalibrated import follow_origin, recalibrate_trunk
 from .trunks.source import is_own
 
@@ -61,7 +62,11 @@ def find_trunk(
     """
     name, file = _read_trunk(described, weights)
     stem, origin = _find_stem(described)
-    trunk = _identify_own(described, own) or identify_trunk(name, file, memo_folder)
+    found = _identify_own(described, own) or identify_trunk(name, file, memo_folder)
+    rule = _read_rule(described, found.facts.rule)
+    facts = replace(found.facts, rule=rule)
+    trunk = KnownTrunk(facts, lambda: replace(found.load(), rule=rule))
+    trunk = take_nodes(trunk, [described["node"]], memo_folder)
     facts = trunk.facts
     for view in views:
         expect_resampler(view.resampler, view.interpolation)
@@ -89,8 +94,20 @@ def open_trunk(
     known = _identify_own(described, own)
     trunk = known.load() if known else load_trunk(name, weights=file)
     expect_same(stem, trunk.architecture, trunk.weights_sha256)
-    trunk = replace(trunk, preprocess=trunk.preprocess.follow(view))
+    trunk = replace(trunk, preprocess=trunk.preprocess.follow(view), rule=_read_rule(described, trunk.rule))
+    trunk = trunk.take([described["node"]])
     return recalibrate_trunk(trunk, described["weights_sha256"], origin) if origin else trunk
+
+
+def _read_rule(described: Mapping[str, Any], rule: str) -> str:
+    """How the trunk was made to fit sizes other than its own; a head that names no rule saw it run as it is."""
+    used = described.get("resampled", "")
+    if used not in ("", rule):
+        raise CacheError(
+            f"the head was fitted on {described['trunk']} resampled by {used!r}, this installation has "
+            f"{rule or 'no rule'}; run extract and fit-head again."
+        )
+    return str(used)
 
 
 def _identify_own(described: Mapping[str, Any], own: OwnTrunk | None) -> KnownTrunk | None:
@@ -100,10 +117,8 @@ def _identify_own(described: Mapping[str, Any], own: OwnTrunk | None) -> KnownTr
             raise UsageError(f"found a module of one's own for a head on {described['trunk']}; give none.")
         return None
     if own is None:
-        raise UsageError(
-            f"the head was fitted on {described['trunk']}, a module of one's own; give it as trunk=... to "
-            "fixgrid.predict or fixgrid.export, in Python."
-        )
+        cure = say_cure(described["trunk"], str(described.get("weights") or ""))
+        raise UsageError(f"the head was fitted on {described['trunk']}, a module of one's own; {cure}.")
     from .trunks.own import identify_own
 
     return identify_own(own)
@@ -149,9 +164,7 @@ def build_replica(
     store: FeatureStore, manifest: Manifest, facts: TrunkFacts, described: Mapping[str, Any], views: Sequence[View]
 ) -> Extraction:
     """The extraction that sees the images of `hash_listing` as the head's own were seen."""
-    key = TrunkKey(
-        facts.name, facts.architecture, facts.node, facts.weights_sha256, facts.dim, described["precision"]
-    )
+    key = name_trunk(facts, described["precision"])
     return Extraction(store, manifest, key, {SPLIT: views}, described.get("dtype", "float32"))
 
 
@@ -164,7 +177,7 @@ def adopt_known(extraction: Extraction, known: FeatureStore) -> int:
         If a write fails.
     """
     adopted, donors = 0, Donors(known)
-    for (split, _), entry in extraction.entries.items():
+    for (split, _, _), entry in extraction.entries.items():
         if entry.read_seal() is None:
             extraction.store.create()
             rows = extraction.manifest.splits[split]

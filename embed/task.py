@@ -9,7 +9,7 @@ import hashlib
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
@@ -109,7 +109,7 @@ def run_shard(
     """
     clock = _Clock()
     decoders = 0 if job.careful else decoders
-    backends = [open_backend(target.view) for target in job.targets]
+    backends = {view: open_backend(view) for view in dict.fromkeys(target.view for target in job.targets)}
     work = _Work(job, open_images(job.root, job.opener), clock, pulse, backends)
     groups = cut_rows(range(job.start, job.stop), size_group(job.targets, work.batch))
     done = job.start
@@ -128,7 +128,7 @@ def run_shard(
         for target in job.targets if done > job.start else ():
             commit_shard(target.folder, target.key, work.shard(target, done))
     bad = tuple(row for row in work.bad if row.row < done)
-    notices = _take_notices(backends)
+    notices = _take_notices(backends.values())
     return Receipt(job.split, job.start, done, bad, work.decoded, work.forwards, clock.seconds, notices)
 
 
@@ -142,7 +142,7 @@ def _take_notices(backends: Iterable[Backend]) -> tuple[str, ...]:
     return tuple(lines)
 
 
-Begun = list[list[tuple[list[int], Answer]]]  # of a group: every target's batches, their rows and features to come
+Begun = dict[View, list[tuple[list[int], Answer]]]  # of a group: every view's batches, rows and features to come
 
 
 class _Work:
@@ -154,10 +154,10 @@ class _Work:
         images: Content,
         clock: _Clock,
         pulse: Callable[[int], bool],
-        backends: Sequence[Backend],
+        backends: Mapping[View, Backend],
     ) -> None:
         self.job, self.clock, self._images, self._pulse, self._backends = job, clock, images, pulse, backends
-        self.batch = math.lcm(*(backend.batch for backend in backends))
+        self.batch = math.lcm(*(backend.batch for backend in backends.values()))
         self.stopped = False
         self.decoded = self.forwards = 0
         self.bad: list[BadRow] = []
@@ -185,7 +185,7 @@ class _Work:
             with self.clock.time("decode"):
                 image = decode_rgb(data)
             with self.clock.time("view"):
-                return [render_view(image, target.view, self.job.sha256[i]) for target in self.job.targets]
+                return [render_view(image, view, self.job.sha256[i]) for view in self._backends]
         except BadImage as bad:
             self._quarantine(row, bad.status, bad.reason, self.job.targets)
             return None
@@ -193,14 +193,14 @@ class _Work:
     def start_trunks(self, rows: Sequence[int], seen: Sequence[Crops | None], *, alone: bool) -> tuple[int, Begun]:
         """Give seen rows to every trunk, batch by batch until the run is to stop; the row after the last, too."""
         good = {row: crops for row, crops in zip(rows, seen, strict=True) if crops is not None}
-        begun: Begun = [[] for _ in self._backends]
+        begun: Begun = {view: [] for view in self._backends}
         done = rows[0]
         for part in cut_rows(rows, self.batch):
             if alone:
                 self.beat(NO_ROW)  # decoding threads go on meanwhile, and the pulse stays theirs
-            for i, backend in enumerate(self._backends):
+            for i, (view, backend) in enumerate(self._backends.items()):
                 mine = {row: good[row][i] for row in part if row in good}
-                begun[i] += self._start_trunk(self.job.targets[i], mine, backend)
+                begun[view] += self._start_trunk(view, mine, backend)
             done = part[-1] + 1
             if self.stopped:
                 break
@@ -208,10 +208,10 @@ class _Work:
         return done, begun
 
     def _start_trunk(
-        self, target: Target, crops: dict[int, NDArray[np.uint8]], backend: Backend
+        self, view: View, crops: dict[int, NDArray[np.uint8]], backend: Backend
     ) -> list[tuple[list[int], Answer]]:
         """Rows and features (B V, D) to come, in batches of the backend."""
-        batch = 1 if target.view.kind == "whole" else backend.batch  # whole images differ in size
+        batch = 1 if view.kind == "whole" else backend.batch  # whole images differ in size
         begun = []
         for rows in cut_rows(list(crops), batch):
             pixels = np.concatenate([crops[row] for row in rows]) if len(rows) > 1 else crops[rows[0]]
@@ -221,26 +221,29 @@ class _Work:
         return begun
 
     def finish(self, begun: Begun) -> None:
-        """Wait for the features of a group and keep them."""
-        for target, batches in zip(self.job.targets, begun, strict=True):
+        """Wait for the features of a group and keep them, each kind with its own key."""
+        for view, batches in begun.items():
+            targets = [target for target in self.job.targets if target.view == view]
             found: dict[int, NDArray[np.float32]] = {}
             for rows, answer in batches:
                 with self.clock.time("trunk"):
-                    features = answer().reshape(len(rows), target.view.count, -1)
-                if len(rows) > 1 and not _find_finite(target, features).any():
+                    features = answer().reshape(len(rows), view.count, -1)
+                finite = [_find_finite(target, _cut(target, features)).any() for target in targets]
+                if len(rows) > 1 and not all(finite):
                     raise DataError(
                         f"the trunk gave no finite feature for rows {rows[0]} to {rows[-1]} at "
-                        f"{target.view.res} px: expected finite numbers; try --precision fp32 or other weights."
+                        f"{view.res} px: expected finite numbers; try --precision fp32 or other weights."
                     )
                 found |= zip(rows, features, strict=True)
-            self._store(target, found)
+            for target in targets:
+                self._store(target, found)
 
     def _store(self, target: Target, found: dict[int, NDArray[np.float32]]) -> None:
         """Features where they belong; rows that are not finite are bad."""
         if not found:
             return  # every image was bad
         rows = np.array(list(found), dtype=np.int64)
-        features = np.array(list(found.values())).reshape(len(rows), target.view.count, -1)
+        features = _cut(target, np.array(list(found.values())).reshape(len(rows), target.view.count, -1))
         finite = _find_finite(target, features)
         self._features[target][rows[finite] - self.job.start] = features[finite]
         for row in rows[~finite].tolist():
@@ -280,6 +283,11 @@ def _start(backend: Backend, pixels: NDArray[np.uint8]) -> Answer:
         return backend.start(pixels)
     features = backend(pixels)
     return lambda: features
+
+
+def _cut(target: Target, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A target's own columns of what the trunk gives: (B, V, all) to (B, V, D)."""
+    return features[..., target.start : target.start + target.dim]
 
 
 def _find_finite(target: Target, features: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
-
-from .trunks.library import LIBRARIES, open_library
+from .trunks.library import LIBRARIES, find_version, open_library
 
 PACKAGES = ("torch", "torchvision", "timm", "pillow", "numpy", "onnxruntime")
 
@@ -13,4 +11,4 @@ def library_versions(architecture: str) -> dict[str, str]:
     """Versions that may move the last digits of a trunk's features: provenance, not key."""
     prefix = architecture.partition(":")[0]
     more = open_library(prefix).packages if prefix in LIBRARIES else ()
-    return {package: version(package) for package in dict.fromkeys((*PACKAGES, *more))}
+    return {package: find_version(package) for package in dict.fromkeys((*PACKAGES, *more))}

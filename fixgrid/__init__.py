@@ -36,12 +36,12 @@ if TYPE_CHECKING:
     from .looking import doctor as doctor
     from .looking import explain_key as explain_key
     from .looking import list_cache as list_cache
-    from .looking import models as models
     from .looking import verify_cache as verify_cache
     from .predicting import evaluate as evaluate
     from .predicting import predict as predict
     from .reporting import report as report
     from .requests import Request as Request
+    from .searching import models as models
 
 _FACE = {
     "FixgridError": "cache.errors:FixgridError",
@@ -60,7 +60,7 @@ _FACE = {
     "evaluate": "predicting:evaluate",
     "export": "exporting:export",
     "report": "reporting:report",
-    "models": "looking:models",
+    "models": "searching:models",
     "doctor": "looking:doctor",
     "list_cache": "looking:list_cache",
     "verify_cache": "looking:verify_cache",

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 
-from .cache.holdings import Holdings, find_holdings
+from .cache.errors import UsageError
+from .cache.holdings import POOLED, Holdings, find_holdings, list_kinds
+from .cache.store import FeatureStore
 from .embed.trunks.look import read_look
+from .embed.trunks.nodes import read_nodes
 from .embed.watcher import Quiet, Watcher
 from .heads.ask import Asked, Pair, ask_cache, choose_kinds
 from .heads.grid import Cell
@@ -21,7 +24,11 @@ class FeaturesRequest:
     Attributes
     ----------
     data, trunk : str, optional
-        As given to `fixgrid.extract`; may be left out where the cache holds one.
+        As given to `fixgrid.extract`, or the trunk's `name`, or what `fixgrid.list_cache` calls it; may be left out
+        where the cache holds one.
+    features : str or sequence of str, optional
+        Kinds of features, several or ``all`` where cells are compared; the pooled ones, or else the only ones, if
+        not given.
     cache : str or Path
     resize, resampler, mean, std, interpolation, crop_ratio, crop_mode, train_views, seed
         Fields of the view, where the cache holds several; as `fixgrid.extract` takes them.
@@ -33,6 +40,7 @@ class FeaturesRequest:
     data: str | Path | None = None
     _: KW_ONLY
     trunk: str | None = None
+    features: str | Sequence[str] | None = None
     cache: str | Path = "features"
     resize: str | None = None
     resampler: str | None = None
@@ -51,14 +59,31 @@ class FeaturesRequest:
         """The cache, ``~`` expanded."""
         return Path(self.cache).expanduser()
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds of features that are named; none if the cache decides.
+
+        Raises
+        ------
+        UsageError
+            If one is none.
+        """
+        if self.features == "all":
+            data = None if self.data is None else str(self.data)
+            return list_kinds(FeatureStore(self.folder), data, self.trunk)
+        return () if self.features is None else read_nodes(self.features)
+
     def open(self) -> Holdings:
         """The features; says which they are.
 
         Raises
         ------
         CacheError, UsageError
-            See `fixgrid.cache.holdings.find_holdings`.
+            See `fixgrid.cache.holdings.find_holdings`; also if several kinds are named.
         """
+        if len(self.kinds) > 1:
+            raise UsageError(f"found --features {','.join(self.kinds)}; expected one kind, or grid or fit-head.")
+        features = self.kinds[0] if self.kinds else None
         asked = {
             "resize": self.resize,
             "resampler": self.resampler,
@@ -68,11 +93,12 @@ class FeaturesRequest:
         }
         view = {name: value for name, value in asked.items() if value is not None}
         data = None if self.data is None else str(self.data)
-        holdings = find_holdings(open_cache(self.folder, self.watcher), data, self.trunk, view)
+        holdings = find_holdings(open_cache(self.folder, self.watcher), data, self.trunk, view, features)
         kinds, in_cache = choose_kinds(holdings, self.train_view), "the cache holds it"
         self.watcher.settle(
             data=(holdings.manifest.source, "" if data else in_cache),
             trunk=(holdings.trunk, "" if self.trunk else in_cache),
+            **({} if holdings.features == POOLED else {"features": (holdings.features, "")}),
             cache=(self.cache, ""),
             train_view=(f"{'+'.join(kinds)} for training, center for val and test", ""),
         )
@@ -101,8 +127,18 @@ class GridRequest(FeaturesRequest):
     strengths: str | Sequence[float] | None = None
     on_cell: Callable[[Cell], None] | None = field(default=None, compare=False, repr=False)
 
+    def list_asks(self) -> list[Asked]:
+        """The question to the cache, of each kind of features that is named.
+
+        Raises
+        ------
+        CacheError, UsageError
+            See `ask`.
+        """
+        return [replace(self, features=kind).ask() for kind in self.kinds] or [self.ask()]
+
     def ask(self) -> Asked:
-        """The question to the cache.
+        """The question to the cache, of one kind of features.
 
         Raises
         ------

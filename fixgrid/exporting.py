@@ -14,10 +14,11 @@ from .cache.errors import UsageError
 from .cache.view import read_view
 from .embed.trunks.catalogue import find_licence
 from .embed.trunks.library import find_use
+from .embed.watcher import Quiet
 from .heads.artifact import SavedHead, load_head, name_files, save_coefficients
 from .heads.card import USES, CardFacts, write_card
 from .heads.leak import LEAK
-from .preprocessing import wrap_module
+from .predicting import find_own
 
 if TYPE_CHECKING:
     from torch import nn
@@ -48,7 +49,7 @@ def export(
     to: str,
     out: str | Path,
     *,
-    trunk: nn.Module | OwnTrunk | None = None,
+    trunk: str | nn.Module | OwnTrunk | None = None,
     weights: str | Path | None = None,
 ) -> Exported:
     """Write trunk and head for other programs, with a model card beside the file.
@@ -62,8 +63,8 @@ def export(
         dict for the trunk's library; ``sklearn`` is the head alone. What has a trunk is run against it before it is
         kept.
     out : str or Path
-    trunk : nn.Module or OwnTrunk, optional
-        The module that the head was fitted on, if it was one of the user's own.
+    trunk : str, nn.Module or OwnTrunk, optional
+        As `fixgrid.predict` takes it.
     weights : str or Path, optional
         Where a named trunk's weights are now.
 
@@ -102,18 +103,19 @@ def _export_network(
     to: str,
     stem: Path,
     file: Path,
-    own: nn.Module | OwnTrunk | None,
+    own: str | nn.Module | OwnTrunk | None,
     weights: str | Path | None,
 ) -> tuple[float, str]:
     """Write trunk and head together; how far it is off, and the trunk's architecture."""
-    from .embed.export import Classifier, describe_timm, expect_center, export_onnx, export_state, export_torch
+    from .embed.export import Classifier, expect_center, export_onnx, export_torch
+    from .embed.export_state import describe_timm, export_state
     from .embed.replica import open_trunk
 
     view = read_view(saved.view)
     expect_center(view)
-    given = None if own is None else wrap_module(own)
+    given = find_own(saved, own, weights, Quiet())
     trunk = open_trunk(saved.trunk, view, Path(weights).expanduser() if weights else None, given)
-    classifier = Classifier(trunk, saved.head.coef, saved.head.intercept, saved.temperature)
+    classifier = Classifier(trunk, saved.head.coef, saved.head.intercept, saved.temperature, view.res)
     if to == "safetensors":
         find_use(trunk.architecture)  # refused before anything is written
         record = describe_timm(trunk.architecture, view, saved.classes, saved.temperature)

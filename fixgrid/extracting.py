@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from .asking import takes
+from .cache.datasets import list_sources
 from .cache.errors import UsageError
 from .cache.health import explain_miss
-from .cache.holdings import list_sources
 from .cache.rows import Manifest
 from .cache.store import FeatureStore
 from .cache.text import format_records
@@ -19,15 +18,18 @@ from .embed.outcome import Outcome
 from .embed.prospect import Item, calibrate, describe_trunk, expect_local, list_items, list_recalibration
 from .embed.request import read_resolutions
 from .embed.sizing import choose_precision
-from .embed.trunks.identity import KnownTrunk, TrunkFacts, identify_trunk, prepare_otherwise, recall_trunk
-from .embed.trunks.library import find_source
+from .embed.trunks.identity import (
+    TrunkFacts,
+    describe_nodes,
+    take_nodes,
+)
 from .embed.trunks.look import attribute_look, describe_look
-from .embed.trunks.source import expect_sizes
-from .preprocessing import find_origins, say_assumed, summarise_origins, wrap_module
+from .embed.trunks.nodes import read_nodes
+from .identifying import expect_name, find_weights, identify, is_named, name_trunk
+from .preprocessing import find_origins, say_assumed, summarise_origins
 from .requests import PlanRequest, Request, open_cache
 
 SAMPLE = "sample"
-DEFAULT_TRUNK = "efficientnet_lite0"
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +94,7 @@ class Plan:
     def explain_misses(self) -> list[Miss]:
         """Every key that is to be computed, and how it differs from its nearest neighbour in the cache."""
         found = []
-        for (split, view), entry in self.extraction.entries.items():
+        for (split, view, _), entry in self.extraction.entries.items():
             if lacking := int(entry.find_missing().sum()):
                 nearest, lines = explain_miss(self.extraction.store, entry.spec)
                 near = nearest.spec.key if nearest else ""
@@ -117,8 +119,9 @@ def extract(request: Request) -> Extracted:
     from .embed.recalibrate import expect_norm, recalibrate_here
 
     max_bad, machine = 0.0 if request.strict else read_share(request.max_bad), request.machine
+    nodes = read_nodes(request.features)
     asked = _read_data(request)
-    trunk = _identify(request)
+    trunk = take_nodes(identify(request), nodes, request.folder / "trunks")
     extraction = _build(request, asked, trunk.facts)
     if request.recalibrate:
         expect_norm(extraction, trunk.facts)
@@ -142,11 +145,16 @@ def plan(request: PlanRequest) -> Plan:
     """
     from .embed.recalibrate import expect_norm
 
-    machine = request.machine
+    machine, nodes, memos = request.machine, read_nodes(request.features), request.folder / "trunks"
     asked = _read_data(request, download=False)
-    trunk = _identify(request) if request.calibrate or not isinstance(request.trunk, str | None) else None
-    facts = trunk.facts if trunk else describe_trunk(_name(request), _weights(request), asked.store)
-    facts = replace(facts, preprocess=facts.preprocess.override(request.look))
+    trunk = identify(request) if request.calibrate or not is_named(request) else None
+    if trunk:
+        trunk = take_nodes(trunk, nodes, memos)
+        facts = trunk.facts
+    else:
+        facts = describe_trunk(name_trunk(request), find_weights(request), asked.store)
+        facts = describe_nodes(facts, nodes, memos)
+        facts = replace(facts, preprocess=facts.preprocess.override(request.look))
     extraction = _build(request, asked, facts)
     if request.calibrate and trunk:
         calibrate(extraction, trunk, request.watcher, machine)
@@ -190,6 +198,7 @@ def _read_data(request: Request, *, download: bool = True) -> _Data:
     store = open_cache(request.folder, request.watcher)
     name, why = _choose_data(request, store)
     _ = read_resolutions(request.res), request.look  # refused before anything is downloaded or hashed
+    expect_name(request.name)
     if not download:
         expect_local(name, request.folder)
     manifest, notes = read_manifest(
@@ -215,46 +224,21 @@ def _choose_data(request: Request, store: FeatureStore) -> tuple[str, str]:
     return (known[0], "the cache holds it") if len(known) == 1 else (SAMPLE, "built in")
 
 
-def _name(request: Request) -> str:
-    return request.trunk if isinstance(request.trunk, str) else DEFAULT_TRUNK
-
-
-def _weights(request: Request) -> Path | None:
-    return Path(request.weights).expanduser() if request.weights else None
-
-
-def _identify(request: Request) -> KnownTrunk:
-    """The trunk, its pixels prepared as the request says where it says anything."""
-    trunk = _identify_published(request)
-    return prepare_otherwise(trunk, trunk.facts.preprocess.override(request.look)) if request.look else trunk
-
-
-def _identify_published(request: Request) -> KnownTrunk:
-    if isinstance(request.trunk, str | None):
-        name, weights, memos = _name(request), _weights(request), request.folder / "trunks"
-        if recall_trunk(name, weights, memos) is None:  # a size that it does not take is said before a download
-            expect_sizes(name, find_source(name).preprocess, request.wanted.resolutions)
-        return identify_trunk(name, weights, memos)
-    from .embed.trunks.own import identify_own
-
-    if request.weights is not None:
-        raise UsageError("found weights beside a module; expected a module that has them: load them into it first.")
-    return identify_own(wrap_module(request.trunk))
-
-
 def _build(request: Request, asked: _Data, facts: TrunkFacts) -> Extraction:
     from .embed.machine import build_extraction
 
     res: tuple[Any, str] = (request.res, "") if request.res else (facts.preprocess.native_res, "the trunk's own")
+    called: dict[str, tuple[Any, str]] = {"name": (request.name, "")} if request.name else {}
     request.watcher.settle(
         data=(asked.name, asked.why),
         trunk=(facts.name, ""),
+        **called,
         res=res,
         preprocessing=(describe_look(facts.preprocess), summarise_origins(request, facts)),
         cache=(request.cache, ""),
     )
     say_assumed(request, facts)
-    return build_extraction(
+    extraction = build_extraction(
         asked.store,
         asked.manifest,
         facts,
@@ -262,3 +246,4 @@ def _build(request: Request, asked: _Data, facts: TrunkFacts) -> Extraction:
         precision=choose_precision(request.precision, request.machine.device),
         dtype=request.dtype,
     )
+    return replace(extraction, called=expect_name(request.name))

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from .asking import takes
+from .cache.datasets import shorten_source
 from .cache.errors import UsageError
-from .cache.holdings import Holdings, shorten_source
+from .cache.holdings import POOLED, Holdings
 from .cache_requests import CurveRequest, FeaturesRequest, GridRequest, HeadRequest
 from .heads.artifact import save_head
 from .heads.breakdown import format_breakdown
@@ -19,7 +20,7 @@ from .heads.curve import CurvePoint, fit_curve
 from .heads.families import keep_linear
 from .heads.figures import HeadFigures
 from .heads.fit import Fitted, fit_best, keep_fitted
-from .heads.grid import Cell, choose_cell, run_grid
+from .heads.grid import Cell, choose_cell, run_grids
 from .heads.leak import warn_of_leak
 from .heads.recipe import count_passes, list_recipes
 from .heads.table import Notes, fit_record, format_cells, format_curve
@@ -122,14 +123,14 @@ def grid(request: GridRequest) -> Grid:
     FixgridError
         If the cache lacks what is asked for, or an option names what there is not.
     """
-    asked = request.ask()
+    asks = request.list_asks()
     cells = []
-    for cell in run_grid(asked):
+    for cell in run_grids(asks):
         cells.append(cell)
         if request.on_cell is not None:
             request.on_cell(cell)
-    passes = count_passes(list_recipes(asked))
-    return Grid(choose_cell(cells), Notes(*passes, warn_of_leak(asked.holdings)))
+    passes = count_passes(list_recipes(asks[0]))  # all kinds of features come of the same
+    return Grid(choose_cell(cells), Notes(*passes, warn_of_leak(asks[0].holdings)))
 
 
 @takes(HeadRequest)
@@ -143,13 +144,17 @@ def fit_head(request: HeadRequest) -> KeptHead:
     FixgridError
         As `grid`; also if it cannot be written.
     """
-    asked = request.ask()
-    families = keep_linear(asked.options.families)
-    if families != asked.options.families:
+    asks = request.list_asks()
+    wanted = asks[0].options.families
+    families = keep_linear(wanted)
+    if families != wanted:
         kept_ones = ",".join(families)
         request.watcher.notice(f"note: knn heads are the training features, and not kept: chosen among {kept_ones}")
-    asked = dataclasses.replace(asked, options=dataclasses.replace(asked.options, families=families))
-    holdings, fitted = asked.holdings, fit_best(asked)
+    linear = [dataclasses.replace(asked.options, families=families) for asked in asks]
+    asks = [dataclasses.replace(asked, options=options) for asked, options in zip(asks, linear, strict=True)]
+    fitted = fit_best(*asks)
+    asked = next(asked for asked in asks if asked is fitted.ask)
+    holdings = asked.holdings
     measured = fitted.measure(holdings.manifest.classes, n_confused=request.confused)
     record = fit_record(fitted, measured)
     how = {
@@ -157,10 +162,12 @@ def fit_head(request: HeadRequest) -> KeptHead:
         "search": fitted.choice.note,
         "mean_of": asked.options.mean_of,
         "drop_duplicates": request.drop_duplicates,
+        **({} if holdings.features == POOLED else {"features": holdings.features}),
     }
     data = re.sub(r"[^\w.-]+", "-", shorten_source(holdings.manifest.source)) or "data"
     trunk = re.sub(r"[^\w.:@-]+", "-", holdings.trunk)
-    name = f"{data}-{trunk}-{fitted.train_res}-{fitted.test_res}"
+    kind = "" if holdings.features == POOLED else f"-{holdings.features}"
+    name = f"{data}-{trunk}{kind}-{fitted.train_res}-{fitted.test_res}"
     stem = Path(request.out).expanduser() if request.out else request.folder / "heads" / name
     files = save_head(stem, keep_fitted(fitted, holdings, {**record, **how}))
     return KeptHead(fitted, measured, record, files, warn_of_leak(holdings))

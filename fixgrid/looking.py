@@ -1,4 +1,4 @@
-"""Looking around: which trunks there are, what a cache holds and whether to trust it, what this machine can do."""
+"""Looking around: what a cache holds and whether to trust it, what this machine can do."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .cache.datasets import name_splits
 from .cache.errors import CacheError, UsageError
 from .cache.garbage import Garbage, collect_garbage, find_garbage
 from .cache.health import choose_rows, compare_rows, describe_entry, explain_miss, shorten_entry, verify_store
-from .cache.holdings import name_splits
+from .cache.labels import Labels
 from .cache.store import FeatureStore
 from .cache.text import format_records
 from .embed.doctor import Check, examine_cache, examine_installation, examine_speed, shorten_check
-from .embed.trunks.catalogue import describe_trunk, list_trunks, shorten_trunk
-from .extracting import DEFAULT_TRUNK
+from .identifying import DEFAULT_TRUNK
 
 
 @dataclass(frozen=True)
@@ -38,23 +38,6 @@ class Diagnosis:
         return format_records(records, style, wrapped=["found"])
 
 
-def models() -> list[dict[str, Any]]:
-    """Trunks: size, cost, accuracy, licence, and where the weights come from; some 20 s.
-
-    Any other timm or torchvision name works too.
-    """
-    return list(map(describe_trunk, list_trunks()))
-
-
-def format_models(records: list[dict[str, Any]], style: str = "table") -> str:
-    """What `models` gives as ``table``, ``md``, ``csv`` or ``json``; the table fits 80 columns."""
-    if style != "table":
-        return format_records(records, style)
-    notes = [f"{record['trunk']}: {record['note']}" for record in records if record["note"]]
-    notes += ["NC is CC BY-NC 4.0: not for commercial use", "where weights come from: --format csv"]
-    return "\n".join([format_records(list(map(shorten_trunk, records)), style), *notes]) + "\n"
-
-
 def doctor(cache: str | Path = "features", *, deep: bool = False) -> Diagnosis:
     """Check libraries, machine and cache, time decoding and the trunk, and recommend options.
 
@@ -73,8 +56,9 @@ def doctor(cache: str | Path = "features", *, deep: bool = False) -> Diagnosis:
 def list_cache(cache: str | Path = "features") -> list[dict[str, Any]]:
     """Every key of a cache: what it is of, how it was seen, how much is there."""
     store = FeatureStore(Path(cache).expanduser())
-    named = name_splits(store)
-    return [describe_entry(entry, named) for entry in store.entries()]
+    named, labels = name_splits(store), Labels(store, store.sealed()).list_all()
+    called = {version: label for label, version in labels.items()}
+    return [describe_entry(entry, named, called) for entry in store.entries()]
 
 
 def format_cache(records: list[dict[str, Any]], style: str = "table") -> str:

@@ -23,8 +23,9 @@ from .embed.manifest import read_manifest
 from .embed.outcome import Outcome
 from .embed.replica import adopt_known, build_replica, find_trunk
 from .embed.sizing import Machine
+from .embed.trunks.source import is_own
 from .embed.watcher import Quiet, Watcher
-from .heads.artifact import load_head
+from .heads.artifact import SavedHead, load_head
 from .heads.figures import HeadFigures, measure_head
 from .heads.predictions import Prediction, format_predictions, join_blocks, predict_images, score_images
 from .heads.table import format_figures
@@ -63,7 +64,7 @@ def predict(
     head: str | Path,
     images: str | Path | Iterable[str | Path | bytes],
     *,
-    trunk: nn.Module | OwnTrunk | None = None,
+    trunk: str | nn.Module | OwnTrunk | None = None,
     weights: str | Path | None = None,
     cache: str | Path = "features",
     top: int = 5,
@@ -86,8 +87,8 @@ def predict(
         What `fixgrid.fit_head` wrote, with or without suffix.
     images : str, Path, or several
         Files, folders and patterns.
-    trunk : nn.Module or OwnTrunk, optional
-        The module that the head was fitted on, if it was one of the user's own.
+    trunk : str, nn.Module or OwnTrunk, optional
+        What the head was fitted on, if it was the user's own: a module, ``FILE.py:function`` or ``FILE.onnx``.
     weights : str or Path, optional
         Where a named trunk's weights are now.
     cache : str or Path
@@ -145,7 +146,7 @@ def evaluate(
     data: str | Path,
     *,
     split: str = "test",
-    trunk: nn.Module | OwnTrunk | None = None,
+    trunk: str | nn.Module | OwnTrunk | None = None,
     weights: str | Path | None = None,
     cache: str | Path = "features",
     follow_links: bool = False,
@@ -206,13 +207,33 @@ def _label_as(found: Manifest, split: str, classes: Sequence[str]) -> Manifest:
     return Manifest(found.source, found.root, (), {SPLIT: replace(rows, labels=index[rows.labels])})
 
 
+def find_own(
+    saved: SavedHead, trunk: str | nn.Module | OwnTrunk | None, weights: str | Path | None, watcher: Watcher
+) -> OwnTrunk | None:
+    """The user's own trunk of a head, if one is given; a file gets the weights that it had, if no others are named.
+
+    Raises
+    ------
+    UsageError
+        If the head was fitted on a library's trunk, or see `wrap_module`.
+    """
+    if trunk is None:
+        return None
+    if not is_own(str(saved.trunk.get("architecture"))):  # before anything is run
+        raise UsageError(f"found a module of one's own for a head on {saved.trunk.get('trunk')}; give none.")
+    if not isinstance(trunk, str):
+        return wrap_module(trunk, None, watcher)
+    place = weights or ("" if trunk.endswith(".onnx") else str(saved.trunk.get("weights") or ""))
+    return wrap_module(trunk, Path(place).expanduser() if place else None, watcher)
+
+
 class _Replica:
     """A kept head and the trunk and views that it was fitted on, ready to see other images the same way."""
 
     def __init__(
         self,
         head: str | Path,
-        trunk: nn.Module | OwnTrunk | None,
+        trunk: str | nn.Module | OwnTrunk | None,
         weights: str | Path | None,
         folder: Path,
         machine: Machine,
@@ -221,25 +242,23 @@ class _Replica:
         self.folder, self.machine, self.watcher = folder, machine.resolve(), watcher
         self.saved = load_head(Path(head).expanduser())
         self.views = [read_view(spec) for spec in self.saved.seen]
-        self.trunk = find_trunk(
-            self.saved.trunk,
-            self.views,
-            Path(weights).expanduser() if weights else None,
-            folder / "trunks",
-            own=None if trunk is None else wrap_module(trunk),
-        )
+        own = find_own(self.saved, trunk, weights, watcher)
+        place = Path(weights).expanduser() if weights else None
+        self.trunk = find_trunk(self.saved.trunk, self.views, place, folder / "trunks", own=own)
 
     def see(self, manifest: Manifest) -> Outcome:
         """Features of the images, computed or taken from the cache."""
+        from .embed.backends.kept import SHELF
         from .embed.machine import extract_here
 
         # A cache of its own: images to classify are no data set that fit-head, grid or cache gc should meet.
         store = FeatureStore(self.folder / "predictions")
         extraction = build_replica(store, manifest, self.trunk.facts, self.saved.trunk, self.views)
         adopt_known(extraction, FeatureStore(self.folder))
-        return extract_here(extraction, self.trunk, self.watcher, self.machine, max_bad=1.0)
+        shelf = self.folder / SHELF
+        return extract_here(extraction, self.trunk, self.watcher, self.machine, max_bad=1.0, shelf=shelf)
 
     def read(self, manifest: Manifest, outcome: Outcome) -> Iterator[FeatureSet]:
         """Blocks of the images that have features in every view."""
         rows = manifest.splits[SPLIT]
-        return join_blocks([outcome.entries[SPLIT, view].open().read_blocks(rows) for view in self.views])
+        return join_blocks([entry.open().read_blocks(rows) for entry in outcome.entries.values()])

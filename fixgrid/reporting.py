@@ -11,7 +11,7 @@ from . import __version__
 from .asking import takes
 from .cache.disk import commit_bytes
 from .cache.errors import FixgridError
-from .cache.holdings import Holdings
+from .cache.holdings import Holdings, list_trunks
 from .cache.store import FeatureStore
 from .cache.text import format_records
 from .cache_requests import ReportRequest
@@ -20,7 +20,7 @@ from .embed.pictures import Album
 from .embed.trunks.costs import COSTS_FILE, recall_costs
 from .heads.ask import Asked
 from .heads.exhibits import fill_report
-from .heads.findings import find_all, list_trunks
+from .heads.findings import find_all
 from .heads.leak import warn_of_leak
 from .heads.report import render_report
 
@@ -64,8 +64,8 @@ def report(request: ReportRequest) -> Path:
 def _ask_others(request: ReportRequest, holdings: Holdings) -> list[Asked]:
     """The same question to every other trunk that has seen these images; says which cannot answer it."""
     others = []
-    for trunk in list_trunks(FeatureStore(request.folder), holdings.manifest):
-        if trunk == holdings.trunk:
+    for trunk, version in list_trunks(FeatureStore(request.folder), holdings.manifest).items():
+        if version == holdings.version:
             continue
         try:
             others.append(replace(request, data=holdings.manifest.source, trunk=trunk).ask())

@@ -33,15 +33,20 @@ class Request:
         A folder, a CSV, ``stanford-dogs``, ``torchvision:NAME`` or ``sample``; the cache's only data set, else the
         sample, if not given.
     trunk : str, nn.Module or OwnTrunk, optional
-        A name, see `fixgrid.models`, or a module of your own: float32 (B, 3, R, R), normalised, to features (B, D).
+        A name, see `fixgrid.models`, or your own, from normalised float32 (B, 3, R, R) to features (B, D): a
+        module, ``FILE.py:function`` that builds one, or ``FILE.onnx``.
     weights : str or Path, optional
-        State dict in place of the published weights of a named trunk.
+        State dict in place of the published weights of a named trunk, or for what ``FILE.py:function`` builds.
+    name : str, optional
+        What you call the trunk with these weights, which later commands then take as their `trunk`.
     res : int, str or sequence of int, optional
         Resolutions in px, as in ``"224,320"``; the trunk's own if not given.
     train_views : int
         Random crops per training image.
     views : str or sequence of str
         More views: some of ``val_train``, ``whole``, ``five``, ``ten``.
+    features : str or sequence of str
+        Kinds of features, all from one pass: see `fixgrid.embed.trunks.nodes.read_parts`.
     jitter, resize, resampler, seed
         See `fixgrid.cache.view.View`.
     mean, std : str, number or three numbers, optional
@@ -80,9 +85,11 @@ class Request:
     _: KW_ONLY
     trunk: str | nn.Module | OwnTrunk | None = None
     weights: str | Path | None = None
+    name: str | None = None
     res: int | str | Sequence[int] | None = None
     train_views: int = 2
     views: str | Sequence[str] = ()
+    features: str | Sequence[str] = "pooled"
     jitter: str = "torch"
     resize: str | None = None
     resampler: str | None = None

@@ -122,7 +122,7 @@ def _recall_point(ask: Ask, share: float, images: int) -> CurvePoint:
 
 
 def _fit_point(ask: Ask, share: float, images: int) -> CurvePoint:
-    recipe, choice, head = choose_best(ask)
+    _, recipe, choice, head = choose_best(ask)
     test = recipe.load("test")
     return CurvePoint(
         share,

@@ -7,9 +7,7 @@ from dataclasses import dataclass, replace
 
 from fixgrid.cache.errors import FixgridError
 from fixgrid.cache.holdings import Holdings
-from fixgrid.cache.rows import Manifest
 from fixgrid.cache.sealed import Sealed
-from fixgrid.cache.store import FeatureStore
 
 from .answers import Answers, answer_test
 from .ask import Asked
@@ -108,13 +106,6 @@ def find_all(asked: Asked, others: Sequence[Asked], count: CountCosts) -> Findin
     rivals = [weigh_trunk(asked, best, count), *_find_rivals(others, count)]
     used = _list_used(asked, best)
     return Findings(cells, answers, used, _count_macs(asked, cells, count), curve, rivals, compare_images(holdings))
-
-
-def list_trunks(store: FeatureStore, manifest: Manifest) -> list[str]:
-    """Names of the trunks that have seen a data set."""
-    digests = {rows.digest for rows in manifest.splits.values()}
-    mine = store.sealed(lambda spec: spec.rows_sha256 in digests)
-    return sorted({sealed.trunk_name for sealed in mine if sealed.origin is None})
 
 
 def weigh_trunk(asked: Asked, best: Cell, count: CountCosts) -> Rival:

@@ -55,6 +55,8 @@ class Fitted:
         The features it was fitted, chosen and scored on.
     corrections : tuple of Correction
         One for each of several test resolutions; empty if there is nothing to correct that ``head`` does not.
+    ask : Ask, optional
+        The question that it answers, of several.
     """
 
     train_res: int
@@ -71,14 +73,15 @@ class Fitted:
     correction: str = "none"
     places: tuple[Place, ...] = ()
     corrections: tuple[Correction, ...] = ()
+    ask: Ask | None = None
 
     def measure(self, classes: Sequence[str], n_confused: int = 10) -> HeadFigures:
         """All figures on test, of the classes by name, and at most ``n_confused`` pairs of them."""
         return measure_head(self.test_scores, self.test_y, classes, self.temperature, n_confused=n_confused)
 
 
-def fit_best(ask: Ask) -> Fitted:
-    """The head of the cell that is best on val; test images are seen by that head alone.
+def fit_best(*asks: Ask) -> Fitted:
+    """The head of the cell that is best on val, of one question or several; that head alone sees test images.
 
     Of cells equal on val the first wins.
 
@@ -87,7 +90,7 @@ def fit_best(ask: Ask) -> Fitted:
     UsageError
         If there is no pair, or the best head is not linear.
     """
-    recipe, choice, head = choose_best(ask)
+    ask, recipe, choice, head = choose_best(*asks)
     if not isinstance(head, LinearHead):
         raise UsageError(
             f"found a {recipe.family} head, which cannot be kept, expected a linear one: ask for another"
@@ -112,22 +115,24 @@ def fit_best(ask: Ask) -> Fitted:
         correction=recipe.correction,
         places=tuple(recipe.places),
         corrections=corrections,
+        ask=ask,
     )
 
 
-def choose_best(ask: Ask) -> tuple[Recipe, Choice, Head]:
-    """The cell that is best on val, what val chose there, and the head to keep. No test image is loaded.
+def choose_best(*asks: Ask) -> tuple[Ask, Recipe, Choice, Head]:
+    """Whose cell is best on val, that cell, what val chose there, and the head to keep. No test image is loaded.
 
     Raises
     ------
     UsageError
         If there is no pair.
     """
-    best: tuple[Recipe, Choice, Head] | None = None
-    for recipe in list_recipes(ask):
-        choice, head = recipe.choose()
-        if best is None or choice.val.value > best[1].val.value:
-            best = recipe, choice, head
+    best: tuple[Ask, Recipe, Choice, Head] | None = None
+    for ask in asks:
+        for recipe in list_recipes(ask):
+            choice, head = recipe.choose()
+            if best is None or choice.val.value > best[2].val.value:
+                best = ask, recipe, choice, head
     if best is None:
         raise UsageError("found no pair of resolutions to choose from, expected at least one: give --pairs")
     return best
@@ -157,13 +162,14 @@ def keep_fitted(fitted: Fitted, holdings: Holdings, figures: Mapping[str, Any]) 
             f"found a batchnorm head on trunks recalibrated at {fitted.test_res} px, which cannot be kept yet; "
             "expected one test resolution: name such --pairs, or leave batchnorm out of --gap."
         )
+    identity = {name: value for each in used["test"] for name, value in each.spec.trunk.items()}
     how = {"precision": entry.spec.precision, "dtype": entry.spec.dtype, "decode": dict(entry.spec.decode)}
     return SavedHead(
         fitted.head,
         holdings.manifest.classes,
         fitted.temperature,
         keys={split: [entry.spec.key for entry in entries] for split, entries in used.items()},
-        trunk={**entry.spec.trunk, **entry.provenance, **how},
+        trunk={**identity, **entry.provenance, **how},
         view=views[0] if len(views) == 1 else {},
         views=views if len(views) > 1 else [],
         corrections=fitted.corrections,

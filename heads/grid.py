@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .ask import Ask
+from .ask import Ask, Asked
 from .memo import Memo
 from .metrics import Estimate, compare_paired
 from .recipe import Recipe, list_recipes
@@ -44,6 +44,8 @@ class Cell:
         Whether each is right.
     family, correction : str
         Kind of head, and how the resolution gap was corrected.
+    features : str
+        Kind of features.
     chosen : bool
         Best cell on val.
     tie : bool
@@ -61,6 +63,7 @@ class Cell:
     correct: NDArray[np.bool_]
     family: str = "logistic"
     correction: str = "none"
+    features: str = "pooled"
     chosen: bool = False
     tie: bool = False
 
@@ -162,6 +165,13 @@ def _from_record(record: dict[str, Any]) -> Cell:
     return Cell(**{**record, **typed})
 
 
+def run_grids(asks: Sequence[Asked]) -> Iterator[Cell]:
+    """The cells of `run_grid`, of one kind of features after the other."""
+    for ask in asks:
+        for cell in run_grid(ask):
+            yield replace(cell, features=ask.holdings.features)
+
+
 def choose_cell(cells: Sequence[Cell]) -> list[Cell]:
     """The same cells, with the one best on val marked, and those that test cannot tell from it.
 
@@ -175,7 +185,8 @@ def choose_cell(cells: Sequence[Cell]) -> list[Cell]:
 
 
 def _same_place(a: Cell, b: Cell) -> bool:
-    return (a.train_res, a.test_res, a.family, a.correction) == (b.train_res, b.test_res, b.family, b.correction)
+    places = [(cell.train_res, cell.test_res, cell.family, cell.correction, cell.features) for cell in (a, b)]
+    return places[0] == places[1]
 
 
 def _is_tie(cell: Cell, best: Cell) -> bool:

@@ -54,10 +54,12 @@ def format_cells(cells: Sequence[Cell], notes: Notes, style: str) -> str:
     ValueError
         If ``style`` is not one of them.
     """
+    plain = all(cell.features == "pooled" for cell in cells)
+    records = [({} if plain else {"features": cell.features}) | cell_record(cell) for cell in cells]
     if style == "json":
-        return json.dumps({"cells": [cell_record(cell) for cell in cells], **vars(notes)}, indent=2) + "\n"
+        return json.dumps({"cells": records, **vars(notes)}, indent=2) + "\n"
     if style == "csv":
-        return to_csv([cell_record(cell) for cell in cells])
+        return to_csv(records)
     if style not in FORMATS:
         raise ValueError(f"unknown format {style!r}: expected one of {', '.join(FORMATS)}")
     rows = _cell_rows(cells)
@@ -203,7 +205,7 @@ def _cell_rows(cells: Sequence[Cell]) -> list[tuple[str, ...]]:
     others = {cell.family for cell in cells} - {"logistic"}
     header = tuple("strength" if others and name == "C" else name for name in _HEADERS)
     rows = [header, *(_cell_row(cell) for cell in cells)]
-    for name in ("correction", "family"):
+    for name in ("correction", "family", "features"):
         values = [str(getattr(cell, name)) for cell in cells]
         if len(set(values)) > 1:
             rows = [(head, *row) for head, row in zip([name, *values], rows, strict=True)]

@@ -16,7 +16,7 @@ from fixgrid.embed.sizing import Sizing
 from fixgrid.embed.watcher import Quiet
 
 DIM = 6
-TRUNK = TrunkKey("stub", "stub", "pooled", "0" * 64, DIM)
+TRUNK = TrunkKey("stub", "stub", "0" * 64, (("pooled", DIM),))
 FACTS = {"interpolation": "bilinear", "mean": ("0", "0", "0"), "std": ("1", "1", "1")}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,8 @@ from fixgrid.cache.store import FeatureStore
 from fixgrid.embed.backends.probe import make_probe, run_eager
 from fixgrid.embed.backends.spec import BACKENDS
 from fixgrid.embed.decode import decode_rgb
-from fixgrid.embed.export import Classifier, describe_timm, export_onnx, export_state
+from fixgrid.embed.export import Classifier, export_onnx
+from fixgrid.embed.export_state import describe_timm, export_state
 from fixgrid.embed.machine import build_extraction, extract_here
 from fixgrid.embed.prospect import list_items
 from fixgrid.embed.recalibrate import recalibrate_here
@@ -27,7 +29,8 @@ from fixgrid.embed.request import Wanted
 from fixgrid.embed.sizing import Machine
 from fixgrid.embed.trunks.costs import recall_costs
 from fixgrid.embed.trunks.identity import KnownTrunk, find_weights, identify_trunk, sketch_trunk
-from fixgrid.embed.trunks.library import LIBRARIES, find_source, find_use
+from fixgrid.embed.trunks.library import LIBRARIES, find_source, find_use, list_versions
+from fixgrid.embed.trunks.sizes import expect_sizes
 from fixgrid.embed.trunks.trunk import count_costs, load_trunk
 from fixgrid.embed.versions import library_versions
 from fixgrid.embed.views import render_view
@@ -41,6 +44,7 @@ from fixgrid.embed.trunks.preprocess import Preprocess
 from fixgrid.embed.trunks.source import IMAGENET, Headless, TrunkSource
 
 packages = ("click",)
+rule = ""
 use = "import toy_library; model = toy_library.build_whole(RECORD, 2)  # FILE RES\\n"
 WEIGHTS = Path(__file__).with_name("toy.safetensors")
 
@@ -70,8 +74,8 @@ def build(model):
     return Headless(build_whole(model, 0), 6, ("fc",))
 
 
-def is_here(source):
-    return WEIGHTS.exists()
+def locate(source):
+    return WEIGHTS if WEIGHTS.exists() else None
 
 
 def load(source):
@@ -121,7 +125,7 @@ def test_its_names_are_found(toy: Path, name: str) -> None:
     assert find_source(name).architecture == "toy:toy_tiny"
     assert not find_weights(name)
     with pytest.raises(
-        UsageError, match=r"no trunk named 'toy:toy_tinny' in timm, torchvision or toy: .* toy_tiny"
+        UsageError, match=r"no trunk named 'toy:toy_tinny' in timm, torchvision, .* or toy: .* toy_tiny"
     ):
         find_source("toy:toy_tinny")
 
@@ -134,7 +138,7 @@ def test_its_trunks_are_extracted(store: FeatureStore, backend: str, kind: str) 
     extraction = build_extraction(store, list_data(store), facts, Wanted((24, 32), train_views=0))
     outcome = extract_here(extraction, KnownTrunk(facts, load), SilentWatcher(), Machine(backend, "cpu", "2"))
     holdings = find_holdings(store)
-    for (split, view), entry in outcome.entries.items():
+    for (split, view, _), entry in outcome.entries.items():
         if split == "test":
             files = sorted((store.root.parent / "data" / "test").rglob("*.png"))
             crops = np.concatenate([render_view(decode_rgb(file.read_bytes()), view, b"") for file in files])
@@ -155,15 +159,15 @@ def test_its_trunks_are_planned_and_counted(store: FeatureStore) -> None:
     assert count_costs("toy_tiny").macs == macs[32]
     memo = store.root / "costs.json"
     assert recall_costs("toy:toy_tiny", [24, 32], memo) == (27 * 6 + 6 + 12, macs)
-    assert len(json.loads(memo.read_bytes())["versions"]) == 4
+    assert json.loads(memo.read_bytes())["versions"] == [version("torch"), *list_versions()]
+    assert version("click") in list_versions()
 
 
 def test_a_size_that_it_does_not_take_is_refused_before_anything_is_loaded(toy: Path) -> None:
-    store = FeatureStore(toy / "cache")
-    facts = sketch_trunk("toy:toy_fixed", None, store)
+    source = find_source("toy:toy_fixed")
     for res in (31, 33):
         with pytest.raises(UsageError, match=f"found {res} px for toy:toy_fixed, expected 32: it takes no other"):
-            build_extraction(store, list_manifest(toy), facts, Wanted((32, res)))
+            expect_sizes("toy:toy_fixed", source.architecture, source.preprocess, [32, res])
 
 
 def test_its_heads_are_exported(store: FeatureStore, tmp_path: Path) -> None:
@@ -200,7 +204,7 @@ def test_only_a_librarys_own_file_imports_it() -> None:
     found = {
         name for name, text in trunks.items() if re.search(r"^ *(import|from) (timm|torchvision)\b", text, re.M)
     }
-    assert found == {"timm_trunks.py", "torchvision_trunks.py"}
+    assert found == {"timm_trunks.py", "torchvision_trunks.py", "hub_trunks.py"}
 
 
 @pytest.mark.parametrize(("more", "kind"), [("", "mine"), (WRONG, "torch")])

@@ -51,7 +51,7 @@ def extract(data: Path, cache: str = "cache", **options: object) -> tuple[Extrac
 
 def load(extraction: Extraction) -> list[np.ndarray]:
     rows = extraction.manifest.splits["train"]
-    return [extraction.entries["train", view].open().load(rows).X for view in VIEWS]
+    return [extraction.entries["train", view, "pooled"].open().load(rows).X for view in VIEWS]
 
 
 def flip(path: Path) -> None:
@@ -122,14 +122,14 @@ def test_a_relabelled_image_costs_nothing(data: Path) -> None:
     labels = moved.manifest.splits["train"].labels
     labels[:] = 1 - labels
     run_stub(moved, never)
-    found = moved.entries["train", VIEWS[0]].open().load(moved.manifest.splits["train"])
+    found = moved.entries["train", VIEWS[0], "pooled"].open().load(moved.manifest.splits["train"])
     np.testing.assert_array_equal(found.y, labels)
 
 
 def test_a_flipped_bit_in_the_sealed_file_costs_its_rows(data: Path) -> None:
     extraction, _, _ = extract(data)
     before = load(extraction)
-    entry = extraction.entries["train", VIEWS[0]]
+    entry = extraction.entries["train", VIEWS[0], "pooled"]
     content = bytearray(entry.sealed_file.read_bytes())
     content[content.index(before[0][30].tobytes())] ^= 1
     entry.sealed_file.write_bytes(content)
@@ -145,7 +145,7 @@ def test_a_flipped_bit_in_the_sealed_file_costs_its_rows(data: Path) -> None:
 @pytest.mark.parametrize("name", ["spec.json", "rows.h5"])
 def test_a_damaged_file_beside_a_sealed_file_is_written_again(data: Path, name: str) -> None:
     extraction, _, _ = extract(data)
-    file = extraction.entries["train", VIEWS[0]].folder / name
+    file = extraction.entries["train", VIEWS[0], "pooled"].folder / name
     whole = file.read_bytes()
     flip(file)
     extract(data, opener=never)
@@ -165,7 +165,7 @@ def test_bad_images_keep_their_rows_within_the_budget(data: Path) -> None:
         (b"a/0004.png", Status.DECODE),
         (b"b/0007.png", Status.CRASH),
     ]
-    entry = extraction.entries["train", VIEWS[0]]
+    entry = extraction.entries["train", VIEWS[0], "pooled"]
     found = entry.open().load(extraction.manifest.splits["train"])
     assert len(found.X) == 68
     lines = [json.loads(line) for line in (entry.folder / "quarantine.jsonl").read_text().splitlines()]
@@ -223,7 +223,8 @@ def test_a_killed_run_resumes_bit_identically(data: Path) -> None:
     wait_for_shard(data.parent / "cache")
     run.kill()
     run.communicate(timeout=10)  # its workers hold its output: they end with it
-    held = [len(list(make_extraction(data).entries["train", view].shards_folder.glob("0*.h5"))) for view in VIEWS]
+    begun = [make_extraction(data).entries["train", view, "pooled"].shards_folder for view in VIEWS]
+    held = [len(list(folder.glob("0*.h5"))) for folder in begun]
     resumed, outcome, _ = extract(data)
     assert 0 < outcome.computed < 400
     assert sum(held) > 0

@@ -11,7 +11,8 @@ from fixgrid.cache.errors import CacheError, UsageError
 from fixgrid.cache.view import View
 from fixgrid.embed import export
 from fixgrid.embed.backends.probe import make_probe
-from fixgrid.embed.export import Classifier, describe_timm, expect_center, export_onnx, export_state, export_torch
+from fixgrid.embed.export import Classifier, expect_center, export_onnx, export_torch
+from fixgrid.embed.export_state import describe_timm, export_state
 from fixgrid.embed.trunks.trunk import Trunk, load_trunk
 
 ARCHITECTURE = "timm:test_efficientnet"

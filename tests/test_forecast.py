@@ -43,7 +43,7 @@ SPEED = Speed(
 def goals_of(extraction: Extraction) -> list[Goal]:
     return [
         Goal(split, extraction.manifest.splits[split], view, entry, entry.find_missing())
-        for (split, view), entry in extraction.entries.items()
+        for (split, view, _), entry in extraction.entries.items()
     ]
 
 

@@ -217,13 +217,13 @@ def test_the_file_system_is_that_of_the_deepest_mount() -> None:
 
 
 def test_an_entry_is_described(store: FeatureStore) -> None:
-    found = describe_entry(fill_entry(store, ROWS), {ROWS.digest: ("my/dogs", "train")})
+    found = describe_entry(fill_entry(store, ROWS), {ROWS.digest: ("my/dogs", "train")}, {})
     assert {**found, "key": "", "bytes": 0} == {
         "key": "", "data": "my/dogs", "split": "train", "trunk": "stub", "kind": "center", "res": 32, "views": 1,
         "rows": 150, "missing": 0, "bytes": 0, "sealed": True,
     }  # fmt: skip
     assert found["bytes"] > 150 * 3 * 4
-    unknown = describe_entry(fill_entry(store, ROWS), {})
+    unknown = describe_entry(fill_entry(store, ROWS), {}, {})
     assert (unknown["data"], unknown["split"]) == ("", "")
 
 

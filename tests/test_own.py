@@ -120,7 +120,7 @@ def test_features_are_those_of_the_module(net: nn.Module, store: FeatureStore, a
     outcome = extract(store, identify_own(own(net)), asked)
     holdings = find_holdings(store)
     net.eval()
-    for (split, view), entry in outcome.entries.items():
+    for (split, view, _), entry in outcome.entries.items():
         assert entry.open().provenance["backend"] == kind
         if split == "test":
             wanted, found = by_hand(net, store, view), holdings.load("test", "center", view.res).X[:, 0]
@@ -325,7 +325,11 @@ def test_what_timm_says_of_a_module_counts_and_what_is_given_counts_more() -> No
     module = timm.create_model("test_vit", num_classes=0)
     said = OwnTrunk(module).preprocess
     assert (said.mean, said.crop_ratio, said.interpolation) == (("0.5", "0.5", "0.5"), "0.95", "bicubic")
-    assert (said.native_res, said.fixed_size, said.takes(224)) == (160, True, False)
+    assert (said.native_res, said.fixed_size) == (160, False)  # timm calls it fixed, and it runs at any size
+    for built, res in ({}, 160), ({"img_size": 96}, 96):
+        fixed = timm.create_model("test_vit", num_classes=0, dynamic_img_size=False, **built)
+        said = OwnTrunk(fixed).preprocess
+        assert (said.native_res, said.fixed_size) == (res, True)
     given = OwnTrunk(module, mean=(0, 0.25, 1), interpolation="bilinear", crop_ratio=1.0).preprocess
     assert (given.mean, given.interpolation, given.crop_ratio) == (("0", "0.25", "1"), "bilinear", "1.0")
     assert OwnTrunk(module, mean=(0, 0.25, 1), crop_mode="squash").preprocess.crop_mode == "squash"
@@ -375,9 +379,9 @@ def test_a_size_that_the_module_cannot_run_at_ends_in_one_line(tmp_path: Path, s
         "5, 3", "3, 3"
     )
     module = import_code(tmp_path, text.replace("BatchNorm2d(5)", "BatchNorm2d(3)")).Net()
-    with pytest.raises(UsageError, match="Net cannot run at 24 px"):
+    with pytest.raises(UsageError, match="found 24 px for Net, expected 32"):
         extract(store, identify_own(own(module)))
-    with pytest.raises(UsageError, match="Net cannot run at 24 px"):
+    with pytest.raises(UsageError, match="found 24 px for Net, expected 32"):
         prepare_backend(identify_own(own(module)).load(), [24], folder=tmp_path)
 
 
@@ -385,8 +389,8 @@ def test_a_size_that_the_module_cannot_run_at_ends_in_one_line(tmp_path: Path, s
 def described(net: nn.Module) -> dict[str, object]:
     """The trunk as a head's file has it."""
     facts = identify_own(own(net)).facts
-    kept = {name: getattr(facts, name) for name in ("architecture", "node", "weights_sha256")}
-    return {**kept, "trunk": facts.name, "precision": "fp32"}
+    kept = {name: getattr(facts, name) for name in ("architecture", "weights_sha256")}
+    return {**kept, "node": "pooled", "trunk": facts.name, "precision": "fp32"}
 
 
 def look(trunk: OwnTrunk) -> View:

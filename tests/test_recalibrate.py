@@ -61,7 +61,8 @@ class World(NamedTuple):
     @property
     def facts(self) -> TrunkFacts:
         t = self.trunk
-        return TrunkFacts(NAME, t.architecture, t.node, t.weights_sha256, 1 << 20, t.dim, False, t.preprocess)
+        nodes = (("pooled", t.dim),)
+        return TrunkFacts(NAME, t.architecture, nodes, t.weights_sha256, 1 << 20, False, t.preprocess)
 
     def find(self, cache: Path, workers: str = "1") -> dict[int, tuple[str, dict[str, object]]]:
         watcher = SilentWatcher()
@@ -254,11 +255,11 @@ def test_another_original_is_refused(world: World, described: dict[str, object],
 def test_its_rows_can_be_computed_again_and_its_kind_is_listed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trunks, "load_trunk", lambda name: world.trunk)
+    monkeypatch.setattr(trunks, "load_trunk", lambda name, weights: world.trunk)
     store = FeatureStore(world.cache)
     holdings = find_holdings(store, str(world.data))
     held = [holdings.entry("val", kind + "center", 64) for kind in ("", RECALIBRATED)]
-    kinds = [describe_entry(store.entry(sealed.spec), {})["kind"] for sealed in held]
+    kinds = [describe_entry(store.entry(sealed.spec), {}, {})["kind"] for sealed in held]
     assert kinds == ["center", "recalibrated center"]
     recompute = Recomputer(store)
     for sealed in held:

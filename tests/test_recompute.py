@@ -21,7 +21,7 @@ def test_rows_computed_again_are_those_of_the_cache(tmp_path: Path, monkeypatch:
     write_photos(tmp_path / "data", 20)
     extract(tmp_path / "data")
     extraction = make_extraction(tmp_path / "data")
-    rows, sealed = extraction.manifest.splits["train"], extraction.entries["train", VIEW].open()
+    rows, sealed = extraction.manifest.splits["train"], extraction.entries["train", VIEW, "pooled"].open()
 
     def recompute(sealed: object, row_ids: list[int]) -> np.ndarray:
         return recompute_rows(extraction.manifest.root, rows, row_ids, VIEW, StubBackend(VIEW))

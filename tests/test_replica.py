@@ -56,22 +56,22 @@ def test_rows_that_another_cache_has_seen_are_adopted_once(tmp_path: Path) -> No
     run_stub(Extraction(known, manifest, TRUNK, {"train": [center()]}))
     named = list_images([os.fsencode(tmp_path / "data" / "b"), os.fsencode(tmp_path / "data" / "a")])
     mine, _ = hash_listing(named, "typed", memo_folder=tmp_path / "memo")
-    facts = TrunkFacts("stub", "stub", "pooled", "0" * 64, 1, TRUNK.dim, False, LOOK)
+    facts = TrunkFacts("stub", "stub", TRUNK.nodes, "0" * 64, 1, False, LOOK)
     extraction = build_replica(FeatureStore(tmp_path / "own"), mine, facts, DESCRIBED, [center()])
     assert adopt_known(extraction, known) == 6
     outcome = run_stub(extraction)
     assert (outcome.decoded, outcome.computed) == (0, 0)
     assert adopt_known(extraction, known) == 0
-    assert outcome.entries[SPLIT, center()].read_seal() is not None
+    assert outcome.entries[SPLIT, center(), "pooled"].read_seal() is not None
 
 
 def test_every_view_of_a_head_is_extracted_and_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     views = [center(16), center(24)]
-    facts = TrunkFacts("stub", "stub", "pooled", "0" * 64, 1, 4, False, LOOK)
+    facts = TrunkFacts("stub", "stub", (("pooled", 4),), "0" * 64, 1, False, LOOK)
     write_photos(tmp_path / "data", 2)
     mine, _ = hash_listing(list_images([os.fsencode(tmp_path / "data")]), "typed", memo_folder=tmp_path / "memo")
     extraction = build_replica(FeatureStore(tmp_path / "own"), mine, facts, DESCRIBED, views)
-    assert list(extraction.entries) == [(SPLIT, view) for view in views]
+    assert list(extraction.entries) == [(SPLIT, view, "pooled") for view in views]
     monkeypatch.setattr("fixgrid.embed.replica.identify_trunk", lambda *asked: KnownTrunk(facts, None))
     assert find_trunk(DESCRIBED, views, None, tmp_path)[0] == facts
     odd = View("center", 24, **{**FACTS, "mean": ("1", "0", "0")})

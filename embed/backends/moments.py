@@ -12,7 +12,9 @@ from fixgrid.cache.errors import UsageError
 from fixgrid.cache.view import View
 
 from ..trunks.library import build_module
+from ..trunks.nodes import POOLED
 from ..trunks.preprocess import Preprocess
+from ..trunks.trunk import assemble
 from .pixels import PixelTrunk
 from .prepare import ACCELERATOR_BATCH
 from .torch_backend import TorchBackend, reuse_large_blocks
@@ -96,6 +98,8 @@ class OpenMoments:
     threads : int
     library : str
         Module of the architecture's library.
+    rule : str
+        See `embed.trunks.trunk.Trunk`.
     """
 
     architecture: str
@@ -105,12 +109,15 @@ class OpenMoments:
     device: str
     threads: int
     library: str = ""
+    rule: str = ""
 
     def __call__(self, view: View) -> TorchBackend:
         """uint8 (B, R, R, 3) -> float32 (B, 2 C); on a CPU one image at a time, so that none depends on another."""
         torch.set_num_threads(self.threads)
         module = build_module(self.architecture, self.library).module
         module.load_state_dict(load_file(self.weights))
+        look = "", module, self.architecture, self.preprocess, self.rule, (POOLED,)
+        module = assemble(*look, view.res, self.library)
         if self.device == "cpu":
             reuse_large_blocks()
         else:

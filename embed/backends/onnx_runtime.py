@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import sessions
 from .spec import BackendSpec
 
 if TYPE_CHECKING:
@@ -41,12 +42,7 @@ class OnnxBackend:
 @cache
 def _open_session(graph: str, threads: int) -> Any:
     """One session per file and process: two views at one resolution share weights and arena."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    return sessions.open_session(graph, threads)
 
 
 def write_files(spec: BackendSpec, trunk: Trunk, resolutions: Sequence[int], folder: Path) -> BackendSpec:
@@ -62,11 +58,8 @@ def open_backend(spec: BackendSpec, res: int) -> OnnxBackend:
 
 
 def list_errors() -> tuple[type[Exception], ...]:
-    """ONNX Runtime's classes share no base of their own."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as state
-
-    own = (value for value in vars(state).values() if isinstance(value, type) and issubclass(value, Exception))
-    return (RuntimeError, *own)
+    """See `embed.backends.spec.Runtime`."""
+    return sessions.list_errors()
 
 
 def forget() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..trunks.preprocess import Preprocess
@@ -28,18 +30,21 @@ class PixelTrunk(nn.Module):
     def __init__(self, module: nn.Module, preprocess: Preprocess) -> None:
         super().__init__()
         self.module = module
-        mean, std = (
-            torch.tensor([float(value) for value in values], dtype=torch.float64).view(1, 3, 1, 1)
-            for values in (preprocess.mean, preprocess.std)
-        )
-        self.register_buffer("scale", (1 / (255 * std)).float())
-        self.register_buffer("shift", (mean / std).float())
+        scale, shift = (torch.from_numpy(value).view(1, 3, 1, 1) for value in compute_scale(preprocess))
+        self.register_buffer("scale", scale)
+        self.register_buffer("shift", shift)
         self.training = module.training  # its own mode alone: a program refuses to be told its
 
     def forward(self, pixels: Tensor) -> Tensor:
         """uint8 (B, H, W, 3) -> (B, D); the transposed view is channels_last without a copy."""
         features: Tensor = self.module(pixels.permute(0, 3, 1, 2).float() * self.scale - self.shift)
         return features
+
+
+def compute_scale(preprocess: Preprocess) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What normalises pixels of 0..255, float32 (3,) each: ``pixels * scale - shift``."""
+    mean, std = (np.array(list(map(float, values))) for values in (preprocess.mean, preprocess.std))
+    return (1 / (255 * std)).astype(np.float32), (mean / std).astype(np.float32)
 
 
 def fold_batch_norms(module: nn.Module, example: Tensor) -> int:

@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING
 from fixgrid.cache.errors import UsageError
 
 from ..trunks.library import place_library
-from ..trunks.source import expect_sizes
+from ..trunks.sizes import expect_sizes
+from ..trunks.source import is_own
+from .kept import keep_graphs, recall_graphs
+from .probe import check_exact, make_probe, run_eager
 from .spec import BACKENDS, BackendSpec, Runtime, UnusableBackendError, import_runtime
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from ..trunks.identity import TrunkFacts
     from ..trunks.trunk import Trunk
 
 # OpenVINO is not in the automatic choice: 1.8x eager on lite0 where ONNX Runtime reaches 1.9-2x.
@@ -37,6 +41,7 @@ def prepare_backend(
     device: str = "cpu",
     threads: int = 1,
     precision: str = "fp32",
+    shelf: Path | None = None,
 ) -> BackendSpec:
     """The first backend of the wanted order that is there and reproduces the trunk, with its files written.
 
@@ -57,6 +62,8 @@ def prepare_backend(
     threads : int
         Threads of one worker's trunk.
     precision : {"fp32", "bf16", "fp16"}
+    shelf : Path, optional
+        Where graphs are kept for `recall_backend`.
 
     Raises
     ------
@@ -66,32 +73,22 @@ def prepare_backend(
     ValueError
         If the trunk is in train mode or wants gradients.
     """
-    from .probe import check_exact, make_probe, run_eager
-
     _expect_frozen(trunk.module)
-    _expect_kind(kind)
-    expect_sizes(trunk.name, trunk.preprocess, resolutions)
+    expect_kind(kind)
+    own = trunk.module if is_own(trunk.architecture) else None
+    if trunk.preprocess.fixed_size:  # others are only run
+        expect_sizes(trunk.name, trunk.architecture, trunk.preprocess, resolutions, own)
     wanted = {res: run_eager(trunk, make_probe(res)) for res in resolutions}
     reasons: list[str] = []
     for candidate in list_candidates(kind, device):
-        runtime = import_runtime(BACKENDS[candidate])
-        spec = BackendSpec(
-            kind=candidate,
-            architecture=trunk.architecture,
-            preprocess=trunk.preprocess,
-            graphs=(),
-            weights="",
-            device=device,
-            threads=threads,
-            precision=precision,
-            batch=runtime.batch if device == "cpu" else ACCELERATOR_BATCH,
-            runtime=BACKENDS[candidate],
-            library=place_library(trunk.architecture),
-        )
+        spec = draft_spec(candidate, trunk, trunk.nodes, device=device, threads=threads, precision=precision)
+        runtime = import_runtime(spec.runtime)
         try:
             _expect_usable(runtime, spec)
             spec = runtime.write_files(spec, trunk, resolutions, folder)
             check_exact(spec, wanted)
+            if shelf is not None and not reasons:
+                keep_graphs(shelf, spec, trunk.weights_sha256, wanted)
             return replace(spec, reason="; ".join(reasons))
         except UnusableBackendError as error:
             reasons.append(f"{candidate} not used: {error}")
@@ -100,13 +97,74 @@ def prepare_backend(
     raise UsageError(f"no backend reproduces {trunk.name}: {'; '.join(reasons)}")
 
 
+def recall_backend(
+    facts: TrunkFacts,
+    resolutions: Sequence[int],
+    *,
+    kind: str,
+    folder: Path,
+    shelf: Path,
+    device: str,
+    threads: int,
+    precision: str,
+) -> BackendSpec | None:
+    """What `prepare_backend` would give, from what it kept; None if it has to, for the trunk must be loaded.
+
+    Parameters
+    ----------
+    facts : TrunkFacts
+    resolutions, kind, folder, shelf, device, threads, precision
+        As `prepare_backend` takes them.
+
+    Raises
+    ------
+    UsageError
+        If the kind is unknown or its package is not installed.
+    """
+    expect_kind(kind)
+    first = list_candidates(kind, device)[0]
+    nodes = tuple(dict(facts.nodes))
+    spec = draft_spec(first, facts, nodes, device=device, threads=threads, precision=precision)
+    if find_spec(import_runtime(spec.runtime).package) is None:
+        return None
+    return recall_graphs(shelf, spec, facts.weights_sha256, resolutions, folder)
+
+
+def draft_spec(
+    kind: str, trunk: Trunk | TrunkFacts, nodes: tuple[str, ...], *, device: str, threads: int, precision: str
+) -> BackendSpec:
+    """A backend of one kind for a trunk, without the files that it needs."""
+    return BackendSpec(
+        kind=kind,
+        architecture=trunk.architecture,
+        preprocess=trunk.preprocess,
+        graphs=(),
+        weights="",
+        device=device,
+        threads=threads,
+        precision=precision,
+        batch=import_runtime(BACKENDS[kind]).batch if device == "cpu" else ACCELERATOR_BATCH,
+        runtime=BACKENDS[kind],
+        library=place_library(trunk.architecture),
+        name=trunk.name,
+        nodes=nodes,
+        rule=trunk.rule,
+    )
+
+
 def _expect_frozen(module: nn.Module) -> None:
     training = [name or "the trunk" for name, part in module.named_modules() if part.training]
     if training or any(parameter.requires_grad for parameter in module.parameters()):
         raise ValueError(f"the trunk is not frozen: call eval() and requires_grad_(False) ({training[:3]})")
 
 
-def _expect_kind(kind: str) -> None:
+def expect_kind(kind: str) -> None:
+    """Refuse a kind that there is not, or whose package is not installed.
+
+    Raises
+    ------
+    UsageError
+    """
     if kind == "auto":
         return
     if kind not in BACKENDS:

@@ -1,16 +1,18 @@
-"""The proof that a backend reproduces the trunk."""
+"""The proof that a backend reproduces the trunk; torch is imported where the trunk itself runs, and only there."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from ..trunks.trunk import Trunk, name_refusal
-from .pixels import PixelTrunk
+from ..trunks.sizes import name_refusal
 from .spec import TOLERANCE, BackendSpec, UnusableBackendError, import_runtime, open_backend
+
+if TYPE_CHECKING:
+    from ..trunks.trunk import Trunk
 
 
 def make_probe(res: int) -> NDArray[np.uint8]:
@@ -30,8 +32,13 @@ def run_eager(trunk: Trunk, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     UsageError
         If the trunk takes no images of that size.
     """
-    whole = PixelTrunk(trunk.module, trunk.preprocess)
-    with torch.inference_mode(), name_refusal(trunk.name, max(pixels.shape[1:3])):
+    import torch
+
+    from .pixels import PixelTrunk
+
+    res = max(pixels.shape[1:3])
+    whole = PixelTrunk(trunk.at(res), trunk.preprocess)
+    with torch.inference_mode(), name_refusal(trunk.name, res):
         features: NDArray[np.float32] = whole(torch.from_numpy(pixels)).numpy()
     return features
 

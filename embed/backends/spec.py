@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
+from ..trunks.nodes import POOLED
 from ..trunks.preprocess import Preprocess
 
 if TYPE_CHECKING:
@@ -55,6 +56,11 @@ class BackendSpec:
         Module of the kind's runtime.
     library : str
         Module of the architecture's library.
+    name : str
+        Of the trunk, for messages.
+    nodes : tuple of str
+    rule : str
+        As `Trunk` has them.
     reason : str
         Why a faster kind was not taken; empty if none was passed over.
     """
@@ -70,6 +76,9 @@ class BackendSpec:
     batch: int
     runtime: str
     library: str = ""
+    name: str = ""
+    nodes: tuple[str, ...] = (POOLED,)
+    rule: str = ""
     reason: str = ""
 
     @property

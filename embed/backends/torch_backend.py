@@ -20,6 +20,7 @@ from fixgrid.cache.errors import UsageError
 
 from ..task import Answer
 from ..trunks.library import build_module
+from ..trunks.trunk import assemble
 from .pixels import PixelTrunk, fold_batch_norms
 from .spec import BackendSpec
 
@@ -211,7 +212,7 @@ def open_torch(spec: BackendSpec, res: int) -> TorchBackend:
         Side of an input (px) to trace the trunk with.
     """
     torch.set_num_threads(spec.threads)
-    module = _open_program(spec, res) if spec.graphs else _rebuild(spec)
+    module = _open_program(spec, res) if spec.graphs else _rebuild(spec, res)
     if spec.device == "cpu":
         reuse_large_blocks()
     elif spec.precision == "fp32":
@@ -231,10 +232,11 @@ def open_torch(spec: BackendSpec, res: int) -> TorchBackend:
     )
 
 
-def _rebuild(spec: BackendSpec) -> nn.Module:
+def _rebuild(spec: BackendSpec, res: int) -> nn.Module:
     module = build_module(spec.architecture, spec.library).module
     module.load_state_dict(load_file(spec.weights))
-    return module
+    look = spec.name, module, spec.architecture, spec.preprocess, spec.rule, spec.nodes
+    return assemble(*look, res, spec.library)
 
 
 def _open_program(spec: BackendSpec, res: int) -> nn.Module:

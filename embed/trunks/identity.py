@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fixgrid.cache.disk import commit_bytes, read_file
 
-from .library import build_meta_module, find_source, list_packages, resolve_trunk
+from .costs import COSTS_FILE, recall_widths
+from .library import build_meta_module, list_versions, resolve_trunk, respell
+from .nodes import POOLED
 from .preprocess import Preprocess
+from .sizes import find_rule
 
 if TYPE_CHECKING:
     from fixgrid.cache.store import FeatureStore
@@ -28,24 +30,29 @@ class TrunkFacts:
 
     Attributes
     ----------
+    nodes : tuple of (str, int)
+        Kinds of features that it gives, and D of each.
     weights_bytes : int
         Size of parameters and buffers.
     weights : str
         File that was given in place of the published weights, empty if none was.
     recalibrated : mapping or None
         What a recalibrated trunk stems from, see `embed.recalibrate.follow_origin`; None for any other.
+    origins : mapping of str to str
+        Whose word each field of the preprocessing is, of a user's own module.
     """
 
     name: str
     architecture: str
-    node: str
+    nodes: tuple[tuple[str, int], ...]
     weights_sha256: str
     weights_bytes: int
-    dim: int
     imagenet_labels: bool
     preprocess: Preprocess
+    rule: str = ""
     weights: str = ""
     recalibrated: Mapping[str, Any] | None = None
+    origins: Mapping[str, str] = field(default_factory=dict)
 
 
 class KnownTrunk(NamedTuple):
@@ -55,11 +62,13 @@ class KnownTrunk(NamedTuple):
     load: Callable[[], Trunk]
 
 
-def identify_trunk(name: str, weights: Path | None, memo_folder: Path) -> KnownTrunk:
+def identify_trunk(
+    name: str, weights: Path | None, memo_folder: Path, tell: Callable[[str], None] | None = None
+) -> KnownTrunk:
     """What a trunk is, and how to load it when it must run.
 
     The facts are remembered by name, library versions, and the place, size and times of the weights file, all of
-    which a changed trunk would change. Weights whose file is not known (timm's downloads) are read every time.
+    which a changed trunk would change. Weights whose file is not known are read every time.
 
     Parameters
     ----------
@@ -69,6 +78,8 @@ def identify_trunk(name: str, weights: Path | None, memo_folder: Path) -> KnownT
         State dict to use instead of the published one.
     memo_folder : Path
         Where facts are remembered.
+    tell : callable, optional
+        Called with a line if something had to be taken off a checkpoint that is read for the first time.
 
     Raises
     ------
@@ -86,11 +97,38 @@ def identify_trunk(name: str, weights: Path | None, memo_folder: Path) -> KnownT
     facts = _recall(memo)
     if facts is None:
         facts = describe_trunk(load(), str(weights.resolve()) if weights else "")
+        if load().note and tell:
+            tell(f"note: {load().note}")
         file = load().weights_file
         if file is not None:
             record = {"facts": asdict(facts), "file": str(file), "stamp": _stamp(file)}
             commit_bytes(memo, json.dumps(record, sort_keys=True).encode("ascii"))
     return KnownTrunk(facts, load)
+
+
+def take_nodes(known: KnownTrunk, nodes: Sequence[str], memo_folder: Path) -> KnownTrunk:
+    """The same trunk, giving other kinds of features; see `embed.trunks.nodes.read_parts`.
+
+    Raises
+    ------
+    UsageError
+        If it has none of a kind.
+    """
+    if tuple(nodes) == tuple(dict(known.facts.nodes)):
+        return known
+    facts = describe_nodes(known.facts, nodes, memo_folder, known.load)
+    return KnownTrunk(facts, cache(lambda: known.load().take(nodes)))
+
+
+def describe_nodes(
+    facts: TrunkFacts, nodes: Sequence[str], memo_folder: Path, load: Callable[[], Trunk] | None = None
+) -> TrunkFacts:
+    """The facts of a trunk that gives other kinds of features; `load` is asked for a user's own module alone."""
+    if tuple(nodes) == tuple(dict(facts.nodes)):
+        return facts
+    memo = memo_folder.parent / COSTS_FILE
+    widths = recall_widths(facts.name, facts.architecture, nodes, facts.preprocess.native_res, memo, load)
+    return replace(facts, nodes=widths)
 
 
 def recall_trunk(name: str, weights: Path | None, memo_folder: Path) -> TrunkFacts | None:
@@ -118,7 +156,8 @@ def sketch_trunk(name: str, weights: Path | None, store: FeatureStore) -> TrunkF
     UsageError
         If the name is unknown.
     """
-    source, given = find_source(name), str(weights.resolve()) if weights else ""
+    _, source, name = resolve_trunk(name)
+    given = str(weights.resolve()) if weights else ""
     built = build_meta_module(source.architecture)
     digests = {
         sealed.spec.trunk["weights_sha256"]
@@ -130,12 +169,12 @@ def sketch_trunk(name: str, weights: Path | None, store: FeatureStore) -> TrunkF
     return TrunkFacts(
         name=name,
         architecture=source.architecture,
-        node="pooled",
+        nodes=((POOLED, built.dim),),
         weights_sha256=digests.pop() if len(digests) == 1 else "",
         weights_bytes=sum(tensor.nbytes for tensor in built.module.state_dict().values()),
-        dim=built.dim,
         imagenet_labels=source.imagenet_labels,
         preprocess=source.preprocess,
+        rule=find_rule(source.architecture, source.preprocess),
         weights=given,
     )
 
@@ -158,13 +197,12 @@ def find_weights(name: str) -> bool:
     UsageError
         If the name is unknown.
     """
-    library, source = resolve_trunk(name)
-    return bool(source.weights) and library.is_here(source)
+    library, source, _ = resolve_trunk(name)
+    return bool(source.weights) and library.locate(source) is not None
 
 
 def _find_memo(name: str, weights: Path | None, memo_folder: Path) -> Path:
-    versions = [version(package) for package in list_packages()]
-    asked = json.dumps([name, str(weights and weights.resolve()), *versions])
+    asked = json.dumps([respell(name), str(weights and weights.resolve()), *list_versions()])
     return memo_folder / f"{hashlib.sha256(asked.encode()).hexdigest()[:16]}.json"
 
 
@@ -173,12 +211,12 @@ def describe_trunk(trunk: Trunk, weights: str = "") -> TrunkFacts:
     return TrunkFacts(
         name=trunk.name,
         architecture=trunk.architecture,
-        node=trunk.node,
+        nodes=((POOLED, trunk.dim),),
         weights_sha256=trunk.weights_sha256,
         weights_bytes=sum(tensor.nbytes for tensor in trunk.module.state_dict().values()),
-        dim=trunk.dim,
         imagenet_labels=trunk.imagenet_labels,
         preprocess=trunk.preprocess,
+        rule=trunk.rule,
         weights=weights,
     )
 
@@ -193,11 +231,18 @@ def _recall(memo: Path) -> TrunkFacts | None:
         if "crop_mode" not in look and fields["architecture"].startswith("timm:"):
             return None  # remembered before it was asked how timm crops: read once more
         preprocess = Preprocess(**{**look, "mean": tuple(look["mean"]), "std": tuple(look["std"])})
-        return TrunkFacts(preprocess=preprocess, **fields)
+        nodes = tuple((str(node), int(dim)) for node, dim in fields.pop("nodes"))
+        return TrunkFacts(preprocess=preprocess, nodes=nodes, **fields)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _stamp(file: Path) -> list[int]:
-    found = file.stat()
-    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+def _stamp(file: Path) -> list[list[object]]:
+    """Of a weights file, of what says beside it how it is meant, and of what a hub's cache calls newest."""
+    shards = file.parent.glob("*.safetensors") if file.name.endswith(".index.json") else ()
+    refs = (file.parents[2] / "refs").rglob("*") if file.parent.parent.name == "snapshots" else ()
+    stamps: list[list[object]] = []
+    for path in (file, *sorted({*file.parent.glob("*config.json"), *shards, *refs})):
+        found = path.stat()
+        stamps.append([path.name, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino])
+    return stamps

@@ -6,9 +6,11 @@ A library is one file and one line of `LIBRARIES`.
 from __future__ import annotations
 
 import difflib
+import re
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from fixgrid.cache.errors import UsageError, say_command
 
@@ -21,29 +23,40 @@ LIBRARIES = {
     "": "fixgrid.embed.trunks.fixgrid_trunks",
     "timm": "fixgrid.embed.trunks.timm_trunks",
     "torchvision": "fixgrid.embed.trunks.torchvision_trunks",
+    "hf-hub": "fixgrid.embed.trunks.hub_trunks",
+    "local-dir": "fixgrid.embed.trunks.hub_trunks",
+    "open_clip": "fixgrid.embed.trunks.open_clip_trunks",
+    "transformers": "fixgrid.embed.trunks.transformers_trunks",
 }
 """Prefix of a library's names to its module (a `Library`), in the order in which bare names are looked up."""
+
+PAGE = re.compile(r"(?:https?://[^/]+/)?(?P<org>[\w.-]+)/(?P<model>[\w.-]+(?<!\.onnx)(?:@[\w.-]+)?)/?")
+"""A model's page on a hub, or what it calls the model: ``ORG/NAME[@REVISION]``."""
 
 
 class Library(Protocol):
     """What a library's module has. It is imported when asked, and imports what is slow inside its functions.
 
-    `packages`, `use`, `build` and `build_whole` are asked of the library that an architecture names, the others of
-    the one that a trunk's name belongs to; `find` may give a trunk whose architecture is another library's.
+    `packages`, `rule`, `use`, `build`, `fit` and `build_whole` are asked of the library that an architecture names,
+    the others of the one that a trunk's name belongs to; `find` may give a trunk of another library's architecture.
 
     Attributes
     ----------
     packages : tuple of str
         Distributions whose versions may move a feature's last digits.
+    rule : str
+        Name and version of how `fit` makes weights fit another size, in the key wherever it was used; empty if it
+        never does.
     use : str
         Python that opens an exported state dict, FILE, by the JSON beside it, RECORD, for crops of RES px.
     """
 
     packages: tuple[str, ...]
+    rule: str
     use: str
 
     def list_names(self) -> list[str]:
-        """Its models' names, without prefixes and the weights' tags."""
+        """Its models' names, without prefixes and the weights' tags; none where only `find` can tell."""
         ...
 
     def find(self, model: str) -> TrunkSource:
@@ -54,12 +67,19 @@ class Library(Protocol):
         """The module without its classifier, its library's random initialisation; UsageError if it has none."""
         ...
 
+    def fit(self, module: nn.Module, model: str, res: int) -> nn.Module:
+        """`build`'s module with its weights, its positions and windows resampled for images of `res` px.
+
+        Asked only of trunks of fixed size. Raises whatever the library does, one of `sizes.REFUSALS`, if it cannot.
+        """
+        ...
+
     def load(self, source: TrunkSource) -> Headless | Path:
         """The published weights, as a file of a state dict or in the module; UsageError if they cannot be had."""
         ...
 
-    def is_here(self, source: TrunkSource) -> bool:
-        """Whether the published weights are on this machine."""
+    def locate(self, source: TrunkSource) -> Path | None:
+        """The file of the published weights, if it is on this machine."""
         ...
 
     def build_whole(self, model: str, n_classes: int) -> nn.Module:
@@ -68,10 +88,11 @@ class Library(Protocol):
 
 
 class Found(NamedTuple):
-    """A trunk's name, resolved, and the library that knows its weights."""
+    """A trunk's name, resolved and as `respell` writes it, and the library that knows its weights."""
 
     library: Library
     source: TrunkSource
+    name: str
 
 
 def open_library(prefix: str) -> Library:
@@ -104,6 +125,27 @@ def import_library(place: str) -> Library:
         ) from error
 
 
+def respell(name: str) -> str:
+    """A trunk's name as everything else has it: one pasted from a model's page, or a folder's, written out.
+
+    Parameters
+    ----------
+    name : str
+        ``ORG/NAME`` and the URL of its page become ``hf-hub:ORG/NAME``, those of timm's own ``timm:NAME``; a
+        folder gets its absolute path. Any other name stays as it is.
+    """
+    prefix, colon, model = name.partition(":")
+    if page := PAGE.fullmatch(model if prefix == "timm" else name):
+        org, model = page["org"], page["model"]
+        return f"timm:{model}" if org == "timm" and "@" not in model else f"hf-hub:{org}/{model}"
+    library, folder, path = name.rpartition("local-dir:")
+    if folder:
+        return f"{library}{folder}{Path(path).expanduser().resolve()}"
+    if prefix == "transformers" and Path(model).expanduser().is_dir():
+        return f"{prefix}:{Path(model).expanduser().resolve()}"
+    return f"{prefix.replace('hf_hub', 'hf-hub')}{colon}{model}"
+
+
 def resolve_trunk(name: str) -> Found:
     """What a trunk name means, and whose it is.
 
@@ -111,19 +153,21 @@ def resolve_trunk(name: str) -> Found:
     ----------
     name : str
         ``LIBRARY:MODEL[.TAG]``, or a bare name, looked up in the order of `LIBRARIES`: ``efficientnet_lite0/1/2``
-        and ``resnext101_32x48d_wsl`` first.
+        and ``resnext101_32x48d_wsl`` first; or what `respell` makes one of these of.
 
     Raises
     ------
     UsageError
         If no library has it; the message lists close matches.
     """
-    prefix, _, model = name.rpartition(":")
+    spelled = respell(name)
+    prefix, colon, model = spelled.partition(":") if ":" in spelled else ("", "", spelled)
     for place in LIBRARIES if not prefix else {prefix} & LIBRARIES.keys():
         library = open_library(place)
+        names = library.list_names()
         wanted = model.partition(".")[0] if place else model  # names without a prefix have no tags
-        if wanted in library.list_names():
-            return Found(library, library.find(model))
+        if wanted in names or (colon and model and not names):
+            return Found(library, library.find(model), spelled)
     raise UsageError(_say_unknown(name, model))
 
 
@@ -144,9 +188,35 @@ def _say_unknown(name: str, model: str) -> str:
     return f"no trunk named {name!r} in {_list_prefixes()}: {hint}"
 
 
-def list_packages() -> list[str]:
-    """Distributions that all libraries say things about trunks by."""
-    return list(dict.fromkeys(package for prefix in LIBRARIES for package in open_library(prefix).packages))
+def list_versions() -> list[str]:
+    """Versions of the distributions, of those installed, that libraries say things about trunks by."""
+    packages = dict.fromkeys(package for prefix in LIBRARIES for package in open_library(prefix).packages)
+    return [found for package in packages if (found := find_version(package))]
+
+
+def find_version(package: str) -> str:
+    """Version of a distribution; empty if it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def import_extra(module: str, extra: str) -> Any:
+    """A module that only the trunks of an optional package need.
+
+    Raises
+    ------
+    UsageError
+        If it is not installed; the message says how.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        raise UsageError(
+            f"found no working {extra} ({reason}), which names with {extra}: need: pip install 'fixgrid[{extra}]'."
+        ) from error
 
 
 def name_metadata(name: str, architecture: str) -> str:

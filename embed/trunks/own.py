@@ -6,37 +6,27 @@ settings, the source of their classes, weights.
 
 from __future__ import annotations
 
-import ast
 import copy
 import hashlib
-import inspect
-import linecache
-import sys
-import textwrap
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
-from functools import partial
-from types import FunctionType, MethodType
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, replace
+from functools import cached_property
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from fixgrid.cache.errors import UsageError
 from fixgrid.cache.view import CROP_MODES, INTERPOLATIONS
 
+from .description import Describer
 from .identity import KnownTrunk, describe_trunk
 from .look import LOOK, expect_one_of, read_channels, read_ratio
+from .onnx_graph import OnnxModule
 from .preprocess import Preprocess
+from .sizes import find_rule, name_refusal, runs_elsewhere
 from .source import IMAGENET, OWN
-from .trunk import Trunk, name_refusal
+from .trunk import Trunk
 from .weights import fingerprint_weights
-
-KNOWN = {"torch", "torchvision", "timm", "builtins"} | sys.stdlib_module_names
-"""Packages whose source is not read: their versions are provenance."""
-
-_HELD = {"training", "_parameters", "_buffers", "_modules"}
-"""Attributes of a module that say nothing that its state dict or its parts do not."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +63,7 @@ class OwnTrunk:
     native_res: int | None = None
     crop_mode: str | None = None
 
-    @property
+    @cached_property
     def preprocess(self) -> Preprocess:
         """What the module expects of its input, in the words of keys.
 
@@ -83,7 +73,10 @@ class OwnTrunk:
             If mean or std are not three numbers, or another value is none that it can be.
         """
         said = self._said
-        sides = said.get("input_size")
+        fixed = bool(said.get("fixed_input_size"))
+        # timm says 224 of a module that was built for another size
+        built = getattr(getattr(self.module, "patch_embed", None), "img_size", None) if fixed else None
+        sides = built or said.get("input_size")
         native = sides[-1] if isinstance(sides, Sequence) and sides else 224
         res = self.native_res if self.native_res is not None else native
         if not (isinstance(res, int) and res > 0):
@@ -95,9 +88,14 @@ class OwnTrunk:
             interpolation=expect_one_of("interpolation", look["interpolation"], INTERPOLATIONS),
             crop_ratio=read_ratio(look["crop_ratio"]),
             native_res=res,
-            fixed_size=bool(said.get("fixed_input_size")),
+            fixed_size=fixed and (isinstance(self.module, OnnxModule) or not runs_elsewhere(self.module, res)),
             crop_mode=expect_one_of("crop_mode", look["crop_mode"], CROP_MODES),
         )
+
+    @property
+    def takes_pixels(self) -> bool:
+        """Whether it normalises uint8 pixels itself, as a graph may."""
+        return isinstance(self.module, OnnxModule) and self.module.images.pixels
 
     @property
     def origins(self) -> dict[str, str]:
@@ -128,8 +126,14 @@ _DEFAULTS = {
 }
 
 
-def identify_own(own: OwnTrunk) -> KnownTrunk:
+def identify_own(own: OwnTrunk, weights: str = "") -> KnownTrunk:
     """What a user's module is as a trunk, and how to load it: the copy that was made now, frozen, on the CPU.
+
+    Parameters
+    ----------
+    own : OwnTrunk
+    weights : str
+        File that its weights were read from, if they were; not part of any key.
 
     Raises
     ------
@@ -143,17 +147,25 @@ def identify_own(own: OwnTrunk) -> KnownTrunk:
     except (RuntimeError, TypeError, NotImplementedError) as error:
         reason = (str(error).splitlines() or [""])[0][:120] or type(error).__name__
         raise UsageError(f"{name} cannot be copied and frozen ({reason}); expected a plain nn.Module.") from error
-    digest = hashlib.sha256("\n".join(_Reader(name).describe_module(module)).encode()).hexdigest()[:16]
+    architecture = _name_architecture(name, module)
     trunk = Trunk(
         name=name,
-        architecture=f"{OWN}{type(module).__qualname__}@{digest}",
+        architecture=architecture,
         module=module,
         preprocess=preprocess,
         dim=_count_features(name, module, preprocess.native_res),
         weights_sha256=fingerprint_weights(module.state_dict()),
         imagenet_labels=False,
+        rule=find_rule(architecture, preprocess, module),
     )
-    return KnownTrunk(describe_trunk(trunk), lambda: trunk)
+    return KnownTrunk(replace(describe_trunk(trunk, weights), origins=own.origins), lambda: trunk)
+
+
+def _name_architecture(name: str, module: nn.Module) -> str:
+    if isinstance(module, OnnxModule):
+        return f"{OWN}onnx@{module.digest}"
+    lines = "\n".join(Describer(name).describe_module(module))
+    return f"{OWN}{type(module).__qualname__}@{hashlib.sha256(lines.encode()).hexdigest()[:16]}"
 
 
 def _count_features(name: str, module: nn.Module, res: int) -> int:
@@ -170,124 +182,3 @@ def _count_features(name: str, module: nn.Module, res: int) -> int:
             "pool its feature maps."
         )
     return found.shape[1]
-
-
-class _Reader:
-    """Says what a module is made of, weights apart, in words that are the same in every process.
-
-    Parameters
-    ----------
-    name : str
-        Of the trunk, for messages.
-    """
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self._seen: set[int] = set()
-
-    def describe_module(self, module: nn.Module) -> Iterator[str]:
-        """Lines that two modules with other features differ in: layers, settings, source."""
-        yield repr(module)
-        parts = dict(module.named_modules())
-        for kind in dict.fromkeys(kind for part in parts.values() for kind in type(part).__mro__):
-            if not _is_known(kind.__module__):
-                yield _expect_source(self.name, kind)
-        for place, part in parts.items():
-            if isinstance(code := getattr(part, "code", None), str):  # of a traced module
-                yield f"{place} {code}"
-            for lost in sorted(part._non_persistent_buffers_set):
-                yield f"{place}.{lost} {self.describe(part._buffers[lost])}"
-            if not type(part).__module__.startswith("torch."):  # torch's own say all in their representation
-                yield f"{place} {self.describe({w: v for w, v in vars(part).items() if w not in _HELD})}"
-
-    def describe(self, value: object) -> str:
-        """One setting."""
-        if value is None or isinstance(value, (bool, int, float, complex, str, bytes, torch.dtype, torch.device)):
-            return repr(value)
-        if isinstance(value, np.ndarray):
-            value = torch.from_numpy(value)
-        if isinstance(value, Tensor):
-            return fingerprint_weights({"": value})
-        if isinstance(value, nn.Module):  # held in a list, say, so that its weights are not the trunk's
-            return f"{value!r} {fingerprint_weights(value.state_dict())}"
-        if id(value) in self._seen:
-            return "again"
-        self._seen.add(id(value))
-        try:
-            return self._describe_compound(value)
-        finally:
-            self._seen.remove(id(value))
-
-    def _describe_compound(self, value: object) -> str:
-        if isinstance(value, Mapping):
-            return "{" + ", ".join(sorted(f"{word!r}: {self.describe(item)}" for word, item in value.items())) + "}"
-        if isinstance(value, (list, tuple)):
-            return "(" + ", ".join(map(self.describe, value)) + ")"
-        if isinstance(value, (set, frozenset)):
-            return "{" + ", ".join(sorted(map(self.describe, value))) + "}"
-        if isinstance(value, partial):
-            return self.describe((value.func, value.args, value.keywords))
-        if isinstance(value, MethodType):
-            return self.describe(value.__func__)
-        if isinstance(value, (type, FunctionType)):
-            known = f"{value.__module__}.{value.__qualname__}"
-            return known if _is_known(value.__module__) else f"{known} {_read_source(value)}"
-        kind = type(value)
-        if _is_known(kind.__module__):
-            return f"{kind.__module__}.{getattr(value, '__qualname__', kind.__qualname__)}"
-        return f"{kind.__qualname__} {_read_source(kind)} {self.describe(getattr(value, '__dict__', None))}"
-
-
-def _is_known(module: str | None) -> bool:
-    return (module or "builtins").partition(".")[0] in KNOWN
-
-
-def _expect_source(name: str, kind: type) -> str:
-    """Source text of a class.
-
-    Raises
-    ------
-    UsageError
-        If there is none: it was defined in a string, or at a prompt.
-    """
-    text = _read_source(kind)
-    if not text:
-        raise UsageError(
-            f"found no source of {kind.__qualname__}, which {name} is made of, so no key can tell it from another "
-            "of that name; define the class in a file or a notebook cell."
-        )
-    return text
-
-
-def _read_source(part: type | FunctionType) -> str:
-    """Source text of a class or function; empty if there is none."""
-    try:
-        return textwrap.dedent(inspect.getsource(part))
-    except (OSError, TypeError):  # inspect looks for a class in its module's file, and notebooks have none
-        return textwrap.dedent(_read_cell(part)) or _read_plain(part) if isinstance(part, type) else ""
-
-
-def _read_cell(kind: type) -> str:
-    """Source text of a class, found by one of its functions; empty if there is none."""
-    for function in filter(inspect.isfunction, vars(kind).values()):
-        lines = linecache.getlines(function.__code__.co_filename)
-        at = function.__code__.co_firstlineno
-        for node in ast.walk(ast.parse("".join(lines))):
-            if isinstance(node, ast.ClassDef) and node.name == kind.__name__ and node.end_lineno:
-                first = min([node.lineno, *(mark.lineno for mark in node.decorator_list)])
-                if first <= at <= node.end_lineno:
-                    return "".join(lines[first - 1 : node.end_lineno])
-    return ""
-
-
-class _Empty:
-    """What every class has."""
-
-
-def _read_plain(kind: type) -> str:
-    """What a class is that has no function to find it by, but numbers and texts at most; empty for another."""
-    held = {word: value for word, value in vars(kind).items() if word not in vars(_Empty)}
-    held.pop("__annotations__", None)
-    if not all(value is None or isinstance(value, (bool, int, float, str)) for value in held.values()):
-        return ""
-    return f"class {kind.__qualname__}: {sorted(held.items())}"

@@ -24,7 +24,8 @@ class Preprocess:
     native_res : int
         Resolution (px) of the published accuracy.
     fixed_size : bool
-        Whether that is the only one taken; most convolutional trunks take any.
+        Whether positions or windows are cut for that one, so that others take another module of the same weights,
+        or none; most convolutional trunks take any.
     crop_mode : str
         One of `fixgrid.cache.view.CROP_MODES`.
     """
@@ -36,10 +37,6 @@ class Preprocess:
     native_res: int
     fixed_size: bool = False
     crop_mode: str = "center"
-
-    def takes(self, res: int) -> bool:
-        """Whether square images of `res` px are taken."""
-        return not self.fixed_size or res == self.native_res
 
     def override(self, given: Mapping[str, Any]) -> Preprocess:
         """With other values of some fields; a number that is the same stays as it is written here."""

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
-
-from fixgrid.cache.errors import UsageError
 
 from .preprocess import Preprocess
 
@@ -40,10 +37,6 @@ class TrunkSource:
     preprocess: Preprocess
     imagenet_labels: bool
 
-    def takes(self, res: int) -> bool:
-        """Whether square images of `res` px are taken; known without the weights."""
-        return self.preprocess.takes(res)
-
 
 class Headless(NamedTuple):
     """A trunk's module without its classifier, its feature count and the classifier's module names."""
@@ -57,18 +50,3 @@ def is_own(architecture: str) -> bool:
     """Whether a trunk is a user's own module, which no library can build."""
     return architecture.startswith(OWN)
 
-
-def expect_sizes(name: str, preprocess: Preprocess, resolutions: Iterable[int]) -> None:
-    """Refuse sizes that a trunk does not take.
-
-    Raises
-    ------
-    UsageError
-        Naming the first of `resolutions` (px) that it does not take.
-    """
-    for res in resolutions:
-        if not preprocess.takes(res):
-            raise UsageError(
-                f"found {res} px for {name}, expected {preprocess.native_res}: it takes no other size; give "
-                f"--res {preprocess.native_res}, or another trunk."
-            )

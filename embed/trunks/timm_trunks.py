@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import re
-import ssl
+import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
-from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
+from typing import TYPE_CHECKING, Any, cast
 
 from fixgrid.cache.errors import UsageError
 
+from .hub import WEIGHTS, expect_hub, find_file
 from .preprocess import Preprocess, write_channels
 from .source import Headless, TrunkSource
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 packages = ("timm",)
+rule = "timm 1"
+
+_IDLE = {"num_classes", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir"}
+"""Arguments of ``create_model`` that say nothing of a headless module."""
 
 use = """\
 import json
@@ -55,51 +60,139 @@ def find(model: str) -> TrunkSource:
     except RuntimeError as error:
         tags = [known for known in timm.list_pretrained() if known.startswith(name + ".")]
         raise UsageError(f"timm has no weights {model}: choose from {', '.join(tags) or 'none'}") from error
-    published, sides = cfg.has_weights, cfg.input_size[1:]
+    sides = cfg.input_size[1:]
     if len(set(sides)) > 1:
         raise UsageError(
             f"timm:{model} is for images of {' x '.join(map(str, sides))} px (height x width); expected square "
             "ones, as every view here is: choose another trunk."
         )
+    tagged = f"timm:{name}.{cfg.tag}" if cfg.tag else f"timm:{name}"
+    return read_cfg(name, cfg, tagged if cfg.has_weights else "")
+
+
+def read_cfg(model: str, cfg: Any, weights: str) -> TrunkSource:
+    """What timm's configuration of a model, a ``PretrainedCfg``, says of its weights.
+
+    Parameters
+    ----------
+    model : str
+        As `build` takes it.
+    cfg : timm's ``PretrainedCfg``
+    weights : str
+        See `TrunkSource`.
+    """
     return TrunkSource(
-        architecture=f"timm:{name}",
-        weights=f"timm:{name}.{cfg.tag}" if published and cfg.tag else f"timm:{name}" if published else "",
+        architecture=f"timm:{model}",
+        weights=weights,
         preprocess=Preprocess(
             mean=write_channels(cfg.mean),
             std=write_channels(cfg.std),
             interpolation=cfg.interpolation,
             crop_ratio=str(cfg.crop_pct),
             native_res=cfg.input_size[-1],
-            fixed_size=cfg.fixed_input_size and not _runs_at(name, 2 * cfg.input_size[-1]),
+            fixed_size=cfg.fixed_input_size and not _runs_elsewhere(model, cfg.input_size[-1]),
             crop_mode=cfg.crop_mode,
         ),
         imagenet_labels=cfg.num_classes == 1000 or bool(re.search(r"in(1|12|21|22)k", cfg.tag or "")),
     )
 
 
-def _runs_at(model: str, res: int) -> bool:
-    """Whether a model runs at a size other than its own: some that timm calls fixed do (XCiT, CrossViT, MViTv2)."""
-    import timm
+def _runs_elsewhere(model: str, native_res: int) -> bool:
     import torch
 
-    try:
-        with torch.device("meta"), torch.no_grad():
-            timm.create_model(model, pretrained=False, num_classes=0).eval()(torch.empty(1, 3, res, res))
-    except (RuntimeError, ValueError, TypeError, AssertionError, NotImplementedError):
-        return False
-    return True
+    from .sizes import runs_elsewhere
+
+    with torch.device("meta"):
+        return runs_elsewhere(_create(model, num_classes=0), native_res)
+
+
+def _create(model: str, **options: Any) -> nn.Module:
+    import timm
+
+    name, brace, rest = model.partition("{")
+    args = {**(json.loads(brace + rest) if brace else {}), **options}
+    return timm.create_model(name, **args)  # type: ignore[no-any-return]
 
 
 def build(model: str) -> Headless:
-    """See `embed.trunks.library.Library`."""
-    import timm
+    """See `embed.trunks.library.Library`.
 
-    return _describe(timm.create_model(model, pretrained=False, num_classes=0))
+    Parameters
+    ----------
+    model : str
+        Name, and behind it as JSON the arguments that ``create_model`` takes besides, if there are any.
+    """
+    return _describe(_create(model, num_classes=0))
+
+
+def list_unusual(model: str, args: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of ``create_model`` that make another headless module than its name alone.
+
+    timm writes all of them beside weights, with those that every model of the name has.
+
+    Raises
+    ------
+    RuntimeError
+        If timm has no such model.
+    """
+    import timm
+    import torch
+
+    with torch.device("meta"):
+        plain = _create(model)
+    usual = {"img_size": timm.get_pretrained_cfg(model).input_size[-2:]}
+    if hasattr(timm.models, "get_model_args"):  # since 1.0.31, as its writing them
+        usual |= timm.models.get_model_args(plain)
+    usual, given = json.loads(json.dumps([usual, args]))
+    odd = {word: value for word, value in given.items() if value not in (None, usual.get(word))}
+    return {word: value for word, value in odd.items() if word not in _IDLE}
+
+
+def convert(model: str, cfg: Any, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """A checkpoint of the whole model under the model's own names, converted as timm's loader does.
+
+    Parameters
+    ----------
+    model : str
+        As `build` takes it.
+    cfg : timm's ``PretrainedCfg``
+        Of the checkpoint.
+    state : mapping of str to tensor
+
+    Raises
+    ------
+    RuntimeError, ValueError, TypeError, KeyError
+        If the checkpoint is not one of this model.
+    """
+    overlay: dict[str, Any] = dict.fromkeys(("url", "file", "hf_hub_id", "hf_hub_filename", "source"))
+    overlay |= {"state_dict": dict(state), "custom_load": False}
+    overlay |= {"num_classes": cfg.num_classes, "label_offset": cfg.label_offset or 0}
+    return _create(model, pretrained=True, pretrained_cfg_overlay=overlay).state_dict()
+
+
+def fit(module: nn.Module, model: str, res: int) -> nn.Module:
+    """See `embed.trunks.library.Library`.
+
+    As ``create_model(model, pretrained=True, img_size=res)`` would: built for that size, the native weights loaded
+    through the filter by which timm resamples checkpoints of another size.
+    """
+    fitted = _create(model, num_classes=0, img_size=res)
+    adapt = getattr(sys.modules[type(fitted).__module__], "checkpoint_filter_fn", None)
+    state = dict(module.state_dict())
+    try:
+        fitted.load_state_dict(adapt(state, fitted) if adapt else state)
+    except RuntimeError as error:
+        raise ValueError("timm resamples no weights of this family") from error
+    return fitted
 
 
 def _describe(module: nn.Module) -> Headless:
     classifier = cast(dict[str, object], module.pretrained_cfg).get("classifier") or ()
     names = (classifier,) if isinstance(classifier, str) else tuple(cast(tuple[str, ...], classifier))
+    kept = "\n".join(("", *module.state_dict()))
+    # In LeViT and EfficientViT a norm is part of the classifier: nothing is left of what holds both.
+    parents = {name: name.rpartition(".")[0] for name in names}
+    names = tuple(up if up and f"\n{up}." not in kept else name for name, up in parents.items())
     dim = getattr(module, "head_hidden_size", None) or module.num_features
     return Headless(module, cast(int, dim), names)
 
@@ -130,51 +223,20 @@ def load(source: TrunkSource) -> Headless:
     return _describe(module)
 
 
-def is_here(source: TrunkSource) -> bool:
+def locate(source: TrunkSource) -> Path | None:
     """See `embed.trunks.library.Library`."""
-    return find_hub_file(source.weights.removeprefix("timm:")) is not None
+    return find_hub_file(source.weights.removeprefix("timm:"))
 
 
 def build_whole(model: str, n_classes: int) -> nn.Module:
     """See `embed.trunks.library.Library`."""
-    import timm
-
-    return timm.create_model(model, pretrained=False, num_classes=n_classes)  # type: ignore[no-any-return]
-
-
-def expect_hub(timeout_s: float = 10.0) -> None:
-    """Nothing, if the hub that timm downloads from answers one request, through a proxy if one is set.
-
-    The hub's own client repeats a request six times with pauses, for each of two file names: 47 s without a
-    network, and no setting shortens it. One that answers within `timeout_s`, which is the client's own limit,
-    keeps every repeat.
-
-    Raises
-    ------
-    OSError
-        If it does not answer.
-    """
-    from huggingface_hub.constants import ENDPOINT
-
-    try:
-        with urlopen(Request(ENDPOINT, method="HEAD"), timeout=timeout_s):
-            return
-    except HTTPError:
-        return  # it answered
-    except URLError as error:
-        if not isinstance(error.reason, ssl.SSLError):  # the hub's client may trust more
-            raise
+    return _create(model, num_classes=n_classes)
 
 
 def find_hub_file(model: str) -> Path | None:
     """The weights file of a timm model that an earlier download left in the hub's cache, or None."""
     import timm
-    from huggingface_hub import try_to_load_from_cache
 
     cfg = timm.get_pretrained_cfg(model)
-    names = (cfg.hf_hub_filename,) if cfg.hf_hub_filename else ("model.safetensors", "pytorch_model.bin")
-    for name in names if cfg.hf_hub_id else ():
-        found = try_to_load_from_cache(cfg.hf_hub_id, name)
-        if isinstance(found, str):
-            return Path(found)
-    return None
+    names = (cfg.hf_hub_filename,) if cfg.hf_hub_filename else WEIGHTS
+    return find_file(cfg.hf_hub_id, names) if cfg.hf_hub_id else None

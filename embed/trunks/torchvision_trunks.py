@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 packages = ("torchvision",)
+rule = "torchvision 1"
 
 use = """\
 import json
@@ -84,6 +85,28 @@ def build(model: str) -> Headless:
     return Headless(module, classifier.in_features, (name,))
 
 
+def fit(module: nn.Module, model: str, res: int) -> nn.Module:
+    """See `embed.trunks.library.Library`: `interpolate_embeddings` is torchvision's own.
+
+    MaxViT's biases belong to windows of 7 x 7 cells at every size.
+    """
+    from torch import nn
+    from torchvision.models import MaxVit, VisionTransformer, get_model
+    from torchvision.models.vision_transformer import interpolate_embeddings
+
+    if isinstance(module, VisionTransformer):
+        fitted: nn.Module = get_model(model, weights=None, image_size=res)
+        fitted.heads = nn.Identity() if isinstance(module.heads, nn.Identity) else module.heads
+        fitted.load_state_dict(interpolate_embeddings(res, module.patch_size, module.state_dict()))
+        return fitted
+    if isinstance(module, MaxVit):
+        fitted = get_model(model, weights=None, input_size=(res, res))
+        fitted.classifier = module.classifier
+        fitted.load_state_dict(module.state_dict())
+        return fitted
+    raise ValueError("torchvision resamples no weights of this family")
+
+
 def _build_published(model: str) -> nn.Module:
     from torchvision.models import get_model
     from torchvision.models.resnet import Bottleneck, ResNet
@@ -100,11 +123,12 @@ def load(source: TrunkSource) -> Path:
     return fetch_weights(source.weights)
 
 
-def is_here(source: TrunkSource) -> bool:
+def locate(source: TrunkSource) -> Path | None:
     """See `embed.trunks.library.Library`."""
     from .weights import place_weights
 
-    return place_weights(source.weights).is_file()
+    file = place_weights(source.weights)
+    return file if file.is_file() else None
 
 
 def build_whole(model: str, n_classes: int) -> nn.Module:

@@ -22,6 +22,7 @@ from .console import Console, say
     help="Which split of them.",
 )
 @options.cache
+@options.own_trunk
 @options.moved_weights
 @options.style
 @options.machine

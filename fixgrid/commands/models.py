@@ -5,18 +5,18 @@ from __future__ import annotations
 import click
 
 from . import options
-from .console import say
 
 
 @click.command()
+@click.argument("pattern", nargs=-1)
 @options.style
-def models(style: str) -> None:
-    """List trunks: size, cost, accuracy, licence, and where the weights come from.
+def models(pattern: tuple[str, ...], style: str) -> None:
+    """List trunks: size, cost, accuracy, licence, sizes they take, and whether their weights are here.
 
-    Any other timm or torchvision name works too, as timm:NAME or torchvision:NAME.
+    With PATTERN, all that timm, torchvision and fixgrid have weights for whose names have it: parts of a name, or a
+    glob. Of several, all must occur, as in: models dinov2 small
     """
     import fixgrid
-    from fixgrid.looking import format_models
+    from fixgrid.searching import format_models
 
-    say("counting the parameters and multiply-adds of every trunk, some 20 s")
-    click.echo(format_models(fixgrid.models(), style), nl=False)
+    click.echo(format_models(fixgrid.models(pattern), style, families=not pattern), nl=False)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 Command = Callable[..., Any]
 
@@ -40,7 +41,21 @@ def _all(*options: Callable[[Command], Command]) -> Callable[[Command], Command]
 
 data = option("--data", help="Folder, CSV, stanford-dogs, torchvision:NAME or sample.")
 cache = option("--cache", type=Place(), default="features", show_default=True, help="Cache folder.")
+def _expect_asked(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """The trunk, refused if running it would be the word of fixgrid.toml alone."""
+    if value and ctx.get_parameter_source(str(param.name)) is ParameterSource.DEFAULT_MAP:
+        from fixgrid.identifying import expect_data
+
+        expect_data(value)
+    return value
+
+
 trunk = option("--trunk", help="Frozen network, see models. [default: efficientnet_lite0]")
+run_trunk = option(
+    "--trunk",
+    callback=_expect_asked,
+    help="Frozen network: a name, see models, FILE.py:function or FILE.onnx. [default: efficientnet_lite0]",
+)
 resize = option(
     "--resize",
     type=click.Choice(["short-side", "height"]),
@@ -82,6 +97,14 @@ moved_weights = option(
     type=Place(exists=True, dir_okay=False),
     help="Where the trunk's weights are now. [default: where they were]",
 )
+def _take_typed(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """What was typed here: a trunk that is run because settings name it for extract would be run unasked."""
+    return value if ctx.get_parameter_source(str(param.name)) is ParameterSource.COMMANDLINE else None
+
+
+own_trunk = click.option(
+    "--trunk", callback=_take_typed, help="FILE.py:function or FILE.onnx, if the head was fitted on one."
+)
 backend = option(
     "--backend", default="auto", show_default=True, help="auto, onnxruntime, torch, eager, compile or openvino."
 )
@@ -95,8 +118,9 @@ machine = _all(backend, device, workers, engine)
 extracts = _all(
     data,
     cache,
-    trunk,
+    run_trunk,
     option("--weights", type=Place(exists=True, dir_okay=False), help="State dict of the trunk."),
+    option("--name", help="What you call the trunk with these weights; later commands take it as --trunk."),
     option("--res", help="Resolutions in px, as in 224,320. [default: the trunk's own]"),
     option(
         "--train-views",
@@ -104,6 +128,12 @@ extracts = _all(
         default=2,
         show_default=True,
         help="Random crops per training image.",
+    ),
+    option(
+        "--features",
+        default="pooled",
+        show_default=True,
+        help="Kinds, from one pass: some of pooled,cls,patch_mean,gem,last4,projected, KIND@LAYER, joined by +.",
     ),
     option("--views", default="", help="More views: some of val_train,whole,five,ten."),
     option(
@@ -148,7 +178,8 @@ recalibrate = option(
 reads_features = _all(
     data,
     cache,
-    trunk,
+    option("--trunk", help="Which, as cache ls calls it. [default: the cache's only one]"),
+    option("--features", help="Kinds of features: some that were extracted, or all. [default: pooled]"),
     resize,
     resampler,
     look,

@@ -16,6 +16,7 @@ from .console import Console, say
 @click.argument("head", type=options.Place(dir_okay=False))
 @click.argument("images", nargs=-1, required=True)
 @options.cache
+@options.own_trunk
 @options.moved_weights
 @options.option("--top", type=click.IntRange(1), default=5, show_default=True, help="Classes per image.")
 @options.style

@@ -168,6 +168,8 @@ def attack_weights(world: World, canary: Path) -> Iterator[tuple[str, Attack]]:
     """Checkpoints that run code, inflate, or are no tensors."""
     import torch
 
+    from fixgrid.embed.trunks.checkpoint import load_checkpoint
+    from fixgrid.embed.trunks.source import Headless
     from fixgrid.embed.trunks.weights import read_weights
 
     folder = world.folder / "weights"
@@ -188,16 +190,16 @@ def attack_weights(world: World, canary: Path) -> Iterator[tuple[str, Attack]]:
         archive.writestr("archive/data/0", bytes(200 << 20))
     yield "zip bomb", partial(read_weights, put("bomb.pt", bomb.getvalue()))
     tensors = {
-        "sparse": torch.eye(3).to_sparse(),
-        "NaN": torch.tensor([float("nan")]),
-        "complex": torch.zeros(2, dtype=torch.complex64),
+        "sparse": torch.ones(3).to_sparse(),
+        "NaN": torch.full((3,), float("nan")),
+        "complex": torch.zeros(3, dtype=torch.complex64),
         "a text": "hello",
         "a list": [1, 2],
     }
     for name, value in tensors.items():
-        path = folder / f"{name}.pt"
-        torch.save({"w": value}, path)
-        yield f"weights: {name}", lambda path=path: read_weights(path)
+        path, built = folder / f"{name}.pt", Headless(torch.nn.BatchNorm1d(3), 3, ())
+        torch.save({**built.module.state_dict(), "weight": value}, path)
+        yield f"weights: {name}", partial(load_checkpoint, built, path, "toy:toy")
     for name, head in {
         "long header": struct.pack("<Q", 1 << 62),
         "far offsets": _safetensors({"w": {"dtype": "F32", "shape": [1 << 40], "data_offsets": [0, 1 << 42]}}),

@@ -60,7 +60,7 @@ def run_one(world: World, i: int, rng: np.random.Generator, result: Result) -> N
     if sorted(found) != sorted(names):
         result.fail(f"run {i}: quarantined {found}, expected {names}", wrong=1)
     for view in VIEWS:
-        n = len(extraction.entries["train", view].open().load(world.rows).X)
+        n = len(extraction.entries["train", view, "pooled"].open().load(world.rows).X)
         if n != 40 - len(bad):
             result.fail(f"run {i}: {n} rows, expected {40 - len(bad)}", lost=40 - len(bad) - n)
 

@@ -99,7 +99,7 @@ class World:
         return {
             (content.tobytes(), i): features
             for i, view in enumerate(VIEWS)
-            for found in [extraction.entries["train", view].open().load(self.rows)]
+            for found in [extraction.entries["train", view, "pooled"].open().load(self.rows)]
             for content, features in zip(found.sha256, found.X, strict=True)
         }
 
