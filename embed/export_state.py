@@ -19,6 +19,7 @@ from fixgrid.cache.view import View
 from .backends.pixels import PixelTrunk
 from .export import Classifier, expect_equal, refuse_export
 from .trunks.library import find_use, open_library
+from .trunks.weights import part_tensors
 
 
 def export_state(
@@ -53,7 +54,7 @@ def export_state(
 
     find_use(architecture)  # a library's alone can be opened again
     whole = _build_whole(architecture, len(classifier.head.weight))
-    data = save(_join_states(classifier, whole.state_dict(), architecture))
+    data = save(part_tensors(_join_states(classifier, whole.state_dict(), architecture)))
     whole.load_state_dict(load(data))
     scores = PixelTrunk(whole.eval(), classifier.preprocess)
 

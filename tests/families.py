@@ -28,6 +28,7 @@ from fixgrid.embed.backends.pixels import PixelTrunk
 from fixgrid.embed.backends.probe import make_probe, run_eager
 from fixgrid.embed.trunks.sizes import REFUSALS, expect_sizes
 from fixgrid.embed.trunks.trunk import Trunk, load_trunk
+from fixgrid.embed.trunks.weights import part_tensors
 
 TOLERANCE = 1e-4
 """Largest relative distance (L2) to timm's features."""
@@ -73,7 +74,7 @@ def try_family(name: str) -> Iterator[tuple[int, str]]:
     with tempfile.TemporaryDirectory(prefix="families-") as folder:
         file = Path(folder, "weights.safetensors")
         torch.manual_seed(0)
-        save_file({k: v.contiguous() for k, v in timm.create_model(name).state_dict().items()}, file)
+        save_file(part_tensors(timm.create_model(name).state_dict()), file)
         trunk = load_trunk(f"timm:{name}", weights=file)
         native = trunk.preprocess.native_res
         patch = getattr(getattr(trunk.module, "patch_embed", None), "patch_size", 32)

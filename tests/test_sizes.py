@@ -129,6 +129,12 @@ def test_the_nearest_sizes_are_looked_for_on_both_sides() -> None:
     assert find_near(lambda side: side % 32 == 0, 97, 224, 32) == [96, 128]
 
 
+def test_weights_that_layers_share_are_written_for_workers(tmp_path: Path) -> None:
+    trunk = load_trunk("timm:coat_tiny", random_seed=0)  # whose blocks share their position encodings
+    spec = prepare_backend(trunk, [64], kind="eager", folder=tmp_path)
+    assert distance(open_backend(spec, 64)(make_probe(64)), run_eager(trunk, make_probe(64))) < 1e-4
+
+
 @pytest.mark.parametrize(("name", "res"), [("torchvision:vit_b_16", 96), ("torchvision:maxvit_t", 448)])
 def test_torchvision_resamples_as_it_does_itself(name: str, res: int) -> None:
     from torchvision.models import get_model

@@ -12,6 +12,7 @@ import torch
 
 from ..trunks.onnx_graph import OnnxModule, save_graph
 from ..trunks.trunk import Trunk
+from ..trunks.weights import part_tensors
 from .composed import compose_graph
 from .pixels import PixelTrunk
 from .spec import UnusableBackendError
@@ -29,7 +30,7 @@ def write_weights(trunk: Trunk, folder: Path) -> Path:
 
     path = folder / "trunk.safetensors"
     if not path.exists():
-        save_file({name: value.contiguous() for name, value in trunk.module.state_dict().items()}, path)
+        save_file(part_tensors(trunk.module.state_dict()), path)
     return path
 
 

@@ -145,6 +145,18 @@ def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [""])[0][:160] or type(error).__name__
 
 
+def part_tensors(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same tensors, contiguous, and none in another's memory, for safetensors writes no two that share it."""
+    parted: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, value in state.items():
+        value = value.contiguous()
+        place = value.untyped_storage().data_ptr()
+        parted[name] = value.clone() if place in seen else value
+        seen.add(place)
+    return parted
+
+
 def fingerprint_weights(state: Mapping[str, Tensor]) -> str:
     """Hex sha256 over every tensor's name, dtype, shape and bytes, sorted by name, buffers included.
 
