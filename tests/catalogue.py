@@ -10,10 +10,9 @@ import csv
 import io
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from fixgrid.cache.disk import commit_bytes
 from fixgrid.cache.errors import FixgridError
@@ -32,7 +31,6 @@ LICENCES = {
 GCVIT = "CC BY-NC-SA 4.0"
 """What timm's own source says of these weights; its metadata have its default instead."""
 SWAG = "https://github.com/facebookresearch/SWAG/blob/main/LICENSE"
-REFUSALS = (RuntimeError, ValueError, TypeError, AssertionError, LookupError, AttributeError, NotImplementedError)
 Row = dict[str, str]
 
 
@@ -89,64 +87,31 @@ def list_torchvision() -> Iterator[Row]:
 
 def count(name: str, px: int) -> Row:
     """Parameters and multiply-adds at `px`, as far as the meta device tells, and which sizes are taken."""
-    from fixgrid.embed.trunks.library import build_meta_module, find_source
-    from fixgrid.embed.trunks.trunk import count_module
+    from fixgrid.embed.trunks.library import find_source
+    from fixgrid.embed.trunks.sizes import REFUSALS, Trial
+    from fixgrid.embed.trunks.trunk import count_costs
 
-    source = find_source(name)
     row: Row = {}
     try:
-        built = build_at(source.architecture, px) or build_meta_module(source.architecture)
-        costs = count_module(name, built.module, built.dim, px)
+        source = find_source(name)
+        costs = count_costs(name, px)
         row = {"params": str(costs.parameters), "macs": str(costs.macs)}
-        return row | {"step": str(find_step(source, built.module, px))}
+        return row | {"step": str(find_step(Trial(source.architecture, source.preprocess, None), px))}
     except (FixgridError, *REFUSALS) as error:
         print(f"\n{name} at {px} px: {str(error)[:120]}", file=sys.stderr)
         return row
 
 
-def build_at(architecture: str, px: int) -> Any:
-    """timm's module for images of `px`, or None if the architecture has no such argument."""
-    import timm
-    import torch
-
-    from fixgrid.embed.trunks import timm_trunks
-
-    library, _, model = architecture.partition(":")
-    if library != "timm":
-        return None
-    try:
-        with torch.device("meta"):
-            module = timm.create_model(model, pretrained=False, num_classes=0, img_size=px)
-    except REFUSALS:
-        return None
-    return timm_trunks._describe(module.eval().requires_grad_(False))
-
-
-def find_step(source: Any, module: Any, px: int) -> int:
+def find_step(trial: Callable[[int], str], px: int) -> int:
     """Sizes taken are multiples of this (px); 1 if any is, 0 if none but the native one."""
-    patch = getattr(getattr(module, "patch_embed", None), "patch_size", None)
-    least = max(patch) if isinstance(patch, tuple) else patch if isinstance(patch, int) else 1
-    if least == 1 and runs(module, px + 1) and source.takes(px + 1):
+    if not trial(px + 1):
         return 1
+    least = getattr(trial, "step", 8)
     for step in sorted(least * factor * 2**power for factor in (1, 7) for power in range(9)):
-        if step <= px and (px % step == 0 or px % least):  # SigLIP's 384 px are 27 patches of 14, and 6 px
-            res = px // step * step + step
-            built = build_at(source.architecture, res)
-            if (built and runs(built.module, res)) or (source.takes(res) and runs(module, res)):
-                return step
+        res = px // step * step + step
+        if step <= px and (px % step == 0 or px % least) and not trial(res):  # SigLIP's 384 px are 27 patches of 14
+            return step
     return 0
-
-
-def runs(module: Any, res: int) -> bool:
-    """Whether a module on the meta device runs at `res` px."""
-    import torch
-
-    try:
-        with torch.no_grad():
-            module(torch.empty(1, 3, res, res, device="meta"))
-    except REFUSALS:
-        return False
-    return True
 
 
 def read_rows() -> dict[str, Row]:

@@ -102,7 +102,7 @@ def test_features_are_those_of_the_graph(tmp_path: Path, shape: tuple[object, ..
 
 def test_a_graph_of_one_size_takes_no_other(tmp_path: Path) -> None:
     trunk = load(write_graph(tmp_path / "net.onnx", shape=("n", 3, 48, 48)))
-    assert (trunk.preprocess.native_res, trunk.preprocess.takes(32)) == (48, False)
+    assert (trunk.preprocess.native_res, trunk.preprocess.fixed_size) == (48, True)
     with pytest.raises(UsageError, match=r"found 32 px for .*net.onnx, expected 48"):
         prepare_backend(trunk, [32], folder=tmp_path)
 

@@ -48,14 +48,14 @@ def plan(data: Path, **asked: object) -> tuple[dict[str, object], Watching]:
 def test_a_plan_says_what_is_used_and_whose_word_it_is(data: Path) -> None:
     line, watcher = plan(data)
     whose = f"fixgrid's metadata of {LITE}"
-    words = "mean 0.5, 0.5, 0.5; std 0.5, 0.5, 0.5; bicubic; crop ratio 0.875; center crop"
+    words = "mean 0.5; std 0.5; bicubic; crop ratio 0.875; center crop"
     assert (line["value"], line["unit"], line["note"]) == ("center", "crop", f"{words} ({whose})")
     assert watcher.settled["preprocessing"] == (words, whose)
     assert watcher.notices == []
     line, watcher = plan(data, mean=0.25, crop_mode="squash")
     assert line["value"] == "squash"
     assert line["note"] == (
-        f"mean 0.25, 0.25, 0.25 (your --mean); std 0.5, 0.5, 0.5; bicubic; crop ratio 0.875 ({whose}); "
+        f"mean 0.25 (your --mean); std 0.5; bicubic; crop ratio 0.875 ({whose}); "
         "squash crop (your --crop-mode)"
     )
     assert watcher.settled["preprocessing"][1] == f"your --mean, --crop-mode; {whose}"
@@ -65,7 +65,7 @@ def test_of_a_module_it_is_what_was_given_with_it_or_a_default(data: Path) -> No
     module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(2), nn.Flatten())
     line, _ = plan(data, trunk=OwnTrunk(module, crop_ratio=1.0, std=(1, 1, 1)), std=0.5)
     assert line["note"] == (
-        "mean 0.485, 0.456, 0.406 (the default of a module); std 0.5, 0.5, 0.5 (your --std); "
+        "mean 0.485, 0.456, 0.406 (the default of a module); std 0.5 (your --std); "
         "bilinear (the default of a module); crop ratio 1.0 (given with the module); "
         "center crop (the default of a module)"
     )
@@ -79,7 +79,7 @@ def test_weights_of_a_file_are_said_to_be_prepared_as_those_of_the_name(data: Pa
     line, watcher = plan(data, trunk=LITE, weights=weights, mean=0.25)
     assert line["note"].endswith(f"(fixgrid's metadata of {LITE}, assumed)")
     assert watcher.notices == [
-        f"note: {weights} says nothing of its preprocessing; that of {LITE} is assumed (std 0.5, 0.5, 0.5; "
+        f"note: {weights} says nothing of its preprocessing; that of {LITE} is assumed (std 0.5; "
         "bicubic; crop ratio 0.875; center crop): if it was trained on other pixels, give --std, --interpolation, "
         "--crop-ratio, --crop-mode"
     ]

@@ -149,8 +149,9 @@ def test_a_size_that_a_trunk_does_not_take_ends_with_2_in_one_line_before_any_do
     tmp_path: Path, command: str
 ) -> None:
     vit = "timm:vit_tiny_patch16_224"
-    said = run(command, "--trunk", vit, "--res", "224,256", code=2, cwd=tmp_path).stderr
-    assert said.splitlines()[-1].startswith(f"Error: found 256 px for {vit}, expected 224: it takes no other size")
+    said = run(command, "--trunk", vit, "--res", "224,250", code=2, cwd=tmp_path).stderr
+    assert said.splitlines()[-1].startswith(f"Error: found 250 px for {vit}, expected a size that it takes")
+    assert said.splitlines()[-1].endswith("the nearest: --res 240 or 256.")
     assert "Traceback" not in said
 
 

@@ -97,7 +97,7 @@ def test_it_is_built_without_its_classifier_and_says_so(file: Path) -> None:
     assert own.name == f"{file}:build"
     assert "build of " in notes[0]
     assert "num_classes=0" in notes[0]
-    assert identify_own(own).facts.dim == 8
+    assert identify_own(own).facts.nodes == (("pooled", 8),)
 
 
 def test_a_function_may_say_what_pixels_it_expects(file: Path) -> None:

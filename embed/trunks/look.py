@@ -114,10 +114,10 @@ def name_options(names: Iterable[str]) -> str:
 
 
 def describe_look(look: Preprocess, names: Iterable[str] = LOOK) -> str:
-    """Fields in words, as ``mean 0.5, 0.5, 0.5; bicubic; crop ratio 0.9; center crop``."""
+    """Fields in words, as ``mean 0.5; std 0.5; bicubic; crop ratio 0.9; center crop``: one number for all channels."""
     words = {
-        "mean": f"mean {', '.join(look.mean)}",
-        "std": f"std {', '.join(look.std)}",
+        "mean": f"mean {', '.join(dict.fromkeys(look.mean))}",
+        "std": f"std {', '.join(dict.fromkeys(look.std))}",
         "interpolation": look.interpolation,
         "crop_ratio": f"crop ratio {look.crop_ratio}",
         "crop_mode": f"{look.crop_mode} crop",
@@ -126,7 +126,7 @@ def describe_look(look: Preprocess, names: Iterable[str] = LOOK) -> str:
 
 
 def attribute_look(look: Preprocess, origins: Mapping[str, str]) -> str:
-    """The same, and whose word each is, as ``mean 0.5, 0.5, 0.5 (your --mean); bicubic (timm's metadata)``."""
+    """The same, and whose word each is, as ``mean 0.5 (your --mean); bicubic (timm's metadata)``."""
     parts = [(describe_look(look, names), whose) for whose, names in _group(origins)]
     return "; ".join(f"{what} ({whose})" for what, whose in parts)
 

@@ -126,7 +126,7 @@ def expect_sizes(
     odd = [res for res in resolutions if res != preprocess.native_res]
     if not odd:
         return
-    try_size = _Trial(architecture, preprocess, module)
+    try_size = Trial(architecture, preprocess, module)
     for res in odd:
         reason = try_size(res)
         if reason and not try_size(preprocess.native_res):  # else the meta device cannot tell
@@ -134,7 +134,7 @@ def expect_sizes(
             raise UsageError(_say_refusal(name, res, near, preprocess.native_res, reason))
 
 
-class _Trial:
+class Trial:
     """Tries a trunk on the meta device, where tensors have only shapes; says why a size is not taken."""
 
     def __init__(self, architecture: str, preprocess: Preprocess, module: nn.Module | None) -> None:
