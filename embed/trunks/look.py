@@ -114,7 +114,7 @@ def name_options(names: Iterable[str]) -> str:
 
 
 def describe_look(look: Preprocess, names: Iterable[str] = LOOK) -> str:
-    """Fields in words, as ``mean 0.5; std 0.5; bicubic; crop ratio 0.9; center crop``: one number for all channels."""
+    """Fields in words, as ``mean 0.5; std 0.5; bicubic; crop ratio 0.9; center crop``; equal channels once."""
     words = {
         "mean": f"mean {', '.join(dict.fromkeys(look.mean))}",
         "std": f"std {', '.join(dict.fromkeys(look.std))}",
