@@ -219,8 +219,8 @@ def test_the_file_system_is_that_of_the_deepest_mount() -> None:
 def test_an_entry_is_described(store: FeatureStore) -> None:
     found = describe_entry(fill_entry(store, ROWS), {ROWS.digest: ("my/dogs", "train")}, {})
     assert {**found, "key": "", "bytes": 0} == {
-        "key": "", "data": "my/dogs", "split": "train", "trunk": "stub", "kind": "center", "res": 32, "views": 1,
-        "rows": 150, "missing": 0, "bytes": 0, "sealed": True,
+        "key": "", "data": "my/dogs", "split": "train", "trunk": "stub", "kind": "center", "features": "pooled",
+        "res": 32, "views": 1, "rows": 150, "missing": 0, "bytes": 0, "sealed": True,
     }  # fmt: skip
     assert found["bytes"] > 150 * 3 * 4
     unknown = describe_entry(fill_entry(store, ROWS), {}, {})
@@ -230,7 +230,7 @@ def test_an_entry_is_described(store: FeatureStore) -> None:
 def test_an_entry_is_shortened() -> None:
     record = {
         "key": "0123456789ab", "data": "my/\u202edogs", "split": "val", "trunk": "stub", "kind": "train", "res": 32,
-        "views": 2, "rows": 150, "missing": 3, "bytes": 1_234_567, "sealed": False,
+        "features": "pooled", "views": 2, "rows": 150, "missing": 3, "bytes": 1_234_567, "sealed": False,
     }  # fmt: skip
     assert list(shorten_entry(record).values()) == [
         "01234567", "\\u202edogs val", "stub", "train x2", "32", "150", "1.2", "3 missing",
@@ -238,6 +238,7 @@ def test_an_entry_is_shortened() -> None:
     assert shorten_entry({**record, "missing": 0})["state"] == "unsealed"
     assert shorten_entry({**record, "missing": 0, "sealed": True, "views": 1})["state"] == "sealed"
     assert shorten_entry({**record, "data": "", "split": ""})["split"] == "of nothing known"
+    assert shorten_entry({**record, "features": "cls"})["view"] == "train x2 cls"
 
 
 def test_what_another_process_is_removing_is_no_damage(tmp_path: Path) -> None:

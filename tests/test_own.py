@@ -379,7 +379,7 @@ def test_a_size_that_the_module_cannot_run_at_ends_in_one_line(tmp_path: Path, s
         "5, 3", "3, 3"
     )
     module = import_code(tmp_path, text.replace("BatchNorm2d(5)", "BatchNorm2d(3)")).Net()
-    with pytest.raises(UsageError, match="Net cannot run at 24 px"):
+    with pytest.raises(UsageError, match="found 24 px for Net, expected 32"):
         extract(store, identify_own(own(module)))
     with pytest.raises(UsageError, match="Net cannot run at 24 px"):
         prepare_backend(identify_own(own(module)).load(), [24], folder=tmp_path)

@@ -27,6 +27,8 @@ OWN_RULE = "set_input_size 1"
 REFUSALS = (RuntimeError, ValueError, TypeError, AssertionError, LookupError, AttributeError, ArithmeticError)
 """What libraries raise for a size that they do not take."""
 
+_NO_OTHER = "it takes no other size"
+
 _TRIED = 48  # sizes that are looked at on either side for one that fits
 
 
@@ -129,6 +131,8 @@ def expect_sizes(
     try_size = Trial(architecture, preprocess, module)
     for res in odd:
         reason = try_size(res)
+        if reason == _NO_OTHER:
+            raise UsageError(_say_refusal(name, res, [preprocess.native_res], preprocess.native_res))
         if reason and not try_size(preprocess.native_res):  # else the meta device cannot tell
             near = find_near(lambda side: not try_size(side), res, preprocess.native_res, try_size.step)
             raise UsageError(_say_refusal(name, res, near, preprocess.native_res, reason))
@@ -151,7 +155,7 @@ class Trial:
 
         own = res == self._preprocess.native_res
         if self._preprocess.fixed_size and not own and not self._rule:
-            return "it takes no other size"
+            return _NO_OTHER
         try:
             fit = self._rule and not own
             module = fit_module(self._module, self._architecture, res) if fit else self._module
@@ -184,11 +188,12 @@ def find_near(takes: Callable[[int], bool], res: int, native_res: int, step: int
     return found or [native_res]
 
 
-def _say_refusal(name: str, res: int, near: list[int], native_res: int, reason: str) -> str:
+def _say_refusal(name: str, res: int, near: list[int], native_res: int, reason: str = "") -> str:
     if near == [native_res]:
+        why = f" ({reason})" if reason else ""
         return (
-            f"found {res} px for {name}, expected {native_res}: it takes no other size ({reason}); give "
-            f"--res {native_res}, or another trunk."
+            f"found {res} px for {name}, expected {native_res}: {_NO_OTHER}{why}; give --res {native_res}, or another "
+            "trunk."
         )
     sizes = " or ".join(map(str, near))
     return f"found {res} px for {name}, expected a size that it takes ({reason}); the nearest: --res {sizes}."
