@@ -191,10 +191,8 @@ def find_near(takes: Callable[[int], bool], res: int, native_res: int, step: int
 def _say_refusal(name: str, res: int, near: list[int], native_res: int, reason: str = "") -> str:
     if near == [native_res]:
         why = f" ({reason})" if reason else ""
-        return (
-            f"found {res} px for {name}, expected {native_res}: {_NO_OTHER}{why}; give --res {native_res}, or another "
-            "trunk."
-        )
+        cure = f"give --res {native_res}, or another trunk."
+        return f"found {res} px for {name}, expected {native_res}: {_NO_OTHER}{why}; {cure}"
     sizes = " or ".join(map(str, near))
     return f"found {res} px for {name}, expected a size that it takes ({reason}); the nearest: --res {sizes}."
 
