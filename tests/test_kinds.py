@@ -61,7 +61,8 @@ def test_the_grid_has_a_column_of_kinds_and_val_chooses_among_all(world: World) 
     )
     assert found.best.val.value == max(cell.val.value for cell in each)
     assert {record["features"] for record in json.loads(found.format("json"))["cells"]} == set(KINDS)
-    assert "cls+patch_mean" in found.format() and max(map(len, found.format().splitlines())) <= 80
+    assert "cls+patch_mean" in found.format()
+    assert max(map(len, found.format().splitlines())) <= 80
     assert "features" not in fixgrid.grid(cache=world.cache).format("json")
 
 
@@ -80,7 +81,8 @@ def test_a_head_predicts_and_is_exported_on_its_own_kind(world: World, kind: str
     found = fixgrid.predict(tmp_path / "head", [world.data / "test"], cache=world.cache, **QUICK)
     assert found.outcome.decoded == 0
     done = fixgrid.export(tmp_path / "head", "onnx", tmp_path / "whole.onnx")
-    assert done.distance is not None and done.distance < 1e-4
+    assert done.distance is not None
+    assert done.distance < 1e-4
     session = onnxruntime.InferenceSession(str(done.file), providers=["CPUExecutionProvider"])
     assert session.run(None, {"pixels": np.zeros((1, 64, 64, 3), np.uint8)})[0].shape == (1, 2)
     with pytest.raises(UsageError, match="choose --to onnx or torch"):
