@@ -68,9 +68,7 @@ def fit_module(module: nn.Module, architecture: str, res: int, place: str = "") 
     """
     import torch
 
-    patch = getattr(getattr(module, "patch_embed", None), "patch_size", None)
-    side = max(patch) if isinstance(patch, tuple) else patch
-    if isinstance(side, int) and res % side:
+    if res % (side := _find_patch(module)):
         raise ValueError(f"patches are {side} px")
     device = next(iter(module.state_dict().values())).device
     with torch.device(device):
@@ -81,6 +79,13 @@ def fit_module(module: nn.Module, architecture: str, res: int, place: str = "") 
             prefix, _, model = architecture.partition(":")
             fitted = (import_library(place) if place else open_library(prefix)).fit(module, model, res)
     return fitted.eval().requires_grad_(False)
+
+
+def _find_patch(module: nn.Module) -> int:
+    """Side of a transformer's patches, px; 1 of a module that says none."""
+    patch = getattr(getattr(module, "patch_embed", None), "patch_size", None)
+    side = max(patch) if isinstance(patch, tuple) else patch
+    return side if isinstance(side, int) else 1
 
 
 def runs_elsewhere(module: nn.Module, native_res: int) -> bool:
@@ -145,9 +150,8 @@ class Trial:
         self._architecture, self._preprocess = architecture, preprocess
         self._module = copy.deepcopy(module).to("meta") if module else build_meta_module(architecture).module
         self._rule = find_rule(architecture, preprocess, self._module)
-        patch = getattr(getattr(self._module, "patch_embed", None), "patch_size", None)
-        side = max(patch) if isinstance(patch, tuple) else patch
-        self.step = side if isinstance(side, int) and side > 1 else 8
+        side = _find_patch(self._module)
+        self.step = side if side > 1 else 8
 
     def __call__(self, res: int) -> str:
         """Why not; empty if it is taken."""
