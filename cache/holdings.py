@@ -146,7 +146,7 @@ def find_holdings(
         If more than one data set, trunk, kind of features or view fits.
     """
     sources = list_sources(store)
-    manifest = _pick("data set", "--data", sources, source and respell(source, sources))
+    manifest = pick("data set", "--data", sources, source and respell(source, sources))
     rows = {part.digest: split for split, part in manifest.splits.items()}
     mine = store.sealed(lambda spec: spec.rows_sha256 in rows)
     labels = Labels(store, mine)
@@ -156,7 +156,7 @@ def find_holdings(
         if entry.origin is None and find_version(entry.spec) == version:
             kinds.setdefault(str(entry.spec.trunk["node"]), []).append(entry)
     wanted = features or (POOLED if POOLED in kinds else None)
-    entries = _pick("kind of features", "--features", kinds, wanted)
+    entries = pick("kind of features", "--features", kinds, wanted)
     node = str(entries[0].spec.trunk["node"])
     again = [entry for entry in mine if entry.origin is not None and find_stem(entry) == version]
     again = [entry for entry in again if entry.spec.trunk["node"] == node]
@@ -164,23 +164,6 @@ def find_holdings(
     places |= _by_place(_list_recalibrated(again, manifest), rows, view or {}, RECALIBRATED)
     _expect_one_look(places)
     return Holdings(manifest, labels.label(version, trunk), places, node, version, _say_asked(manifest, entries[0]))
-
-
-def list_kinds(store: FeatureStore, source: str | None = None, trunk: str | None = None) -> tuple[str, ...]:
-    """Kinds of features that a cache holds of a data set by a trunk, the pooled ones first; see `find_holdings`.
-
-    Raises
-    ------
-    CacheError, UsageError
-        As `find_holdings`.
-    """
-    sources = list_sources(store)
-    manifest = _pick("data set", "--data", sources, source and respell(source, sources))
-    digests = {rows.digest for rows in manifest.splits.values()}
-    mine = store.sealed(lambda spec: spec.rows_sha256 in digests)
-    version = Labels(store, mine).choose(trunk)
-    found = {str(entry.spec.trunk["node"]) for entry in mine if find_version(entry.spec) == version}
-    return tuple(sorted(found, key=lambda kind: (kind != POOLED, kind)))
 
 
 def _say_asked(manifest: Manifest, entry: Sealed) -> str:
@@ -211,13 +194,16 @@ def _list_recalibrated(entries: Sequence[Sealed], manifest: Manifest) -> list[Se
     return list(newest.values())
 
 
-def list_trunks(store: FeatureStore, manifest: Manifest) -> dict[str, Version]:
-    """The trunks that have seen a data set, by their labels."""
-    digests = {rows.digest for rows in manifest.splits.values()}
-    return Labels(store, store.sealed(lambda spec: spec.rows_sha256 in digests)).list_all()
+def pick(what: str, option: str, choices: Mapping[str, Any], wanted: str | None) -> Any:
+    """The value of the name that is wanted, or the only one.
 
-
-def _pick(what: str, option: str, choices: Mapping[str, Any], wanted: str | None) -> Any:
+    Raises
+    ------
+    CacheError
+        If there is none.
+    UsageError
+        If there are several.
+    """
     if wanted is not None and wanted in choices:
         return choices[wanted]
     names = ", ".join(sorted(choices)) or "none"

@@ -16,15 +16,18 @@ from .cache.holdings import POOLED, Holdings
 from .cache_requests import CurveRequest, FeaturesRequest, GridRequest, HeadRequest
 from .heads.artifact import save_head
 from .heads.breakdown import format_breakdown
+from .heads.cell import Cell
 from .heads.curve import CurvePoint, fit_curve
 from .heads.families import keep_linear
 from .heads.figures import HeadFigures
 from .heads.fit import Fitted, fit_best, keep_fitted
-from .heads.grid import Cell, choose_cell, run_grids
+from .heads.grid import run_grids
+from .heads.head_table import fit_record, format_curve
 from .heads.leak import warn_of_leak
-from .heads.recipe import count_passes, list_recipes
-from .heads.table import Notes, fit_record, format_cells, format_curve
+from .heads.recipe import count_passes
+from .heads.table import Notes, format_cells
 from .heads.twins import Twin, choose_res, find_twins, format_twins, looks_alike
+from .heads.verdict import Verdict, judge_cells
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,22 +36,33 @@ class Grid:
 
     Attributes
     ----------
-    cells : list of Cell
+    verdict : Verdict
+        The cells, marked, and how far val can be trusted.
     notes : Notes
         What it cost, and a warning where the trunk has seen the labels.
     """
 
-    cells: list[Cell]
+    verdict: Verdict[Cell]
     notes: Notes
+
+    @property
+    def cells(self) -> list[Cell]:
+        """All of them."""
+        return self.verdict.cells
 
     @property
     def best(self) -> Cell:
         """The cell that val chose."""
-        return next(cell for cell in self.cells if cell.chosen)
+        return self.verdict.best
 
-    def format(self, style: str = "table") -> str:
-        """As ``table``, ``md``, ``csv`` or ``json``."""
-        return format_cells(self.cells, self.notes, style)
+    @property
+    def cheapest(self) -> Cell | None:
+        """The cheapest cell that val cannot tell from it; None if costs are not known."""
+        return self.verdict.cheapest
+
+    def format(self, style: str = "table", top: int | None = None) -> str:
+        """As ``table``, ``md``, ``csv`` or ``json``; see `format_cells`."""
+        return format_cells(self.verdict, self.notes, style, top)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,8 +143,7 @@ def grid(request: GridRequest) -> Grid:
         cells.append(cell)
         if request.on_cell is not None:
             request.on_cell(cell)
-    passes = count_passes(list_recipes(asks[0]))  # all kinds of features come of the same
-    return Grid(choose_cell(cells), Notes(*passes, warn_of_leak(asks[0].holdings)))
+    return Grid(judge_cells(cells), Notes(*count_passes(asks), warn_of_leak(*(asked.holdings for asked in asks))))
 
 
 @takes(HeadRequest)
@@ -152,7 +165,7 @@ def fit_head(request: HeadRequest) -> KeptHead:
         request.watcher.notice(f"note: knn heads are the training features, and not kept: chosen among {kept_ones}")
     linear = [dataclasses.replace(asked.options, families=families) for asked in asks]
     asks = [dataclasses.replace(asked, options=options) for asked, options in zip(asks, linear, strict=True)]
-    fitted = fit_best(*asks)
+    fitted = fit_best(asks, request.prefer)
     asked = next(asked for asked in asks if asked is fitted.ask)
     holdings = asked.holdings
     measured = fitted.measure(holdings.manifest.classes, n_confused=request.confused)

@@ -27,8 +27,8 @@ from .embed.trunks.source import is_own
 from .embed.watcher import Quiet, Watcher
 from .heads.artifact import SavedHead, load_head
 from .heads.figures import HeadFigures, measure_head
+from .heads.head_table import format_figures
 from .heads.predictions import Prediction, format_predictions, join_blocks, predict_images, score_images
-from .heads.table import format_figures
 from .preprocessing import wrap_module
 
 if TYPE_CHECKING:

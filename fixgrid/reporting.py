@@ -11,17 +11,18 @@ from . import __version__
 from .asking import takes
 from .cache.disk import commit_bytes
 from .cache.errors import FixgridError
-from .cache.holdings import Holdings, list_trunks
+from .cache.holdings import Holdings
+from .cache.inventory import list_trunks
 from .cache.store import FeatureStore
 from .cache.text import format_records
 from .cache_requests import ReportRequest
 from .embed.manifest import find_copies
 from .embed.pictures import Album
 from .embed.trunks.costs import COSTS_FILE, recall_costs
-from .heads.ask import Asked
 from .heads.exhibits import fill_report
 from .heads.findings import find_all
 from .heads.leak import warn_of_leak
+from .heads.question import Asked
 from .heads.report import render_report
 
 

@@ -112,17 +112,13 @@ def _shorten(record: dict[str, Any]) -> tuple[str, ...]:
 
 def _align(values: Sequence[str]) -> str:
     *numbers, terms = values
-    return "  ".join(
-        [*(f"{value:>{width}}" for value, width in zip(numbers, (5, 4, 4, 4, 5), strict=True)), terms]
-    )
+    return "  ".join([*(f"{value:>{width}}" for value, width in zip(numbers, (5, 4, 4, 4, 5), strict=True)), terms])
 
 
 def _explain(records: list[dict[str, Any]]) -> list[str]:
     """What the table's signs mean, as far as it has them."""
     terms = {record["terms"] for record in records}
-    larger = any(
-        record["top-1 px"] and record["px"] and record["top-1 px"] > record["px"] for record in records
-    )
+    larger = any(record["top-1 px"] and record["px"] and record["top-1 px"] > record["px"] for record in records)
     lines = [
         ("* its weights are here", any(record["here"] for record in records)),
         ("x14: takes multiples of 14 px; any: takes all; only: no other than px", True),

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .ask import Ask
+from .cell import Cell
 from .figures import HeadFigures, measure_head
-from .grid import Cell, Made
-from .metrics import BINS, Estimate, fit_temperature, log_softmax, wilson_interval
+from .grid import Made
+from .metrics import BINS, Estimate, log_softmax, wilson_interval
+from .question import Ask
 from .recipe import find_recipe
 from .select import score_views
 
@@ -57,16 +58,15 @@ def answer_test(ask: Ask, cell: Cell, classes: Sequence[str], made: Made | None 
     ask : Ask
         Of the grid that ``cell`` is from.
     cell : Cell
-        That `heads.grid.choose_cell` marked.
+        That `heads.verdict.judge_cells` marked.
     classes : sequence of str
     made : Made, optional
         Its heads; fitted here if not given.
     """
     recipe = find_recipe(ask, (cell.train_res, cell.test_res), cell.family, cell.correction)
-    choice, head = (made.choice, made.head) if made else recipe.choose()
-    val, test = recipe.load("val"), recipe.load("test")
-    temperature = fit_temperature(score_views(choice.head, recipe.see(val)), val.y)
-    scores = score_views(head, recipe.see(test))
+    chosen, test = made.chosen if made else recipe.choose(), recipe.load("test")
+    temperature = recipe.fit_temperature(chosen.choice)
+    scores = score_views(chosen.head, recipe.see(test))
     confidence = np.exp(log_softmax(scores, temperature).max(1))
     figures = measure_head(scores, test.y, classes, temperature)
     return Answers(figures, test.row, test.y, scores.argmax(1), confidence)

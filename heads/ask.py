@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from fixgrid.cache.errors import CacheError, UsageError, say_command
@@ -12,12 +11,10 @@ from fixgrid.cache.holdings import RECALIBRATED, Holdings
 from .families import FAMILIES
 from .gap import CORRECTIONS
 from .logistic import DINOV2_C
-from .memo import Memo
+from .question import Asked, GridOptions, Pair, Weigh
 from .source import Shelf, Source
 from .twins import choose_res, drop_twins, find_twins, keep_copies
-from .views import TestRes, list_resolutions
-
-Pair = tuple[int, TestRes]  # train_res, test_res
+from .views import list_resolutions
 
 # The rows of the 2020 table this product starts from: train_res, test_res.
 SEED_PAIRS: tuple[Pair, ...] = (
@@ -34,91 +31,6 @@ SEED_PAIRS: tuple[Pair, ...] = (
 GAPS = tuple(dict.fromkeys(("none", *CORRECTIONS, "refit", "batchnorm")))
 
 
-@dataclass(frozen=True)
-class GridOptions:
-    """All that changes a grid's numbers, but for the features.
-
-    Attributes
-    ----------
-    train_kinds : tuple of str
-        Views of the training images, all of them rows: ``train`` (seeded draws), ``center``, or both.
-    test_kind : str
-        View of val and test images.
-    mean_of : {"features", "probabilities"}
-        What to average where a test image is seen several times, by its ``test_kind`` or by its test_res.
-    families : tuple of str
-        Kinds of head, of `FAMILIES`.
-    corrections : tuple of str
-        Of `heads.gap.CORRECTIONS`, or ``refit``: the head fitted on the training images as they are seen at
-        test_res, FixRes' fine-tuning of the classifier alone; at each of several, all of them rows. Or
-        ``batchnorm``: val and test as the trunk sees them whose last batch norm is recalibrated at test_res. All
-        but that and ``none`` need ``test_kind`` of the training images at test_res.
-    strengths : tuple of float
-        Path of C of logistic heads; the others walk their own.
-    coarse : int
-        As `choose_strength`: 1 tries all of ``strengths``.
-    refit : bool
-        Fit the chosen strength once more on train and val together before test is scored.
-    """
-
-    train_kinds: tuple[str, ...] = ("train",)
-    test_kind: str = "center"
-    mean_of: str = "probabilities"
-    families: tuple[str, ...] = ("logistic",)
-    corrections: tuple[str, ...] = ("none",)
-    strengths: tuple[float, ...] = DINOV2_C
-    coarse: int = 2
-    refit: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class Ask:
-    """One question to cached features: all that makes the cells of a grid.
-
-    Attributes
-    ----------
-    source : Source
-    pairs : tuple of (train_res, test_res), px
-    options : GridOptions
-    folder : Path or None
-        Where cells are remembered.
-    """
-
-    source: Source
-    pairs: tuple[Pair, ...]
-    options: GridOptions = GridOptions()
-    folder: Path | None = None
-
-    @property
-    def n_classes(self) -> int:
-        """Number of classes."""
-        return self.source.n_classes
-
-    @property
-    def memo(self) -> Memo | None:
-        """Cells made before, under this source's identity."""
-        return None if self.folder is None else Memo(self.folder, self.source.identify)
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Asked(Ask):
-    """A question to a cache.
-
-    Attributes
-    ----------
-    holdings : Holdings
-        Features of all images; ``source`` may lack some training images.
-    dropped : bool
-        Whether it does.
-    notes : tuple of str
-        What the user should know of how the options were taken.
-    """
-
-    holdings: Holdings
-    dropped: bool = False
-    notes: tuple[str, ...] = ()
-
-
 def ask_cache(
     holdings: Holdings,
     folder: Path | None,
@@ -132,6 +44,7 @@ def ask_cache(
     refit: bool = False,
     drop_duplicates: bool = False,
     strengths: str | Sequence[float] | None = None,
+    costs: Weigh | None = None,
 ) -> Asked:
     """The question that options ask of the features at hand.
 
@@ -154,6 +67,8 @@ def ask_cache(
         Train without the images that val or test holds as well.
     strengths : str or sequence of float, optional
         ``full``, or values of C; searched coarse to fine if not given.
+    costs : callable, optional
+        See `Weigh`.
 
     Raises
     ------
@@ -175,7 +90,7 @@ def ask_cache(
         source, note = _drop_duplicates(holdings)
         notes = (*notes, note)
     return Asked(
-        source, chosen, options, folder, holdings=holdings, dropped=drop_duplicates, notes=notes
+        source, chosen, options, folder, holdings=holdings, dropped=drop_duplicates, notes=notes, costs=costs
     )
 
 

@@ -8,7 +8,8 @@ from typing import Any
 from fixgrid.cache.text import escape_markdown, format_records, show_text
 
 from .figures import ClassRow, Confusion, HeadFigures
-from .table import format_estimate, format_fit
+from .head_table import format_fit
+from .table import format_estimate
 
 Show = Callable[[str], str]  # how a name from the data is shown
 

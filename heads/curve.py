@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from fixgrid.cache.errors import UsageError
 from fixgrid.cache.features import FeatureSet
 
-from .ask import Ask
+from .cell import Cell
 from .fit import choose_best
-from .grid import Cell
 from .metrics import Estimate
+from .question import Ask
 from .recipe import list_recipes
 from .select import score_head
 from .subset import TrainSubset
@@ -122,7 +122,8 @@ def _recall_point(ask: Ask, share: float, images: int) -> CurvePoint:
 
 
 def _fit_point(ask: Ask, share: float, images: int) -> CurvePoint:
-    _, recipe, choice, head = choose_best(ask)
+    best = choose_best([ask])
+    recipe, choice, head = best.recipe, best.chosen.choice, best.chosen.head
     test = recipe.load("test")
     return CurvePoint(
         share,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .cell import Cell
 from .drawings import BLUE, INK, ORANGE, PAPER, QUIET, Drawing, draw, label_log, label_percent
-from .grid import Cell
 from .metrics import Estimate
 from .table import cell_record
 from .views import TestRes, list_resolutions
@@ -86,7 +86,7 @@ def draw_compute(cells: Sequence[Cell], macs: Mapping[TestRes, int]) -> Drawing:
     named = ", ".join(f"{c.train_res} to {c.test_res} px {c.test.value:.1%}" for c in front)
     alt = f"Test accuracy against multiply-adds per image. The front, cheapest first: {named}."
     records = [
-        {"gmac": macs[c.test_res] / 1e9, "front": any(c is f for f in front), **cell_record(c)} for c in cells
+        {**cell_record(c), "gmac": macs[c.test_res] / 1e9, "front": any(c is f for f in front)} for c in cells
     ]
 
     def fill(figure: Figure) -> None:

@@ -27,7 +27,7 @@ def draw_trunks(rivals: Sequence[Rival]) -> Drawing:
     )
     alt = f"Test accuracy of each trunk's best cell against its parameters: {named}."
     records = [
-        {"trunk": show_name(r.trunk), "parameters": r.parameters, "gmac": r.macs / 1e9, **cell_record(r.cell)}
+        {**cell_record(r.cell), "trunk": show_name(r.trunk), "parameters": r.parameters, "gmac": r.macs / 1e9}
         for r in order
     ]
 

@@ -14,7 +14,6 @@ from fixgrid.cache.holdings import Holdings
 from fixgrid.cache.text import show_path
 
 from .answers import Answers, bin_answers, list_mistakes, pick_example
-from .ask import Asked
 from .drawings import Drawing
 from .drawings_data import (
     PrincipleShown,
@@ -27,6 +26,7 @@ from .drawings_data import (
 from .drawings_grid import draw_compute, draw_curve, draw_grid
 from .drawings_trunks import draw_trunks
 from .findings import Findings
+from .question import Asked
 from .report import Report, Shot, TwinShot
 from .twins import Twin, looks_alike
 

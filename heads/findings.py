@@ -10,11 +10,13 @@ from fixgrid.cache.holdings import Holdings
 from fixgrid.cache.sealed import Sealed
 
 from .answers import Answers, answer_test
-from .ask import Asked
+from .cell import Cell
 from .curve import CurvePoint, fit_curve, point_of
-from .grid import BestMade, Cell, choose_cell, run_grid
+from .grid import BestMade, run_grids
+from .question import Asked
 from .recipe import find_recipe
 from .twins import Twin, choose_res, find_twins
+from .verdict import judge_cells
 from .views import TestRes, list_resolutions
 
 CURVE_SHARES = (0.01, 0.02, 0.05, 0.1, 0.25, 0.5)  # all of them is the chosen cell
@@ -97,7 +99,7 @@ def find_all(asked: Asked, others: Sequence[Asked], count: CountCosts) -> Findin
         See `CountCosts`.
     """
     holdings, made = asked.holdings, BestMade()
-    cells = choose_cell(list(run_grid(asked, made)))
+    cells = judge_cells(list(run_grids([asked], made))).cells
     best = next(cell for cell in cells if cell.chosen)
     answers = answer_test(asked, best, holdings.manifest.classes, made.find(best))
     pair = replace(asked, pairs=((best.train_res, best.test_res),))
@@ -136,7 +138,7 @@ def _find_rivals(others: Sequence[Asked], count: CountCosts) -> list[Rival]:
     found = []
     for other in others:
         try:
-            best = next(cell for cell in choose_cell(list(run_grid(other))) if cell.chosen)
+            best = next(cell for cell in judge_cells(list(run_grids([other]))).cells if cell.chosen)
             found.append(weigh_trunk(other, best, count))
         except FixgridError:
             continue

@@ -13,14 +13,16 @@ from fixgrid.cache.errors import UsageError
 from fixgrid.cache.holdings import Holdings
 
 from .artifact import SavedHead
-from .ask import Ask
+from .cell import Trial
 from .figures import HeadFigures, measure_head
 from .gap import Correction
+from .grid import note_trial, recall_cell, weigh_trial
 from .linear import LinearHead
-from .metrics import fit_temperature
-from .recipe import Recipe, list_recipes
-from .select import Choice, Head, Score, score_head, score_views
+from .question import Ask
+from .recipe import Chosen, Recipe, find_recipe, list_recipes
+from .select import Choice, Score, score_head, score_views
 from .source import Place
+from .verdict import Verdict, judge_trials
 from .views import TestRes
 
 
@@ -57,6 +59,8 @@ class Fitted:
         One for each of several test resolutions; empty if there is nothing to correct that ``head`` does not.
     ask : Ask, optional
         The question that it answers, of several.
+    verdict : Verdict, optional
+        Over all that it was chosen from.
     """
 
     train_res: int
@@ -74,29 +78,34 @@ class Fitted:
     places: tuple[Place, ...] = ()
     corrections: tuple[Correction, ...] = ()
     ask: Ask | None = None
+    verdict: Verdict[Trial] | None = None
 
     def measure(self, classes: Sequence[str], n_confused: int = 10) -> HeadFigures:
         """All figures on test, of the classes by name, and at most ``n_confused`` pairs of them."""
         return measure_head(self.test_scores, self.test_y, classes, self.temperature, n_confused=n_confused)
 
 
-def fit_best(*asks: Ask) -> Fitted:
-    """The head of the cell that is best on val, of one question or several; that head alone sees test images.
+def fit_best(asks: Sequence[Ask], prefer: str = "accurate") -> Fitted:
+    """The head of the cell that val chooses, of one question or several; that head alone sees test images.
 
-    Of cells equal on val the first wins.
+    Parameters
+    ----------
+    asks : sequence of Ask
+    prefer : {"accurate", "cheap"}
+        See `heads.verdict.Verdict.choose`.
 
     Raises
     ------
     UsageError
         If there is no pair, or the best head is not linear.
     """
-    ask, recipe, choice, head = choose_best(*asks)
+    best = choose_best(asks, prefer)
+    ask, recipe, choice, head = best.ask, best.recipe, best.chosen.choice, best.chosen.head
     if not isinstance(head, LinearHead):
         raise UsageError(
             f"found a {recipe.family} head, which cannot be kept, expected a linear one: ask for another"
         )
-    val, test = recipe.load("val"), recipe.load("test")
-    temperature = fit_temperature(score_views(choice.head, recipe.see(val)), val.y)
+    temperature, test = recipe.fit_temperature(choice), recipe.load("test")
     seen = recipe.see(test)
     score = score_head(head, seen, test.y)
     kept, corrections = recipe.fold(head)
@@ -108,7 +117,7 @@ def fit_best(*asks: Ask) -> Fitted:
         temperature=temperature,
         score=score,
         head=kept,
-        n_val=len(val.y),
+        n_val=len(best.chosen.row),
         test_scores=score_views(head, seen),
         test_y=test.y,
         family=recipe.family,
@@ -116,26 +125,66 @@ def fit_best(*asks: Ask) -> Fitted:
         places=tuple(recipe.places),
         corrections=corrections,
         ask=ask,
+        verdict=best.verdict,
     )
 
 
-def choose_best(*asks: Ask) -> tuple[Ask, Recipe, Choice, Head]:
-    """Whose cell is best on val, that cell, what val chose there, and the head to keep. No test image is loaded.
+@dataclass(frozen=True, eq=False)
+class Best:
+    """What val chose among many recipes.
+
+    Attributes
+    ----------
+    ask : Ask
+        The question that it answers.
+    recipe : Recipe
+    chosen : Chosen
+    verdict : Verdict
+        Over all that were tried.
+    """
+
+    ask: Ask
+    recipe: Recipe
+    chosen: Chosen
+    verdict: Verdict[Trial]
+
+
+def choose_best(asks: Sequence[Ask], prefer: str = "accurate") -> Best:
+    """The recipe that val chooses. No test image is loaded; what an earlier grid found on val is not fitted again.
+
+    Parameters
+    ----------
+    asks, prefer
+        See `fit_best`.
 
     Raises
     ------
     UsageError
         If there is no pair.
     """
-    best: tuple[Ask, Recipe, Choice, Head] | None = None
+    asked: list[Ask] = []
+    trials: list[Trial] = []
+    kept: tuple[Recipe, Chosen] | None = None  # one alone: a recipe holds the features that it trains on
+    place = -1
     for ask in asks:
         for recipe in list_recipes(ask):
-            choice, head = recipe.choose()
-            if best is None or choice.val.value > best[2].val.value:
-                best = ask, recipe, choice, head
-    if best is None:
+            trial: Trial | None = recall_cell(recipe, ask.memo)
+            if trial is None:
+                chosen = recipe.choose()
+                trial = note_trial(recipe, chosen)
+                if kept is None or trial.val.value > trials[place].val.value:
+                    kept, place = (recipe, chosen), len(trials)
+            asked.append(ask)
+            trials.append(weigh_trial(trial, ask))
+    if not trials:
         raise UsageError("found no pair of resolutions to choose from, expected at least one: give --pairs")
-    return best
+    verdict = judge_trials(trials)
+    best = verdict.choose(prefer)
+    found = verdict.cells.index(best)
+    if kept is None or place != found:
+        recipe = find_recipe(asked[found], (best.train_res, best.test_res), best.family, best.correction)
+        kept = recipe, recipe.choose()
+    return Best(asked[found], *kept, verdict)
 
 
 def keep_fitted(fitted: Fitted, holdings: Holdings, figures: Mapping[str, Any]) -> SavedHead:

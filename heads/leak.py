@@ -10,6 +10,7 @@ LEAK = (
 )
 
 
-def warn_of_leak(holdings: Holdings) -> str:
-    """`LEAK` if the features are by such a trunk, else nothing."""
-    return LEAK if any(entry.provenance.get("imagenet_labels") for entry in holdings.entries.values()) else ""
+def warn_of_leak(*holdings: Holdings) -> str:
+    """`LEAK` if any of the features are by such a trunk, else nothing."""
+    entries = (entry for one in holdings for entry in one.entries.values())
+    return LEAK if any(entry.provenance.get("imagenet_labels") for entry in entries) else ""

@@ -16,7 +16,7 @@ from fixgrid.cache.errors import DiskError
 from .source import Place
 
 # Raise it with any change that moves a figure of a cell: older results are then left aside.
-HEADS_SEMANTICS = 2
+HEADS_SEMANTICS = 3
 
 
 @dataclass(frozen=True)

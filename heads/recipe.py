@@ -14,11 +14,13 @@ from fixgrid.cache.features import FeatureSet
 from fixgrid.cache.holdings import RECALIBRATED
 from fixgrid.cache.view import apparent_ratio
 
-from .ask import Ask, GridOptions, Pair
+from .cell import Axes
 from .families import FAMILIES
 from .gap import Correction, fit_correction
 from .linear import LinearHead
-from .select import Choice, Head, HeadPath, choose_strength
+from .metrics import fit_temperature
+from .question import Ask, GridOptions, Pair
+from .select import Choice, Fold, Head, HeadPath, choose_strength, score_views
 from .source import Place, Source
 from .views import TestRes, join_views, list_resolutions, mean_view, see_views, view_rows
 
@@ -59,6 +61,24 @@ class Training:
             seen = mean_view(self.source.load("train", kind, res))
             self._corrections[key] = fit_correction(name, self.rows[0], seen)
         return self._corrections[key]
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """What a cell's fit gives.
+
+    Attributes
+    ----------
+    choice : Choice
+    head : Head
+        To keep: the chosen one, or fitted once more on train and val.
+    row : int64 array, shape (n,)
+        Row ids of the images that chose, as ``choice.correct`` has them.
+    """
+
+    choice: Choice
+    head: Head
+    row: NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,13 +156,19 @@ class Recipe:
         """What scoring takes: the mean or only view, (n, D), or (n, V, D) to average probabilities."""
         return see_views(features.X, self._corrections, self.options.mean_of)
 
-    def choose(self) -> tuple[Choice, Head]:
+    def choose(self) -> Chosen:
         """What val chose, and the head to keep: that, or fitted once more on train and val."""
         source = self._source
         path, val = source.path(self.family), self.load("val")
         seen = self.see(val)
-        choice = choose_strength(path, seen, val.y, self.strengths, coarse=self.options.coarse)
-        return choice, self._refit(choice.strength, source.rows, seen, val.y) if self.options.refit else choice.head
+        choice = choose_strength([Fold(path, seen, val.y)], self.strengths, coarse=self.options.coarse)
+        head = self._refit(choice.strength, source.rows, seen, val.y) if self.options.refit else choice.heads[0]
+        return Chosen(choice, head, val.row)
+
+    def fit_temperature(self, choice: Choice) -> float:
+        """The temperature of the chosen head on the images that chose it."""
+        val = self.load("val")
+        return fit_temperature(score_views(choice.heads[0], self.see(val)), val.y)
 
     def fold(self, head: LinearHead) -> tuple[LinearHead, tuple[Correction, ...]]:
         """What to keep: a head on uncorrected features, or ``head`` and the corrections, one for each resolution.
@@ -202,8 +228,15 @@ def find_recipe(ask: Ask, pair: Pair, family: str, correction: str) -> Recipe:
     return next(recipe for recipe in recipes if (recipe.family, recipe.correction) == (family, correction))
 
 
-def count_passes(recipes: Iterable[Recipe]) -> tuple[int, int]:
-    """Passes of the trunk, one per split, view and resolution: those run, and those that cells alone would add."""
-    places = [set(recipe.places) for recipe in recipes]
-    run = len(set[Place]().union(*places))
-    return run, sum(map(len, places)) - run
+def count_passes(asks: Iterable[Ask]) -> tuple[int, int]:
+    """Passes of the trunks, one per split, view and resolution: those run, and those that cells alone would add.
+
+    Kinds of features come of the same pass.
+    """
+    cells = [
+        {(ask.axes._replace(features=""), place) for place in recipe.places}
+        for ask in asks
+        for recipe in list_recipes(ask)
+    ]
+    run = len(set[tuple[Axes, Place]]().union(*cells))
+    return run, sum(map(len, cells)) - run

@@ -12,8 +12,8 @@ from pathlib import Path
 from fixgrid.cache.errors import say_command
 
 from .answers import Answers
+from .cell import Cell
 from .drawings import Drawing, show_name
-from .grid import Cell
 from .table import format_estimate
 
 NAMES = {

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .arrays import cut_rows
-from .metrics import Estimate, compare_paired, log_softmax, wilson_interval
+from .metrics import Estimate, compare_paired, log_softmax, read_likelihoods, smooth_loss, wilson_interval
 
 _BLOCK = 1024  # images whose scores are in memory at once: at 21,843 classes 180 MB as float64
 _NO_BETTER = 2  # coarse strengths in a row after which val has turned: a decade of DINOv2's C
@@ -35,25 +35,45 @@ class HeadPath(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class Fold:
+    """The heads of one training set, and images that judge them: val, or the part that a fold holds out.
+
+    Attributes
+    ----------
+    path : HeadPath
+    X : float32 array, shape (n, D) or (n, V, D)
+    y : int64 array, shape (n,)
+    """
+
+    path: HeadPath
+    X: NDArray[np.float32]
+    y: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
 class Choice:
-    """What val chose.
+    """What val chose, or the images that folds held out in turn.
 
     Attributes
     ----------
     strength : float
-        The strength with the best val accuracy; of several, the first along the path.
-    head : Head
+        The strength with the best accuracy; of several, the one of the best likelihood (`smooth_loss`).
+    heads : tuple of Head
+        At that strength, one for each fold.
     val : Estimate
-        Its accuracy on val, optimistic by being the best of several.
+        Its accuracy, optimistic by being the best of several.
+    correct : bool array, shape (n,)
+        Whether each image is right, fold after fold.
     curve : dict of float to float
-        Val accuracy at each strength tried, in the path's order.
+        Accuracy at each strength tried, in the path's order.
     note : str
-        Why the search ended where it did.
+        Why the search ended where it did, and whether accuracy decided.
     """
 
     strength: float
-    head: Head
+    heads: tuple[Head, ...]
     val: Estimate
+    correct: NDArray[np.bool_]
     curve: dict[float, float]
     note: str
 
@@ -94,31 +114,33 @@ def _mean_views(head: Head, X: NDArray[np.float32]) -> NDArray[np.float32]:
 def _judge_rows(
     head: Head, X: NDArray[np.float32], y: NDArray[np.int64]
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Whether each image is right, and its log-likelihood: shape (n,) each. No array of (n, K) is made."""
-    correct, likelihood = np.empty(len(y), np.bool_), np.empty(len(y))
+    """Whether each image is right (n,), and its `read_likelihoods` (3, n). No array of (n, K) is made."""
+    correct, likelihoods = np.empty(len(y), np.bool_), np.empty((3, len(y)))
     for part in cut_rows(len(y), _BLOCK):
-        scores, labels = score_views(head, X[part]), y[part]
-        correct[part] = scores.argmax(1) == labels
-        likelihood[part] = log_softmax(scores)[np.arange(len(labels)), labels]
-    return correct, likelihood
+        scores = score_views(head, X[part])
+        correct[part] = scores.argmax(1) == y[part]
+        likelihoods[:, part] = read_likelihoods(scores, y[part])
+    return correct, likelihoods
 
 
 class _Curve:
-    """What val says along one path, each strength scored once."""
+    """What the judging images say along the paths, each strength scored once."""
 
-    def __init__(self, path: HeadPath, X: NDArray[np.float32], y: NDArray[np.int64]):
-        self._path, self._X, self._y = path, X, y
+    def __init__(self, folds: Sequence[Fold]):
+        self._folds = folds
         self.correct: dict[float, NDArray[np.bool_]] = {}
         self.loss: dict[float, float] = {}
 
     def visit(self, strength: float) -> None:
         if strength not in self.correct:
-            self.correct[strength], likelihood = _judge_rows(self._path.head(strength), self._X, self._y)
-            self.loss[strength] = -float(likelihood.mean())
+            parts = [_judge_rows(fold.path.head(strength), fold.X, fold.y) for fold in self._folds]
+            self.correct[strength] = np.concatenate([correct for correct, _ in parts])
+            self.loss[strength] = smooth_loss(np.concatenate([likelihoods for _, likelihoods in parts], axis=1))
 
     def best(self, strengths: Sequence[float]) -> float:
-        """The strength right most often; of several, the first in ``strengths``."""
-        return max((s for s in strengths if s in self.correct), key=lambda s: self.correct[s].sum())
+        """The strength right most often; of several, the likeliest, then the first in ``strengths``."""
+        tried = (s for s in strengths if s in self.correct)
+        return max(tried, key=lambda s: (self.correct[s].sum(), -self.loss[s]))
 
     def is_worse(self, strength: float, best: float) -> bool:
         """Whether ``strength`` is worse than ``best`` beyond what chance explains at 5 %."""
@@ -126,15 +148,8 @@ class _Curve:
         return bool(mine.sum() < its.sum()) and compare_paired(mine, its) < 0.05
 
 
-def choose_strength(
-    path: HeadPath,
-    X_val: NDArray[np.float32],
-    y_val: NDArray[np.int64],
-    strengths: Sequence[float],
-    *,
-    coarse: int = 2,
-) -> Choice:
-    """The head whose accuracy on val is best, found coarse to fine.
+def choose_strength(folds: Sequence[Fold], strengths: Sequence[float], *, coarse: int = 2) -> Choice:
+    """The strength whose accuracy on val is best, found coarse to fine.
 
     Every ``coarse``-th strength is tried in order until val has clearly turned: the last was significantly
     worse than the best (McNemar, 5 %), and either its log-likelihood is past its best too or the one before was
@@ -147,15 +162,14 @@ def choose_strength(
 
     Parameters
     ----------
-    path : HeadPath
-    X_val : float32 array, shape (n, D) or (n, V, D)
-    y_val : int64 array, shape (n,)
+    folds : sequence of Fold
+        One for a val split; of several, all held-out images judge together.
     strengths : sequence of float
         From the most to the least regularised: warm starts follow this order.
     coarse : int
         A power of two.
     """
-    curve = _Curve(path, X_val, y_val)
+    curve = _Curve(folds)
     note = _walk(curve, strengths, coarse)
     step = coarse // 2
     while step:
@@ -166,8 +180,12 @@ def choose_strength(
         step //= 2
     best = curve.best(strengths)
     hits = {s: int(curve.correct[s].sum()) for s in strengths if s in curve.correct}
-    accuracies = {s: count / len(y_val) for s, count in hits.items()}
-    return Choice(best, path.head(best), wilson_interval(hits[best], len(y_val)), accuracies, note)
+    n, alike = len(curve.correct[best]), sum(count == hits[best] for count in hits.values())
+    if alike > 1:
+        note += f"; {alike} of {len(hits)} are right as often, the likeliest was taken"
+    accuracies = {s: count / n for s, count in hits.items()}
+    heads = tuple(fold.path.head(best) for fold in folds)
+    return Choice(best, heads, wilson_interval(hits[best], n), curve.correct[best], accuracies, note)
 
 
 def _walk(curve: _Curve, strengths: Sequence[float], coarse: int) -> str:

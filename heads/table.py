@@ -6,26 +6,18 @@ import json
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
-from fixgrid.cache.text import FORMATS, WIDTH, format_records, to_columns, to_csv, to_markdown
+from fixgrid.cache.text import FORMATS, WIDTH, show_text, to_columns, to_csv, to_markdown
 
-from .curve import CurvePoint
-from .figures import HeadFigures
-from .fit import Fitted
-from .grid import Cell
+from .cell import Axes, Cell, Cost, Trial
 from .metrics import Estimate
+from .verdict import Verdict
 
-_HEADERS = ("train_res", "test_res", "size ratio", "val", "test", "95 % interval", "C", "")
-# Of a head on some images: field, title, unit.
-_FIGURES = {
-    "top1": ("accuracy, %", 100),
-    "top5": ("top-5, %", 100),
-    "class_mean": ("mean of classes, %", 100),
-    "nll": ("log-loss, nats", 1),
-    "calibration": ("calibration error, %", 100),
-}
-_SPARE = ("size ratio", "C", "strength")  # columns that a reader misses least, the first first
+_HEADERS = ("train_res", "test_res", "size ratio", "GMAC", "ms", "val", "test", "95 % interval", "C", "")
+_SPARE = ("size ratio", "C", "strength", "ms", "GMAC")  # columns that a reader misses least, the first first
+_NAMED = 22  # characters of a trunk's name in a row
 
 
 @dataclass(frozen=True)
@@ -46,176 +38,172 @@ class Notes:
     warning: str = ""
 
 
-def format_cells(cells: Sequence[Cell], notes: Notes, style: str) -> str:
+def format_cells(verdict: Verdict[Cell], notes: Notes, style: str, top: int | None = None) -> str:
     """The grid in one of `FORMATS`, ending in a newline.
+
+    Parameters
+    ----------
+    verdict : Verdict
+    notes : Notes
+    style : str
+    top : int, optional
+        Show so many of the best on val, and what else is marked for its cost; JSON and CSV hold all.
 
     Raises
     ------
     ValueError
         If ``style`` is not one of them.
     """
-    plain = all(cell.features == "pooled" for cell in cells)
-    records = [({} if plain else {"features": cell.features}) | cell_record(cell) for cell in cells]
+    cells = verdict.cells
+    records = [cell_record(cell) for cell in cells]
     if style == "json":
-        return json.dumps({"cells": records, **vars(notes)}, indent=2) + "\n"
+        judged = {"n_val": verdict.n_val, "optimism": verdict.optimism, "resolution": verdict.resolution}
+        return json.dumps({"cells": records, **judged, **vars(notes)}, indent=2) + "\n"
     if style == "csv":
         return to_csv(records)
     if style not in FORMATS:
         raise ValueError(f"unknown format {style!r}: expected one of {', '.join(FORMATS)}")
-    rows = _cell_rows(cells)
+    shown = _take_top(cells, top)
+    rows = _cell_rows(cells, shown)
     left_out: list[str] = []
     if style == "table":
         rows, left_out = _fit_columns(rows)
     lines = to_markdown(rows) if style == "md" else to_columns(rows)
-    return "\n".join([*lines, "", *explain_cells(cells, notes, left_out)]) + "\n"
+    hidden = len(cells) - len(shown)
+    return "\n".join([*lines, "", *explain_cells(verdict, notes, left_out, hidden)]) + "\n"
 
 
-def fit_record(fitted: Fitted, figures: HeadFigures) -> dict[str, Any]:
-    """A kept head as JSON values: how it was chosen, and its figures on test with their intervals."""
-    measured = {name: getattr(figures, name)._asdict() for name in ("top5", "class_mean", "nll", "calibration")}
-    return {
-        "train_res": fitted.train_res,
-        "test_res": fitted.test_res,
-        "family": fitted.family,
-        "correction": fitted.correction,
-        "strength": float(fitted.choice.strength),
-        "val": fitted.choice.val._asdict(),
-        "test": fitted.score.accuracy._asdict(),
-        "n_val": fitted.n_val,
-        "n_test": figures.n,
-        **measured,
-        "temperature": figures.temperature,
-    }
-
-
-def format_fit(record: dict[str, Any], style: str) -> str:
-    """What `fit_record` gives in one of `FORMATS`, ending in a newline."""
-    if style == "json":
-        return json.dumps(record, indent=2) + "\n"
-    named = {"val": ("val accuracy, %", 100), "test": ("test accuracy, %", 100)}
-    named |= {name: (f"test {title}", unit) for name, (title, unit) in _FIGURES.items() if name != "top1"}
-    rows = [
-        {"figure": title, **{part: f"{unit * value:.2f}" for part, value in record[name].items()}}
-        for name, (title, unit) in named.items()
-    ]
-    if style == "csv":
-        return to_csv(rows)
-    chosen = (
-        f"chosen on val: train at {record['train_res']} px, test at {record['test_res']} px\n"
-        f"head {record['family']}, gap {record['correction']}, strength {record['strength']:.2e}, "
-        f"temperature {record['temperature']:.2f}\n"
-    )
-    return f"{chosen}\n{format_records(rows, style)}\n{record['n_test']} test images; 95 % intervals\n"
-
-
-def format_figures(figures: HeadFigures, style: str) -> str:
-    """How a head did on some images, in one of `FORMATS`, ending in a newline."""
-    if style == "json":
-        measured = {name: getattr(figures, name)._asdict() for name in _FIGURES}
-        return json.dumps({"n": figures.n, **measured, "temperature": figures.temperature}, indent=2) + "\n"
-    rows = []
-    for name, (title, unit) in _FIGURES.items():
-        shown = {part: f"{unit * value:.2f}" for part, value in getattr(figures, name)._asdict().items()}
-        rows.append({"figure": title, **shown})
-    return format_records(rows, style)
-
-
-def format_curve(points: Sequence[CurvePoint], style: str) -> str:
-    """A learning curve in one of `FORMATS`, ending in a newline."""
-    if style in ("json", "csv"):
-        return format_records([_point_record(point) for point in points], style)
-    rows = [
-        {
-            "share, %": f"{100 * point.share:g}",
-            "images": point.images,
-            "pair, px": f"{point.train_res}:{point.test_res}",
-            "strength": f"{point.strength:.2e}",
-            "val": f"{100 * point.val.value:.2f}",
-            "test": f"{100 * point.test.value:.2f}",
-            "95 % interval": _interval(point.test),
-        }
-        for point in points
-    ]
-    return format_records(rows, style)
-
-
-def _point_record(point: CurvePoint) -> dict[str, Any]:
-    estimates = {**_estimate_record("val", point.val), **_estimate_record("test", point.test)}
-    return {**{name: value for name, value in vars(point).items() if name not in ("val", "test")}, **estimates}
+def _take_top(cells: Sequence[Cell], top: int | None) -> list[Cell]:
+    """Those of the best accuracies on val and those that are marked for their cost, in their order."""
+    bar = sorted((cell.val.value for cell in cells), reverse=True)[:top][-1:] if top else []
+    return [cell for cell in cells if not bar or cell.val.value >= bar[0] or cell.front or cell.cheap]
 
 
 def cell_record(cell: Cell) -> dict[str, Any]:
     """A cell as flat JSON values; accuracies are fractions."""
+    cost: dict[str, Any] = cell.cost._asdict() if cell.cost else dict.fromkeys(Cost._fields)
     return {
+        **cell.axes._asdict(),
         "train_res": cell.train_res,
         "test_res": cell.test_res,
         "size_ratio": round(cell.apparent, 4),
-        **_estimate_record("val", cell.val),
-        **_estimate_record("test", cell.test),
+        **record_estimate("val", cell.val),
+        **record_estimate("test", cell.test),
         "family": cell.family,
         "correction": cell.correction,
         "n_test": len(cell.row),
         "C": cell.strength,
-        "chosen": cell.chosen,
-        "tie": cell.tie,
+        **cost,
+        **{name: getattr(cell, name) for name in ("chosen", "tie", "val_tie", "front", "cheap")},
         "search": cell.note,
     }
 
 
-def explain_cells(cells: Sequence[Cell], notes: Notes, left_out: Sequence[str] = ()) -> list[str]:
-    """What the table means and which columns it has no room for, in lines of at most 80 columns."""
-    best = next((cell for cell in cells if cell.chosen), None)
-    said = []
-    if best is not None:
-        ties = sum(cell.tie for cell in cells)
-        said.append(
-            f"* chosen on val, not on test: {_name_kind(cells, best)}train at {best.train_res} px, test at "
-            f"{best.test_res} px. "
-            f"{format_estimate(best.test)} on {len(best.row)} test images."
-        )
-        if ties:
-            said.append(
-                f"= {ties} cell{'s' * (ties > 1)} that these test images cannot tell from it "
-                "(McNemar, 5 %): a tie, not a loss."
-            )
+def explain_cells(verdict: Verdict[Cell], notes: Notes, left_out: Sequence[str] = (), hidden: int = 0) -> list[str]:
+    """What the table means and has no room for, in lines of at most 80 columns."""
+    said = _explain_marks(verdict) + explain_choice(verdict) if verdict.cells else []
     said.append(
         f"Cost: {notes.passes_run} passes of the trunk, where passes for each cell alone would be "
         f"{notes.passes_run + notes.passes_avoided}; heads were fitted on cached features."
     )
+    if hidden:
+        said.append(f"Not shown: {hidden} cells that are worse on val; the formats csv and json have them.")
     if left_out:
         said.append(f"Not shown for want of room: {', '.join(left_out)}; the other formats have them.")
     said += [notes.warning] if notes.warning else []
     return [line for text in said for line in textwrap.wrap(text, WIDTH, subsequent_indent="  ")]
 
 
-def _name_kind(cells: Sequence[Cell], best: Cell) -> str:
-    """The kind of features, where cells differ in it."""
-    return f"{best.features}, " if len({cell.features for cell in cells}) > 1 else ""
+def _explain_marks(verdict: Verdict[Cell]) -> list[str]:
+    """What the last column means, as far as it is used."""
+    cells, best = verdict.cells, verdict.best
+    said = [
+        f"* chosen on val, not on test: {name_cell(best, cells)}. {format_estimate(best.test)} on "
+        f"{len(best.row)} test images."
+    ]
+    counted = {mark: sum(_mark(cell).startswith(mark) for cell in cells) for mark in "=vt"}
+    words = {"=": "neither val nor test can", "v": "val cannot", "t": "test cannot"}
+    for mark, count in counted.items():
+        if count:
+            tied = f"{count} cell{'s' * (count > 1)} that {words[mark]} tell from it"
+            said.append(f"{mark} {tied}{': a tie, not a loss' if mark == '=' else ''}.")
+    if any(counted.values()):
+        said[-1] += " Told at 5 % for all comparisons together (maxT, Westfall & Young 1993)."
+    cheap, fronted = verdict.cheapest, [cell for cell in cells if cell.front]
+    if cheap is not None and len(cells) > 1:
+        saved = "" if cheap is best else f": {_show_gmac(cheap)} instead of {_show_gmac(best)} GMAC an image"
+        said.append(f"c cheapest that val cannot tell from it: {name_cell(cheap, cells)}{saved}.")
+    if len(fronted) > 1:
+        said.append(f"f front: none of the {len(cells)} cells that costs as little is as good on val.")
+    return said
+
+
+def explain_choice(verdict: Verdict[Any]) -> list[str]:
+    """How far val can be trusted with the choice among so many."""
+    best, k = verdict.best, len(verdict.cells)
+    if k == 1:
+        return []
+    said = (
+        f"Val: best of {k} on {verdict.n_val} images; {100 * verdict.optimism:.1f} of its "
+        f"{100 * best.val.value:.1f} % are the luck of being the best (BBC-CV, Tsamardinos et al. 2018)."
+    )
+    if verdict.decides:
+        return [said]
+    return [
+        f"{said} It cannot tell the best from most others, nor any difference below "
+        f"{100 * verdict.resolution:.0f} points: --folds 5 lets more images choose."
+    ]
+
+
+def name_cell(cell: Trial, cells: Sequence[Trial]) -> str:
+    """A cell in words, with whatever it may differ in from the others."""
+    parts = [
+        show_trunk(str(value)) if name == "trunk" else f"crop ratio {value}" if name == "crop_ratio" else str(value)
+        for name, value in cell.axes._asdict().items()
+        if len({getattr(other.axes, name) for other in cells}) > 1
+    ]
+    return ", ".join([*parts, f"train at {cell.train_res} px", f"test at {cell.test_res} px"])
+
+
+def show_trunk(name: str) -> str:
+    """A trunk's name without the folders of its file, its middle left out if it is still long."""
+    short = show_text(name.rsplit("/", 1)[-1] if "/" in name and ":" in name.rsplit("/", 1)[-1] else name)
+    return short if len(short) <= _NAMED else f"{short[: _NAMED // 2 - 1]}…{short[-_NAMED // 2 :]}"
 
 
 def format_estimate(estimate: Estimate) -> str:
     """A proportion in percent with its interval: ``94.73 % [94.01, 95.37]``."""
-    return f"{100 * estimate.value:.2f} % {_interval(estimate)}"
+    return f"{100 * estimate.value:.2f} % {show_interval(estimate)}"
 
 
-def _interval(estimate: Estimate) -> str:
+def show_interval(estimate: Estimate) -> str:
+    """The ends of its interval, in percent."""
     return f"[{100 * estimate.low:.2f}, {100 * estimate.high:.2f}]"
 
 
-def _estimate_record(name: str, estimate: Estimate) -> dict[str, float]:
+def record_estimate(name: str, estimate: Estimate) -> dict[str, float]:
+    """An estimate as three flat JSON values."""
     return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
 
 
-def _cell_rows(cells: Sequence[Cell]) -> list[tuple[str, ...]]:
-    """Header and rows; family and correction are columns where cells differ in them."""
+def _cell_rows(cells: Sequence[Cell], shown: Sequence[Cell]) -> list[tuple[str, ...]]:
+    """Header and rows of those shown; what is equal in all cells is no column."""
     others = {cell.family for cell in cells} - {"logistic"}
     header = tuple("strength" if others and name == "C" else name for name in _HEADERS)
-    rows = [header, *(_cell_row(cell) for cell in cells)]
-    for name in ("correction", "family", "features"):
-        values = [str(getattr(cell, name)) for cell in cells]
-        if len(set(values)) > 1:
+    rows = [header, *(_cell_row(cell) for cell in shown)]
+    for name, known in (("GMAC", any(c.cost for c in cells)), ("ms", any(c.cost and c.cost.ms for c in cells))):
+        rows = rows if known else _drop_column(rows, name)
+    for name in ("correction", "family", *reversed(Axes._fields)):
+        read = (lambda cell, name=name: getattr(cell.axes, name)) if name in Axes._fields else attrgetter(name)
+        if len({read(cell) for cell in cells}) > 1:
+            values = [show_trunk(read(cell)) if name == "trunk" else read(cell) for cell in shown]
             rows = [(head, *row) for head, row in zip([name, *values], rows, strict=True)]
     return rows
+
+
+def _drop_column(rows: list[tuple[str, ...]], name: str) -> list[tuple[str, ...]]:
+    at = rows[0].index(name)
+    return [(*row[:at], *row[at + 1 :]) for row in rows]
 
 
 def _fit_columns(rows: list[tuple[str, ...]]) -> tuple[list[tuple[str, ...]], list[str]]:
@@ -224,8 +212,7 @@ def _fit_columns(rows: list[tuple[str, ...]]) -> tuple[list[tuple[str, ...]], li
     for name in (name for name in _SPARE if name in rows[0]):
         if max(map(len, to_columns(rows))) <= WIDTH:
             break
-        at = rows[0].index(name)
-        rows = [(*row[:at], *row[at + 1 :]) for row in rows]
+        rows = _drop_column(rows, name)
         left_out.append(name)
     return rows, left_out
 
@@ -235,9 +222,21 @@ def _cell_row(cell: Cell) -> tuple[str, ...]:
         str(cell.train_res),
         str(cell.test_res),
         f"{cell.apparent:.2f}",
+        _show_gmac(cell),
+        f"{cell.cost.ms:.1f}" if cell.cost and cell.cost.ms else "",
         f"{100 * cell.val.value:.2f}",
         f"{100 * cell.test.value:.2f}",
-        _interval(cell.test),
+        show_interval(cell.test),
         f"{cell.strength:.2e}",
-        "*" if cell.chosen else "=" if cell.tie else "",
+        _mark(cell),
     )
+
+
+def _mark(cell: Cell) -> str:
+    """See `_explain_marks`."""
+    told = "*" if cell.chosen else "=" if cell.tie and cell.val_tie else "v" * cell.val_tie + "t" * cell.tie
+    return told + "c" * cell.cheap + "f" * cell.front
+
+
+def _show_gmac(cell: Trial) -> str:
+    return f"{cell.cost.gmac:.2f}" if cell.cost else ""

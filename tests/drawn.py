@@ -8,7 +8,7 @@ import numpy as np
 
 from fixgrid.cache.features import FeatureSet
 from fixgrid.cache.view import View
-from fixgrid.heads.ask import Ask, GridOptions
+from fixgrid.heads.question import Ask, GridOptions
 
 SIZES = {"train": 160, "val": 80, "test": 120}
 K, D = 4, 12

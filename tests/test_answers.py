@@ -9,12 +9,13 @@ from drawn import FEW, PAIRS, SIZES, Cache, K, ask
 from fixgrid.heads import answers as listing
 from fixgrid.heads.answers import Answers, answer_test, bin_answers, list_mistakes, pick_example
 from fixgrid.heads.figures import measure_head
-from fixgrid.heads.grid import choose_cell, run_grid
+from fixgrid.heads.grid import run_grid
+from fixgrid.heads.verdict import judge_cells
 
 
 @pytest.fixture(scope="module")
 def answers() -> Answers:
-    cells = choose_cell(list(run_grid(ask(Cache(), PAIRS, FEW))))
+    cells = judge_cells(list(run_grid(ask(Cache(), PAIRS, FEW)))).cells
     best = next(cell for cell in cells if cell.chosen)
     return answer_test(ask(Cache(), PAIRS, FEW), best, "abcd")
 

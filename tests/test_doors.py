@@ -200,4 +200,4 @@ def test_a_head_is_one_file_and_one_line(tmp_path: Path, monkeypatch: pytest.Mon
     first, mean = run_grid(asked)
     assert (first.family, first.test.value) == ("first", 0.25)
     assert mean.test.value > first.test.value
-    assert fit_best(replace(asked, options=replace(asked.options, families=("first",)))).family == "first"
+    assert fit_best([replace(asked, options=replace(asked.options, families=("first",)))]).family == "first"

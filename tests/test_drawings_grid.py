@@ -11,14 +11,15 @@ from shown import expect_shown
 
 from fixgrid.heads.curve import fit_curve
 from fixgrid.heads.drawings_grid import draw_compute, draw_curve, draw_grid, find_front
-from fixgrid.heads.grid import choose_cell, run_grid
+from fixgrid.heads.grid import run_grid
+from fixgrid.heads.verdict import judge_cells
 
 MACS = {128: 10**8, 224: 3 * 10**8, 320: 6 * 10**8, "128+224": 4 * 10**8}
 
 
 @pytest.fixture(scope="module")
 def cells():
-    return choose_cell(list(run_grid(ask(Cache(), [*PAIRS, (224, "128+224")], FEW))))
+    return judge_cells(list(run_grid(ask(Cache(), [*PAIRS, (224, "128+224")], FEW)))).cells
 
 
 def test_the_grid_holds_every_cell_and_names_the_chosen(cells):

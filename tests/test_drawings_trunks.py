@@ -7,11 +7,12 @@ from shown import expect_shown
 
 from fixgrid.heads.drawings_trunks import draw_trunks
 from fixgrid.heads.findings import Rival
-from fixgrid.heads.grid import choose_cell, run_grid
+from fixgrid.heads.grid import run_grid
+from fixgrid.heads.verdict import judge_cells
 
 
 def test_every_trunk_has_its_parameters_its_cost_and_its_interval():
-    cells = choose_cell(list(run_grid(ask(Cache(), PAIRS, FEW))))
+    cells = judge_cells(list(run_grid(ask(Cache(), PAIRS, FEW)))).cells
     rivals = [Rival("mine", 4_100_000, 6 * 10**8, cells[0]), Rival("<small>", 3_400_000, 4 * 10**8, cells[1])]
     drawing = draw_trunks(rivals)
     expect_shown(drawing)

@@ -10,9 +10,9 @@ from drawn import SIZES
 from test_findings import asked as ask_of
 from test_findings import count
 
-from fixgrid.heads.ask import Asked
 from fixgrid.heads.exhibits import describe_making, fill_report, leaks, say_twins, show_twins, warn_of_twins
 from fixgrid.heads.findings import Findings, find_all
+from fixgrid.heads.question import Asked
 from fixgrid.heads.report import render_report
 from fixgrid.heads.twins import Twin
 

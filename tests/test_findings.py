@@ -12,18 +12,21 @@ from drawn import FEW, PAIRS, SIZES, Source, ask
 from entries import fill_entry, make_rows
 
 from fixgrid.cache.errors import CacheError
-from fixgrid.cache.holdings import list_trunks
+from fixgrid.cache.inventory import list_trunks
 from fixgrid.cache.rows import Manifest
 from fixgrid.cache.store import FeatureStore
 from fixgrid.heads import findings
-from fixgrid.heads.ask import Asked
 from fixgrid.heads.findings import compare_images, find_all
-from fixgrid.heads.grid import choose_cell, run_grid
+from fixgrid.heads.grid import run_grid
+from fixgrid.heads.question import Asked
 from fixgrid.heads.recipe import Recipe
+from fixgrid.heads.verdict import judge_cells
 
 
 class Held(Source):
     """Generated features that look like `cache.holdings.Holdings`."""
+
+    features = "pooled"
 
     def __init__(self, trunk: str = "mine") -> None:
         super().__init__()
@@ -57,7 +60,7 @@ def count(architecture, resolutions):
 
 def test_the_cells_are_the_grids_and_every_pair_has_its_cost(tmp_path):
     found = find_all(asked(tmp_path), [], count)
-    plain = choose_cell(list(run_grid(ask(Source().load, PAIRS, FEW))))
+    plain = judge_cells(list(run_grid(ask(Source().load, PAIRS, FEW)))).cells
     assert [(c.train_res, c.test_res, c.test, c.chosen) for c in found.cells] == [
         (c.train_res, c.test_res, c.test, c.chosen) for c in plain
     ]

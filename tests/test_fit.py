@@ -12,9 +12,10 @@ from fixgrid.cache.errors import UsageError
 from fixgrid.cache.features import FeatureSet
 from fixgrid.heads.families import FAMILIES
 from fixgrid.heads.fit import fit_best
-from fixgrid.heads.grid import choose_cell, run_grid
+from fixgrid.heads.grid import run_grid
 from fixgrid.heads.metrics import fit_temperature
 from fixgrid.heads.select import score_views
+from fixgrid.heads.verdict import judge_cells
 from fixgrid.heads.views import join_views, list_resolutions, see_views
 
 LINEAR = tuple(name for name in FAMILIES if name != "knn")
@@ -39,8 +40,8 @@ def five(split, kind, res):
     ],
 )
 def test_the_head_is_that_of_the_grids_chosen_cell(options):
-    fitted = fit_best(ask(Cache(), PAIRS, options))
-    (cell,) = (c for c in choose_cell(list(run_grid(ask(Cache(), PAIRS, options)))) if c.chosen)
+    fitted = fit_best([ask(Cache(), PAIRS, options)])
+    (cell,) = (c for c in judge_cells(list(run_grid(ask(Cache(), PAIRS, options)))).cells if c.chosen)
     for name in ("train_res", "test_res", "apparent", "family", "correction"):
         assert getattr(fitted, name) == getattr(cell, name)
     assert (fitted.choice.strength, fitted.choice.val) == (cell.strength, cell.val)
@@ -51,16 +52,16 @@ def test_the_head_is_that_of_the_grids_chosen_cell(options):
 
 def test_a_correction_is_folded_into_the_kept_head():
     options = replace(FEW, corrections=("frechet",))
-    fitted = fit_best(ask(Cache(), [(320, 128)], options))
+    fitted = fit_best([ask(Cache(), [(320, 128)], options)])
     test = Cache()("test", "center", 128)
-    plain = fitted.choice.head.scores(test.X[:, 0]).argmax(1)
+    plain = fitted.choice.heads[0].scores(test.X[:, 0]).argmax(1)
     assert (plain != fitted.head.scores(test.X[:, 0]).argmax(1)).any()
 
 
 @pytest.mark.parametrize("mean_of", ["features", "probabilities"])
 def test_several_views_count_as_the_grid_counts_them(mean_of):
     options = replace(FEW, test_kind="five", mean_of=mean_of)
-    fitted = fit_best(ask(five, [(224, 224)], options))
+    fitted = fit_best([ask(five, [(224, 224)], options)])
     (cell,) = run_grid(ask(five, [(224, 224)], options))
     np.testing.assert_array_equal(fitted.score.correct, cell.correct)
     val = five("val", "five", 224)
@@ -75,19 +76,19 @@ def test_test_images_are_loaded_once_and_last():
         order.append(split)
         return cache(split, kind, res)
 
-    fit_best(ask(load, PAIRS, FEW))
+    fit_best([ask(load, PAIRS, FEW)])
     assert order.count("test") == 1
     assert order[-1] == "test"
 
 
 def test_neighbours_cannot_be_kept():
     with pytest.raises(UsageError, match="knn"):
-        fit_best(ask(Cache(), PAIRS[:1], replace(FEW, families=("knn",))))
+        fit_best([ask(Cache(), PAIRS[:1], replace(FEW, families=("knn",)))])
 
 
 def test_no_pair_is_refused():
     with pytest.raises(UsageError, match="--pairs"):
-        fit_best(ask(Cache(), [], FEW))
+        fit_best([ask(Cache(), [], FEW)])
 
 
 SEVERAL = [(224, "128+224"), (320, "128+224+320")]
@@ -97,8 +98,8 @@ SEVERAL = [(224, "128+224"), (320, "128+224+320")]
 @pytest.mark.parametrize("correction", ["none", "standardize", "frechet", "refit"])
 def test_a_head_of_several_test_resolutions_is_that_of_its_cell(correction, mean_of):
     options = replace(FEW, corrections=(correction,), mean_of=mean_of)
-    fitted = fit_best(ask(Cache(), SEVERAL, options))
-    (cell,) = (c for c in choose_cell(list(run_grid(ask(Cache(), SEVERAL, options)))) if c.chosen)
+    fitted = fit_best([ask(Cache(), SEVERAL, options)])
+    (cell,) = (c for c in judge_cells(list(run_grid(ask(Cache(), SEVERAL, options)))).cells if c.chosen)
     assert (fitted.train_res, fitted.test_res, fitted.apparent) == (cell.train_res, cell.test_res, cell.apparent)
     np.testing.assert_array_equal(fitted.score.correct, cell.correct)
     seen = [place for place in fitted.places if place[0] == "test"]

@@ -69,7 +69,7 @@ def test_batchnorm_sees_val_and_test_by_the_recalibrated_trunk_and_fits_on_the_o
     ]
     made.choose()
     assert {place[0] for place in asked} == {"train", "val"}
-    head = made.choose()[1]
+    head = made.choose().head
     made.see(made.load("test"))
     assert set(asked) == set(made.places)
     assert made.fold(head) == (head, ())

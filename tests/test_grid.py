@@ -11,11 +11,13 @@ from drawn import FEW, PAIRS, Cache, D, K, ask, draw_view
 
 from fixgrid.cache.view import apparent_ratio
 from fixgrid.heads import families, grid
-from fixgrid.heads.ask import SEED_PAIRS, GridOptions
+from fixgrid.heads.ask import SEED_PAIRS
 from fixgrid.heads.families import FAMILIES
-from fixgrid.heads.grid import choose_cell, run_grid
+from fixgrid.heads.grid import run_grid
 from fixgrid.heads.memo import Memo
 from fixgrid.heads.metrics import log_softmax
+from fixgrid.heads.question import GridOptions
+from fixgrid.heads.verdict import judge_cells
 from fixgrid.heads.views import view_rows
 
 
@@ -45,7 +47,7 @@ def test_all_draws_are_rows_of_the_training_set(monkeypatch):
 
 
 def choices(cells):
-    return [(c.train_res, c.test_res, c.strength, c.val, c.chosen) for c in choose_cell(cells)]
+    return [(c.train_res, c.test_res, c.strength, c.val, c.chosen) for c in judge_cells(cells).cells]
 
 
 def test_permuting_test_labels_changes_no_choice():
@@ -73,7 +75,7 @@ def test_test_features_are_loaded_after_the_choice():
 
 
 def test_the_best_on_val_is_chosen_and_near_cells_are_ties():
-    cells = choose_cell(list(run_grid(ask(Cache(), PAIRS, FEW))))
+    cells = judge_cells(list(run_grid(ask(Cache(), PAIRS, FEW)))).cells
     best = [c for c in cells if c.chosen]
     assert len(best) == 1
     assert best[0].val.value == max(c.val.value for c in cells)
@@ -85,7 +87,7 @@ def test_the_best_on_val_is_chosen_and_near_cells_are_ties():
 
 def test_a_cell_with_the_same_predictions_is_a_tie():
     cell = next(iter(run_grid(ask(Cache(), [(128, 128)], FEW))))
-    assert [c.tie for c in choose_cell([cell, grid.replace(cell, test_res=130)])] == [False, True]
+    assert [c.tie for c in judge_cells([cell, grid.replace(cell, test_res=130)]).cells] == [False, True]
 
 
 def test_refitting_on_train_and_val_keeps_the_choice():

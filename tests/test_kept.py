@@ -48,9 +48,7 @@ def test_a_kept_graph_gives_the_features_of_the_trunk(trunk: Trunk, shelf: Path)
     np.testing.assert_allclose(open_backend(spec, 64)(make_probe(64)), run_eager(trunk, make_probe(64)), rtol=1e-4)
 
 
-def test_all_that_changes_a_graph_is_asked_for(
-    trunk: Trunk, shelf: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_all_that_changes_a_graph_is_asked_for(trunk: Trunk, shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     facts = describe_trunk(trunk)
     assert recall(facts, shelf, 64) is not None
     look = replace(facts.preprocess, mean=("0.1", "0.1", "0.1"))

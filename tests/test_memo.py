@@ -11,9 +11,9 @@ from drawn import FEW, PAIRS, Cache, K, ask
 
 from fixgrid.heads import families, recipe
 from fixgrid.heads import memo as memo_module
-from fixgrid.heads.ask import GridOptions
 from fixgrid.heads.grid import run_grid
 from fixgrid.heads.memo import Memo
+from fixgrid.heads.question import GridOptions
 
 EVERY = replace(FEW, families=("logistic", "lda"), corrections=("none", "standardize", "refit"))
 

@@ -95,7 +95,7 @@ def test_a_kept_head_of_several_resolutions_predicts_what_its_cell_did(
 ) -> None:
     options = replace(FEW, corrections=(correction,), mean_of=mean_of)
     (cell,) = run_grid(ask(Cache(), [(320, "128+224")], options, n_classes=4))
-    fitted = fit_best(ask(Cache(), [(320, "128+224")], options, n_classes=4))
+    fitted = fit_best([ask(Cache(), [(320, "128+224")], options, n_classes=4)])
     seen: list[dict[str, object]] = [{"res": 128}, {"res": 224}]
     saved = SavedHead(
         fitted.head, tuple("abcd"), views=seen, corrections=fitted.corrections, figures={"mean_of": mean_of}

@@ -55,8 +55,7 @@ def test_a_plan_says_what_is_used_and_whose_word_it_is(data: Path) -> None:
     line, watcher = plan(data, mean=0.25, crop_mode="squash")
     assert line["value"] == "squash"
     assert line["note"] == (
-        f"mean 0.25 (your --mean); std 0.5; bicubic; crop ratio 0.875 ({whose}); "
-        "squash crop (your --crop-mode)"
+        f"mean 0.25 (your --mean); std 0.5; bicubic; crop ratio 0.875 ({whose}); squash crop (your --crop-mode)"
     )
     assert watcher.settled["preprocessing"][1] == f"your --mean, --crop-mode; {whose}"
 

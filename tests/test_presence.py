@@ -53,7 +53,5 @@ def test_a_checkpoint_is_looked_for_where_torch_keeps_it(
     assert tmp_path in place.parents
     assert is_here(URL)
     program = f"import fixgrid.embed.trunks.presence as p; print(p.is_here({URL!r}), 'torch' in p.sys.modules)"
-    said = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    said = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert said.stdout == "True False\n"

@@ -105,7 +105,7 @@ def test_an_image_without_features_at_one_resolution_is_refused():
 
     with pytest.raises(CacheError, match="79 images in one view and of 80"):
         recipe((224, "128+224"), load).choose()
-    assert recipe((224, 128), load).choose()[0].val.value > 0
+    assert recipe((224, 128), load).choose().choice.val.value > 0
 
 
 def test_one_set_is_joined_as_it_is():
@@ -125,4 +125,4 @@ def test_the_places_are_those_that_are_loaded():
 
 def test_a_pass_shared_by_cells_is_run_once():
     pairs = [(224, 128), (224, 224), (224, "128+224")]
-    assert count_passes(list_recipes(ask(Cache(), pairs, FEW))) == (5, 3 + 3 + 5 - 5)
+    assert count_passes([ask(Cache(), pairs, FEW)]) == (5, 3 + 3 + 5 - 5)

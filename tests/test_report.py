@@ -14,12 +14,14 @@ from PIL import Image
 
 from fixgrid.embed.pictures import make_thumbnail
 from fixgrid.heads.answers import answer_test, bin_answers
+from fixgrid.heads.cell import Cell
 from fixgrid.heads.drawings_data import draw_classes, draw_counts, draw_reliability
 from fixgrid.heads.drawings_grid import draw_grid
 from fixgrid.heads.figures import ClassRow
-from fixgrid.heads.grid import Cell, choose_cell, run_grid
+from fixgrid.heads.grid import run_grid
 from fixgrid.heads.metrics import Estimate, wilson_interval
 from fixgrid.heads.report import Report, Shot, TwinShot, render_report, say_answer, say_ties
+from fixgrid.heads.verdict import judge_cells
 
 EVIL = "<script>alert(1)</script>"
 CLASSES = (EVIL, "$x$", "b" * 200, "\u202eevil\udc80")
@@ -28,7 +30,7 @@ CLASSES = (EVIL, "$x$", "b" * 200, "\u202eevil\udc80")
 def make_page(more: int = 0) -> str:
     """A page of four classes with odd names, and ``more`` classes of one test image each."""
     load = Cache()
-    cells = choose_cell(list(run_grid(ask(load, PAIRS, FEW))))
+    cells = judge_cells(list(run_grid(ask(load, PAIRS, FEW)))).cells
     best = next(cell for cell in cells if cell.chosen)
     answers = answer_test(ask(load, PAIRS, FEW), best, CLASSES)
     assert answers.figures.top1 == best.test
@@ -84,8 +86,22 @@ def test_the_page_allows_its_own_script_and_no_other() -> None:
 
 def cell(train: int, test: int | str, *, chosen: bool = False, tie: bool = False, **fields: str) -> Cell:
     accuracy, rows = Estimate(0.9, 0.8, 0.95), np.arange(50)
-    made = Cell(train, test, 1.0, accuracy, accuracy, 1.0, "", rows, rows > 4)
-    return replace(made, chosen=chosen, tie=tie, **fields)
+    return Cell(
+        train_res=train,
+        test_res=test,
+        apparent=1.0,
+        val=accuracy,
+        test=accuracy,
+        strength=1.0,
+        note="",
+        row=rows,
+        correct=rows > 4,
+        val_row=rows,
+        val_correct=rows > 4,
+        chosen=chosen,
+        tie=tie,
+        **fields,
+    )
 
 
 def test_the_first_line_says_what_to_do_and_how_sure_it_is() -> None:

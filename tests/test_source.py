@@ -6,8 +6,8 @@ from collections import Counter
 
 from drawn import FEW, PAIRS, K, Source
 
-from fixgrid.heads.ask import Ask
 from fixgrid.heads.grid import run_grid
+from fixgrid.heads.question import Ask
 from fixgrid.heads.source import Shelf
 
 

@@ -41,6 +41,8 @@ def _all(*options: Callable[[Command], Command]) -> Callable[[Command], Command]
 
 data = option("--data", help="Folder, CSV, stanford-dogs, torchvision:NAME or sample.")
 cache = option("--cache", type=Place(), default="features", show_default=True, help="Cache folder.")
+
+
 def _expect_asked(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     """The trunk, refused if running it would be the word of fixgrid.toml alone."""
     if value and ctx.get_parameter_source(str(param.name)) is ParameterSource.DEFAULT_MAP:
@@ -97,6 +99,8 @@ moved_weights = option(
     type=Place(exists=True, dir_okay=False),
     help="Where the trunk's weights are now. [default: where they were]",
 )
+
+
 def _take_typed(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     """What was typed here: a trunk that is run because settings name it for extract would be run unasked."""
     return value if ctx.get_parameter_source(str(param.name)) is ParameterSource.COMMANDLINE else None

@@ -17,11 +17,13 @@ from sklearn.linear_model import LogisticRegression
 
 from fixgrid.cache.features import FeatureSet
 from fixgrid.cache.view import View
-from fixgrid.heads.ask import SEED_PAIRS, Ask
+from fixgrid.heads.ask import SEED_PAIRS
 from fixgrid.heads.design import rotate_features
-from fixgrid.heads.grid import choose_cell, run_grid
+from fixgrid.heads.grid import run_grid
 from fixgrid.heads.logistic import DINOV2_C, LogisticPath
-from fixgrid.heads.select import choose_strength
+from fixgrid.heads.question import Ask
+from fixgrid.heads.select import Fold, choose_strength
+from fixgrid.heads.verdict import judge_cells
 
 from ..certificate import certify_head
 
@@ -112,7 +114,7 @@ def bench_path():
 
 def search_path(X, y, X_val, y_val):
     path = LogisticPath(rotate_features(X, y, 120))
-    return path, choose_strength(path, X_val, y_val, DINOV2_C)
+    return path, choose_strength([Fold(path, X_val, y_val)], DINOV2_C)
 
 
 def bench_search(path):
@@ -164,7 +166,7 @@ def bench_grid(d=1280):
         question = Ask(_Drawn(held), SEED_PAIRS, folder=Path(folder))
 
         def fill():
-            return choose_cell(list(run_grid(question)))
+            return judge_cells(list(run_grid(question))).cells
 
         cells, seconds = timed(fill)
         _, again = timed(fill)

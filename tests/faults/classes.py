@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fixgrid.heads.families import FAMILIES
 from fixgrid.heads.figures import measure_head
-from fixgrid.heads.select import choose_strength
+from fixgrid.heads.select import Fold, choose_strength
 
 from .result import Result
 
@@ -45,7 +45,7 @@ def fit_many_classes(n_classes: int) -> None:
     X_val = draw_classes(n_classes, y_val, 2)
     classes = [str(i) for i in range(n_classes)]
     for name, strengths in KINDS.items():
-        chosen = choose_strength(FAMILIES[name][0](X, y, n_classes), X_val, y_val, strengths)
+        chosen = choose_strength([Fold(FAMILIES[name][0](X, y, n_classes), X_val, y_val)], strengths)
         found = measure_head(chosen.head.scores(X_val), y_val, classes)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         print(name, found.top1.value, peak, flush=True)

@@ -1,0 +1,140 @@
+"""One cell of a grid: what was trained and tested how, how it did, and what it costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .metrics import Estimate
+from .views import TestRes
+
+
+class Axes(NamedTuple):
+    """What cells may differ in beside resolutions and heads.
+
+    Attributes
+    ----------
+    trunk : str
+        As the cache calls it.
+    features : str
+        Kind of features.
+    crop_ratio : str
+        Of the test images.
+    train_view, test_view : str
+        Kinds of view; of training images ``train+center`` where all of both are rows.
+    """
+
+    trunk: str = ""
+    features: str = "pooled"
+    crop_ratio: str = ""
+    train_view: str = "train"
+    test_view: str = "center"
+
+
+SAME = Axes()
+"""Of cells that differ in nothing but resolutions and heads."""
+
+
+class Cost(NamedTuple):
+    """What a cell's answer about one image takes.
+
+    Attributes
+    ----------
+    gmac : float
+        Multiply-adds of the trunk, 1e9, over all crops that are averaged.
+    ms : float or None
+        Milliseconds of the trunk on one core of this machine, as measured while features were extracted; None
+        if they were not.
+    parameters : int
+        Of the trunk.
+    """
+
+    gmac: float
+    ms: float | None
+    parameters: int
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Trial:
+    """What was trained and tested how, as far as val knows it.
+
+    Attributes
+    ----------
+    train_res : int
+        px.
+    test_res : int or str
+        px; see `heads.views.TestRes`.
+    apparent : float
+        Size of an object in a test view over its size in a training view; FixRes wants 1. Of several test
+        resolutions the mean.
+    val : Estimate
+        Top-1 with its Wilson interval.
+    strength : float
+        Chosen on val at ``test_res``: C of a logistic head.
+    note : str
+        How the search for C ended.
+    val_row : int64 array, shape (n,)
+        Row ids of the val images.
+    val_correct : bool array, shape (n,)
+        Whether each is right.
+    family, correction : str
+        Kind of head, and how the resolution gap was corrected.
+    axes : Axes
+    cost : Cost or None
+        None where it is not known.
+    chosen : bool
+        Best on val.
+    val_tie : bool
+        Val cannot tell it from the chosen one.
+    front : bool
+        None that costs as little or less is as good on val.
+    cheap : bool
+        Of the chosen one and those that val cannot tell from it, the one that costs least.
+    """
+
+    train_res: int
+    test_res: TestRes
+    apparent: float
+    val: Estimate
+    strength: float
+    note: str
+    val_row: NDArray[np.int64]
+    val_correct: NDArray[np.bool_]
+    family: str = "logistic"
+    correction: str = "none"
+    axes: Axes = SAME
+    cost: Cost | None = None
+    chosen: bool = False
+    val_tie: bool = False
+    front: bool = False
+    cheap: bool = False
+
+    @property
+    def place(self) -> tuple[object, ...]:
+        """What tells it from the others of a grid."""
+        return (*self.axes, self.train_res, self.test_res, self.family, self.correction)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Cell(Trial):
+    """One train_res x test_res entry of a grid: a trial that was scored on test.
+
+    Attributes
+    ----------
+    test : Estimate
+        Top-1 with its Wilson interval.
+    row : int64 array, shape (n,)
+        Row ids of the test images.
+    correct : bool array, shape (n,)
+        Whether each is right.
+    tie : bool
+        Test cannot tell it from the chosen cell.
+    """
+
+    test: Estimate
+    row: NDArray[np.int64]
+    correct: NDArray[np.bool_]
+    tie: bool = False

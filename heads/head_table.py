@@ -1,0 +1,97 @@
+"""A kept head, its figures and a learning curve as a table for a terminal, Markdown, CSV or JSON. Pure text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from fixgrid.cache.text import format_records, to_csv
+
+from .curve import CurvePoint
+from .figures import HeadFigures
+from .fit import Fitted
+from .table import record_estimate, show_interval
+
+# Of a head on some images: field, title, unit.
+_FIGURES = {
+    "top1": ("accuracy, %", 100),
+    "top5": ("top-5, %", 100),
+    "class_mean": ("mean of classes, %", 100),
+    "nll": ("log-loss, nats", 1),
+    "calibration": ("calibration error, %", 100),
+}
+
+
+def fit_record(fitted: Fitted, figures: HeadFigures) -> dict[str, Any]:
+    """A kept head as JSON values: how it was chosen, and its figures on test with their intervals."""
+    measured = {name: getattr(figures, name)._asdict() for name in ("top5", "class_mean", "nll", "calibration")}
+    return {
+        "train_res": fitted.train_res,
+        "test_res": fitted.test_res,
+        "family": fitted.family,
+        "correction": fitted.correction,
+        "strength": float(fitted.choice.strength),
+        "val": fitted.choice.val._asdict(),
+        "test": fitted.score.accuracy._asdict(),
+        "n_val": fitted.n_val,
+        "n_test": figures.n,
+        **measured,
+        "temperature": figures.temperature,
+    }
+
+
+def format_fit(record: dict[str, Any], style: str) -> str:
+    """What `fit_record` gives in one of `FORMATS`, ending in a newline."""
+    if style == "json":
+        return json.dumps(record, indent=2) + "\n"
+    named = {"val": ("val accuracy, %", 100), "test": ("test accuracy, %", 100)}
+    named |= {name: (f"test {title}", unit) for name, (title, unit) in _FIGURES.items() if name != "top1"}
+    rows = [
+        {"figure": title, **{part: f"{unit * value:.2f}" for part, value in record[name].items()}}
+        for name, (title, unit) in named.items()
+    ]
+    if style == "csv":
+        return to_csv(rows)
+    chosen = (
+        f"chosen on val: train at {record['train_res']} px, test at {record['test_res']} px\n"
+        f"head {record['family']}, gap {record['correction']}, strength {record['strength']:.2e}, "
+        f"temperature {record['temperature']:.2f}\n"
+    )
+    return f"{chosen}\n{format_records(rows, style)}\n{record['n_test']} test images; 95 % intervals\n"
+
+
+def format_figures(figures: HeadFigures, style: str) -> str:
+    """How a head did on some images, in one of `FORMATS`, ending in a newline."""
+    if style == "json":
+        measured = {name: getattr(figures, name)._asdict() for name in _FIGURES}
+        return json.dumps({"n": figures.n, **measured, "temperature": figures.temperature}, indent=2) + "\n"
+    rows = []
+    for name, (title, unit) in _FIGURES.items():
+        shown = {part: f"{unit * value:.2f}" for part, value in getattr(figures, name)._asdict().items()}
+        rows.append({"figure": title, **shown})
+    return format_records(rows, style)
+
+
+def format_curve(points: Sequence[CurvePoint], style: str) -> str:
+    """A learning curve in one of `FORMATS`, ending in a newline."""
+    if style in ("json", "csv"):
+        return format_records([_point_record(point) for point in points], style)
+    rows = [
+        {
+            "share, %": f"{100 * point.share:g}",
+            "images": point.images,
+            "pair, px": f"{point.train_res}:{point.test_res}",
+            "strength": f"{point.strength:.2e}",
+            "val": f"{100 * point.val.value:.2f}",
+            "test": f"{100 * point.test.value:.2f}",
+            "95 % interval": show_interval(point.test),
+        }
+        for point in points
+    ]
+    return format_records(rows, style)
+
+
+def _point_record(point: CurvePoint) -> dict[str, Any]:
+    estimates = {**record_estimate("val", point.val), **record_estimate("test", point.test)}
+    return {**{name: value for name, value in vars(point).items() if name not in ("val", "test")}, **estimates}
