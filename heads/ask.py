@@ -28,6 +28,7 @@ SEED_PAIRS: tuple[Pair, ...] = (
     (320, 380),
 )
 
+TEST_VIEWS = ("center", "five", "ten")
 GAPS = tuple(dict.fromkeys(("none", *CORRECTIONS, "refit", "batchnorm")))
 
 
@@ -77,6 +78,8 @@ def ask_cache(
     CacheError
         If the cache lacks features that an option needs.
     """
+    if test_view not in TEST_VIEWS:
+        raise UsageError(f"found --test-view {test_view!r}; expected some of {', '.join(TEST_VIEWS)}.")
     kinds = choose_kinds(holdings, train_view)
     chosen = choose_pairs(holdings, kinds, pairs)
     gaps, notes = choose_gaps(holdings, chosen, gap, test_view)
@@ -95,7 +98,15 @@ def ask_cache(
 
 
 def choose_kinds(holdings: Holdings, train_view: str | None) -> tuple[str, ...]:
-    """Kinds of view that heads are fitted on: random crops if the cache has them and nothing else is asked for."""
+    """Kinds of view that heads are fitted on: random crops if the cache has them and nothing else is asked for.
+
+    Raises
+    ------
+    UsageError
+        If others than train, center or both are asked for.
+    """
+    if train_view not in (None, "train", "center", "both"):
+        raise UsageError(f"found --train-view {train_view!r}; expected some of train, center and both.")
     if train_view is None:
         return ("train",) if holdings.resolutions("train", "train") else ("center",)
     return ("train", "center") if train_view == "both" else (train_view,)

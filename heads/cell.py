@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from .metrics import Estimate
 from .views import TestRes
 
+LEVEL = 0.05
+"""Of all comparisons with the chosen cell together."""
+
 
 class Axes(NamedTuple):
     """What cells may differ in beside resolutions and heads.
@@ -87,8 +90,8 @@ class Trial:
         None where it is not known.
     chosen : bool
         Best on val.
-    val_tie : bool
-        Val cannot tell it from the chosen one.
+    val_p : float
+        That it is as good as the chosen one, by val and corrected for all comparisons; 1 until it is compared.
     front : bool
         None that costs as little or less is as good on val.
     cheap : bool
@@ -108,9 +111,14 @@ class Trial:
     axes: Axes = SAME
     cost: Cost | None = None
     chosen: bool = False
-    val_tie: bool = False
+    val_p: float = 1.0
     front: bool = False
     cheap: bool = False
+
+    @property
+    def val_tie(self) -> bool:
+        """Whether it is not the chosen one, and val cannot tell it from that."""
+        return not self.chosen and self.val_p >= LEVEL
 
     @property
     def place(self) -> tuple[object, ...]:
@@ -130,11 +138,16 @@ class Cell(Trial):
         Row ids of the test images.
     correct : bool array, shape (n,)
         Whether each is right.
-    tie : bool
-        Test cannot tell it from the chosen cell.
+    test_p : float
+        As ``val_p``, by test.
     """
 
     test: Estimate
     row: NDArray[np.int64]
     correct: NDArray[np.bool_]
-    tie: bool = False
+    test_p: float = 1.0
+
+    @property
+    def tie(self) -> bool:
+        """Whether it is not the chosen cell, and test cannot tell it from that."""
+        return not self.chosen and self.test_p >= LEVEL

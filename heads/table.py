@@ -94,7 +94,7 @@ def cell_record(cell: Cell) -> dict[str, Any]:
         "n_test": len(cell.row),
         "C": cell.strength,
         **cost,
-        **{name: getattr(cell, name) for name in ("chosen", "tie", "val_tie", "front", "cheap")},
+        **{name: getattr(cell, name) for name in ("chosen", "tie", "val_tie", "test_p", "val_p", "front", "cheap")},
         "search": cell.note,
     }
 

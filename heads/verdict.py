@@ -10,10 +10,9 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .cell import Cell, Trial
+from .cell import LEVEL, Cell, Trial
 from .contest import compare_with, estimate_optimism, find_resolution
 
-LEVEL = 0.05
 PREFERENCES = ("accurate", "cheap")
 
 
@@ -75,12 +74,12 @@ def judge_trials(trials: Sequence[Tried]) -> Verdict[Tried]:
         return Verdict([], 0, 0.0, 0.0)
     best = max(range(len(trials)), key=lambda i: (trials[i].val.value, -_cost(trials[i])))
     correct = _line_up([(trial.val_row, trial.val_correct) for trial in trials])
-    ties = compare_with(correct, best, chosen_here=True) >= LEVEL
-    rivals = [i for i in range(len(trials)) if (ties[i] or i == best) and trials[best].cost]
+    p = compare_with(correct, best, chosen_here=True).tolist()
+    rivals = [i for i in range(len(trials)) if p[i] >= LEVEL and trials[best].cost]
     cheap = min(rivals, key=lambda i: (_cost(trials[i]), -trials[i].val.value), default=None)
     front = _find_front(trials)
     marked = [
-        replace(trial, chosen=i == best, val_tie=i != best and bool(ties[i]), front=i in front, cheap=i == cheap)
+        replace(trial, chosen=i == best, val_p=p[i], front=i in front, cheap=i == cheap)
         for i, trial in enumerate(trials)
     ]
     return Verdict(marked, len(correct), estimate_optimism(correct), find_resolution(correct, best))
@@ -93,8 +92,8 @@ def judge_cells(cells: Sequence[Cell]) -> Verdict[Cell]:
         return verdict
     best = next(i for i, cell in enumerate(verdict.cells) if cell.chosen)
     correct = _line_up([(cell.row, cell.correct) for cell in cells])
-    ties = compare_with(correct, best, chosen_here=False) >= LEVEL
-    marked = [replace(cell, tie=i != best and bool(ties[i])) for i, cell in enumerate(verdict.cells)]
+    p = compare_with(correct, best, chosen_here=False).tolist()
+    marked = [replace(cell, test_p=p[i]) for i, cell in enumerate(verdict.cells)]
     return replace(verdict, cells=marked)
 
 

@@ -99,7 +99,7 @@ def cell(train: int, test: int | str, *, chosen: bool = False, tie: bool = False
         val_row=rows,
         val_correct=rows > 4,
         chosen=chosen,
-        tie=tie,
+        test_p=float(tie),
         **fields,
     )
 

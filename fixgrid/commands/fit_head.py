@@ -19,6 +19,13 @@ from .console import Console, say
     "--confused", type=click.IntRange(1), help="Print as many of the most confused pairs of classes as well."
 )
 @options.option(
+    "--prefer",
+    type=click.Choice(["accurate", "cheap"]),
+    default="accurate",
+    show_default=True,
+    help="The best on val, or the cheapest that val cannot tell from it.",
+)
+@options.option(
     "--out",
     type=options.Place(dir_okay=False),
     help="Head file, without suffix. [default: beside the features]",
@@ -43,6 +50,7 @@ def fit_head(
 
     console = Console(ctx)
     if curve is not None:
+        del asked["prefer"]
         found = fixgrid.curve(**asked, shares=curve, watcher=console)
         click.echo(found.format(style), nl=False)
         say(found.warning)

@@ -13,14 +13,18 @@ from .console import Console, say
 @click.command()
 @options.reads_features
 @options.makes_cells
+@options.option("--top", type=click.IntRange(1), help="Show so many of the best on val. [default: all]")
 @options.style
 @click.pass_context
-def grid(ctx: click.Context, /, style: str, **asked: Any) -> None:
-    """Print the accuracy of every train x test resolution pair, the best marked, ties called ties."""
+def grid(ctx: click.Context, /, top: int | None, style: str, **asked: Any) -> None:
+    """Print the accuracy of every train x test resolution pair, the best marked, ties called ties.
+
+    Several trunks, kinds of features, crop ratios or views make one table: --trunk a,b or all.
+    """
     import fixgrid
 
     found = fixgrid.grid(**asked, on_cell=_say_cell, watcher=Console(ctx))
-    click.echo(found.format(style), nl=False)
+    click.echo(found.format(style, top), nl=False)
 
 
 def _say_cell(cell: Any) -> None:

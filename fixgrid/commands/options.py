@@ -182,18 +182,14 @@ recalibrate = option(
 reads_features = _all(
     data,
     cache,
-    option("--trunk", help="Which, as cache ls calls it. [default: the cache's only one]"),
+    option("--trunk", help="Which, as cache ls calls it; several, or all. [default: the cache's only one]"),
     option("--features", help="Kinds of features: some that were extracted, or all. [default: pooled]"),
     resize,
     resampler,
     look,
     option("--train-views", type=click.IntRange(1), help="Which, if the cache holds several."),
     option("--seed", type=int, help="Which, if the cache holds several."),
-    option(
-        "--train-view",
-        type=click.Choice(["train", "center", "both"]),
-        help="Views of the training images. [default: train, else what is cached]",
-    ),
+    option("--train-view", help="Some of train,center,both. [default: train, else what is cached]"),
 )
 """Of every command that reads cached features; see `fixgrid.cache_requests.FeaturesRequest`."""
 
@@ -206,7 +202,7 @@ makes_cells = _all(
         show_default=True,
         help="all, or some of none,standardize,frechet,refit,batchnorm (that after extract --recalibrate).",
     ),
-    option("--test-view", type=click.Choice(["center", "five", "ten"]), default="center", show_default=True),
+    option("--test-view", default="center", show_default=True, help="Some of center,five,ten."),
     option(
         "--mean-of",
         type=click.Choice(["probabilities", "features"]),
