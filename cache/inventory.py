@@ -6,8 +6,7 @@ from typing import NamedTuple
 
 from .datasets import list_sources, respell
 from .holdings import POOLED, pick
-from .labels import Labels, Version, find_version
-from .rows import Manifest
+from .labels import Labels, find_version
 from .sealed import Sealed
 from .store import FeatureStore
 from .view import complete_spec
@@ -61,9 +60,3 @@ def _label_entries(store: FeatureStore, source: str | None) -> tuple[Labels, lis
     digests = {rows.digest for rows in manifest.splits.values()}
     mine = store.sealed(lambda spec: spec.rows_sha256 in digests)
     return Labels(store, mine), mine
-
-
-def list_trunks(store: FeatureStore, manifest: Manifest) -> dict[str, Version]:
-    """The trunks that have seen a data set, by their labels."""
-    digests = {rows.digest for rows in manifest.splits.values()}
-    return Labels(store, store.sealed(lambda spec: spec.rows_sha256 in digests)).list_all()

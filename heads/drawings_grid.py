@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .cell import Cell
-from .drawings import BLUE, INK, ORANGE, PAPER, QUIET, Drawing, draw, label_log, label_percent
+from .drawings import BLUE, GREEN, INK, ORANGE, PAPER, QUIET, Drawing, clip_name, draw, label_log, label_percent
 from .metrics import Estimate
-from .table import cell_record
+from .table import cell_record, show_trunk
 from .views import TestRes, list_resolutions
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _RAMP = ("#eef4fa", "#c3d9ec", "#84b3d8", "#3f83bb", "#14508c", "#0a2a55")  # one hue: lightness alone tells
 _CELL_PT = 64
+_MOST_INTERVALS = 60
 
 
 def draw_grid(cells: Sequence[Cell]) -> Drawing:
@@ -71,51 +72,64 @@ def _paint_cells(axes: Axes, cells: Sequence[Cell], rows: list[int], columns: li
             axes.add_patch(frame)
 
 
-def find_front(cells: Sequence[Cell], macs: Mapping[TestRes, int]) -> list[Cell]:
-    """The cells that no cell of the same or less compute beats on val, from the cheapest on."""
-    front: list[Cell] = []
-    for cell in sorted(cells, key=lambda cell: (macs[cell.test_res], -cell.val.value)):
-        if not front or cell.val.value > front[-1].val.value:
-            front.append(cell)
-    return front
+def draw_front(cells: Sequence[Cell]) -> Drawing:
+    """Test accuracy of every cell against multiply-adds per test image, with the front that val decided.
 
-
-def draw_compute(cells: Sequence[Cell], macs: Mapping[TestRes, int]) -> Drawing:
-    """Test accuracy of every cell against multiply-adds per test image, with the front that val sees."""
-    front = find_front(cells, macs)
-    named = ", ".join(f"{c.train_res} to {c.test_res} px {c.test.value:.1%}" for c in front)
+    Parameters
+    ----------
+    cells : sequence of Cell
+        Judged, and with costs.
+    """
+    front = sorted((cell for cell in cells if cell.front), key=_gmac)
+    several = len({cell.axes for cell in cells}) > 1
+    names = [_name_cell(cell, cells) for cell in front]
+    named = ", ".join(f"{name} {cell.test.value:.1%}" for name, cell in zip(names, front, strict=True))
     alt = f"Test accuracy against multiply-adds per image. The front, cheapest first: {named}."
-    records = [
-        {**cell_record(c), "gmac": macs[c.test_res] / 1e9, "front": any(c is f for f in front)} for c in cells
-    ]
 
     def fill(figure: Figure) -> None:
         axes = figure.subplots()
-        x = [macs[cell.test_res] / 1e9 for cell in front]
-        axes.plot(x, [cell.test.value for cell in front], "-", color=BLUE, zorder=2)
-        for cell in cells:
-            on_front = any(cell is f for f in front)
-            _mark_estimate(axes, macs[cell.test_res] / 1e9, cell.test, BLUE if on_front else QUIET, on_front)
+        axes.plot(list(map(_gmac, front)), [cell.test.value for cell in front], "-", color=BLUE, zorder=2)
+        for cell in (cell for cell in cells if cell.cost and not cell.front):
+            if len(cells) > _MOST_INTERVALS:  # of hundreds, intervals would hide the dots
+                axes.plot([_gmac(cell)], [cell.test.value], ".", color=QUIET, markersize=4, alpha=0.5, zorder=1)
+            else:
+                _mark_estimate(axes, _gmac(cell), cell.test, QUIET, "")
+        for number, (name, cell) in enumerate(zip(names, front, strict=True), 1):
+            colour = ORANGE if cell.chosen else GREEN if cell.cheap else BLUE
+            label = f"{number}  {name}, {_gmac(cell):.2g} GMAC" if several else ""
+            _mark_estimate(axes, _gmac(cell), cell.test, colour, label)
+            # The cheapest below its mark, so that neither the axis nor the line to the next crosses its name.
+            offset, side = ((7, -12), "left") if number == 1 else ((-7, 5), "right")
+            text = str(number) if several else f"{cell.train_res}→{cell.test_res}"
+            at = _gmac(cell), cell.test.value
+            axes.annotate(text, at, offset, textcoords="offset points", ha=side, color=INK)
         axes.set_xscale("log")
         label_log(axes.xaxis)
         axes.margins(x=0.2, y=0.08)
-        for cell in front:
-            at = macs[cell.test_res] / 1e9, cell.test.value
-            text = f"{cell.train_res}→{cell.test_res}"
-            # The cheapest below its mark, so that neither the axis nor the line to the next crosses its name.
-            offset, side = ((7, -12), "left") if cell is front[0] else ((-7, 5), "right")
-            axes.annotate(text, at, offset, textcoords="offset points", ha=side, color=INK)
         label_percent(axes.yaxis)
         axes.set_xlabel("GMAC per test image")
         axes.set_ylabel("right on test")
+        if several:
+            figure.legend(loc="outside lower left", alignment="left")
 
-    return draw("compute", alt, records, fill, 270)
+    return draw("front", alt, [cell_record(cell) for cell in cells], fill, 270 + 16 * len(front) * several)
 
 
-def _mark_estimate(axes: Axes, x: float, estimate: Estimate, colour: str, solid: bool) -> None:
+def _gmac(cell: Cell) -> float:
+    return cell.cost.gmac if cell.cost else float("nan")
+
+
+def _name_cell(cell: Cell, cells: Sequence[Cell]) -> str:
+    """A cell for a legend: what it differs in from the others, and its resolutions."""
+    fields = [name for name in cell.axes._fields if len({getattr(other.axes, name) for other in cells}) > 1]
+    parts = [clip_name(show_trunk(str(getattr(cell.axes, name)))) for name in fields]
+    return ", ".join([*parts, f"{cell.train_res}→{cell.test_res} px"])
+
+
+def _mark_estimate(axes: Axes, x: float, estimate: Estimate, colour: str, label: str) -> None:
     axes.plot([x, x], [estimate.low, estimate.high], "-", color=colour, linewidth=1.2, zorder=2)
-    face = colour if solid else PAPER
-    axes.plot([x], [estimate.value], "o", color=colour, markerfacecolor=face, markersize=6, zorder=3)
+    face = PAPER if colour == QUIET else colour
+    axes.plot([x], [estimate.value], "o", color=colour, markerfacecolor=face, markersize=6, zorder=3, label=label)
 
 
 def draw_curve(points: Sequence[CurvePoint]) -> Drawing:

@@ -23,10 +23,8 @@ from .drawings_data import (
     draw_reliability,
     draw_sizes,
 )
-from .drawings_grid import draw_compute, draw_curve, draw_grid
-from .drawings_trunks import draw_trunks
+from .drawings_grid import draw_curve, draw_front, draw_grid
 from .findings import Findings
-from .question import Asked
 from .report import Report, Shot, TwinShot
 from .twins import Twin, looks_alike
 
@@ -53,15 +51,12 @@ class Album(Protocol):
         """One photograph with the crops of a training and a test view."""
 
 
-def fill_report(
-    found: Findings, asked: Asked, album: Album, *, made: dict[str, str], leak: str, copies: Sequence[str]
-) -> Report:
+def fill_report(found: Findings, album: Album, *, made: dict[str, str], leak: str, copies: Sequence[str]) -> Report:
     """All of the page.
 
     Parameters
     ----------
     found : Findings
-    asked : Asked
     album : Album
     made : dict of str to str
         How it was made, as far as the command line knows.
@@ -70,20 +65,21 @@ def fill_report(
     copies : sequence of str
         What is known of equal files where images were not compared.
     """
-    manifest, twins = asked.holdings.manifest, found.twins
+    asked, twins = found.asked, found.twins
+    manifest = asked.holdings.manifest
     images = sum(len(rows) for rows in manifest.splits.values())
     return Report(
         manifest.source,
         asked.holdings.trunk,
         manifest.classes,
-        found.cells,
+        found.verdict,
         found.answers,
-        {drawing.name: drawing for drawing in draw_all(found, asked, album)},
+        {drawing.name: drawing for drawing in draw_all(found, album)},
         show_mistakes(found.answers, manifest.classes, album),
         show_confused(found.answers, manifest.classes, album),
         " ".join([say_not_compared(), *copies]) if twins is None else say_twins(twins, images),
         show_twins(twins or [], asked.holdings, album),
-        {**made, **describe_making(found, asked)},
+        {**made, **describe_making(found)},
         [line for line in (warn_of_twins(twins or [], images, asked.dropped), leak) if line],
     )
 
@@ -96,12 +92,12 @@ def say_not_compared() -> str:
     )
 
 
-def describe_making(found: Findings, asked: Asked) -> dict[str, str]:
+def describe_making(found: Findings) -> dict[str, str]:
     """What a repetition needs: images, weights, views, head, and the versions that computed the features."""
     best, entry = found.best, found.used["test"][0]
     images = {
         f"images of {split}": f"{len(rows)}, rows sha256 {rows.digest}"
-        for split, rows in asked.holdings.manifest.splits.items()
+        for split, rows in found.asked.holdings.manifest.splits.items()
     }
     views = {
         f"{split} view": "; ".join(_dump(dict(e.spec.view)) for e in part) for split, part in found.used.items()
@@ -124,9 +120,9 @@ def _dump(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def draw_all(found: Findings, asked: Asked, album: Album) -> list[Drawing]:
+def draw_all(found: Findings, album: Album) -> list[Drawing]:
     """Every figure for which there are numbers."""
-    figures, manifest = found.answers.figures, asked.holdings.manifest
+    figures, manifest = found.answers.figures, found.asked.holdings.manifest
     counts = {
         split: np.bincount(rows.labels, minlength=len(manifest.classes)) for split, rows in manifest.splits.items()
     }
@@ -134,9 +130,8 @@ def draw_all(found: Findings, asked: Asked, album: Album) -> list[Drawing]:
     return [
         draw_grid(found.alike),
         draw_reliability(bin_answers(found.answers)),
-        draw_compute(found.alike, found.macs),
+        *([draw_front(found.cells)] if found.verdict.cheapest else []),
         draw_curve(found.curve),
-        *([draw_trunks(found.rivals)] if len(found.rivals) > 1 else []),
         draw_classes(figures.per_class, figures.class_mean.value),
         draw_counts(manifest.classes, counts),
         *([draw_sizes(sizes, album.resize_side(found.used["test"][-1].spec.view))] if len(sizes) else []),

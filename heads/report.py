@@ -14,7 +14,8 @@ from fixgrid.cache.errors import say_command
 from .answers import Answers
 from .cell import Cell
 from .drawings import Drawing, show_name
-from .table import format_estimate
+from .table import explain_choice, format_estimate, name_axes, name_cell
+from .verdict import Verdict
 
 NAMES = {
     "logistic": "a logistic head",
@@ -67,8 +68,8 @@ class Report:
     ----------
     source, trunk : str
     classes : tuple of str
-    cells : sequence of Cell
-        One of them chosen.
+    verdict : Verdict
+        Over all cells.
     answers : Answers
         Of the chosen cell.
     drawings : dict of str to Drawing
@@ -87,7 +88,7 @@ class Report:
     source: str
     trunk: str
     classes: tuple[str, ...]
-    cells: Sequence[Cell]
+    verdict: Verdict[Cell]
     answers: Answers
     drawings: dict[str, Drawing]
     mistakes: Sequence[Shot] = ()
@@ -112,17 +113,24 @@ def render_report(report: Report) -> str:
     source = Path(__file__).with_name("report.html.j2").read_text(encoding="utf-8")
     script = source.partition("<script>")[2].partition("</script>")[0]
     allowed = b64encode(sha256(script.encode("utf-8")).digest()).decode("ascii")
-    best = next(cell for cell in report.cells if cell.chosen)
-    said = {"said": say_answer(best), "ties": say_ties(report.cells)}
-    return page.from_string(source).render(r=report, best=best, allowed=allowed, command=say_command, **said)
+    cells, best = report.verdict.cells, report.verdict.best
+    shown = {
+        "said": say_answer(best, cells),
+        "sure": [say_ties(cells), *explain_choice(report.verdict), *say_cheaper(report.verdict)],
+        "named": [(cell, name_cell(cell, cells)) for cell in cells],
+        "told": [say_told(cell) for cell in cells],
+    }
+    return page.from_string(source).render(r=report, best=best, allowed=allowed, command=say_command, **shown)
 
 
-def say_answer(best: Cell) -> str:
+def say_answer(best: Cell, cells: Sequence[Cell] = ()) -> str:
     """What to do, in one sentence: with which head, trained and tested at which resolutions, and how good it is."""
     gap = {"none": "", "refit": ", fitted on training images as test images are seen"}
     how = gap.get(best.correction, f", with the {best.correction} correction of features")
+    features = name_axes(best, cells)
+    head = NAMES.get(best.family, best.family) + (f" on {features}" if features else "")
     return (
-        f"Train {NAMES.get(best.family, best.family)} at {best.train_res} px and test at {best.test_res} px{how}: "
+        f"Train {head} at {best.train_res} px and test at {best.test_res} px{how}: "
         f"{format_estimate(best.test)} of {len(best.row)} test images are right."
     )
 
@@ -130,14 +138,35 @@ def say_answer(best: Cell) -> str:
 def say_ties(cells: Sequence[Cell]) -> str:
     """How it was chosen, and which other cells test cannot tell from it; of many, how many."""
     ties, others = [cell for cell in cells if cell.tie], len(cells) - 1
-    kinds = {(cell.family, cell.correction) for cell in cells}
+    kinds = {(cell.axes, cell.family, cell.correction) for cell in cells}
     named = ", ".join(f"{cell.train_res} to {cell.test_res} px" for cell in ties)
+    if not others:
+        return "No other pair was tried. Brackets hold 95 % intervals."
     if not ties:
-        differ = "The other cell differs" if others == 1 else f"All {others} other cells differ"
-        tied = f"{differ} from it on test" if others else ""
+        tied = "The other cell differs" if others == 1 else f"All {others} other cells differ"
+        tied += " from it on test"
     elif len(kinds) == 1 and len(ties) <= _MOST_NAMED:
         tied = f"Test cannot tell it from {len(ties)} of {others} other cells, a tie: {named}"
     else:
         tied = f"Test cannot tell it from {len(ties)} of {others} other cells: a tie"
-    chosen = f"Val chose this pair. {tied} (McNemar, 5 %)." if tied else "No other pair was tried."
-    return f"{chosen} Brackets hold 95 % intervals."
+    told = "at 5 % for all comparisons together"
+    return f"Val chose this cell. {tied} ({told}). Brackets hold 95 % intervals."
+
+
+def say_cheaper(verdict: Verdict[Cell]) -> list[str]:
+    """Which cell costs less and is as good as far as val can tell, if there is one."""
+    best, cheap = verdict.best, verdict.cheapest
+    if cheap is None or cheap is best or not (cheap.cost and best.cost):
+        return []
+    return [
+        f"For {best.cost.gmac / cheap.cost.gmac:.2g} times less compute, val cannot tell from it: "
+        f"{name_cell(cheap, verdict.cells)}, {format_estimate(cheap.test)} on test. To keep that head: "
+        f"{say_command('fit-head')} --prefer cheap."
+    ]
+
+
+def say_told(cell: Cell) -> str:
+    """What val and test can tell of a cell, in a word or two."""
+    who = [name for name, tie in (("val", cell.val_tie), ("test", cell.tie)) if tie]
+    said = "chosen" if cell.chosen else f"tie on {' and '.join(who)}" if who else ""
+    return ", ".join(filter(None, [said, "cheapest tie" * (cell.cheap and not cell.chosen), "front" * cell.front]))

@@ -157,12 +157,21 @@ def explain_choice(verdict: Verdict[Any]) -> list[str]:
 
 def name_cell(cell: Trial, cells: Sequence[Trial]) -> str:
     """A cell in words, with whatever it may differ in from the others."""
-    parts = [
-        show_trunk(str(value)) if name == "trunk" else f"crop ratio {value}" if name == "crop_ratio" else str(value)
-        for name, value in cell.axes._asdict().items()
-        if len({getattr(other.axes, name) for other in cells}) > 1
-    ]
-    return ", ".join([*parts, f"train at {cell.train_res} px", f"test at {cell.test_res} px"])
+    names = ("family", "correction")
+    kinds = [getattr(cell, name) for name in names if len({getattr(other, name) for other in cells}) > 1]
+    parts = [name_axes(cell, cells), *kinds, f"train at {cell.train_res} px", f"test at {cell.test_res} px"]
+    return ", ".join(filter(None, parts))
+
+
+def name_axes(cell: Trial, cells: Sequence[Trial]) -> str:
+    """Those of a cell's axes in which the cells differ, in words."""
+    words = {"crop_ratio": "crop ratio {}", "train_view": "{} views for training", "test_view": "{} views for test"}
+    values = [(name, value) for name, value in cell.axes._asdict().items() if _differs(name, cells)]
+    return ", ".join(words.get(name, "{}").format(show_trunk(value)) for name, value in values)
+
+
+def _differs(axis: str, cells: Sequence[Trial]) -> bool:
+    return len({getattr(cell.axes, axis) for cell in cells}) > 1
 
 
 def show_trunk(name: str) -> str:
@@ -207,14 +216,24 @@ def _drop_column(rows: list[tuple[str, ...]], name: str) -> list[tuple[str, ...]
 
 
 def _fit_columns(rows: list[tuple[str, ...]]) -> tuple[list[tuple[str, ...]], list[str]]:
-    """The rows without as many of `_SPARE` as 80 columns have no room for, and the names of those."""
+    """The rows as 80 columns have room for them, and the names of the columns that are left out.
+
+    Both resolutions go into one column before any but the size ratio is left out.
+    """
     left_out: list[str] = []
-    for name in (name for name in _SPARE if name in rows[0]):
-        if max(map(len, to_columns(rows))) <= WIDTH:
-            break
-        rows = _drop_column(rows, name)
-        left_out.append(name)
+    for name in _SPARE:
+        if name in rows[0] and max(map(len, to_columns(rows))) > WIDTH:
+            rows = _drop_column(rows, name)
+            left_out.append(name)
+        if max(map(len, to_columns(rows))) > WIDTH and "train_res" in rows[0]:
+            rows = _join_pairs(rows)
     return rows, left_out
+
+
+def _join_pairs(rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    at = rows[0].index("train_res")
+    pairs = ["pair, px", *(f"{row[at]}:{row[at + 1]}" for row in rows[1:])]
+    return [(*row[:at], pair, *row[at + 2 :]) for row, pair in zip(rows, pairs, strict=True)]
 
 
 def _cell_row(cell: Cell) -> tuple[str, ...]:

@@ -9,17 +9,19 @@ import pytest
 from drawn import FEW, PAIRS, Cache, Source, ask
 from shown import expect_shown
 
+from fixgrid.heads.cell import Axes, Cost
 from fixgrid.heads.curve import fit_curve
-from fixgrid.heads.drawings_grid import draw_compute, draw_curve, draw_grid, find_front
+from fixgrid.heads.drawings_grid import draw_curve, draw_front, draw_grid
 from fixgrid.heads.grid import run_grid
 from fixgrid.heads.verdict import judge_cells
 
-MACS = {128: 10**8, 224: 3 * 10**8, 320: 6 * 10**8, "128+224": 4 * 10**8}
+GMAC = {128: 0.1, 224: 0.3, 320: 0.6, "128+224": 0.4}
 
 
 @pytest.fixture(scope="module")
 def cells():
-    return judge_cells(list(run_grid(ask(Cache(), [*PAIRS, (224, "128+224")], FEW)))).cells
+    made = run_grid(ask(Cache(), [*PAIRS, (224, "128+224")], FEW))
+    return judge_cells([replace(cell, cost=Cost(GMAC[cell.test_res], None, 1)) for cell in made]).cells
 
 
 def test_the_grid_holds_every_cell_and_names_the_chosen(cells):
@@ -38,7 +40,7 @@ def test_the_grid_holds_every_cell_and_names_the_chosen(cells):
 def test_one_cell_and_many_are_shown(cells):
     best = next(cell for cell in cells if cell.chosen)
     expect_shown(draw_grid([best]))
-    expect_shown(draw_compute([best], MACS))
+    expect_shown(draw_front([best]))
     many = [
         replace(best, train_res=a, test_res=b, chosen=a == b == 64) for a in (64, 96) for b in range(64, 704, 32)
     ]
@@ -47,24 +49,25 @@ def test_one_cell_and_many_are_shown(cells):
     assert wide.width_pt > 1200
 
 
-def test_the_front_is_decided_on_val_alone(cells):
-    worse = [replace(cell, test=cell.test._replace(value=0.0)) for cell in cells]
-    front = find_front(cells, MACS)
-    places = [(cell.train_res, cell.test_res) for cell in front]
-    assert places == [(cell.train_res, cell.test_res) for cell in find_front(worse, MACS)]
-    assert [cell.val.value for cell in front] == sorted({cell.val.value for cell in front})
-    assert max(cell.val.value for cell in cells) == front[-1].val.value
-
-
 def test_compute_is_in_gmac_and_the_front_is_named(cells):
-    drawing = draw_compute(cells, MACS)
+    drawing = draw_front(cells)
     expect_shown(drawing)
-    assert [r["gmac"] for r in drawing.records] == [MACS[cell.test_res] / 1e9 for cell in cells]
-    front = find_front(cells, MACS)
-    assert sum(r["front"] for r in drawing.records) == len(front)
+    assert [r["gmac"] for r in drawing.records] == [GMAC[cell.test_res] for cell in cells]
+    front = [cell for cell in cells if cell.front]
+    assert sum(r["front"] for r in drawing.records) == len(front) > 1
     for cell in front:
-        assert f"{cell.train_res} to {cell.test_res} px {cell.test.value:.1%}" in drawing.alt
+        assert f"{cell.train_res}→{cell.test_res} px {cell.test.value:.1%}" in drawing.alt
         assert f"{cell.train_res}→{cell.test_res}" in drawing.svg
+
+
+def test_cells_of_several_trunks_are_numbered_and_named_below(cells):
+    more = [replace(cell, axes=Axes(trunk=name)) for name in ("mine", "<small>") for cell in cells]
+    drawing = draw_front(judge_cells(more).cells)
+    expect_shown(drawing)
+    assert "1  mine, " in drawing.svg
+    many = draw_front(judge_cells(more * 8).cells)
+    expect_shown(many)
+    assert len(many.records) == 16 * len(cells)
 
 
 def test_the_curve_holds_its_points():

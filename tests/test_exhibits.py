@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from drawn import SIZES
 from test_findings import asked as ask_of
-from test_findings import count
 
+from fixgrid.heads.cell import Cost
 from fixgrid.heads.exhibits import describe_making, fill_report, leaks, say_twins, show_twins, warn_of_twins
 from fixgrid.heads.findings import Findings, find_all
 from fixgrid.heads.question import Asked
@@ -59,23 +59,25 @@ def asked(tmp_path_factory) -> Asked:
 
 @pytest.fixture(scope="module")
 def found(asked: Asked) -> Findings:
-    return find_all(asked, [], count)
+    return find_all([asked])
 
 
-def test_a_page_without_photographs_has_every_other_figure(asked, found):
-    report = fill_report(found, asked, NoAlbum(), made={"command": "typed"}, leak="LEAK", copies=[])
-    assert report.drawings.keys() == {"grid", "reliability", "compute", "curve", "classes", "counts"}
+def test_a_page_without_photographs_has_every_other_figure(found):
+    report = fill_report(found, NoAlbum(), made={"command": "typed"}, leak="LEAK", copies=[])
+    assert report.drawings.keys() == {"grid", "reliability", "curve", "classes", "counts"}
     assert (report.mistakes, report.confused, report.warnings) == ([], [], ["LEAK"])
     page = render_report(report)
-    assert "extract --trunk NAME" in page.replace("\n", " ")
+    assert "report --trunk all" in page.replace("\n", " ")
     assert "typed" in page
 
 
-def test_two_trunks_are_drawn_and_their_hint_is_gone(asked, found):
-    two = replace(found, rivals=[*found.rivals, replace(found.rivals[0], trunk="other", parameters=9 * 10**6)])
-    report = fill_report(two, asked, NoAlbum(), made={}, leak="", copies=[])
-    assert [r["trunk"] for r in report.drawings["trunks"].records] == ["mine", "other"]
-    assert "extract --trunk NAME" not in render_report(report).replace("\n", " ")
+def test_the_front_is_drawn_where_costs_are_known(asked):
+    known = replace(asked, costs=lambda holdings, seen, crops: Cost(sum(seen) / 1e3 * crops, None, 1))
+    report = fill_report(find_all([known]), NoAlbum(), made={}, leak="", copies=[])
+    assert {record["gmac"] for record in report.drawings["front"].records} == {0.128, 0.224}
+    page = render_report(report)
+    assert "Right on test by cost" in page
+    assert "front</td>" in page
 
 
 def test_leaks_come_first_then_differing_labels(asked):
@@ -102,14 +104,14 @@ def test_twins_are_counted_by_kind_by_splits_and_by_labels():
     assert say_twins([], 100) == "No two images are the same or nearly alike."
 
 
-def test_a_leak_is_warned_of_unless_training_was_without_it(asked, found):
+def test_a_leak_is_warned_of_unless_training_was_without_it(found):
     exact = [twin("train", "test", how="bytes", at=9), *TWINS]
     assert warn_of_twins(exact, 100, dropped=False).startswith(
         "Leak: of the val and test images, 1 the same as a training image and 2 nearly alike one."
     )
     assert warn_of_twins(TWINS, 100, dropped=True) == ""
     assert warn_of_twins([TWINS[0], TWINS[2]], 100, dropped=False) == ""
-    report = fill_report(replace(found, twins=TWINS), asked, Named(), made={}, leak="LEAK", copies=[])
+    report = fill_report(replace(found, twins=TWINS), Named(), made={}, leak="LEAK", copies=[])
     page = render_report(report)
     assert page.index("Leak: of the val") < page.index("LEAK") < page.index("<h2")
     assert "labels differ" in page
@@ -122,15 +124,15 @@ def test_where_everything_looks_alike_only_equal_images_are_called_a_leak():
     assert say_twins(TWINS, 20).endswith("near ones may well be different images.")
 
 
-def test_images_that_were_not_compared_are_named_with_what_is_known_of_equal_files(asked, found):
-    report = fill_report(replace(found, twins=None), asked, NoAlbum(), made={}, leak="", copies=["2 equal files"])
+def test_images_that_were_not_compared_are_named_with_what_is_known_of_equal_files(found):
+    report = fill_report(replace(found, twins=None), NoAlbum(), made={}, leak="", copies=["2 equal files"])
     assert report.found_twins.startswith("Near duplicates were not looked for")
     assert report.found_twins.endswith("2 equal files")
     assert report.twins == []
 
 
-def test_how_it_was_made_is_complete(asked, found):
-    made = describe_making(found, asked)
+def test_how_it_was_made_is_complete(found):
+    made = describe_making(found)
     for split, n in SIZES.items():
         assert made[f"images of {split}"].startswith(f"{n}, rows sha256 ")
         assert made[f"{split} key"].startswith(split)

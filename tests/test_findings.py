@@ -1,20 +1,19 @@
-"""What a report tells: the chosen cell is val's, trunks are compared at their own best, twins are looked for."""
+"""What a report tells: the chosen cell is val's, of one trunk or several; twins are looked for."""
 
 from __future__ import annotations
 
 import copy
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from drawn import FEW, PAIRS, SIZES, Source, ask
-from entries import fill_entry, make_rows
+from entries import make_rows
 
-from fixgrid.cache.errors import CacheError
-from fixgrid.cache.inventory import list_trunks
 from fixgrid.cache.rows import Manifest
-from fixgrid.cache.store import FeatureStore
 from fixgrid.heads import findings
 from fixgrid.heads.findings import compare_images, find_all
 from fixgrid.heads.grid import run_grid
@@ -53,42 +52,37 @@ def asked(folder: Path, holdings: Held | None = None, pairs: tuple = tuple(PAIRS
     return Asked(holdings, pairs, FEW, folder, holdings=holdings)
 
 
-def count(architecture, resolutions):
-    """Parameters by the length of the name, multiply-adds by the resolution."""
-    return len(architecture) * 10**6, {res: res * 10**6 for res in resolutions}
-
-
-def test_the_cells_are_the_grids_and_every_pair_has_its_cost(tmp_path):
-    found = find_all(asked(tmp_path), [], count)
+def test_the_cells_are_the_grids(tmp_path):
+    found = find_all([asked(tmp_path)])
     plain = judge_cells(list(run_grid(ask(Source().load, PAIRS, FEW)))).cells
     assert [(c.train_res, c.test_res, c.test, c.chosen) for c in found.cells] == [
         (c.train_res, c.test_res, c.test, c.chosen) for c in plain
     ]
     assert found.answers.figures.top1 == found.best.test
-    assert found.macs == {128: 128 * 10**6, 224: 224 * 10**6}
     assert [point.images for point in found.curve][-1] == SIZES["train"]
     assert [one.spec.view["res"] for one in found.used["test"]] == [found.best.test_res]
     assert found.used["train"][0].spec.view["res"] == found.best.train_res
 
 
-def test_several_test_resolutions_cost_their_sum_and_use_both(tmp_path):
-    found = find_all(asked(tmp_path, pairs=((224, "128+224"),)), [], count)
-    assert found.macs == {"128+224": 352 * 10**6}
+def test_several_test_resolutions_use_both(tmp_path):
+    found = find_all([asked(tmp_path, pairs=((224, "128+224"),))])
     assert [one.spec.view["res"] for one in found.used["test"]] == [128, 224]
-    assert found.rivals[0].macs == 352 * 10**6
 
 
-def test_each_trunk_brings_its_own_best_cell_and_one_without_features_is_left_out(tmp_path):
-    class Bare(Held):
+def test_of_several_trunks_the_answers_are_those_of_the_one_that_val_chose(tmp_path):
+    class Blind(Held):
+        """Whose features say nothing."""
+
         def load(self, split, kind, res):
-            raise CacheError("none")
+            seen = super().load(split, kind, res)
+            return replace(seen, X=np.zeros_like(seen.X))
 
-    others = [asked(tmp_path, Held("another")), asked(tmp_path, Bare("bare"))]
-    found = find_all(asked(tmp_path), others, count)
-    assert [(r.trunk, r.parameters) for r in found.rivals] == [("mine", 4 * 10**6), ("another", 7 * 10**6)]
-    for rival in found.rivals:
-        assert rival.cell.chosen
-        assert rival.macs == count("", [rival.cell.test_res])[1][rival.cell.test_res]
+    blind, good = asked(tmp_path, Blind("blind")), asked(tmp_path, Held("good"))
+    found = find_all([blind, good])
+    assert len(found.cells) == 2 * len(PAIRS)
+    assert (found.best.axes.trunk, found.asked) == ("good", good)
+    assert found.answers.figures.top1 == found.best.test
+    assert {cell.axes.trunk for cell in found.alike} == {"good"}
 
 
 def test_images_are_compared_unless_there_are_too_many_or_views_are_missing(monkeypatch):
@@ -99,16 +93,6 @@ def test_images_are_compared_unless_there_are_too_many_or_views_are_missing(monk
     assert compare_images(bare) is None
     monkeypatch.setattr(findings, "MOST_COMPARED", sum(SIZES.values()) - 1)
     assert compare_images(held) is None
-
-
-def test_trunks_are_those_that_saw_the_same_rows(tmp_path):
-    store, rows = FeatureStore(tmp_path), make_rows(8)
-    for seen, name in ((rows, "one"), (rows, "two"), (make_rows(8, 1), "elsewhere")):
-        entry = fill_entry(store, seen, seal=False, dtype="float16" if name == "two" else "float32")
-        entry.seal({"trunk": name})
-    fill_entry(store, rows, seal=False, res=999)
-    manifest = Manifest("x", "/x", ("a", "b"), {"train": rows})
-    assert list(list_trunks(store, manifest)) == ["one", "two"]
 
 
 def test_the_chosen_cell_is_fitted_once_for_grid_answers_and_curve(
@@ -123,10 +107,10 @@ def test_the_chosen_cell_is_fitted_once_for_grid_answers_and_curve(
         return choose(recipe)
 
     monkeypatch.setattr(Recipe, "choose", count_choices)
-    found = find_all(question, [], count)
+    found = find_all([question])
     assert fitted == dict.fromkeys(PAIRS, 1)
     assert (found.curve[-1].share, found.curve[-1].test) == (1.0, found.best.test)
     fitted.clear()
-    again = find_all(question, [], count)  # its cells are remembered, its heads are not
+    again = find_all([question])  # its cells are remembered, its heads are not
     assert fitted == {(found.best.train_res, found.best.test_res): 1}
     assert again.answers.figures == found.answers.figures

@@ -56,8 +56,8 @@ def test_one_pass_fills_them_and_each_is_complete_by_itself(world: World) -> Non
 def test_the_grid_has_a_column_of_kinds_and_val_chooses_among_all(world: World) -> None:
     each = [cell for kind in KINDS for cell in fixgrid.grid(cache=world.cache, features=kind).cells]
     found = fixgrid.grid(cache=world.cache, features="all")
-    assert sorted((cell.features, cell.val.value) for cell in found.cells) == sorted(
-        (cell.features, cell.val.value) for cell in each
+    assert sorted((cell.axes.features, cell.val.value) for cell in found.cells) == sorted(
+        (cell.axes.features, cell.val.value) for cell in each
     )
     assert found.best.val.value == max(cell.val.value for cell in each)
     assert {record["features"] for record in json.loads(found.format("json"))["cells"]} == set(KINDS)
@@ -105,7 +105,7 @@ def test_what_was_not_extracted_is_refused_in_a_line(world: World) -> None:
         fixgrid.grid(cache=world.cache, features="best")
     with pytest.raises(UsageError, match="found no projection in timm:vit_tiny"):
         world.extract("projected")
-    with pytest.raises(UsageError, match="expected one kind"):
+    with pytest.raises(UsageError, match="expected one, or the commands"):
         fixgrid.duplicates(cache=world.cache, features="pooled,last2")
 
 

@@ -30,8 +30,8 @@ CLASSES = (EVIL, "$x$", "b" * 200, "\u202eevil\udc80")
 def make_page(more: int = 0) -> str:
     """A page of four classes with odd names, and ``more`` classes of one test image each."""
     load = Cache()
-    cells = judge_cells(list(run_grid(ask(load, PAIRS, FEW)))).cells
-    best = next(cell for cell in cells if cell.chosen)
+    verdict = judge_cells(list(run_grid(ask(load, PAIRS, FEW))))
+    cells, best = verdict.cells, verdict.best
     answers = answer_test(ask(load, PAIRS, FEW), best, CLASSES)
     assert answers.figures.top1 == best.test
     rows = [ClassRow(f"n{i:08}-breed_of_dog_{i}", 1, wilson_interval(i % 2, 1), None) for i in range(more)]
@@ -45,7 +45,7 @@ def make_page(more: int = 0) -> str:
     ends = [(shots[0].jpeg, "train", EVIL, EVIL), (None, "test", "b", "long/" * 60)]
     twins = [TwinShot("nearly alike", 0.96, True, ends)]
     shown = {d.name: d for d in drawn}
-    return render_report(Report(EVIL, "t", classes, cells, answers, shown, shots, shots, "1 pair.", twins))
+    return render_report(Report(EVIL, "t", classes, verdict, answers, shown, shots, shots, "1 pair.", twins))
 
 
 def test_names_stay_text_and_nothing_is_fetched() -> None:
@@ -117,7 +117,7 @@ def test_the_first_line_says_what_to_do_and_how_sure_it_is() -> None:
 def test_ties_are_named_and_many_are_counted() -> None:
     best, other = cell(224, 224, chosen=True), cell(128, 128)
     tied = [cell(224, 320, tie=True), cell(320, 224, tie=True)]
-    assert "from 2 of 3 other cells, a tie: 224 to 320 px, 320 to 224 px (McNemar" in say_ties([best, other, *tied])
+    assert "from 2 of 3 other cells, a tie: 224 to 320 px, 320 to 224 px (at 5 %" in say_ties([best, other, *tied])
     assert "The other cell differs" in say_ties([best, other])
     assert say_ties([best]) == "No other pair was tried. Brackets hold 95 % intervals."
     assert "from 6 of 6 other cells: a tie" in say_ties([best, *tied * 3])

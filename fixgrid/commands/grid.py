@@ -28,4 +28,5 @@ def grid(ctx: click.Context, /, top: int | None, style: str, **asked: Any) -> No
 
 
 def _say_cell(cell: Any) -> None:
-    say(f"{cell.family} {cell.correction} {cell.train_res} -> {cell.test_res}: val {100 * cell.val.value:.2f} %")
+    where = f"{cell.axes.trunk} {cell.family} {cell.correction} {cell.train_res} -> {cell.test_res}"
+    say(f"{where}: val {100 * cell.val.value:.2f} %")
