@@ -13,6 +13,7 @@ from fixgrid.heads.metrics import (
     compare_paired,
     fit_temperature,
     log_softmax,
+    read_likelihoods,
     top_hits,
     wilson_interval,
 )
@@ -73,6 +74,38 @@ def test_the_temperature_undoes_a_scaling_of_the_logits():
     P = np.exp(log_softmax(Z))
     y = (P.cumsum(1) > rng.random((len(Z), 1))).argmax(1)
     assert fit_temperature(5 * Z, y) == pytest.approx(5, rel=0.05)
+
+
+def test_a_head_that_makes_no_error_is_as_sure_as_its_images_allow():
+    n = 50
+    Z = np.tile(np.array([[9, 0, 0]], np.float32), (n, 1))
+    y = np.zeros(n, np.int64)
+    temperature = fit_temperature(Z, y)
+    chance = np.exp(log_softmax(Z, temperature))[0, 0]
+    assert chance == pytest.approx((n + 1) / (n + 2), abs=5e-3)  # Laplace's rule of succession
+
+
+@pytest.mark.parametrize("scores", [np.zeros((20, 3)), np.ones((20, 3))])
+def test_scores_that_say_nothing_keep_their_temperature(scores):
+    assert fit_temperature(scores.astype(np.float32), np.arange(20) % 3) == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("n", [3, 30, 3000])
+def test_no_temperature_is_an_end_of_its_range(n):
+    rng = np.random.default_rng(n)
+    Z = 8 * rng.standard_normal((n, 5)).astype(np.float32)
+    for y in (Z.argmax(1), Z.argmin(1), rng.integers(0, 5, n)):
+        assert 2e-3 < fit_temperature(Z, y) < 500
+
+
+def test_likelihoods_are_those_of_the_softmax():
+    Z = np.random.default_rng(1).standard_normal((9, 4)).astype(np.float32)
+    y = np.arange(9) % 4
+    label, top, others = read_likelihoods(Z, y, 0.5)
+    logs = log_softmax(Z, 0.5)
+    np.testing.assert_allclose(label, logs[np.arange(9), y], atol=1e-9)
+    np.testing.assert_allclose(top, logs.max(1), atol=1e-9)
+    np.testing.assert_allclose(np.exp(others), 1 - np.exp(top), atol=1e-9)
 
 
 def test_calibration_error_is_the_mean_gap_between_confidence_and_accuracy():

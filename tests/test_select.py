@@ -138,3 +138,20 @@ def test_many_images_are_scored_block_by_block(shape):
     right = score_views(Marked(), views).argmax(1) == y
     np.testing.assert_array_equal(score_head(head, views, y).correct, right)
     assert max(head.blocks) < 1100
+
+
+def test_of_strengths_that_are_right_as_often_the_likeliest_is_taken():
+    heads = {1.0: Stated(1.0, 0.1), 2.0: Stated(1.0, 4.0), 4.0: Stated(1.0, 40.0)}
+    path = type("Path", (), {"head": lambda self, strength: heads[strength]})()
+    choice = choose_strength([Fold(path, X, Y)], (1.0, 2.0, 4.0), coarse=1)
+    # Sure of every image beyond what 1,000 right ones can tell is less likely than sure enough.
+    assert choice.strength == 2.0
+    assert choice.note.endswith("3 of 3 are right as often, the likeliest was taken")
+
+
+def test_folds_judge_together():
+    paths = peak_at(4), peak_at(6)
+    choice = choose_strength([Fold(path, X, Y) for path in paths], STRENGTHS, coarse=1)
+    assert choice.strength == 5
+    assert len(choice.correct) == 2 * len(Y)
+    assert len(choice.heads) == 2
