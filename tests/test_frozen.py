@@ -1,4 +1,4 @@
-"""A cache that an earlier version filled: its features, cells and heads are found again, equal to the bit.
+"""A cache that an earlier version filled: its features and heads are found again, equal to the bit.
 
 ``tests/data/cache-0.1`` holds twenty tiny pictures, the cache made of them (two resolutions, recalibrated as well)
 and what the commands printed then. It was written once, by version 0.1.0, and is never rewritten.
@@ -65,26 +65,37 @@ def test_every_key_is_found_and_the_trunk_runs_zero_times(frozen: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "words"), [("grid", ["--heads", "all", "--gap", "all"]), ("grid-several", ["--pairs", "32:32+48"])]
 )
-def test_every_cell_is_recalled(frozen: Path, name: str, words: list[str]) -> None:
-    before = list_files(frozen / "features" / "cells")
-    found = json.loads(run("grid", "--data", "images", *words, "--format", "json", cwd=frozen).stdout)
-    assert found == recorded(frozen, name)
-    after = list_files(frozen / "features" / "cells")
-    assert {path: after[path] for path in before} == before
-    # Powers of ten differ in a last bit between processors (NumPy uses AVX-512 where there is any), and with them
-    # the strengths that two families walk: elsewhere than where they were made, these are fitted again, alike.
-    again = {json.loads(after[path])["record"]["family"] for path in after.keys() - before.keys()}
-    assert again <= {"logistic", "ridge"}
+def test_every_cell_is_made_once_more_and_as_good_on_val(frozen: Path, name: str, words: list[str]) -> None:
+    """Since strengths equal on val are told apart by likelihood, earlier cells are left aside, not touched."""
+    cells = frozen / "features" / "cells"
+    before = list_files(cells)
+    command = "grid", "--data", "images", *words, "--format", "json"
+    found = json.loads(run(*command, cwd=frozen).stdout)["cells"]
+    then = recorded(frozen, name)["cells"]  # type: ignore[index]
+    assert {path: list_files(cells)[path] for path in before} == before
+    place = ("train_res", "test_res", "family", "correction", "n_test", "size_ratio")
+    assert [[cell[field] for field in place] for cell in found] == [
+        [cell[field] for field in place] for cell in then
+    ]
+    assert all(now["val"] >= cell["val"] for now, cell in zip(found, then, strict=True))
+    after = list_files(cells)
+    assert json.loads(run(*command, cwd=frozen).stdout)["cells"] == found
+    assert list_files(cells) == after
 
 
 def test_a_head_fitted_again_is_the_head_of_then(frozen: Path) -> None:
-    words = ("--pairs", "48:32+48", "--gap", "standardize", "--out", "again", "--format", "json")
+    then = load_head(frozen / "features/heads/several")
+    strength = ("--strengths", str(then.head.strength))
+    words = ("--pairs", "48:32+48", "--gap", "standardize", *strength, "--out", "again", "--format", "json")
     found = json.loads(run("fit-head", "--data", "images", *words, cwd=frozen).stdout)
-    expect_close(found, recorded(frozen, "fit-several"))
-    then, now = (load_head(frozen / name) for name in ("features/heads/several", "again"))
+    before = recorded(frozen, "fit-several")
+    for calibrated in ("nll", "calibration", "temperature"):  # by a temperature that is fitted otherwise now
+        del found[calibrated], before[calibrated]  # type: ignore[attr-defined]
+    expect_close(found, before)
+    now = load_head(frozen / "again")
     assert (now.keys, now.views, now.classes) == (then.keys, then.views, then.classes)
-    # To the bit where it was fitted; other processors' libraries sum in another order.
-    np.testing.assert_allclose(now.head.coef, then.head.coef, rtol=1e-4, atol=1e-7)
+    # The solver stops at a gap of 1e-4, from wherever it starts: then at the end of a path, now at once.
+    assert np.linalg.norm(now.head.coef - then.head.coef) < 0.02 * np.linalg.norm(then.head.coef)
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def test_scores_that_say_nothing_keep_their_temperature(scores):
 def test_no_temperature_is_an_end_of_its_range(n):
     rng = np.random.default_rng(n)
     Z = 8 * rng.standard_normal((n, 5)).astype(np.float32)
-    for y in (Z.argmax(1), Z.argmin(1), rng.integers(0, 5, n)):
+    for y in (Z.argmax(1), rng.integers(0, 5, n)):
         assert 2e-3 < fit_temperature(Z, y) < 500
 
 
