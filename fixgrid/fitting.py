@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .asking import takes
-from .cache.datasets import shorten_source
 from .cache.errors import UsageError
 from .cache.holdings import POOLED, Holdings
 from .cache_requests import CurveRequest, FeaturesRequest, GridRequest, HeadRequest
-from .heads.artifact import save_head
+from .heads.ask import Asked
 from .heads.breakdown import format_breakdown
 from .heads.curve import CurvePoint, fit_curve
 from .heads.families import keep_linear
@@ -22,9 +20,11 @@ from .heads.figures import HeadFigures
 from .heads.fit import Fitted, fit_best, keep_fitted
 from .heads.grid import Cell, choose_cell, run_grids
 from .heads.leak import warn_of_leak
+from .heads.question import describe_pairs
 from .heads.recipe import count_passes, list_recipes
 from .heads.table import Notes, fit_record, format_cells, format_curve
 from .heads.twins import Twin, choose_res, find_twins, format_twins, looks_alike
+from .keeping import keep_head
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,13 +164,28 @@ def fit_head(request: HeadRequest) -> KeptHead:
         "drop_duplicates": request.drop_duplicates,
         **({} if holdings.features == POOLED else {"features": holdings.features}),
     }
-    data = re.sub(r"[^\w.-]+", "-", shorten_source(holdings.manifest.source)) or "data"
-    trunk = re.sub(r"[^\w.:@-]+", "-", holdings.trunk)
-    kind = "" if holdings.features == POOLED else f"-{holdings.features}"
-    name = f"{data}-{trunk}{kind}-{fitted.train_res}-{fitted.test_res}"
-    stem = Path(request.out).expanduser() if request.out else request.folder / "heads" / name
-    files = save_head(stem, keep_fitted(fitted, holdings, {**record, **how}))
+    saved = keep_fitted(fitted, holdings, {**record, **how}, _describe_asked(request, asked, wanted))
+    out = Path(request.out).expanduser() if request.out else None
+    files = keep_head(saved, holdings, request.folder, out, request.watcher)
     return KeptHead(fitted, measured, record, files, warn_of_leak(holdings))
+
+
+def _describe_asked(request: HeadRequest, asked: Asked, families: Sequence[str]) -> dict[str, Any]:
+    """What tells the question from others of the same features and labels, as JSON values."""
+    options = asked.options
+    strengths: Any = request.strengths
+    return {
+        "heads": list(families),
+        "gap": list(options.corrections),
+        "pairs": describe_pairs(request.pairs, asked.pairs),
+        "features": sorted(request.kinds),
+        "train_view": "+".join(options.train_kinds),
+        "test_view": options.test_kind,
+        "mean_of": options.mean_of,
+        "strengths": strengths if strengths in (None, "full") else list(options.strengths),
+        "refit": options.refit,
+        "drop_duplicates": asked.dropped,
+    }
 
 
 @takes(CurveRequest)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 
 from fixgrid.cache.errors import UsageError
 from fixgrid.cache.holdings import Holdings
+from fixgrid.cache.rows import Rows
 
 from .artifact import SavedHead
 from .ask import Ask
@@ -18,6 +21,7 @@ from .figures import HeadFigures, measure_head
 from .gap import Correction
 from .linear import LinearHead
 from .metrics import fit_temperature
+from .question import describe_training
 from .recipe import Recipe, list_recipes
 from .select import Choice, Head, Score, score_head, score_views
 from .source import Place
@@ -138,7 +142,9 @@ def choose_best(*asks: Ask) -> tuple[Ask, Recipe, Choice, Head]:
     return best
 
 
-def keep_fitted(fitted: Fitted, holdings: Holdings, figures: Mapping[str, Any]) -> SavedHead:
+def keep_fitted(
+    fitted: Fitted, holdings: Holdings, figures: Mapping[str, Any], asked: Mapping[str, Any] | None = None
+) -> SavedHead:
     """The head with what a later run needs to compute features for it, and where those it saw came from.
 
     Parameters
@@ -148,6 +154,8 @@ def keep_fitted(fitted: Fitted, holdings: Holdings, figures: Mapping[str, Any]) 
         That it was fitted from.
     figures : mapping
         How it did, and how it was chosen.
+    asked : mapping, optional
+        What was asked for, see `SavedHead`.
 
     Raises
     ------
@@ -176,6 +184,19 @@ def keep_fitted(fitted: Fitted, holdings: Holdings, figures: Mapping[str, Any]) 
         figures=dict(figures),
         data={
             "source": holdings.manifest.source,
-            "splits": {split: {"images": len(part), "rows_sha256": part.digest} for split, part in rows.items()},
+            "splits": {split: _describe_rows(part) for split, part in rows.items()},
         },
+        asked=dict(asked or {}),
+        trained_on=describe_training(
+            fitted.ask.source if fitted.ask else holdings,
+            fitted.places,
+            holdings,
+            refit=fitted.ask is not None and fitted.ask.options.refit,
+        ),
+        written=time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
     )
+
+
+def _describe_rows(rows: Rows) -> dict[str, Any]:
+    labels = hashlib.sha256(rows.labels.tobytes()).hexdigest()
+    return {"images": len(rows), "rows_sha256": rows.digest, "labels_sha256": labels}
