@@ -23,6 +23,7 @@ from .embed.trunks.look import attribute_look, describe_look
 from .embed.trunks.nodes import read_nodes
 from .identifying import expect_name, find_weights, identify, is_named, name_trunk
 from .preprocessing import find_origins, say_assumed, summarise_origins
+from .recording import records
 from .requests import PlanRequest, Request, open_cache
 
 SAMPLE = "sample"
@@ -100,7 +101,13 @@ class Plan:
         return found
 
 
+def _summarise(done: Extracted) -> dict[str, Any]:
+    again = {str(res): outcome.count() for res, outcome in done.recalibrated.items()}
+    return {**done.outcome.count(), **({"recalibrated": again} if again else {})}
+
+
 @takes(Request)
+@records(_summarise)
 def extract(request: Request) -> Extracted:
     """Run the trunk once per split and resolution and cache its features.
 

@@ -25,6 +25,7 @@ from .heads.recipe import count_passes, list_recipes
 from .heads.table import Notes, fit_record, format_cells, format_curve
 from .heads.twins import Twin, choose_res, find_twins, format_twins, looks_alike
 from .keeping import keep_head
+from .recording import records
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +113,31 @@ class Duplicates:
         return format_twins(self.twins, self.holdings.manifest.splits, style)
 
 
+def _summarise_grid(found: Grid) -> dict[str, Any]:
+    best = found.best
+    return {
+        "cells": len(found.cells),
+        "features": best.features,
+        "train_res": best.train_res,
+        "test_res": best.test_res,
+        "family": best.family,
+        "correction": best.correction,
+        "val": best.val._asdict(),
+        "test": best.test._asdict(),
+    }
+
+
+def _summarise_head(kept: KeptHead) -> dict[str, Any]:
+    return {"files": [str(file) for file in kept.files], **kept.record}
+
+
+def _summarise_curve(found: Curve) -> dict[str, Any]:
+    points = found.points
+    return {"points": [{"share": one.share, "images": one.images, "test": one.test.value} for one in points]}
+
+
 @takes(GridRequest)
+@records(_summarise_grid)
 def grid(request: GridRequest) -> Grid:
     """The accuracy of every train x test resolution pair, the best marked by val, ties called ties.
 
@@ -134,6 +159,7 @@ def grid(request: GridRequest) -> Grid:
 
 
 @takes(HeadRequest)
+@records(_summarise_head)
 def fit_head(request: HeadRequest) -> KeptHead:
     """Fit the head of the best resolution pair, chosen on val, score it on test once, and keep it.
 
@@ -189,6 +215,7 @@ def _describe_asked(request: HeadRequest, asked: Asked, families: Sequence[str])
 
 
 @takes(CurveRequest)
+@records(_summarise_curve)
 def curve(request: CurveRequest) -> Curve:
     """What some of the training images would have given: a point for each share, chosen on val, scored on test.
 

@@ -75,7 +75,7 @@ def _describe_place(stem: Path) -> str:
 def describe_head(stem: Path, saved: SavedHead) -> dict[str, Any]:
     """A kept head in a record: what it is of, how it did, on how many images it was trained, and when."""
     figures, trunk = saved.figures, saved.trunk
-    written = name_files(stem)[1].stat().st_mtime
+    written = time.gmtime(name_files(stem)[1].stat().st_mtime)
     val, test = (_read_value(figures.get(split)) for split in ("val", "test"))
     trained = sum(int(rows.get("images", 0)) for rows in saved.trained_on.values())
     return {
@@ -87,7 +87,7 @@ def describe_head(stem: Path, saved: SavedHead) -> dict[str, Any]:
         "val": val,
         "test": test,
         "trained on": trained or None,
-        "when": saved.written or time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(written)),
+        "when": time.strftime("%Y-%m-%d %H:%M:%S UTC", written),
     }
 
 

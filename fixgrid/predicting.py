@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,6 +31,7 @@ from .heads.figures import HeadFigures, measure_head
 from .heads.predictions import Prediction, format_predictions, join_blocks, predict_images, score_images
 from .heads.table import format_figures
 from .preprocessing import wrap_module
+from .recording import records
 
 if TYPE_CHECKING:
     from torch import nn
@@ -60,6 +62,17 @@ class Predicted:
         return format_predictions(self.predictions, style)
 
 
+def _summarise_predictions(found: Predicted) -> dict[str, Any]:
+    called = Counter(prediction.top[0][0] for prediction in found.predictions if prediction.top)
+    return {**found.outcome.count(), "classes": dict(called.most_common(10))}
+
+
+def _summarise_figures(found: Evaluated) -> dict[str, Any]:
+    figures = found.figures
+    return {"images": figures.n, "top1": figures.top1._asdict(), "bad": len(found.outcome.bad)}
+
+
+@records(_summarise_predictions)
 def predict(
     head: str | Path,
     images: str | Path | Iterable[str | Path | bytes],
@@ -141,6 +154,7 @@ class Evaluated:
         return format_figures(self.figures, style)
 
 
+@records(_summarise_figures)
 def evaluate(
     head: str | Path,
     data: str | Path,

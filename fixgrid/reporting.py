@@ -23,9 +23,11 @@ from .heads.exhibits import fill_report
 from .heads.findings import find_all
 from .heads.leak import warn_of_leak
 from .heads.report import render_report
+from .recording import records
 
 
 @takes(ReportRequest)
+@records(lambda page: {"page": str(page)})
 def report(request: ReportRequest) -> Path:
     """Write the grid and the chosen head as one HTML page, with figures as PNG and CSV beside it; its file.
 

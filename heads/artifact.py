@@ -54,8 +54,6 @@ class SavedHead:
         the next.
     trained_on : dict
         By split the number of images that it learnt from, the digest of their rows, and how many were dropped.
-    written : str
-        When, as in ``2026-11-26 20:30:03 UTC``; empty of earlier versions.
     """
 
     head: LinearHead
@@ -70,7 +68,6 @@ class SavedHead:
     corrections: tuple[Correction, ...] = ()
     asked: dict[str, Any] = field(default_factory=dict)
     trained_on: dict[str, Any] = field(default_factory=dict)
-    written: str = ""
 
     @property
     def seen(self) -> list[dict[str, Any]]:
@@ -109,7 +106,6 @@ def save_head(stem: Path, saved: SavedHead) -> tuple[Path, Path]:
         "classes": list(saved.classes),
         **{name: getattr(saved, name) for name in (*_FACTS, *_LATER_FACTS)},
         **({"views": saved.views} if saved.views else {}),
-        **({"written": saved.written} if saved.written else {}),
     }
     files = name_files(stem)
     commit_bytes(files[0], data)
@@ -163,8 +159,7 @@ def _build_head(tensors: dict[str, NDArray[np.float32]], record: dict[str, Any])
     facts: dict[str, Any] = {name: dict(record[name]) for name in _FACTS}
     facts |= {name: dict(record.get(name, {})) for name in _LATER_FACTS}
     corrections = tuple(Correction(*vectors) for vectors in tensors.get("corrections", ()))
-    rest: dict[str, Any] = {"views": views, "corrections": corrections, "written": str(record.get("written", ""))}
-    return SavedHead(head, classes, float(tensors["temperature"][0]), **facts, **rest)
+    return SavedHead(head, classes, float(tensors["temperature"][0]), **facts, views=views, corrections=corrections)
 
 
 def save_coefficients(stem: Path, saved: SavedHead) -> tuple[Path, Path]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -193,7 +192,6 @@ def keep_fitted(
             holdings,
             refit=fitted.ask is not None and fitted.ask.options.refit,
         ),
-        written=time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
     )
 
 

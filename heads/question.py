@@ -1,4 +1,4 @@
-"""Which question a kept head answers: what was asked, of which images, and what the head may be called among others."""
+"""Which question a kept head answers: what was asked, of which images, and what the head may be called."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def describe_pairs(asked: str | Sequence[Pair] | None, chosen: Sequence[Pair]) -
 def describe_training(
     source: Source, places: Sequence[Place], holdings: Holdings, *, refit: bool
 ) -> dict[str, Any]:
-    """The images that a head learnt from: by split their number, the digest of their rows, and how many were dropped.
+    """The images that a head learnt from: by split how many, the digest of their rows, how many were dropped.
 
     Parameters
     ----------

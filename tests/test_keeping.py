@@ -66,8 +66,8 @@ def test_the_same_question_replaces_its_own_head_without_a_word(cache: Path) -> 
 
 @pytest.mark.parametrize(
     "other",
-    [{"heads": "ridge"}, {"pairs": "32:48,48:48", "heads": "mean,ridge"}, {"refit": True}, {"drop_duplicates": True},
-     {"gap": "standardize"}, {"mean_of": "features"}, {"strengths": "1e-2"}],
+    [{"heads": "ridge"}, {"pairs": "32:48,48:48", "heads": "mean,ridge"}, {"refit": True},
+     {"drop_duplicates": True}, {"gap": "standardize"}, {"mean_of": "features"}, {"strengths": "1e-2"}],
     ids=str,
 )  # fmt: skip
 def test_another_question_gets_a_name_of_its_own_and_a_notice(cache: Path, other: dict[str, Any]) -> None:
