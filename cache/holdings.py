@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .datasets import list_sources, respell
+from .datasets import find_source, list_sources
 from .errors import CacheError, UsageError, say_command
 from .features import FeatureSet
 from .key import explain_difference
@@ -145,8 +145,7 @@ def find_holdings(
     UsageError
         If more than one data set, trunk, kind of features or view fits.
     """
-    sources = list_sources(store)
-    manifest = _pick("data set", "--data", sources, source and respell(source, sources))
+    manifest = _pick_data(store, source)
     rows = {part.digest: split for split, part in manifest.splits.items()}
     mine = store.sealed(lambda spec: spec.rows_sha256 in rows)
     labels = Labels(store, mine)
@@ -174,8 +173,7 @@ def list_kinds(store: FeatureStore, source: str | None = None, trunk: str | None
     CacheError, UsageError
         As `find_holdings`.
     """
-    sources = list_sources(store)
-    manifest = _pick("data set", "--data", sources, source and respell(source, sources))
+    manifest = _pick_data(store, source)
     digests = {rows.digest for rows in manifest.splits.values()}
     mine = store.sealed(lambda spec: spec.rows_sha256 in digests)
     version = Labels(store, mine).choose(trunk)
@@ -215,6 +213,11 @@ def list_trunks(store: FeatureStore, manifest: Manifest) -> dict[str, Version]:
     """The trunks that have seen a data set, by their labels."""
     digests = {rows.digest for rows in manifest.splits.values()}
     return Labels(store, store.sealed(lambda spec: spec.rows_sha256 in digests)).list_all()
+
+
+def _pick_data(store: FeatureStore, source: str | None) -> Manifest:
+    found, sources = (None, list_sources(store)) if source is None else find_source(store, source)
+    return found or _pick("data set", "--data", sources, source)
 
 
 def _pick(what: str, option: str, choices: Mapping[str, Any], wanted: str | None) -> Any:

@@ -65,9 +65,12 @@ class Manifest:
         Class names; a label is an index into it.
     splits : dict of str to Rows
         Keys from `SPLITS`, in that order; none is empty.
+    options : tuple of str
+        What else ``extract`` was told of the data set, as typed: ``("--seed", "5")``.
     """
 
     source: str
     root: str
     classes: tuple[str, ...]
     splits: dict[str, Rows]
+    options: tuple[str, ...] = ()

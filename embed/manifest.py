@@ -89,9 +89,16 @@ def read_manifest(
         progress=progress,
         workers=workers,
     )
-    manifest = Manifest(source, os.fsdecode(listing.root), classes, _build_rows(images, classes, found))
+    options = _say_options(seed, split, follow_links)
+    manifest = Manifest(source, os.fsdecode(listing.root), classes, _build_rows(images, classes, found), options)
     notes = (*listing.notes, *split_notes, *found.notes, *find_collisions(images), *find_copies(manifest))
     return manifest, notes
+
+
+def _say_options(seed: int, split: str, follow_links: bool) -> tuple[str, ...]:
+    """Options of ``extract`` that list the same images in the same splits, where they are not the usual ones."""
+    seeded, chosen = ("--seed", str(seed)) * bool(seed), ("--split", split) * (split != "official")
+    return (*seeded, *chosen, *["--follow-links"] * follow_links)
 
 
 def list_source(text: str, asked: Asked) -> Listing:

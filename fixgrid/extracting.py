@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from .asking import takes
-from .cache.datasets import list_sources
+from .cache.datasets import list_sources, name_here
 from .cache.errors import UsageError
 from .cache.health import explain_miss
 from .cache.rows import Manifest
@@ -223,7 +223,7 @@ def _choose_data(request: Request, store: FeatureStore) -> tuple[str, str]:
     """What is asked for, the cache's only data set, the sample: the first there is, and why."""
     if request.data is not None:
         return str(request.data), ""
-    known = list(list_sources(store))
+    known = list(map(name_here, list_sources(store).values()))
     return (known[0], "the cache holds it") if len(known) == 1 else (SAMPLE, "built in")
 
 
