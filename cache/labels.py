@@ -141,8 +141,14 @@ class Labels:
         """Every version by its label, in alphabetical order."""
         return dict(sorted((self.label(version), version) for version in self.names))
 
-    def choose(self, wanted: str | None) -> Version:
+    def choose(self, wanted: str | None, command: str = "") -> Version:
         """The version that a label means, or the only one if there is none.
+
+        Parameters
+        ----------
+        wanted : str or None
+        command : str
+            What to type if there is none; ``extract`` alone if empty.
 
         Raises
         ------
@@ -156,7 +162,7 @@ class Labels:
         if not found:
             asked = "no trunk with complete features" if wanted is None else f"no features of {wanted}"
             held = ", ".join(known) or "none"
-            raise CacheError(f"{asked}; the cache holds {held}: run {say_command('extract')} first.")
+            raise CacheError(f"{asked}; the cache holds {held}: run {command or say_command('extract')} first.")
         if len(found) > 1:
             held = ", ".join(label for label, version in known.items() if version in found)
             what = "more than one trunk" if wanted is None else f"{len(found)} trunks called {wanted}"

@@ -14,6 +14,7 @@ from .embed.trunks.nodes import read_nodes
 from .embed.watcher import Quiet, Watcher
 from .heads.ask import Asked, Pair, ask_cache, choose_kinds
 from .heads.grid import Cell
+from .heads.recipe import list_recipes
 from .requests import open_cache
 
 
@@ -160,6 +161,7 @@ class GridRequest(FeaturesRequest):
         )
         for note in asked.notes:
             self.watcher.notice(note)
+        asked.holdings.expect(place for recipe in list_recipes(asked) for place in recipe.places)
         return asked
 
 

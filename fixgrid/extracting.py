@@ -249,4 +249,4 @@ def _build(request: Request, asked: _Data, facts: TrunkFacts) -> Extraction:
         precision=choose_precision(request.precision, request.machine.device),
         dtype=request.dtype,
     )
-    return replace(extraction, called=expect_name(request.name))
+    return replace(extraction, called=expect_name(request.name), look=request.look)
