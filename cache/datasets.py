@@ -32,10 +32,10 @@ def _list_records(store: FeatureStore) -> list[tuple[str, Manifest]]:
     newest = list_manifests(store.folder / "data")
     at: dict[str, tuple[str, Manifest]] = {}
     for digest, manifest in newest:
-        at.setdefault(_find_place(manifest), (digest, manifest))
+        at.setdefault(find_place(manifest), (digest, manifest))
     records: dict[str, tuple[str, Manifest]] = {}
     for digest, manifest in sorted(newest, key=lambda one: _is_elsewhere(one[1])):
-        place = _find_place(manifest)
+        place = find_place(manifest)
         last = at[place] if place else (digest, manifest)
         records.setdefault(manifest.source, (last[0], replace(last[1], source=manifest.source)))
     return list(records.values())
@@ -59,7 +59,7 @@ def name_splits(store: FeatureStore) -> dict[str, tuple[str, str]]:
 
 def name_here(manifest: Manifest) -> str:
     """What to type here for a data set whose name was typed in another folder: its name, or else its place."""
-    place = _find_place(manifest)
+    place = find_place(manifest)
     known = os.path.exists(os.path.expanduser(manifest.source)) and not _is_elsewhere(manifest)
     return manifest.source if known or not os.path.exists(place) else place
 
@@ -70,7 +70,7 @@ def _is_elsewhere(manifest: Manifest) -> bool:
     return manifest.root not in (os.path.realpath(path), os.path.realpath(os.path.dirname(path)))
 
 
-def _find_place(manifest: Manifest) -> str:
+def find_place(manifest: Manifest) -> str:
     """The folder or CSV that a data set was read from; empty of one that is neither, or goes by a word."""
     path = os.path.normpath(os.path.expanduser(manifest.source))
     if path.lower().endswith(".csv"):
@@ -81,7 +81,7 @@ def _find_place(manifest: Manifest) -> str:
 
 def _is_at(manifest: Manifest, source: str) -> bool:
     """Whether a data set is that of the folder or CSV which a text means here, however it is spelt."""
-    path, place = os.path.expanduser(source), _find_place(manifest)
+    path, place = os.path.expanduser(source), find_place(manifest)
     if not os.path.exists(path) or os.path.realpath(place) != os.path.realpath(path):
         return False
     return os.path.isdir(path) or os.path.dirname(place) == os.path.realpath(os.path.dirname(path))

@@ -12,6 +12,7 @@ from .asking import takes
 from .cache.errors import UsageError
 from .cache.holdings import POOLED, Holdings
 from .cache_requests import CurveRequest, FeaturesRequest, GridRequest, HeadRequest
+from .freshness import say_changes
 from .heads.ask import Asked
 from .heads.breakdown import format_breakdown
 from .heads.curve import CurvePoint, fit_curve
@@ -149,6 +150,7 @@ def grid(request: GridRequest) -> Grid:
         If the cache lacks what is asked for, or an option names what there is not.
     """
     asks = request.list_asks()
+    say_changes(asks[0].holdings, request.folder, request.watcher)
     cells = []
     for cell in run_grids(asks):
         cells.append(cell)
@@ -171,6 +173,7 @@ def fit_head(request: HeadRequest) -> KeptHead:
         As `grid`; also if it cannot be written.
     """
     asks = request.list_asks()
+    say_changes(asks[0].holdings, request.folder, request.watcher)
     wanted = asks[0].options.families
     families = keep_linear(wanted)
     if families != wanted:
@@ -228,6 +231,7 @@ def curve(request: CurveRequest) -> Curve:
     """
     shares = read_shares(request.shares)
     asked = request.ask()
+    say_changes(asked.holdings, request.folder, request.watcher)
     return Curve(fit_curve(asked, shares), warn_of_leak(asked.holdings))
 
 
@@ -259,6 +263,7 @@ def duplicates(request: FeaturesRequest) -> Duplicates:
         If center views of a split are not cached.
     """
     holdings = request.open()
+    say_changes(holdings, request.folder, request.watcher)
     twins = find_twins(holdings, choose_res(holdings))
     n = sum(map(len, holdings.manifest.splits.values()))
     return Duplicates(twins, holdings, looks_alike(twins, n))

@@ -26,6 +26,7 @@ from .embed.replica import adopt_known, build_replica, find_trunk
 from .embed.sizing import Machine
 from .embed.trunks.source import is_own
 from .embed.watcher import Quiet, Watcher
+from .freshness import say_other_images
 from .heads.artifact import SavedHead, load_head
 from .heads.figures import HeadFigures, measure_head
 from .heads.predictions import Prediction, format_predictions, join_blocks, predict_images, score_images
@@ -197,6 +198,7 @@ def evaluate(
     for note in notes:
         watcher.notice(f"note: {note}")
     manifest = _label_as(found, split, replica.saved.classes)
+    say_other_images(replica.saved, found, split, watcher)
     outcome = replica.see(manifest)
     blocks = list(replica.read(manifest, outcome))
     y = np.concatenate([block.y for block in blocks]) if blocks else np.zeros(0, np.int64)

@@ -18,6 +18,7 @@ from .cache_requests import ReportRequest
 from .embed.manifest import find_copies
 from .embed.pictures import Album
 from .embed.trunks.costs import COSTS_FILE, recall_costs
+from .freshness import say_changes
 from .heads.ask import Asked
 from .heads.exhibits import fill_report
 from .heads.findings import find_all
@@ -39,6 +40,7 @@ def report(request: ReportRequest) -> Path:
         As `fixgrid.grid`; also if it cannot be written.
     """
     asked = request.ask()
+    say_changes(asked.holdings, request.folder, request.watcher)
     manifest, others = asked.holdings.manifest, _ask_others(request, asked.holdings)
     found = find_all(asked, others, partial(recall_costs, memo=request.folder / COSTS_FILE))
     shown = fill_report(
