@@ -9,8 +9,8 @@ from contextlib import suppress
 from itertools import combinations
 from typing import Any, NamedTuple
 
-from .disk import commit_bytes, read_file
-from .errors import CacheError, UsageError, say_command
+from .disk import commit_bytes, is_refused, read_file
+from .errors import CacheError, DiskError, UsageError, say_command
 from .key import Spec
 from .sealed import Sealed
 from .store import FeatureStore
@@ -73,7 +73,8 @@ def read_name(sealed: Sealed) -> Name:
 def record_name(store: FeatureStore, version: Version, name: Name) -> None:
     """Keep what a trunk is called beside its features: their seals know the first name alone.
 
-    Every name is a file of its own, so that runs that name trunks at the same time lose none.
+    Every name is a file of its own, so that runs that name trunks at the same time lose none. Where nothing may be
+    written, a library's name is no loss.
 
     Raises
     ------
@@ -83,7 +84,11 @@ def record_name(store: FeatureStore, version: Version, name: Name) -> None:
     content = json.dumps({**name._asdict(), **version._asdict()}, sort_keys=True).encode("ascii")
     file = store.folder / "names" / f"{hashlib.sha256(content).hexdigest()[:16]}.json"
     if not file.exists():
-        commit_bytes(file, content)
+        try:
+            commit_bytes(file, content)
+        except DiskError as error:
+            if name.called or not is_refused(error):
+                raise
 
 
 class Labels:

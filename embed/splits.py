@@ -18,8 +18,8 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from fixgrid.cache.disk import commit_bytes, read_file
-from fixgrid.cache.errors import DataError
+from fixgrid.cache.disk import commit_bytes, is_refused, read_file
+from fixgrid.cache.errors import DataError, DiskError
 from fixgrid.cache.rows import SPLITS
 
 SHARES = {"train": 70, "val": 15, "test": 15}
@@ -128,14 +128,14 @@ def recall_split(
     own = [file] * file.exists() or sorted(folder.glob(f"{members}-*{file.name[33:]}"))
     if own:
         dealt = deal_images(labels, shares, seed=seed, kept=read_split(own[0], shares))
-        return _save(dealt, labels, file) if own[0] != file else (dealt, file)
+        return _copy(dealt, labels, file, own[0])
     same_images = [before] * before.exists() + sorted(folder.glob(f"{members}-*.csv"))
     same_root = sorted(folder.glob(f"*-{place}*.csv"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
     for found in dict.fromkeys(same_images + same_root):
         kept = read_split(found, shares)
         if suits(kept, _read_labels(found), labels, shares, seed=seed):
             dealt = deal_images(labels, shares, seed=seed, kept=kept)
-            return (dealt, before) if found == before else _save(dealt, labels, file)
+            return (dealt, before) if found == before else _copy(dealt, labels, file, found)
     return _save(deal_images(labels, shares, seed=seed), labels, file)
 
 
@@ -240,6 +240,20 @@ def _save(splits: dict[bytes, str], labels: Mapping[bytes, str], file: Path) -> 
     commit_bytes(_name_labels(file), json.dumps(named, indent=0).encode("ascii"))
     write_split(file, splits)
     return splits, file
+
+
+def _copy(
+    splits: dict[bytes, str], labels: Mapping[bytes, str], file: Path, found: Path
+) -> tuple[dict[bytes, str], Path]:
+    """Save a split that another file holds; where nothing may be written, that file serves if it lacks no image."""
+    if found == file:
+        return splits, file
+    try:
+        return _save(splits, labels, file)
+    except DiskError as error:
+        if not is_refused(error) or not splits.keys() <= read_split(found).keys():
+            raise
+        return splits, found
 
 
 def _read_labels(file: Path) -> dict[bytes, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .cache.errors import DataError, UsageError
+from .cache.disk import is_refused
+from .cache.errors import DataError, DiskError, UsageError
 from .cache.features import FeatureSet
 from .cache.rows import Manifest
 from .cache.shard import Status
@@ -38,6 +40,10 @@ if TYPE_CHECKING:
     from torch import nn
 
     from .embed.trunks.own import OwnTrunk
+
+
+PREDICTIONS = "predictions"
+"""Folder in the cache's, of what `predict` and `evaluate` have seen."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,14 +269,24 @@ class _Replica:
         self.trunk = find_trunk(self.saved.trunk, self.views, place, folder / "trunks", own=own)
 
     def see(self, manifest: Manifest) -> Outcome:
-        """Features of the images, computed or taken from the cache."""
+        """Features of the images, computed or taken from the cache; kept only where that may be written to."""
+        # A cache of its own: images to classify are no data set that fit-head, grid or cache gc should meet.
+        try:
+            return self._see(manifest, self.folder / PREDICTIONS)
+        except DiskError as error:
+            if not is_refused(error):
+                raise
+        self._passing = tempfile.TemporaryDirectory(prefix="fixgrid-")  # for as long as its rows are read
+        self.watcher.notice(f"note: {self.folder / PREDICTIONS} may not be written: what is computed is not kept")
+        return self._see(manifest, Path(self._passing.name))
+
+    def _see(self, manifest: Manifest, place: Path) -> Outcome:
         from .embed.backends.kept import SHELF
         from .embed.machine import extract_here
 
-        # A cache of its own: images to classify are no data set that fit-head, grid or cache gc should meet.
-        store = FeatureStore(self.folder / "predictions")
-        extraction = build_replica(store, manifest, self.trunk.facts, self.saved.trunk, self.views)
-        adopt_known(extraction, FeatureStore(self.folder))
+        extraction = build_replica(FeatureStore(place), manifest, self.trunk.facts, self.saved.trunk, self.views)
+        for known in {self.folder, self.folder / PREDICTIONS} - {place}:
+            adopt_known(extraction, FeatureStore(known))
         shelf = self.folder / SHELF
         return extract_here(extraction, self.trunk, self.watcher, self.machine, max_bad=1.0, shelf=shelf)
 
