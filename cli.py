@@ -16,7 +16,7 @@ from fixgrid.cache.errors import DiskError, FixgridError, Interrupted, UsageErro
 
 COMMANDS = (
     "extract", "plan", "fit-head", "grid", "predict", "evaluate", "export", "report", "duplicates", "models",
-    "doctor", "cache",
+    "doctor", "cache", "heads",
 )  # fmt: skip
 """Each is a file of `fixgrid.commands`."""
 
@@ -66,9 +66,10 @@ def _read_settings(path: Path) -> dict[str, Any]:
 
     settings = {name: merge(name) for name in main.commands}
     settings["plan"] = merge("extract", "plan")  # what extract would do, so as it would do it
-    group = main.commands["cache"]
-    parts = group.commands if isinstance(group, click.Group) else {}
-    settings["cache"] = {name: merge("extract", "cache") for name in parts}
+    groups = {name: group for name, group in main.commands.items() if isinstance(group, click.Group)}
+    for name, group in groups.items():
+        tables = ("extract", "cache") if name == "cache" else (name,)
+        settings[name] = {part: merge(*tables) for part in group.commands}
     return settings
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from dataclasses import replace
 
 from .rows import Manifest
 from .rowsfile import list_manifests
@@ -11,15 +11,41 @@ from .store import FeatureStore
 
 
 def list_sources(store: FeatureStore) -> dict[str, Manifest]:
-    """The newest record of every data set that was extracted into this cache, by the name it was given.
+    """The newest record of every data set that was extracted into this cache, by the last name it was given.
 
     Of two folders that were given one name in two places, the one that the name means here comes first.
     """
-    records = [manifest for _, manifest in list_manifests(store.folder / "data")]
-    sources: dict[str, Manifest] = {}
-    for manifest in sorted(records, key=_is_elsewhere):
-        sources.setdefault(manifest.source, manifest)
-    return sources
+    return _list_once(_list_records(store))
+
+
+def find_source(store: FeatureStore, wanted: str) -> tuple[Manifest | None, dict[str, Manifest]]:
+    """The newest record of a name, or of the folder or file that it means here; and `list_sources`."""
+    records = _list_records(store)
+    named = [manifest for _, manifest in records if manifest.source == wanted]
+    here = [manifest for _, manifest in records if _is_at(manifest, wanted)]
+    found = [*(one for one in named if not _is_elsewhere(one)), *here, *named]
+    return next(iter(found), None), _list_once(records)
+
+
+def _list_records(store: FeatureStore) -> list[tuple[str, Manifest]]:
+    """The newest record of every name, or of its place under another; names that mean another place here last."""
+    newest = list_manifests(store.folder / "data")
+    at: dict[str, tuple[str, Manifest]] = {}
+    for digest, manifest in newest:
+        at.setdefault(find_place(manifest), (digest, manifest))
+    records: dict[str, tuple[str, Manifest]] = {}
+    for digest, manifest in sorted(newest, key=lambda one: _is_elsewhere(one[1])):
+        place = find_place(manifest)
+        last = at[place] if place else (digest, manifest)
+        records.setdefault(manifest.source, (last[0], replace(last[1], source=manifest.source)))
+    return list(records.values())
+
+
+def _list_once(records: list[tuple[str, Manifest]]) -> dict[str, Manifest]:
+    once: dict[str, Manifest] = {}
+    for digest, manifest in records:
+        once.setdefault(digest, manifest)
+    return {manifest.source: manifest for manifest in once.values()}
 
 
 def name_splits(store: FeatureStore) -> dict[str, tuple[str, str]]:
@@ -31,22 +57,34 @@ def name_splits(store: FeatureStore) -> dict[str, tuple[str, str]]:
     return named
 
 
-def respell(source: str, sources: Mapping[str, Manifest]) -> str:
-    """The name that a folder or file was extracted under, if it is spelt otherwise now."""
-    if source in sources or not os.path.exists(os.path.expanduser(source)):
-        return source
-    here = _locate(source)
-    same = (name for name, record in sources.items() if _locate(name) == here and not _is_elsewhere(record))
-    return next(same, source)
+def name_here(manifest: Manifest) -> str:
+    """What to type here for a data set whose name was typed in another folder: its name, or else its place."""
+    place = find_place(manifest)
+    known = os.path.exists(os.path.expanduser(manifest.source)) and not _is_elsewhere(manifest)
+    return manifest.source if known or not os.path.exists(place) else place
 
 
 def _is_elsewhere(manifest: Manifest) -> bool:
-    here = _locate(manifest.source)
-    return manifest.root not in (here, os.path.dirname(here))  # of a folder, and of a CSV
+    """Whether its name, typed here, means another place than that of its images: of a folder, and of a CSV."""
+    path = os.path.expanduser(manifest.source)
+    return manifest.root not in (os.path.realpath(path), os.path.realpath(os.path.dirname(path)))
 
 
-def _locate(source: str) -> str:
-    return os.path.realpath(os.path.expanduser(source))
+def find_place(manifest: Manifest) -> str:
+    """The folder or CSV that a data set was read from; empty of one that is neither, or goes by a word."""
+    path = os.path.normpath(os.path.expanduser(manifest.source))
+    if path.lower().endswith(".csv"):
+        return os.path.join(manifest.root, os.path.basename(path))
+    named = os.path.basename(path) == os.path.basename(manifest.root) or os.path.realpath(path) == manifest.root
+    return manifest.root if named else ""
+
+
+def _is_at(manifest: Manifest, source: str) -> bool:
+    """Whether a data set is that of the folder or CSV which a text means here, however it is spelt."""
+    path, place = os.path.expanduser(source), find_place(manifest)
+    if not os.path.exists(path) or os.path.realpath(place) != os.path.realpath(path):
+        return False
+    return os.path.isdir(path) or os.path.dirname(place) == os.path.realpath(os.path.dirname(path))
 
 
 def shorten_source(source: str) -> str:

@@ -238,9 +238,28 @@ def is_abandoned(temp: Path) -> bool:
     return temp.name.startswith(mine) and not Path(f"/proc/{pid}").exists()
 
 
+_FULL = "the disk is full", "free some space (or name another --cache)"
+_REFUSED = "", "get leave to write there (or name another --cache)"
+_ADVICE = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: ("your share of the disk is full", _FULL[1]),
+    errno.EFBIG: ("the disk is full, or files may not be as large", "free some space, raise ulimit -f"),
+    errno.EROFS: _REFUSED,
+    errno.EACCES: _REFUSED,
+    errno.EPERM: _REFUSED,
+    errno.ENAMETOOLONG: ("", "name a shorter place with --out or --cache"),
+}
+"""What an error means, where the system's own words do not say it, and what to do about it."""
+
+
 def _disk_error(path: Path, error: OSError) -> DiskError:
-    what = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else error.strerror
+    what, cure = _ADVICE.get(error.errno or 0, ("", "mend it (or name another --cache)"))
     return DiskError(
-        f"could not write {path}: {what}. Everything committed before is safe; "
-        "free some space (or name another --cache) and run the same command again."
+        f"could not write {path}: {what or error.strerror}. Everything committed before is safe; "
+        f"{cure} and run the same command again."
     )
+
+
+def is_refused(error: DiskError) -> bool:
+    """Whether nothing may be written in a place, however much room there is."""
+    return isinstance(error.__cause__, OSError) and _ADVICE.get(error.__cause__.errno or 0) is _REFUSED

@@ -59,7 +59,7 @@ def find_garbage(store: FeatureStore, busy: Collection[str] = ()) -> list[Garbag
     kept = set(newest.values())
     needed = {rows.digest for name, manifest in records if name in kept for rows in manifest.splits.values()}
     # A record that cannot be read may need any of the entries.
-    readable = len(list((store.folder / "data").glob("*/data.json"))) == len(records)
+    readable = len(list((store.folder / "data").glob("*/data.json"))) == len({name for name, _ in records})
     found = [
         _describe(entry.folder, "of rows that no data set has any more")
         for entry in entries
@@ -67,7 +67,7 @@ def find_garbage(store: FeatureStore, busy: Collection[str] = ()) -> list[Garbag
     ]
     found += [
         _describe(store.folder / "data" / name, "a data set as it was before")
-        for name, _ in records
+        for name in dict.fromkeys(name for name, _ in records)
         if name not in kept
     ]
     gone = {item.path for item in found}

@@ -7,27 +7,21 @@ import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
-from .datasets import list_sources, respell
+from .datasets import find_source, list_sources
 from .errors import CacheError, UsageError, say_command
 from .features import FeatureSet
+from .hints import OPTIONS as OPTIONS
+from .hints import POOLED as POOLED
+from .hints import RECALIBRATED as RECALIBRATED
+from .hints import Hint, Place, list_words, say_cache, say_extract
 from .key import explain_difference
 from .labels import Labels, Version, find_stem, find_version
 from .rows import Manifest
 from .sealed import Sealed
 from .store import FeatureStore
 from .view import View, complete_spec, is_same
-
-Place = tuple[str, str, int]
-POOLED = "pooled"
-"""The kind of features that is meant where none is named: what a trunk gives its own classifier."""
-OPTIONS = {"draws": "train-views", "crop_ratio": "crop-ratio", "crop_mode": "crop-mode"} | {
-    name: name for name in ("seed", "resize", "resampler", "mean", "std", "interpolation")
-}
-"""Options that choose among views, by the field of a view that they are about."""
-RECALIBRATED = "recalibrated "
-"""Before a kind of view: as the trunk sees it once its last batch norm has the statistics of that resolution."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +39,8 @@ class Holdings:
         Kind of features.
     version : Version or None
         Which trunk.
-    asked : str
-        Options of ``extract`` that ask for more of the same.
+    hint : Hint or None
+        What to type for more of the same.
     """
 
     manifest: Manifest
@@ -54,7 +48,7 @@ class Holdings:
     entries: Mapping[Place, Sealed]
     features: str = POOLED
     version: Version | None = None
-    asked: str = ""
+    hint: Hint | None = None
 
     @property
     def n_classes(self) -> int:
@@ -83,15 +77,31 @@ class Holdings:
         CacheError
             If it was not extracted.
         """
-        try:
-            return self.entries[split, kind, res]
-        except KeyError:
-            have = self.resolutions(split, kind)
-            how = "--recalibrate " * kind.startswith(RECALIBRATED)
+        self.expect([(split, kind, res)])
+        return self.entries[split, kind, res]
+
+    def expect(self, places: Iterable[Place]) -> None:
+        """Refuse to begin what lacks features: all of them are named at once, by the command that brings them.
+
+        Raises
+        ------
+        CacheError
+            If any was not extracted.
+        """
+        lacking = [place for place in dict.fromkeys(places) if place not in self.entries]
+        if lacking:
+            splits, kinds = (" or ".join(dict.fromkeys(str(place[i]) for place in lacking)) for i in (0, 1))
+            sides = ", ".join(map(str, sorted({res for _, _, res in lacking})))
+            have = self.resolutions(*lacking[0][:2])
             raise CacheError(
-                f"no {kind} features of {split} at {res} px; the cache holds {have or 'none'}: "
-                f"run {say_command('extract')} {self.asked} {how}--res {res}"
-            ) from None
+                f"no {kinds} features of {splits} at {sides} px; the cache holds "
+                f"{have or 'none'}: run {self.say_extract(lacking)}"
+            )
+
+    def say_extract(self, places: Iterable[Place] | None = None) -> str:
+        """What to type for some features, or for all that there are, of the images as they are now."""
+        places = list(self.entries if places is None else places)
+        return self.hint.say(places) if self.hint else say_command(" ".join(["extract", *list_words(places)]))
 
     def load(self, split: str, kind: str, res: int) -> FeatureSet:
         """Features and labels of one split, seen one way.
@@ -145,39 +155,29 @@ def find_holdings(
     UsageError
         If more than one data set, trunk, kind of features or view fits.
     """
-    sources = list_sources(store)
-    manifest = pick("data set", "--data", sources, source and respell(source, sources))
+    manifest = pick_data(store, source)
     rows = {part.digest: split for split, part in manifest.splits.items()}
     mine = store.sealed(lambda spec: spec.rows_sha256 in rows)
     labels = Labels(store, mine)
-    version = labels.choose(trunk)
+    version = labels.choose(trunk, say_trunk(manifest, store, trunk))
     kinds: dict[str, list[Sealed]] = {}
     for entry in mine:
         if entry.origin is None and find_version(entry.spec) == version:
             kinds.setdefault(str(entry.spec.trunk["node"]), []).append(entry)
     wanted = features or (POOLED if POOLED in kinds else None)
-    entries = pick("kind of features", "--features", kinds, wanted)
+    if features and features not in kinds and kinds:
+        others = next(iter(kinds.values()))
+        held = _by_place(others, rows, view or {})
+        _refuse(features, kinds, Hint(manifest, others[0], features, held, view or {}, store.root).say(held))
+    entries = _pick("kind of features", "--features", kinds, wanted)
     node = str(entries[0].spec.trunk["node"])
     again = [entry for entry in mine if entry.origin is not None and find_stem(entry) == version]
     again = [entry for entry in again if entry.spec.trunk["node"] == node]
     places = _by_place(entries, rows, view or {})
     places |= _by_place(_list_recalibrated(again, manifest), rows, view or {}, RECALIBRATED)
     _expect_one_look(places)
-    return Holdings(manifest, labels.label(version, trunk), places, node, version, _say_asked(manifest, entries[0]))
-
-
-def _say_asked(manifest: Manifest, entry: Sealed) -> str:
-    """Options that extract more features like these."""
-    made, spec = entry.provenance, entry.spec
-    words = {
-        "--data": manifest.source,
-        "--trunk": entry.trunk_name,
-        "--weights": made.get("weights"),
-        "--name": made.get("called"),
-        "--precision": spec.precision if spec.precision != "fp32" else "",
-        "--dtype": spec.dtype if spec.dtype != "float32" else "",
-    }
-    return shlex.join(str(word) for pair in words.items() if pair[1] for word in pair)
+    hint = Hint(manifest, entries[0], node, places, view or {}, store.root)
+    return Holdings(manifest, labels.label(version, trunk), places, node, version, hint)
 
 
 def _list_recalibrated(entries: Sequence[Sealed], manifest: Manifest) -> list[Sealed]:
@@ -194,16 +194,32 @@ def _list_recalibrated(entries: Sequence[Sealed], manifest: Manifest) -> list[Se
     return list(newest.values())
 
 
-def pick(what: str, option: str, choices: Mapping[str, Any], wanted: str | None) -> Any:
-    """The value of the name that is wanted, or the only one.
+def pick_data(store: FeatureStore, source: str | None) -> Manifest:
+    """The data set that is meant, or the only one.
 
     Raises
     ------
-    CacheError
-        If there is none.
-    UsageError
-        If there are several.
+    CacheError, UsageError
+        If there is none, or more than one.
     """
+    found, sources = (None, list_sources(store)) if source is None else find_source(store, source)
+    if source is not None and found is None and sources:
+        words = shlex.join(["--data", source, *say_cache(store.root)])
+        _refuse(source, sources, f"{say_command('extract')} {words}")
+    return found or _pick("data set", "--data", sources, source)
+
+
+def say_trunk(manifest: Manifest, store: FeatureStore, trunk: str | None) -> str:
+    """What to type for features of a data set by a trunk; a digest behind its name is no part of that."""
+    return say_extract(manifest, store.root, ["--trunk", trunk] if trunk and "@" not in trunk else [])
+
+
+def _refuse(wanted: str, choices: Iterable[str], command: str) -> NoReturn:
+    held = ", ".join(sorted(choices))
+    raise CacheError(f"no features of {wanted}; the cache holds {held}: run {command} first.")
+
+
+def _pick(what: str, option: str, choices: Mapping[str, Any], wanted: str | None) -> Any:
     if wanted is not None and wanted in choices:
         return choices[wanted]
     names = ", ".join(sorted(choices)) or "none"

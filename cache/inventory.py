@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .datasets import list_sources, respell
-from .holdings import POOLED, pick
+from .holdings import POOLED, pick_data, say_trunk
 from .labels import Labels, find_version
+from .rows import Manifest
 from .sealed import Sealed
 from .store import FeatureStore
 from .view import complete_spec
@@ -35,8 +35,8 @@ def list_axes(store: FeatureStore, source: str | None = None, trunk: str | None 
     CacheError, UsageError
         As `find_holdings`.
     """
-    labels, mine = _label_entries(store, source)
-    version = labels.choose(trunk)
+    manifest, labels, mine = _label_entries(store, source)
+    version = labels.choose(trunk, say_trunk(manifest, store, trunk))
     specs = [entry.spec for entry in mine if find_version(entry.spec) == version]
     kinds = sorted({str(spec.trunk["node"]) for spec in specs}, key=lambda kind: (kind != POOLED, kind))
     centers = (complete_spec(spec.view) for spec in specs if spec.view["kind"] == "center")
@@ -51,12 +51,11 @@ def list_labels(store: FeatureStore, source: str | None = None) -> list[str]:
     CacheError, UsageError
         As `find_holdings`.
     """
-    return list(_label_entries(store, source)[0].list_all())
+    return list(_label_entries(store, source)[1].list_all())
 
 
-def _label_entries(store: FeatureStore, source: str | None) -> tuple[Labels, list[Sealed]]:
-    sources = list_sources(store)
-    manifest = pick("data set", "--data", sources, source and respell(source, sources))
+def _label_entries(store: FeatureStore, source: str | None) -> tuple[Manifest, Labels, list[Sealed]]:
+    manifest = pick_data(store, source)
     digests = {rows.digest for rows in manifest.splits.values()}
     mine = store.sealed(lambda spec: spec.rows_sha256 in digests)
-    return Labels(store, mine), mine
+    return manifest, Labels(store, mine), mine

@@ -9,8 +9,8 @@ from contextlib import suppress
 from itertools import combinations
 from typing import Any, NamedTuple
 
-from .disk import commit_bytes, read_file
-from .errors import CacheError, UsageError, say_command
+from .disk import commit_bytes, is_refused, read_file
+from .errors import CacheError, DiskError, UsageError, say_command
 from .key import Spec
 from .sealed import Sealed
 from .store import FeatureStore
@@ -73,7 +73,8 @@ def read_name(sealed: Sealed) -> Name:
 def record_name(store: FeatureStore, version: Version, name: Name) -> None:
     """Keep what a trunk is called beside its features: their seals know the first name alone.
 
-    Every name is a file of its own, so that runs that name trunks at the same time lose none.
+    Every name is a file of its own, so that runs that name trunks at the same time lose none. Where nothing may be
+    written, a library's name is no loss.
 
     Raises
     ------
@@ -83,7 +84,11 @@ def record_name(store: FeatureStore, version: Version, name: Name) -> None:
     content = json.dumps({**name._asdict(), **version._asdict()}, sort_keys=True).encode("ascii")
     file = store.folder / "names" / f"{hashlib.sha256(content).hexdigest()[:16]}.json"
     if not file.exists():
-        commit_bytes(file, content)
+        try:
+            commit_bytes(file, content)
+        except DiskError as error:
+            if name.called or not is_refused(error):
+                raise
 
 
 class Labels:
@@ -141,8 +146,14 @@ class Labels:
         """Every version by its label, in alphabetical order."""
         return dict(sorted((self.label(version), version) for version in self.names))
 
-    def choose(self, wanted: str | None) -> Version:
+    def choose(self, wanted: str | None, command: str = "") -> Version:
         """The version that a label means, or the only one if there is none.
+
+        Parameters
+        ----------
+        wanted : str or None
+        command : str
+            What to type if there is none; ``extract`` alone if empty.
 
         Raises
         ------
@@ -156,7 +167,7 @@ class Labels:
         if not found:
             asked = "no trunk with complete features" if wanted is None else f"no features of {wanted}"
             held = ", ".join(known) or "none"
-            raise CacheError(f"{asked}; the cache holds {held}: run {say_command('extract')} first.")
+            raise CacheError(f"{asked}; the cache holds {held}: run {command or say_command('extract')} first.")
         if len(found) > 1:
             held = ", ".join(label for label, version in known.items() if version in found)
             what = "more than one trunk" if wanted is None else f"{len(found)} trunks called {wanted}"

@@ -36,6 +36,11 @@ class Rows:
     def __len__(self) -> int:
         return len(self.paths)
 
+    def take(self, index: NDArray[np.int64]) -> Rows:
+        """Some of the rows, by their row ids, in that order."""
+        paths = tuple(self.paths[row] for row in index.tolist())
+        return Rows(paths, self.sizes[index], self.sha256[index], self.labels[index])
+
     @cached_property
     def digest(self) -> str:
         """Hex sha256 over every row's path, size and content, in order."""
@@ -60,9 +65,12 @@ class Manifest:
         Class names; a label is an index into it.
     splits : dict of str to Rows
         Keys from `SPLITS`, in that order; none is empty.
+    options : tuple of str
+        What else ``extract`` was told of the data set, as typed: ``("--seed", "5")``.
     """
 
     source: str
     root: str
     classes: tuple[str, ...]
     splits: dict[str, Rows]
+    options: tuple[str, ...] = ()

@@ -7,16 +7,17 @@ import json
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
 
 from . import schema
-from .disk import commit_bytes, read_file
-from .errors import CacheError
+from .disk import commit_bytes, is_refused, read_file
+from .errors import CacheError, DiskError
 from .rows import SPLITS, Manifest, Rows
 
 _ARRAYS = {"paths": ("uint8", 1), "path_ends": ("int64", 1), "size": ("int64", 1), "sha256": ("uint8", 2)}
@@ -60,10 +61,21 @@ def decode_rows(image: bytes, labels: list[int] | None = None) -> Rows:
     return Rows(paths, sizes, sha256, np.array(labels if labels is not None else [-1] * n, dtype=np.int64))
 
 
+class _Named(NamedTuple):
+    """A name that a data set was given: as typed, for which folder, with which options, and when (ns)."""
+
+    source: str
+    root: str
+    options: tuple[str, ...]
+    written: int
+
+
 def write_manifest(folder: Path, manifest: Manifest) -> str:
     """Record a data set under `folder` (``<cache>/v1/data``); returns the digest that names it.
 
-    The digest covers classes, rows and labels, not where the files are: a moved folder is the same data set.
+    The digest covers classes, rows and labels, not where the files are: a moved folder is the same data set. Every
+    name that it is given is a file of its own, so that runs that name it at the same time lose none. A cache that
+    may not be written need not be if it has the record.
 
     Raises
     ------
@@ -74,23 +86,52 @@ def write_manifest(folder: Path, manifest: Manifest) -> str:
     digests = {split: rows.digest for split, rows in manifest.splits.items()}
     content = {"classes": manifest.classes, "labels": labels, "rows_sha256": digests}
     digest = _name_record(content)
-    for split, rows in manifest.splits.items():
-        commit_bytes(folder / digest / f"{split}.h5", encode_rows(rows))
+    named = {path.parent.name: _read_names(path.parent) for path in folder.glob("*/data.json")}
+    times = [name.written for names in named.values() for name in names]
     # Later than every other record, also where the clock was put back or a copy of the cache lost its times.
-    others = [_read_time(path) for path in folder.glob("*/data.json") if path.parent.name != digest]
-    written = max([time.time_ns(), *(other + 1 for other in others)])
-    record = {"source": manifest.source, "root": manifest.root, "written": written, **content}
-    commit_bytes(folder / digest / "data.json", json.dumps(record, sort_keys=True).encode("ascii"))
+    name = _Named(manifest.source, manifest.root, manifest.options, max([time.time_ns(), *(t + 1 for t in times)]))
+    whole = _is_whole(folder / digest)
+    if whole and any(one == name._replace(written=max(times)) for one in named[digest]):
+        return digest  # it is the newest already
+    try:
+        for split, rows in manifest.splits.items():
+            commit_bytes(folder / digest / f"{split}.h5", encode_rows(rows))
+        _write_names(folder / digest, name)
+        record = {**name._asdict(), **content}
+        commit_bytes(folder / digest / "data.json", json.dumps(record, sort_keys=True).encode("ascii"))
+    except DiskError as error:
+        if not (whole and is_refused(error)):
+            raise
     return digest
 
 
-def _read_time(path: Path) -> int:
-    """When a record was written, ns: as it says, or as its file says if it is an old one."""
-    with suppress(OSError, ValueError, LookupError, TypeError, RecursionError):
-        return int(json.loads(read_file(path))["written"])
-    with suppress(OSError):
-        return path.stat().st_mtime_ns
-    return 0
+def _write_names(folder: Path, name: _Named) -> None:
+    """Write a data set's name, after those that only its record has, which is to be written anew."""
+    for one in (*_read_names(folder), name):
+        text = json.dumps([one.source, one.root]).encode("ascii")
+        file = folder / "names" / f"{hashlib.sha256(text).hexdigest()[:16]}.json"
+        if one == name or not file.exists():
+            commit_bytes(file, json.dumps(one._asdict(), sort_keys=True).encode("ascii"))
+
+
+def _read_names(folder: Path) -> list[_Named]:
+    """The names of one data set, each once; of an old record, as old as its file."""
+    found: dict[tuple[str, str], _Named] = {}
+    for file in (folder / "data.json", *sorted((folder / "names").glob("*.json"))):
+        with suppress(OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            record = json.loads(read_file(file))
+            written = int(record.get("written", file.stat().st_mtime_ns))
+            options = tuple(map(str, record.get("options", ())))
+            name = _Named(record["source"], record["root"], options, written)
+            known = found.setdefault(name[:2], name)
+            found[name[:2]] = max(known, name, key=lambda one: one.written)
+    return list(found.values())
+
+
+def _is_whole(folder: Path) -> bool:
+    with suppress(CacheError, OSError):
+        return bool(read_manifest_record(folder).splits)
+    return False
 
 
 def _name_record(content: Mapping[str, Any]) -> str:
@@ -124,10 +165,13 @@ def read_manifest_record(folder: Path) -> Manifest:
 
 
 def list_manifests(folder: Path) -> list[tuple[str, Manifest]]:
-    """Every readable data set recorded under `folder`, newest first, with its digest."""
+    """Every readable data set recorded under `folder`, with its digest, by each of its names, the newest first."""
     found = []
     for path in folder.glob("*/data.json"):
         # A record that is damaged, or removed meanwhile, is written again by the next extract of its data set.
         with suppress(CacheError, OSError):
-            found.append((-_read_time(path), path.parent.name, read_manifest_record(path.parent)))
-    return [(name, manifest) for _, name, manifest in sorted(found, key=lambda record: record[:2])]
+            manifest = read_manifest_record(path.parent)
+            for name in _read_names(path.parent):
+                mine = replace(manifest, source=name.source, root=name.root, options=name.options)
+                found.append((-name.written, path.parent.name, mine))
+    return [(digest, manifest) for _, digest, manifest in sorted(found, key=lambda record: record[:2])]

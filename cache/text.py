@@ -8,7 +8,7 @@ import json
 import os
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import zip_longest
 from typing import Any
 
@@ -44,7 +44,9 @@ def first_line(error: BaseException, length: int = 160) -> str:
     return (str(error).splitlines() or [""])[0][:length] or type(error).__name__
 
 
-def format_records(records: Sequence[dict[str, Any]], style: str, wrapped: Sequence[str] = ()) -> str:
+def format_records(
+    records: Sequence[dict[str, Any]], style: str, wrapped: Sequence[str] = (), broken: Sequence[str] = ()
+) -> str:
     """Records with equal fields in one of `FORMATS`, ending in a newline; None is shown as nothing.
 
     Parameters
@@ -53,6 +55,8 @@ def format_records(records: Sequence[dict[str, Any]], style: str, wrapped: Seque
     style : str
     wrapped : sequence of str
         Fields whose words are wrapped where a terminal's 80 columns have no room for them.
+    broken : sequence of str
+        Those that are wrapped inside words as well.
     """
     if style == "json":
         return json.dumps(records, indent=2) + "\n"
@@ -62,26 +66,30 @@ def format_records(records: Sequence[dict[str, Any]], style: str, wrapped: Seque
         return "nothing\n"
     shown = [["" if value is None else str(value) for value in record.values()] for record in records]
     rows = [list(records[0]), *shown]
-    lines = to_markdown(rows) if style == "md" else to_columns(_wrap_fields(rows, wrapped), left=True)
+    lines = to_markdown(rows) if style == "md" else to_columns(_wrap_fields(rows, wrapped, broken), left=True)
     return "\n".join(lines) + "\n"
 
 
-def _wrap_fields(rows: list[list[str]], names: Sequence[str]) -> list[list[str]]:
-    """The rows with the columns called ``names`` wrapped at words into what the others leave of 80 columns."""
+def _wrap_fields(rows: list[list[str]], names: Sequence[str], broken: Sequence[str]) -> list[list[str]]:
+    """The rows with the columns called ``names`` wrapped at words into what the others leave of 80 columns.
+
+    Those called ``broken`` are wrapped wherever they must be.
+    """
+    cut = {i for i, name in enumerate(rows[0]) if name in broken}
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    wrapped = sorted((i for i, name in enumerate(rows[0]) if name in names), key=widths.__getitem__)
+    wrapped = sorted((i for i, name in enumerate(rows[0]) if name in (*names, *broken)), key=widths.__getitem__)
     room = WIDTH - 2 * (len(widths) - 1) - sum(widths) + sum(widths[i] for i in wrapped)
     for left, i in zip(range(len(wrapped), 0, -1), wrapped, strict=True):
         widths[i] = max(min(widths[i], room // left), min(widths[i], _NARROWEST))
         room -= widths[i]
-    return [line for row in rows for line in _wrap_row(row, {i: widths[i] for i in wrapped})]
+    return [line for row in rows for line in _wrap_row(row, {i: widths[i] for i in wrapped}, cut)]
 
 
-def _wrap_row(row: Sequence[str], widths: dict[int, int]) -> list[list[str]]:
+def _wrap_row(row: Sequence[str], widths: dict[int, int], cut: Collection[int]) -> list[list[str]]:
     def wrap(i: int, text: str) -> list[str]:
         if i not in widths:
             return [text]
-        return textwrap.wrap(text, widths[i], break_long_words=False, break_on_hyphens=False) or [""]
+        return textwrap.wrap(text, widths[i], break_long_words=i in cut, break_on_hyphens=False) or [""]
 
     return [list(line) for line in zip_longest(*(wrap(i, text) for i, text in enumerate(row)), fillvalue="")]
 

@@ -6,7 +6,7 @@ import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -112,6 +112,8 @@ class Extraction:
         Stored type, ``float32`` or ``float16``.
     called : str
         What the user calls the trunk; provenance, not key.
+    look : mapping
+        What the user said of the pixels in place of the weights' own metadata; provenance, as the views have it.
     """
 
     store: FeatureStore
@@ -120,6 +122,7 @@ class Extraction:
     views: Mapping[str, Sequence[View]]
     dtype: str = "float32"
     called: str = ""
+    look: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.entries = {
@@ -262,7 +265,7 @@ class Extraction:
     def _seal(self, outcome: Outcome, provenance: Mapping[str, Any]) -> None:
         name = Name(self.called, self.trunk.name)
         facts = {"trunk": name.trunk, "host": platform.node(), "created": int(time.time()), **provenance}
-        facts |= {"called": name.called} if name.called else {}
+        facts |= {"look": dict(self.look)} | {"called": name.called} if name.called else {}
         for entry in self.entries.values():
             if entry.read_seal() is None:
                 entry.seal(facts)

@@ -84,7 +84,7 @@ def hash_files(
         If a file is gone, cannot be read or is no regular file.
     """
     images = open_content(os.fsdecode(root))
-    file = memo_folder / f"{hashlib.sha256(root).hexdigest()[:16]}.memo"
+    file = name_memo(root, memo_folder)
     memo = {} if rehash else read_memo(file)
     found = {path: memo[path] for path in paths if path in memo and memo[path].stamp == _read_stamp(images, path)}
     pending = [path for path in paths if path not in found]
@@ -104,6 +104,11 @@ def hash_files(
     sizes = np.array([digest.stamp[0] for digest in digests], dtype=np.int64)
     content = np.frombuffer(b"".join(digest.sha256 for digest in digests), dtype=np.uint8).reshape(-1, 32)
     return Hashes(sizes, content, notes)
+
+
+def name_memo(root: bytes, folder: Path) -> Path:
+    """The file that remembers the hashes of the images below a root."""
+    return folder / f"{hashlib.sha256(root).hexdigest()[:16]}.memo"
 
 
 def _hash_in_threads(

@@ -77,10 +77,10 @@ def read_manifest(
         If the sample, a download or a split cannot be written.
     """
     listing = list_source(source, Asked(cache_dir, seed, split, follow_links, download_progress))
-    images, split_notes = fill_splits(listing, seed=seed, folder=cache_dir / "splits")
+    images, split_notes, kept = fill_splits(listing, seed=seed, folder=cache_dir / "splits")
     images.sort(key=lambda image: image.path)
     classes = listing.classes or tuple(sorted({image.label for image in images}))
-    check_images(images, classes, source)
+    check_images(images, classes, source, kept)
     found = hashes.hash_files(
         listing.root,
         [image.path for image in images],
@@ -89,9 +89,16 @@ def read_manifest(
         progress=progress,
         workers=workers,
     )
-    manifest = Manifest(source, os.fsdecode(listing.root), classes, _build_rows(images, classes, found))
+    options = _say_options(seed, split, follow_links)
+    manifest = Manifest(source, os.fsdecode(listing.root), classes, _build_rows(images, classes, found), options)
     notes = (*listing.notes, *split_notes, *found.notes, *find_collisions(images), *find_copies(manifest))
     return manifest, notes
+
+
+def _say_options(seed: int, split: str, follow_links: bool) -> tuple[str, ...]:
+    """Options of ``extract`` that list the same images in the same splits, where they are not the usual ones."""
+    seeded, chosen = ("--seed", str(seed)) * bool(seed), ("--split", split) * (split != "official")
+    return (*seeded, *chosen, *["--follow-links"] * follow_links)
 
 
 def list_source(text: str, asked: Asked) -> Listing:
@@ -115,8 +122,8 @@ def list_source(text: str, asked: Asked) -> Listing:
     return source.list(text, asked)
 
 
-def fill_splits(listing: Listing, *, seed: int, folder: Path) -> tuple[list[Image], tuple[str, ...]]:
-    """The images, each with a split, and a note on every split that had to be dealt.
+def fill_splits(listing: Listing, *, seed: int, folder: Path) -> tuple[list[Image], tuple[str, ...], Path | None]:
+    """The images, each with a split, a note on every split that had to be dealt, and the file that keeps these.
 
     Raises
     ------
@@ -128,18 +135,29 @@ def fill_splits(listing: Listing, *, seed: int, folder: Path) -> tuple[list[Imag
         raise DataError(f"found only the split(s) {', '.join(sorted(given))}; expected train at least.")
     shares = choose_shares(given)
     if len(shares) == 1:
-        return list(listing.images), ()
+        return list(listing.images), (), None
     labels = {image.path: image.label for image in listing.images if image.split in ("", "train")}
     dealt, file = recall_split(labels, shares, seed=seed, root=listing.root, folder=folder)
     images = [image._replace(split=dealt.get(image.path, image.split)) for image in listing.images]
     n = Counter(dealt.values())
     carved = ", ".join(f"{n[split]} {split}" for split in SPLITS if split in shares)
     dealt_from = "training images" if given else "images"
-    return images, (f"the {dealt_from} were split with seed {seed} into {carved}; the split is kept in {file}",)
+    note = f"the {dealt_from} were split with seed {seed} into {carved}; the split is kept in {file}"
+    return images, (note,), file
 
 
-def check_images(images: Sequence[Image], classes: Sequence[str], source: str) -> None:
+def check_images(images: Sequence[Image], classes: Sequence[str], source: str, kept: Path | None = None) -> None:
     """Refuse what no classifier can be trained, chosen and scored on.
+
+    Parameters
+    ----------
+    images : sequence of Image
+        Each with a split.
+    classes : sequence of str
+    source : str
+        As the user named them.
+    kept : Path, optional
+        The file that keeps the split, where it was dealt.
 
     Raises
     ------
@@ -152,19 +170,20 @@ def check_images(images: Sequence[Image], classes: Sequence[str], source: str) -
         hint = f" Did you mean {show_path(os.fsencode(os.path.join(source, inside)))}?" if nested else ""
         name = show_path(os.fsencode(classes[0]))
         raise DataError(f"found one class ({name}) in {source}; expected at least two.{hint}")
+    blame = f"; or mend the split kept in {kept}, or delete that file to split anew" if kept else ""
     sizes = Counter(image.split for image in images)
     empty = [split for split in SPLITS if not sizes[split]]
     if empty:
         raise DataError(
             f"found no {empty[0]} image in {source}: {len(images)} images of {len(classes)} classes are too few to "
-            f"split; add images, or a split {empty[0]}."
+            f"split; add images, or a split {empty[0]}{blame}."
         )
     untrained = set(classes) - {image.label for image in images if image.split == "train"}
     if untrained:
         name = show_path(os.fsencode(min(untrained)))
         raise DataError(
             f"found no training image of {len(untrained)} class(es) in {source}, such as {name}; "
-            "add some or remove the class."
+            f"add some or remove the class{blame}."
         )
 
 

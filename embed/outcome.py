@@ -65,6 +65,18 @@ class Outcome:
             lines.append(f"... and {len(self.bad) - _SHOWN} more, listed in quarantine.jsonl beside the features")
         return lines
 
+    def count(self) -> dict[str, int | float]:
+        """What was done, in numbers."""
+        return {
+            "images": self.images,
+            "decoded": self.decoded,
+            "crops": self.forwards,
+            "adopted": self.adopted,
+            "bad": len(self.bad),
+            "trunk_passes": self.passes,
+            "seconds": round(self.wall_s, 3),
+        }
+
     def describe(self) -> str:
         """What was done, in a line."""
         if not self.computed and not self.adopted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fixgrid.cache.errors import UsageError
+from fixgrid.cache.errors import UsageError, say_command
+from fixgrid.cache.hints import say_cache
 from fixgrid.cache.rows import Rows
 from fixgrid.cache.store import FeatureStore
 
@@ -56,7 +58,8 @@ def expect_local(text: str, cache_dir: Path) -> None:
     """
     if not find_source(text).is_local(text, cache_dir):
         raise UsageError(
-            f"found no {text} in {cache_dir}; expected its files, which plan does not download: run extract."
+            f"found no {text} in {cache_dir}; expected its files, which plan does not download: run "
+            f"{say_command(shlex.join(['extract', '--data', text, *say_cache(cache_dir)]))} first."
         )
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .fitting import duplicates as duplicates
     from .fitting import fit_head as fit_head
     from .fitting import grid as grid
+    from .keeping import list_heads as list_heads
     from .looking import clean_cache as clean_cache
     from .looking import doctor as doctor
     from .looking import explain_key as explain_key
@@ -63,6 +64,7 @@ _FACE = {
     "models": "searching:models",
     "doctor": "looking:doctor",
     "list_cache": "looking:list_cache",
+    "list_heads": "keeping:list_heads",
     "verify_cache": "looking:verify_cache",
     "explain_key": "looking:explain_key",
     "clean_cache": "looking:clean_cache",

@@ -19,6 +19,7 @@ from .embed.watcher import Quiet, Watcher
 from .heads.ask import ask_cache, choose_kinds
 from .heads.cell import Cell
 from .heads.question import Asked, Pair
+from .heads.recipe import list_recipes
 from .heads.verdict import PREFERENCES
 from .requests import open_cache
 from .weighing import weigh
@@ -196,7 +197,7 @@ class GridRequest(FeaturesRequest):
                 yield replace(self, trunk=trunk, **dict(zip(names, values, strict=True)))
 
     def _ask(self) -> Asked:
-        return ask_cache(
+        asked = ask_cache(
             self.find(),
             self.folder / "cells",
             train_view=self.train_view,
@@ -210,6 +211,8 @@ class GridRequest(FeaturesRequest):
             strengths=self.strengths,
             costs=partial(weigh, self.folder),
         )
+        asked.holdings.expect(place for recipe in list_recipes(asked) for place in recipe.places)
+        return asked
 
 
 def spread(

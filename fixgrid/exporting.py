@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .cache.disk import commit_bytes
@@ -19,6 +19,7 @@ from .heads.artifact import SavedHead, load_head, name_files, save_coefficients
 from .heads.card import USES, CardFacts, write_card
 from .heads.leak import LEAK
 from .predicting import find_own
+from .recording import records
 
 if TYPE_CHECKING:
     from torch import nn
@@ -44,6 +45,11 @@ class Exported:
     distance: float | None
 
 
+def _summarise(done: Exported) -> dict[str, Any]:
+    return {"file": str(done.file), "card": str(done.card), "distance": done.distance}
+
+
+@records(_summarise)
 def export(
     head: str | Path,
     to: str,
@@ -51,6 +57,7 @@ def export(
     *,
     trunk: str | nn.Module | OwnTrunk | None = None,
     weights: str | Path | None = None,
+    cache: str | Path = "features",
 ) -> Exported:
     """Write trunk and head for other programs, with a model card beside the file.
 
@@ -67,6 +74,8 @@ def export(
         As `fixgrid.predict` takes it.
     weights : str or Path, optional
         Where a named trunk's weights are now.
+    cache : str or Path
+        Keeps the record of this run, if it is there.
 
     Raises
     ------

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from .asking import takes
-from .cache.datasets import list_sources
+from .cache.datasets import list_sources, name_here
 from .cache.errors import UsageError
 from .cache.health import explain_miss
 from .cache.rows import Manifest
@@ -23,6 +23,7 @@ from .embed.trunks.look import attribute_look, describe_look
 from .embed.trunks.nodes import read_nodes
 from .identifying import expect_name, find_weights, identify, is_named, name_trunk
 from .preprocessing import find_origins, say_assumed, summarise_origins
+from .recording import records
 from .requests import PlanRequest, Request, open_cache
 
 SAMPLE = "sample"
@@ -100,7 +101,13 @@ class Plan:
         return found
 
 
+def _summarise(done: Extracted) -> dict[str, Any]:
+    again = {str(res): outcome.count() for res, outcome in done.recalibrated.items()}
+    return {**done.outcome.count(), **({"recalibrated": again} if again else {})}
+
+
 @takes(Request)
+@records(_summarise)
 def extract(request: Request) -> Extracted:
     """Run the trunk once per split and resolution and cache its features.
 
@@ -216,7 +223,7 @@ def _choose_data(request: Request, store: FeatureStore) -> tuple[str, str]:
     """What is asked for, the cache's only data set, the sample: the first there is, and why."""
     if request.data is not None:
         return str(request.data), ""
-    known = list(list_sources(store))
+    known = list(map(name_here, list_sources(store).values()))
     return (known[0], "the cache holds it") if len(known) == 1 else (SAMPLE, "built in")
 
 
@@ -242,4 +249,4 @@ def _build(request: Request, asked: _Data, facts: TrunkFacts) -> Extraction:
         precision=choose_precision(request.precision, request.machine.device),
         dtype=request.dtype,
     )
-    return replace(extraction, called=expect_name(request.name))
+    return replace(extraction, called=expect_name(request.name), look=request.look)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .asking import takes
-from .cache.datasets import shorten_source
 from .cache.errors import UsageError
 from .cache.holdings import POOLED, Holdings
-from .cache_requests import CurveRequest, FeaturesRequest, GridRequest, HeadRequest
-from .heads.artifact import save_head
+from .cache_requests import CurveRequest, FeaturesRequest, GridRequest, HeadRequest, spread
+from .freshness import say_changes
 from .heads.breakdown import format_breakdown
 from .heads.cell import Cell
 from .heads.curve import CurvePoint, fit_curve
@@ -23,11 +21,15 @@ from .heads.figures import HeadFigures
 from .heads.fit import Fitted, fit_best, keep_fitted
 from .heads.grid import run_grids
 from .heads.head_table import fit_record, format_curve
+from .heads.kept import describe_pairs
 from .heads.leak import warn_of_leak
+from .heads.question import Asked
 from .heads.recipe import count_passes
 from .heads.table import Notes, format_cells
 from .heads.twins import Twin, choose_res, find_twins, format_twins, looks_alike
 from .heads.verdict import Verdict, judge_cells
+from .keeping import keep_head
+from .recording import records
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +128,31 @@ class Duplicates:
         return format_twins(self.twins, self.holdings.manifest.splits, style)
 
 
+def _summarise_grid(found: Grid) -> dict[str, Any]:
+    best = found.best
+    return {
+        "cells": len(found.cells),
+        **best.axes._asdict(),
+        "train_res": best.train_res,
+        "test_res": best.test_res,
+        "family": best.family,
+        "correction": best.correction,
+        "val": best.val._asdict(),
+        "test": best.test._asdict(),
+    }
+
+
+def _summarise_head(kept: KeptHead) -> dict[str, Any]:
+    return {"files": [str(file) for file in kept.files], **kept.record}
+
+
+def _summarise_curve(found: Curve) -> dict[str, Any]:
+    points = found.points
+    return {"points": [{"share": one.share, "images": one.images, "test": one.test.value} for one in points]}
+
+
 @takes(GridRequest)
+@records(_summarise_grid)
 def grid(request: GridRequest) -> Grid:
     """The accuracy of every train x test resolution pair, the best marked by val, ties called ties.
 
@@ -138,6 +164,7 @@ def grid(request: GridRequest) -> Grid:
         If the cache lacks what is asked for, or an option names what there is not.
     """
     asks = request.list_asks()
+    say_changes(asks[0].holdings, request.folder, request.watcher)
     cells = []
     for cell in run_grids(asks):
         cells.append(cell)
@@ -147,6 +174,7 @@ def grid(request: GridRequest) -> Grid:
 
 
 @takes(HeadRequest)
+@records(_summarise_head)
 def fit_head(request: HeadRequest) -> KeptHead:
     """Fit the head of the best resolution pair, chosen on val, score it on test once, and keep it.
 
@@ -158,6 +186,7 @@ def fit_head(request: HeadRequest) -> KeptHead:
         As `grid`; also if it cannot be written.
     """
     asks = request.list_asks()
+    say_changes(asks[0].holdings, request.folder, request.watcher)
     wanted = asks[0].options.families
     families = keep_linear(wanted)
     if families != wanted:
@@ -177,16 +206,33 @@ def fit_head(request: HeadRequest) -> KeptHead:
         "drop_duplicates": request.drop_duplicates,
         **({} if holdings.features == POOLED else {"features": holdings.features}),
     }
-    data = re.sub(r"[^\w.-]+", "-", shorten_source(holdings.manifest.source)) or "data"
-    trunk = re.sub(r"[^\w.:@-]+", "-", holdings.trunk)
-    kind = "" if holdings.features == POOLED else f"-{holdings.features}"
-    name = f"{data}-{trunk}{kind}-{fitted.train_res}-{fitted.test_res}"
-    stem = Path(request.out).expanduser() if request.out else request.folder / "heads" / name
-    files = save_head(stem, keep_fitted(fitted, holdings, {**record, **how}))
+    saved = keep_fitted(fitted, holdings, {**record, **how}, _describe_asked(request, asked, wanted))
+    out = Path(request.out).expanduser() if request.out else None
+    files = keep_head(saved, holdings, request.folder, out, request.watcher)
     return KeptHead(fitted, measured, record, files, warn_of_leak(holdings))
 
 
+def _describe_asked(request: HeadRequest, asked: Asked, families: Sequence[str]) -> dict[str, Any]:
+    """What tells the question from others of the same features and labels, as JSON values."""
+    options = asked.options
+    strengths: Any = request.strengths
+    return {
+        "heads": list(families),
+        "gap": list(options.corrections),
+        "pairs": describe_pairs(request.pairs, asked.pairs),
+        **{name: sorted(map(str, spread(getattr(request, name)))) for name in ("features", "crop_ratio")},
+        "train_view": "+".join(options.train_kinds),
+        "test_view": options.test_kind,
+        "prefer": request.prefer,
+        "mean_of": options.mean_of,
+        "strengths": strengths if strengths in (None, "full") else list(options.strengths),
+        "refit": options.refit,
+        "drop_duplicates": asked.dropped,
+    }
+
+
 @takes(CurveRequest)
+@records(_summarise_curve)
 def curve(request: CurveRequest) -> Curve:
     """What some of the training images would have given: a point for each share, chosen on val, scored on test.
 
@@ -199,6 +245,7 @@ def curve(request: CurveRequest) -> Curve:
     """
     shares = read_shares(request.shares)
     asked = request.ask()
+    say_changes(asked.holdings, request.folder, request.watcher)
     return Curve(fit_curve(asked, shares), warn_of_leak(asked.holdings))
 
 
@@ -230,6 +277,7 @@ def duplicates(request: FeaturesRequest) -> Duplicates:
         If center views of a split are not cached.
     """
     holdings = request.open()
+    say_changes(holdings, request.folder, request.watcher)
     twins = find_twins(holdings, choose_res(holdings))
     n = sum(map(len, holdings.manifest.splits.values()))
     return Duplicates(twins, holdings, looks_alike(twins, n))

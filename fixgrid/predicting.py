@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import shlex
+import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .cache.errors import DataError, UsageError
+from .cache.disk import is_refused
+from .cache.errors import DataError, DiskError, UsageError
 from .cache.features import FeatureSet
 from .cache.rows import Manifest
 from .cache.shard import Status
@@ -25,16 +28,22 @@ from .embed.replica import adopt_known, build_replica, find_trunk
 from .embed.sizing import Machine
 from .embed.trunks.source import is_own
 from .embed.watcher import Quiet, Watcher
+from .freshness import say_other_images
 from .heads.artifact import SavedHead, load_head
 from .heads.figures import HeadFigures, measure_head
 from .heads.head_table import format_figures
 from .heads.predictions import Prediction, format_predictions, join_blocks, predict_images, score_images
 from .preprocessing import wrap_module
+from .recording import records
 
 if TYPE_CHECKING:
     from torch import nn
 
     from .embed.trunks.own import OwnTrunk
+
+
+PREDICTIONS = "predictions"
+"""Folder in the cache's, of what `predict` and `evaluate` have seen."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +69,17 @@ class Predicted:
         return format_predictions(self.predictions, style)
 
 
+def _summarise_predictions(found: Predicted) -> dict[str, Any]:
+    called = Counter(prediction.top[0][0] for prediction in found.predictions if prediction.top)
+    return {**found.outcome.count(), "classes": dict(called.most_common(10))}
+
+
+def _summarise_figures(found: Evaluated) -> dict[str, Any]:
+    figures = found.figures
+    return {"images": figures.n, "top1": figures.top1._asdict(), "bad": len(found.outcome.bad)}
+
+
+@records(_summarise_predictions)
 def predict(
     head: str | Path,
     images: str | Path | Iterable[str | Path | bytes],
@@ -141,6 +161,7 @@ class Evaluated:
         return format_figures(self.figures, style)
 
 
+@records(_summarise_figures)
 def evaluate(
     head: str | Path,
     data: str | Path,
@@ -183,6 +204,7 @@ def evaluate(
     for note in notes:
         watcher.notice(f"note: {note}")
     manifest = _label_as(found, split, replica.saved.classes)
+    say_other_images(replica.saved, found, split, watcher)
     outcome = replica.see(manifest)
     blocks = list(replica.read(manifest, outcome))
     y = np.concatenate([block.y for block in blocks]) if blocks else np.zeros(0, np.int64)
@@ -247,14 +269,24 @@ class _Replica:
         self.trunk = find_trunk(self.saved.trunk, self.views, place, folder / "trunks", own=own)
 
     def see(self, manifest: Manifest) -> Outcome:
-        """Features of the images, computed or taken from the cache."""
+        """Features of the images, computed or taken from the cache; kept only where that may be written to."""
+        # A cache of its own: images to classify are no data set that fit-head, grid or cache gc should meet.
+        try:
+            return self._see(manifest, self.folder / PREDICTIONS)
+        except DiskError as error:
+            if not is_refused(error):
+                raise
+        self._passing = tempfile.TemporaryDirectory(prefix="fixgrid-")  # for as long as its rows are read
+        self.watcher.notice(f"note: {self.folder / PREDICTIONS} may not be written: what is computed is not kept")
+        return self._see(manifest, Path(self._passing.name))
+
+    def _see(self, manifest: Manifest, place: Path) -> Outcome:
         from .embed.backends.kept import SHELF
         from .embed.machine import extract_here
 
-        # A cache of its own: images to classify are no data set that fit-head, grid or cache gc should meet.
-        store = FeatureStore(self.folder / "predictions")
-        extraction = build_replica(store, manifest, self.trunk.facts, self.saved.trunk, self.views)
-        adopt_known(extraction, FeatureStore(self.folder))
+        extraction = build_replica(FeatureStore(place), manifest, self.trunk.facts, self.saved.trunk, self.views)
+        for known in {self.folder, self.folder / PREDICTIONS} - {place}:
+            adopt_known(extraction, FeatureStore(known))
         shelf = self.folder / SHELF
         return extract_here(extraction, self.trunk, self.watcher, self.machine, max_bad=1.0, shelf=shelf)
 

@@ -12,13 +12,16 @@ from .cache.text import format_records
 from .cache_requests import ReportRequest
 from .embed.manifest import find_copies
 from .embed.pictures import Album
+from .freshness import say_changes
 from .heads.exhibits import fill_report
 from .heads.findings import find_all
 from .heads.leak import warn_of_leak
 from .heads.report import render_report
+from .recording import records
 
 
 @takes(ReportRequest)
+@records(lambda page: {"page": str(page)})
 def report(request: ReportRequest) -> Path:
     """Write the grid and the chosen head as one HTML page, with figures as PNG and CSV beside it; its file.
 
@@ -30,6 +33,7 @@ def report(request: ReportRequest) -> Path:
         As `fixgrid.grid`; also if it cannot be written.
     """
     asks = request.list_asks()
+    say_changes(asks[0].holdings, request.folder, request.watcher)
     found = find_all(asks)
     manifest = found.asked.holdings.manifest
     shown = fill_report(

@@ -21,7 +21,7 @@ from .linear import LinearHead
 
 FORMAT = "fixgrid-head-1"
 _FACTS = ("keys", "trunk", "view", "figures")
-_LATER_FACTS = ("data",)  # earlier heads have none
+_LATER_FACTS = ("data", "asked", "trained_on")  # earlier heads lack some
 _VECTORS = ("centre", "ratio", "target")  # of a correction
 
 
@@ -48,7 +48,12 @@ class SavedHead:
     figures : dict
         Accuracies with their intervals, and how the head was chosen.
     data : dict
-        ``source``, and for each of ``splits`` its number of images and their digest.
+        ``source``, and for each of ``splits`` its number of images, their digest and that of their labels.
+    asked : dict
+        The options that were asked for, which tell it from other heads; empty of heads of earlier versions, as is
+        the next.
+    trained_on : dict
+        By split the number of images that it learnt from, the digest of their rows, and how many were dropped.
     """
 
     head: LinearHead
@@ -61,6 +66,8 @@ class SavedHead:
     data: dict[str, Any] = field(default_factory=dict)
     views: list[dict[str, Any]] = field(default_factory=list)
     corrections: tuple[Correction, ...] = ()
+    asked: dict[str, Any] = field(default_factory=dict)
+    trained_on: dict[str, Any] = field(default_factory=dict)
 
     @property
     def seen(self) -> list[dict[str, Any]]:
@@ -149,7 +156,7 @@ def _build_head(tensors: dict[str, NDArray[np.float32]], record: dict[str, Any])
         if tensor.dtype != np.float32 or tensor.shape != shape or not np.isfinite(tensor).all():
             raise ValueError(f"expected finite float32 {shape}, found {tensor.dtype} {tensor.shape}")
     head = LinearHead(coef, tensors["intercept"], float(record["C"]))
-    facts = {name: dict(record[name]) for name in _FACTS}
+    facts: dict[str, Any] = {name: dict(record[name]) for name in _FACTS}
     facts |= {name: dict(record.get(name, {})) for name in _LATER_FACTS}
     corrections = tuple(Correction(*vectors) for vectors in tensors.get("corrections", ()))
     return SavedHead(head, classes, float(tensors["temperature"][0]), **facts, views=views, corrections=corrections)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from fixgrid.cache.errors import CacheError, UsageError, say_command
+from fixgrid.cache.errors import UsageError, say_command
 from fixgrid.cache.holdings import RECALIBRATED, Holdings
 
 from .families import FAMILIES
@@ -132,13 +132,13 @@ def choose_gaps(
     """Corrections that are named, and notes; ``all`` has batchnorm only where the cache holds it for every pair."""
     chosen = _choose_some("--gap", asked, GAPS)
     if "batchnorm" in chosen:
-        try:
-            for res in sorted({res for _, test_res in pairs for res in list_resolutions(test_res)}):
-                for split in ("val", "test"):
-                    holdings.entry(split, RECALIBRATED + test_view, res)
-        except CacheError:
-            if asked != "all":
-                raise
+        sides = {res for _, test_res in pairs for res in list_resolutions(test_res)}
+        needed = {(split, RECALIBRATED + test_view, res) for split in ("val", "test") for res in sides}
+        if needed <= holdings.entries.keys():
+            return chosen, ()
+        if asked != "all":  # the training images at these resolutions may be lacking, too
+            holdings.expect([*sorted(needed), *(("train", "center", res) for res, _ in pairs)])
+        else:
             note = "without --gap batchnorm, which needs extract --recalibrate at every test resolution"
             return chosen[:-1], (note,)
     return chosen, ()

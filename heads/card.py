@@ -145,7 +145,17 @@ def _describe_data(saved: SavedHead) -> str:
     lines = {"Name": _source(saved)}
     for split, rows in dict(saved.data.get("splits", {})).items():
         lines[str(split)] = f"{rows.get('images')} images, sha256 {rows.get('rows_sha256')}"
+    if saved.trained_on:
+        lines["Trained on"] = describe_trained(saved)
     return _bullets(lines)
+
+
+def describe_trained(saved: SavedHead) -> str:
+    """The images that a head learnt from, as ``1,000 images of train and 45 of val``."""
+    counts = [(split, rows.get("images", 0)) for split, rows in saved.trained_on.items()]
+    said = " and ".join(f"{n:,}{' images' * (i == 0)} of {split}" for i, (split, n) in enumerate(counts))
+    dropped = sum(rows.get("dropped", 0) for rows in saved.trained_on.values())
+    return said + f", {dropped:,} dropped that val or test holds as well" * bool(dropped)
 
 
 def _describe_trunk(saved: SavedHead, facts: CardFacts) -> str:

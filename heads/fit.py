@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +12,14 @@ from numpy.typing import NDArray
 
 from fixgrid.cache.errors import UsageError
 from fixgrid.cache.holdings import Holdings
+from fixgrid.cache.rows import Rows
 
 from .artifact import SavedHead
 from .cell import Trial
 from .figures import HeadFigures, measure_head
 from .gap import Correction
 from .grid import note_trial, recall_cell, weigh_trial
+from .kept import describe_training
 from .linear import LinearHead
 from .question import Ask
 from .recipe import Chosen, Recipe, find_recipe, list_recipes
@@ -187,7 +190,9 @@ def choose_best(asks: Sequence[Ask], prefer: str = "accurate") -> Best:
     return Best(asked[found], *kept, verdict)
 
 
-def keep_fitted(fitted: Fitted, holdings: Holdings, figures: Mapping[str, Any]) -> SavedHead:
+def keep_fitted(
+    fitted: Fitted, holdings: Holdings, figures: Mapping[str, Any], asked: Mapping[str, Any] | None = None
+) -> SavedHead:
     """The head with what a later run needs to compute features for it, and where those it saw came from.
 
     Parameters
@@ -197,6 +202,8 @@ def keep_fitted(fitted: Fitted, holdings: Holdings, figures: Mapping[str, Any]) 
         That it was fitted from.
     figures : mapping
         How it did, and how it was chosen.
+    asked : mapping, optional
+        What was asked for, see `SavedHead`.
 
     Raises
     ------
@@ -225,6 +232,18 @@ def keep_fitted(fitted: Fitted, holdings: Holdings, figures: Mapping[str, Any]) 
         figures=dict(figures),
         data={
             "source": holdings.manifest.source,
-            "splits": {split: {"images": len(part), "rows_sha256": part.digest} for split, part in rows.items()},
+            "splits": {split: _describe_rows(part) for split, part in rows.items()},
         },
+        asked=dict(asked or {}),
+        trained_on=describe_training(
+            fitted.ask.source if fitted.ask else holdings,
+            fitted.places,
+            holdings,
+            refit=fitted.ask is not None and fitted.ask.options.refit,
+        ),
     )
+
+
+def _describe_rows(rows: Rows) -> dict[str, Any]:
+    labels = hashlib.sha256(rows.labels.tobytes()).hexdigest()
+    return {"images": len(rows), "rows_sha256": rows.digest, "labels_sha256": labels}

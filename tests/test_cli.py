@@ -39,7 +39,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 COMMANDS = {
     "extract", "plan", "fit-head", "grid", "predict", "evaluate", "export", "report", "duplicates", "models",
-    "doctor", "cache",
+    "doctor", "cache", "heads",
 }  # fmt: skip
 
 

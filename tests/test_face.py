@@ -40,7 +40,7 @@ print(found.outcome.decoded, [p.top[0][0] for p in found.predictions])
 print(fixgrid.evaluate("mean", "data", trunk=net, workers=1).figures.top1.value)
 fixgrid.export("mean", "onnx", "network.onnx", trunk=net)
 """
-FUNCTIONS = {name: name.replace("-", "_") for name in cli.COMMANDS if name != "cache"}
+FUNCTIONS = {name: name.replace("-", "_") for name in cli.COMMANDS if name not in ("cache", "heads")}
 NOT_ARGUMENTS = {"style", "curve", "per_class"}  # how results are printed, and another function
 
 

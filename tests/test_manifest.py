@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy.io import savemat
+from zoo import write_photos
 
 from fixgrid.cache.errors import DataError, UsageError
 from fixgrid.cache.rows import Manifest
@@ -321,3 +322,20 @@ def test_importing_it_costs_neither_torch_nor_scikit_learn():
     heavy = {"torch", "torchvision", "sklearn", "scipy", "PIL"}
     code = f"import sys, fixgrid.embed.manifest; sys.exit(bool({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_a_kept_split_that_leaves_a_class_untrained_is_named_with_the_remedy(tmp_path: Path) -> None:
+    write_photos(tmp_path / "data", 20)
+    read_manifest(str(tmp_path / "data"), cache_dir=tmp_path / "c")
+    [file] = (tmp_path / "c" / "splits").glob("*.csv")
+    file.write_text(
+        "\n".join(
+            line.replace(",train", ",val") if "/a/" in line else line for line in file.read_text().splitlines()
+        )
+    )
+    with pytest.raises(
+        DataError, match=f"no training image of 1 .* such as a; .*kept in {file}, or delete that file"
+    ):
+        read_manifest(str(tmp_path / "data"), cache_dir=tmp_path / "c")
+    file.unlink()
+    read_manifest(str(tmp_path / "data"), cache_dir=tmp_path / "c")

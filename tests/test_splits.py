@@ -171,3 +171,95 @@ def test_a_split_that_cannot_be_saved_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(DiskError):
         recall(number(10), tmp_path)
+
+
+def write_as_before(
+    labels: dict[bytes, str], tmp_path: Path, root: bytes = b"/data"
+) -> tuple[dict[bytes, str], Path]:
+    """A split as earlier versions kept it: under a name that tells no labels, and alone."""
+    dealt, file = recall(labels, tmp_path, root)
+    file.with_suffix(".labels.json").unlink()
+    return dealt, file.rename(file.with_name(file.name[:33] + ".csv"))
+
+
+def relabel(labels: dict[bytes, str], n: int) -> dict[bytes, str]:
+    """Every n-th image is red, the others are grey."""
+    return {path: "grey" if i % n else "red" for i, path in enumerate(sorted(labels))}
+
+
+BOTH = number(20) | number(20, "dog")
+
+
+def is_within_one(dealt: dict[bytes, str], labels: dict[bytes, str]) -> bool:
+    counts, total = Counter((labels[path], dealt[path]) for path in dealt), Counter(labels.values())
+    near = all(abs(counts[a, b] - n * SHARES[b] / 100) < 1 for a, n in total.items() for b in SHARES)
+    return near and all(counts[label, "train"] for label in total)
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["now", "by an earlier version"])
+@pytest.mark.parametrize("n", [5, 8, 20, 40])
+def test_other_labels_of_the_same_images_get_a_split_and_a_file_of_their_own(tmp_path, before, n):
+    first, file = (write_as_before if before else recall)(BOTH, tmp_path)
+    red = sorted(path for path in first if first[path] != "train")[: 40 // n]
+    other = {path: "red" if path in red else "grey" for path in BOTH}
+    second, mine = recall(other, tmp_path)
+    assert mine != file
+    assert is_within_one(second, other)
+    assert "train" in {second[path] for path in red}
+    assert (recall(BOTH, tmp_path), recall(other, tmp_path)) == ((first, file), (second, mine))
+
+
+def test_classes_that_are_renamed_keep_the_split_and_its_file(tmp_path):
+    first, file = recall(BOTH, tmp_path)
+    write_split(file, first | dict.fromkeys(sorted(first)[:6], "train"))
+    renamed = {path: {"cat": "z", "dog": "a"}[label] for path, label in BOTH.items()}
+    assert recall(renamed, tmp_path) == recall(BOTH, tmp_path)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5])
+def test_a_class_of_few_images_always_trains(tmp_path, n):
+    labels = number(20) | number(n, "dog")
+    assert "train" in {split for path, split in recall(labels, tmp_path)[0].items() if labels[path] == "dog"}
+
+
+@given(labelled, st.lists(st.sampled_from(["x", "y", "z"]), min_size=60, max_size=60))
+def test_what_is_kept_for_one_labelling_suits_another_only_if_it_is_as_stratified(labels, names):
+    other = dict(zip(sorted(labels), names, strict=False))
+    kept = deal_images(labels, SHARES, seed=0)
+    suited = splits.suits(kept, labels, other, SHARES, seed=0) if labels else True
+    assert suited == (is_within_one(kept, other) or splits.has_same_classes(labels, other))
+
+
+def test_classes_that_are_merged_and_parted_again_keep_the_first_split(tmp_path):
+    labels = {path: str(i % 7) for i, path in enumerate(sorted(BOTH))}
+    first = recall(labels, tmp_path)
+    merged = {path: "few" if label in "0123" else label for path, label in labels.items()}
+    second, file = recall(merged, tmp_path)
+    assert is_within_one(second, merged)
+    assert file != first[1]
+    assert recall(labels, tmp_path) == first
+
+
+def test_a_split_kept_by_an_earlier_version_is_found_under_its_name_even_when_edited(tmp_path):
+    first, file = write_as_before(BOTH, tmp_path)
+    assert recall(BOTH, tmp_path) == (first, file)
+    edited = first | dict.fromkeys([path for path in sorted(first) if first[path] == "test"][:5], "train")
+    assert not is_within_one(edited, BOTH)
+    write_split(file, edited)
+    assert recall(BOTH, tmp_path) == (edited, file)
+    assert recall(BOTH, tmp_path, root=b"/moved")[0] == edited
+    more, fewer = BOTH | number(3, "eel"), number(20) | number(15, "dog")
+    for changed in (more, fewer):
+        found, _ = recall(changed, tmp_path)
+        assert all(found[path] == edited[path] for path in changed if path in edited)
+
+
+def test_images_that_come_and_go_move_none_of_an_edited_split_but_other_labels_do(tmp_path):
+    first, file = recall(BOTH, tmp_path)
+    edited = first | dict.fromkeys(sorted(first)[:30], "train")
+    write_split(file, edited)
+    changed = {path: label for path, label in BOTH.items() if path != b"dog/3.png"} | number(22)
+    found, _ = recall(changed, tmp_path)
+    assert all(found[path] == edited[path] for path in changed if path in edited)
+    other = relabel(changed, 6)
+    assert is_within_one(recall(other, tmp_path)[0], other)

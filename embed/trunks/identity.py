@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fixgrid.cache.disk import commit_bytes, read_file
+from fixgrid.cache.errors import DiskError
 
 from .costs import COSTS_FILE, recall_widths
 from .library import build_meta_module, list_versions, resolve_trunk, respell
@@ -102,7 +104,8 @@ def identify_trunk(
         file = load().weights_file
         if file is not None:
             record = {"facts": asdict(facts), "file": str(file), "stamp": _stamp(file)}
-            commit_bytes(memo, json.dumps(record, sort_keys=True).encode("ascii"))
+            with suppress(DiskError):  # not remembered, so read again by the next run
+                commit_bytes(memo, json.dumps(record, sort_keys=True).encode("ascii"))
     return KnownTrunk(facts, load)
 
 

@@ -49,4 +49,3 @@ class Headless(NamedTuple):
 def is_own(architecture: str) -> bool:
     """Whether a trunk is a user's own module, which no library can build."""
     return architecture.startswith(OWN)
-

@@ -284,4 +284,3 @@ def count_module(name: str, module: nn.Module, dim: int, res: int, *, n_classes:
     trained = (dim + 1) * n_classes
     parameters = sum(parameter.numel() for parameter in module.parameters()) + trained
     return Costs(parameters, trained, macs + dim * n_classes)
-

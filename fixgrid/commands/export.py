@@ -17,9 +17,10 @@ from .console import say
     required=True,
     help="File to write; the model card goes beside it.",
 )
+@options.cache
 @options.own_trunk
 @options.moved_weights
-def export(head: str, to: str, out: str, trunk: str | None, weights: str | None) -> None:
+def export(head: str, to: str, out: str, cache: str, trunk: str | None, weights: str | None) -> None:
     """Write trunk and head for other programs, with a model card beside the file.
 
     onnx and torch take uint8 RGB crops (B, R, R, 3) and give probabilities; safetensors is a state dict for
@@ -27,7 +28,7 @@ def export(head: str, to: str, out: str, trunk: str | None, weights: str | None)
     """
     import fixgrid
 
-    done = fixgrid.export(head, to, out, trunk=trunk, weights=weights)
+    done = fixgrid.export(head, to, out, cache=cache, trunk=trunk, weights=weights)
     if done.distance is not None:
         say(f"checked: its probabilities are within {done.distance:.1e} of the trunk's and head's own")
     click.echo(f"written to {done.file}, model card in {done.card.name}")

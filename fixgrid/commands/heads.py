@@ -1,0 +1,25 @@
+"""fixgrid heads: ls."""
+
+from __future__ import annotations
+
+import click
+
+from . import options
+from .console import Console
+
+
+@click.group("heads")
+def heads() -> None:
+    """Look into the heads that fit-head kept."""
+
+
+@heads.command("ls")
+@options.cache
+@options.style
+@click.pass_context
+def heads_ls(ctx: click.Context, /, cache: str, style: str) -> None:
+    """List the heads kept beside a cache: what each is of, how it did, and on how many images it was trained."""
+    import fixgrid
+    from fixgrid.keeping import format_heads
+
+    click.echo(format_heads(fixgrid.list_heads(cache, watcher=Console(ctx)), style), nl=False)

@@ -1,0 +1,144 @@
+"""Kept heads: where one goes, what it takes the place of, and which a cache has."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .cache.datasets import shorten_source
+from .cache.disk import is_refused
+from .cache.errors import CacheError, DiskError
+from .cache.holdings import POOLED, Holdings
+from .cache.text import escape_markdown, format_records, show_text
+from .embed.watcher import Quiet, Watcher
+from .heads.artifact import SavedHead, load_head, name_files, save_head
+from .heads.kept import choose_stem, find_question, name_question
+
+
+def keep_head(
+    saved: SavedHead, holdings: Holdings, folder: Path, out: Path | None, watcher: Watcher
+) -> tuple[Path, Path]:
+    """Write a head's two files; says whose place it takes, or that another has the name that was meant for it.
+
+    Parameters
+    ----------
+    saved : SavedHead
+    holdings : Holdings
+        That it was fitted from.
+    folder : Path
+        The cache.
+    out : Path or None
+        Without suffix; named after data, trunk and pair, beside the features, if not given.
+    watcher : Watcher
+
+    Raises
+    ------
+    DiskError
+        If it cannot be written; names ``--out`` where that was not given.
+    """
+    question, (data, rest) = name_question(saved), _name_parts(saved, holdings)
+    stem = out or choose_stem(folder / "heads", data, rest, question)
+    if out is None and stem.name != f"{data}-{rest}":
+        watcher.notice(f"note: {data}-{rest} is the name of another head, or too long; this one is {stem.name}")
+    found = find_question(stem)
+    replaced = None if found in (None, question) else _describe_place(stem)
+    try:
+        files = save_head(stem, saved)
+    except DiskError as error:
+        if out is None and is_refused(error):
+            raise DiskError(f"{error} Or keep the head elsewhere: --out FILE.") from error
+        raise
+    if replaced is not None:
+        watcher.notice(f"note: replaced {files[1]}, which held {replaced}")
+    return files
+
+
+def _name_parts(saved: SavedHead, holdings: Holdings) -> tuple[str, str]:
+    """A head's default name: what its data set is called, and the rest."""
+    data = re.sub(r"[^\w.-]+", "-", shorten_source(holdings.manifest.source)) or "data"
+    trunk = re.sub(r"[^\w.:@-]+", "-", holdings.trunk)
+    kind = "" if holdings.features == POOLED else f"-{holdings.features}"
+    return data, f"{trunk}{kind}-{saved.figures['train_res']}-{saved.figures['test_res']}"
+
+
+def _describe_place(stem: Path) -> str:
+    try:
+        found = describe_head(stem, load_head(stem))
+    except CacheError as error:
+        return f"no head that can be read ({error})"
+    return f"the head of {found['data']}, {found['trunk']}, {found['pair']} px, {found['when']}"
+
+
+def describe_head(stem: Path, saved: SavedHead) -> dict[str, Any]:
+    """A kept head in a record: what it is of, how it did, on how many images it was trained, and when."""
+    figures, trunk = saved.figures, saved.trunk
+    written = time.gmtime(name_files(stem)[1].stat().st_mtime)
+    val, test = (_read_value(figures.get(split)) for split in ("val", "test"))
+    trained = sum(int(rows.get("images", 0)) for rows in saved.trained_on.values())
+    return {
+        "name": name_files(stem)[1].name.removesuffix(".json"),
+        "data": str(saved.data.get("source", "")),
+        "trunk": str(trunk.get("called") or trunk.get("trunk", "")),
+        "pair": f"{figures.get('train_res', '?')}:{figures.get('test_res', '?')}",
+        "family": str(figures.get("family", "logistic")),
+        "val": val,
+        "test": test,
+        "trained on": trained or None,
+        "when": time.strftime("%Y-%m-%d %H:%M:%S UTC", written),
+    }
+
+
+def _read_value(estimate: Any) -> float | None:
+    return float(estimate["value"]) if isinstance(estimate, dict) and "value" in estimate else None
+
+
+def list_heads(cache: str | Path = "features", *, watcher: Watcher | None = None) -> list[dict[str, Any]]:
+    """Every head that `fit_head` kept beside a cache, in the order of names.
+
+    Files that are no usable head are named in a notice, and passed over.
+
+    Parameters
+    ----------
+    cache : str or Path
+    watcher : Watcher, optional
+
+    Returns
+    -------
+    list of dict
+        Name, data, trunk, pair of resolutions (px), family, val and test accuracy (shares), images that it was
+        trained on (None of heads of earlier versions), and when it was written.
+    """
+    watcher, found = watcher or Quiet(), []
+    for file in sorted((Path(cache).expanduser() / "heads").glob("*.json"), key=lambda file: file.stem):
+        try:
+            found.append(describe_head(file, load_head(file)))
+        except (CacheError, OSError, ValueError, TypeError, AttributeError) as error:
+            watcher.notice(f"note: {file.name} is passed over: {error}")
+    return found
+
+
+def format_heads(records: list[dict[str, Any]], style: str = "table") -> str:
+    """What `list_heads` gives as ``table``, ``md``, ``csv`` or ``json``; the table fits 80 columns."""
+    if style in ("json", "csv"):
+        return format_records(records, style)
+    return format_records(
+        [_shorten(record, escape_markdown if style == "md" else show_text) for record in records],
+        style,
+        broken=["name", "data, trunk", "pair, family"],
+    )
+
+
+def _shorten(record: dict[str, Any], show: Callable[[str], str]) -> dict[str, Any]:
+    val, test = ("" if record[split] is None else f"{100 * record[split]:.1f}" for split in ("val", "test"))
+    return {
+        "name": show(record["name"]),
+        "data, trunk": show(f"{record['data']}, {record['trunk']}"),
+        "pair, family": f"{record['pair']}, {record['family']}",
+        "val": val,
+        "test": test,
+        "images": "" if record["trained on"] is None else f"{record['trained on']:,}",
+        "when": record["when"][:10],
+    }

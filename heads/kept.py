@@ -1,0 +1,92 @@
+"""Which question a kept head answers: what was asked, of which images, and what the head may be called."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fixgrid.cache.errors import CacheError
+from fixgrid.cache.holdings import Holdings
+
+from .artifact import SavedHead, load_head, name_files
+from .question import Pair
+from .source import Place, Source
+
+LONGEST = 200
+"""Bytes of a head's default name; most file systems take 255, suffix included."""
+_SHORT = 6
+
+
+def describe_pairs(asked: str | Sequence[Pair] | None, chosen: Sequence[Pair]) -> str | list[str]:
+    """Pairs of resolutions as they were asked for: ``all`` that the cache holds, or those named."""
+    return "all" if asked is None else [f"{train}:{test}" for train, test in chosen]
+
+
+def describe_training(
+    source: Source, places: Sequence[Place], holdings: Holdings, *, refit: bool
+) -> dict[str, Any]:
+    """The images that a head learnt from: by split how many, the digest of their rows, how many were dropped.
+
+    Parameters
+    ----------
+    source : Source
+        Of the features that it was fitted on.
+    places : sequence of (split, kind, px)
+        All that it was fitted, chosen and scored on.
+    holdings : Holdings
+        Features of all images.
+    refit : bool
+        Whether val was trained on as well.
+    """
+    found: dict[str, Any] = {}
+    for split in ("train", *["val"] * refit):
+        mine = [place for place in places if place[0] == split]
+        taken, held = (
+            reduce(np.union1d, [origin.load(*place).row for place in mine]) for origin in (source, holdings)
+        )
+        rows = holdings.manifest.splits[split].take(taken)
+        found[split] = {"images": len(taken), "rows_sha256": rows.digest}
+        if len(held) > len(taken):
+            found[split]["dropped"] = len(held) - len(taken)
+    return found
+
+
+def name_question(saved: SavedHead) -> str:
+    """Hex sha256 of the question that a head answers; empty if its file does not tell, as of earlier versions.
+
+    Keys hold the trunk's version, kind of features, views and rows; classes and labels are beside them.
+    """
+    if not saved.asked:
+        return ""
+    facts = [saved.asked, saved.keys, saved.classes, saved.data.get("splits")]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode("ascii")).hexdigest()
+
+
+def choose_stem(folder: Path, data: str, rest: str, question: str) -> Path:
+    """Where a head goes that nobody named: ``data-rest``, or that and digits of its question where another is.
+
+    A name that would be too long loses the end of ``data``, and has the digits, too.
+    """
+    room = max(LONGEST - len(os.fsencode(rest)), LONGEST // 4)
+    cut = os.fsencode(data)[:room].decode("utf-8", "ignore")
+    name = f"{cut}-{rest}"
+    names = [name, f"{name}-{question[:_SHORT]}", f"{name}-{question[: 2 * _SHORT]}"]
+    stems = [folder / text for text in names[cut != data :]]
+    return next((stem for stem in stems if find_question(stem) in (None, question)), stems[-1])
+
+
+def find_question(stem: Path) -> str | None:
+    """The question of the head in a place; empty if that cannot be told, None if nothing is there."""
+    if not any(map(os.path.lexists, name_files(stem))):
+        return None
+    try:
+        return name_question(load_head(stem))
+    except CacheError:
+        return ""
