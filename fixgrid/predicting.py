@@ -17,6 +17,7 @@ from .cache.rows import Manifest
 from .cache.shard import Status
 from .cache.store import FeatureStore
 from .cache.view import read_view
+from .embed.extraction import Extraction
 from .embed.listing import SPLIT, hash_listing, list_images
 from .embed.listing import read_paths as read_paths
 from .embed.manifest import read_manifest
@@ -115,10 +116,10 @@ def predict(
     manifest, notes = hash_listing(named, called, memo_folder=folder / "hashes", progress=watcher.show_hashed)
     for note in (*named.notes, *notes):
         watcher.notice(f"note: {note}")
-    outcome = replica.see(manifest)
-    codes = map(max, zip(*(entry.read_status().tolist() for entry in outcome.entries.values()), strict=True))
+    extraction, outcome = replica.see(manifest)
+    codes = map(max, zip(*(entry.read_status().tolist() for entry in extraction.entries.values()), strict=True))
     statuses = [Status(code).name.lower() for code in codes]
-    found = predict_images(replica.saved, replica.read(manifest, outcome), named.names, statuses, top)
+    found = predict_images(replica.saved, replica.read(extraction), named.names, statuses, top)
     return Predicted(found, outcome, named.names)
 
 
@@ -183,8 +184,8 @@ def evaluate(
     for note in notes:
         watcher.notice(f"note: {note}")
     manifest = _label_as(found, split, replica.saved.classes)
-    outcome = replica.see(manifest)
-    blocks = list(replica.read(manifest, outcome))
+    extraction, outcome = replica.see(manifest)
+    blocks = list(replica.read(extraction))
     y = np.concatenate([block.y for block in blocks]) if blocks else np.zeros(0, np.int64)
     if not len(y):
         raise DataError(f"found no usable image in the split {split} of {data}; expected some to score.")
@@ -246,8 +247,8 @@ class _Replica:
         place = Path(weights).expanduser() if weights else None
         self.trunk = find_trunk(self.saved.trunk, self.views, place, folder / "trunks", own=own)
 
-    def see(self, manifest: Manifest) -> Outcome:
-        """Features of the images, computed or taken from the cache."""
+    def see(self, manifest: Manifest) -> tuple[Extraction, Outcome]:
+        """Features of the images, computed or taken from the cache, and what that took."""
         from .embed.backends.kept import SHELF
         from .embed.machine import extract_here
 
@@ -255,10 +256,10 @@ class _Replica:
         store = FeatureStore(self.folder / "predictions")
         extraction = build_replica(store, manifest, self.trunk.facts, self.saved.trunk, self.views)
         adopt_known(extraction, FeatureStore(self.folder))
-        shelf = self.folder / SHELF
-        return extract_here(extraction, self.trunk, self.watcher, self.machine, max_bad=1.0, shelf=shelf)
+        asked, shelf = [(extraction, self.trunk)], self.folder / SHELF
+        return extraction, extract_here(asked, self.watcher, self.machine, max_bad=1.0, shelf=shelf)
 
-    def read(self, manifest: Manifest, outcome: Outcome) -> Iterator[FeatureSet]:
+    def read(self, extraction: Extraction) -> Iterator[FeatureSet]:
         """Blocks of the images that have features in every view."""
-        rows = manifest.splits[SPLIT]
-        return join_blocks([entry.open().read_blocks(rows) for entry in outcome.entries.values()])
+        rows = extraction.manifest.splits[SPLIT]
+        return join_blocks([entry.open().read_blocks(rows) for entry in extraction.entries.values()])
