@@ -117,6 +117,12 @@ class View:
         return {name: value for name, value in fields.items() if name not in unused}
 
     @property
+    def geometry(self) -> tuple[object, ...]:
+        """All that its uint8 pixels depend on: views that are normalised differently may have it in common."""
+        spec = self.to_spec()
+        return self.fill, *((name, value) for name, value in spec.items() if name not in ("mean", "std"))
+
+    @property
     def fill(self) -> tuple[int, int, int]:
         """Colour of what a crop has beside the photograph: black, or the mean, as timm rounds it."""
         if self.crop_mode != "border":

@@ -1,4 +1,4 @@
-"""Extraction: what the cache lacks is planned, and what an engine has computed is judged and sealed."""
+"""Extraction: what the cache lacks of one trunk, and what becomes of it once an engine has computed that."""
 
 from __future__ import annotations
 
@@ -14,14 +14,12 @@ from typing import Any
 import numpy as np
 
 from fixgrid.cache.adopt import Donors, adopt_rows
-from fixgrid.cache.disk import expect_space
 from fixgrid.cache.entry import Entry
 from fixgrid.cache.errors import CacheError, DataError, Interrupted
 from fixgrid.cache.key import Spec
 from fixgrid.cache.labels import Name, find_version, read_name, record_name
 from fixgrid.cache.lock import hold_lock
 from fixgrid.cache.rows import Manifest
-from fixgrid.cache.rowsfile import write_manifest
 from fixgrid.cache.shard import Status
 from fixgrid.cache.store import FeatureStore
 from fixgrid.cache.text import show_path
@@ -29,12 +27,10 @@ from fixgrid.cache.view import View
 
 from .decode import POLICY
 from .job import BadRow
-from .outcome import Outcome
-from .plan import Goal, count_bytes, count_crops, plan_jobs
+from .plan import Goal
 from .quarantine import read_reasons, write_reasons
 from .trunks.identity import TrunkFacts
 from .watcher import Watcher
-from .work import Pass
 
 
 @dataclass(frozen=True)
@@ -97,10 +93,10 @@ def build_spec(trunk: TrunkKey, node: str, manifest: Manifest, split: str, view:
 
 @dataclass
 class Extraction:
-    """What `extract` is asked for: every key that it is to fill. It knows no engine.
+    """What `extract` is asked for of one trunk: every key that it is to fill. It knows no engine.
 
-    `prepare` repairs, adopts and plans, `finish` judges and seals; between the two an engine commits the missing
-    rows. Run again, it resumes and completes.
+    It is part of a `Pass`: `repair` mends and adopts, `list_goals` says what is missing, `judge` and `seal` end it;
+    in between an engine commits the missing rows. Run again, it resumes and completes.
 
     Attributes
     ----------
@@ -134,70 +130,6 @@ class Extraction:
             for node, _ in self.trunk.nodes
         }
 
-    def prepare(self, watcher: Watcher, stopped: Callable[[], bool], *, pieces: int = 1) -> Pass:
-        """Repair and take over what there is; what remains is the pass that an engine has to run.
-
-        Parameters
-        ----------
-        watcher : Watcher
-        stopped : callable
-            Whether the user wants it to end.
-        pieces : int
-            Workers among which the rows are cut; 1 if batches are longer than a piece (accelerators).
-
-        Raises
-        ------
-        Interrupted
-            If the user stopped it.
-        DiskError, CacheError
-        """
-        began = time.monotonic()
-        expect_running(stopped)
-        outcome = Outcome(self.entries, images=sum(len(self.manifest.splits[split]) for split in self.views))
-        self.store.create()
-        write_manifest(self.store.folder / "data", self.manifest)
-        goals = self._find_goals(watcher, stopped, outcome)
-        expect_space(self.store.folder, count_bytes(goals))
-        return Pass(outcome, goals, plan_jobs(goals, self.manifest.root, pieces), began)
-
-    def finish(
-        self,
-        work: Pass,
-        watcher: Watcher,
-        stopped: Callable[[], bool],
-        *,
-        max_bad: float = 0.01,
-        provenance: Mapping[str, Any] | None = None,
-    ) -> Outcome:
-        """Judge the images without features, then seal every key.
-
-        Parameters
-        ----------
-        work : Pass
-            All of whose rows are committed, by whomever.
-        watcher, stopped
-            As `prepare` takes them.
-        max_bad : float
-            Share of images, 0 to 1, that may be without features.
-        provenance : mapping
-            Recorded with the seal.
-
-        Raises
-        ------
-        DataError
-            If more images are bad than `max_bad` allows; what is computed stays.
-        Interrupted
-            If the user stopped it; what is committed stays.
-        DiskError, CacheError
-        """
-        expect_running(stopped)
-        with self._alone(watcher, stopped):
-            expect_running(stopped)
-            self._judge(work.outcome, work.reasons, max_bad)
-            work.outcome.wall_s = time.monotonic() - work.began
-            self._seal(work.outcome, provenance or {})
-        return work.outcome
-
     @property
     def lock(self) -> Path:
         """What repairs and seals hold, for as long as these take."""
@@ -208,40 +140,64 @@ class Extraction:
         """What all runs share from beginning to end, so that nothing they work on is taken for garbage."""
         return self.store.find_lock(self.trunk.weights_sha256, "run")
 
-    def _alone(self, watcher: Watcher, stopped: Callable[[], bool]) -> AbstractContextManager[None]:
+    def alone(self, watcher: Watcher, stopped: Callable[[], bool]) -> AbstractContextManager[None]:
+        """Hold `lock`, or wait for it until the user stops the run."""
         waiting = "another extract seals features of this trunk; waiting for it to finish"
         return hold_lock(self.lock, lambda: watcher.notice(waiting), stopped)
 
-    def _find_goals(self, watcher: Watcher, stopped: Callable[[], bool], outcome: Outcome) -> list[Goal]:
-        donors = Donors(self.store)
+    def repair(self, watcher: Watcher, stopped: Callable[[], bool]) -> int:
+        """Set aside what is damaged, and take over rows that other keys hold; how many.
+
+        Parameters
+        ----------
+        watcher : Watcher
+        stopped : callable
+            Whether the user wants it to end.
+
+        Raises
+        ------
+        Interrupted
+            If the user stopped it.
+        DiskError, CacheError
+        """
+        donors, adopted = Donors(self.store), 0
         for (split, _, _), entry in self.entries.items():
             rows = self.manifest.splits[split]
             if not _is_whole(entry):
                 # Another run may be sealing what looks damaged for a moment.
-                with self._alone(watcher, stopped):
+                with self.alone(watcher, stopped):
                     expect_running(stopped)
                     for line in entry.set_aside_damage():
                         watcher.notice(line)
             entry.create(rows)
             if entry.read_seal() is None:
-                outcome.adopted += adopt_rows(donors, entry, rows)
-        goals = self.list_goals()
-        outcome.computed = sum(int(goal.missing.sum()) for goal in goals)
-        outcome.passes = sum(bool(goal.missing.any()) for goal in goals)
-        outcome.crops = count_crops(goals)
-        return goals
+                adopted += adopt_rows(donors, entry, rows)
+        return adopted
 
-    def list_goals(self) -> list[Goal]:
-        """What every key needs, as the cache is now; nothing is written."""
+    def list_goals(self, trunk: int = 0) -> list[Goal]:
+        """What every key needs, as the cache is now, of a pass' trunk of that number; nothing is written."""
         widths = dict(self.trunk.nodes)
         starts = dict(zip(widths, accumulate(widths.values(), initial=0), strict=False))
         return [
-            Goal(split, self.manifest.splits[split], view, entry, entry.find_missing(), starts[node])
+            Goal(split, self.manifest.splits[split], view, entry, entry.find_missing(), starts[node], trunk)
             for (split, view, node), entry in self.entries.items()
         ]
 
-    def _judge(self, outcome: Outcome, reasons: Mapping[tuple[str, int], BadRow], max_bad: float) -> None:
-        """Collect the images without features, and refuse if they are too many."""
+    def judge(self, reasons: Mapping[tuple[str, int], BadRow], max_bad: float) -> list[BadRow]:
+        """Collect the images without features, one row each, and refuse if they are too many.
+
+        Parameters
+        ----------
+        reasons : mapping of (split, row) to BadRow
+            What this run found bad; why others are is read from the cache.
+        max_bad : float
+            Share of images, 0 to 1, that may be without features.
+
+        Raises
+        ------
+        DataError
+            If more are bad; what is computed stays.
+        """
         bad: dict[tuple[str, int], BadRow] = {}
         for (split, _, _), entry in self.entries.items():
             rows, recorded = self.manifest.splits[split], read_reasons(entry.folder)
@@ -250,19 +206,26 @@ class Extraction:
                 code = Status(int(status[row]))
                 known = BadRow(split, row, rows.paths[row], code, recorded.get(row, code.name.lower()))
                 bad.setdefault((split, row), reasons.get((split, row), known))
-        outcome.bad = [bad[place] for place in sorted(bad)]
+        found = [bad[place] for place in sorted(bad)]
         for (split, _, _), entry in self.entries.items():
             if entry.read_seal() is None:
-                write_reasons(entry.folder, [row for row in outcome.bad if row.split == split])
-        if len(bad) > max_bad * outcome.images:
-            first = outcome.bad[0]
+                write_reasons(entry.folder, [row for row in found if row.split == split])
+        images = sum(len(self.manifest.splits[split]) for split in self.views)
+        if len(bad) > max_bad * images:
             raise DataError(
-                f"found {len(bad)} of {outcome.images} images unusable, expected at most {max_bad:.2%}: first "
-                f"{show_path(first.path)} ({first.reason}). Mend or remove them, or allow them with "
-                f"--max-bad {100 * len(bad) / outcome.images + 0.05:.1f}%; nothing is computed again."
+                f"found {len(bad)} of {images} images unusable, expected at most {max_bad:.2%}: first "
+                f"{show_path(found[0].path)} ({found[0].reason}). Mend or remove them, or allow them with "
+                f"--max-bad {100 * len(bad) / images + 0.05:.1f}%; nothing is computed again."
             )
+        return found
 
-    def _seal(self, outcome: Outcome, provenance: Mapping[str, Any]) -> None:
+    def seal(self, provenance: Mapping[str, Any]) -> None:
+        """Make one file of each key's rows, all of which are committed; `provenance` is recorded with it.
+
+        Raises
+        ------
+        DiskError, CacheError
+        """
         name = Name(self.called, self.trunk.name)
         facts = {"trunk": name.trunk, "host": platform.node(), "created": int(time.time()), **provenance}
         facts |= {"look": dict(self.look)} | {"called": name.called} if name.called else {}

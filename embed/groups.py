@@ -17,7 +17,7 @@ from .job import Target
 # (lite0 at 224, 14.6 and 13.5 ms of a core): each work finds its own code and tables in the processor's caches.
 GROUP_ROWS, GROUP_BYTES = 16, 64 << 20
 
-Crops = list[NDArray[np.uint8]]  # of one image: an array (V, height, width, 3) per view
+Crops = dict[tuple[object, ...], NDArray[np.uint8]]  # of one image: (V, height, width, 3) by the view's geometry
 Seen = tuple[Sequence[int], "list[Crops | None]"]
 
 
@@ -34,7 +34,8 @@ class Sight(Protocol):
 
 def size_group(targets: Sequence[Target], batch: int) -> int:
     """Rows to be seen before the trunk runs on them: whole batches of little memory."""
-    each = sum(3 * view.res**2 * view.count for view in {target.view for target in targets})
+    views = {target.view.geometry: target.view for target in targets}.values()
+    each = sum(3 * view.res**2 * view.count for view in views)
     return batch * max(1, min(GROUP_ROWS, GROUP_BYTES // each) // batch)
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from fixgrid.cache.shard import Status
 from fixgrid.cache.view import View
 
+from .clock import Share
+
 
 @dataclass(frozen=True)
 class Target:
@@ -27,6 +29,8 @@ class Target:
         D of the features.
     start : int
         The first of their columns in what the trunk gives; other kinds of features lie beside them.
+    trunk : int
+        Which trunk of the pass gives them.
     """
 
     folder: Path
@@ -35,6 +39,7 @@ class Target:
     dtype: str
     dim: int
     start: int = 0
+    trunk: int = 0
 
 
 @dataclass(frozen=True)
@@ -105,10 +110,10 @@ class Receipt:
     bad : tuple of BadRow
     decoded : int
         Images decoded.
-    forwards : int
-        Crops run through the trunk.
     seconds : mapping of stage to float
         read, decode, view, trunk and write, s.
+    shares : mapping of int to Share
+        What of it was for each trunk.
     notices : tuple of str
         What the user should know of how it was computed, such as batches halved for want of memory.
     """
@@ -118,6 +123,11 @@ class Receipt:
     stop: int
     bad: tuple[BadRow, ...]
     decoded: int
-    forwards: int
     seconds: Mapping[str, float]
+    shares: Mapping[int, Share]
     notices: tuple[str, ...] = ()
+
+    @property
+    def forwards(self) -> int:
+        """Crops run through the trunks."""
+        return sum(share.crops.total() for share in self.shares.values())

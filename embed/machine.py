@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from fixgrid.cache.errors import UsageError
 from fixgrid.cache.health import probe_entry
-from fixgrid.cache.lock import share_lock
 from fixgrid.cache.rows import Manifest
 from fixgrid.cache.store import FeatureStore
 from fixgrid.cache.view import View
@@ -21,14 +20,15 @@ from fixgrid.cache.view import View
 from .backends.kept import SHELF
 from .backends.prepare import list_candidates, prepare_backend, recall_backend
 from .backends.spec import BACKENDS, BackendSpec, import_runtime, open_backend
-from .engines.engine import Course, Opener, open_engine
+from .clock import Share
+from .engines.engine import Opener
 from .engines.processes import start_importing
 from .extraction import Extraction, name_trunk
 from .outcome import Outcome
 from .recompute import Recomputer
 from .request import Wanted, choose_views
 from .resample import needs_torch
-from .signals import stop_on_signals
+from .run import Part, run_pass
 from .sizing import Machine, Sizing
 from .speed import Speed, keep_speed
 from .task import Backend
@@ -37,7 +37,6 @@ from .trunks.identity import KnownTrunk, TrunkFacts
 from .trunks.source import is_own
 from .versions import library_versions
 from .watcher import Watcher
-from .work import Progress
 
 if TYPE_CHECKING:
     from .trunks.trunk import Trunk
@@ -100,21 +99,19 @@ def _expect_square(trunk: TrunkFacts, views: Mapping[str, Sequence[View]]) -> No
 
 
 def extract_here(
-    extraction: Extraction,
-    trunk: KnownTrunk,
+    asked: Sequence[tuple[Extraction, KnownTrunk]],
     watcher: Watcher,
     machine: Machine,
     *,
     max_bad: float = 0.01,
     shelf: Path | None = None,
 ) -> Outcome:
-    """Run an extraction on this machine, as fast as it allows.
+    """Run extractions on this machine, as fast as it allows: one pass for all trunks that fit into memory together.
 
     Parameters
     ----------
-    extraction : Extraction
-    trunk : KnownTrunk
-        Loaded only if it must run.
+    asked : sequence of (Extraction, KnownTrunk)
+        Of one cache and data set. A trunk is loaded only if it must run.
     watcher : Watcher
     machine : Machine
         Resolved.
@@ -128,116 +125,117 @@ def extract_here(
     FixgridError
         See `run_pass` and `embed.backends.prepare_backend`.
     """
-    facts, sizing = trunk.facts, machine.size(trunk.facts.weights_bytes)
-    memo = extraction.store.root / COSTS_FILE
-    lacking = {view.res for (_, view, _), entry in extraction.entries.items() if entry.read_seal() is None}
-    expect_taken(facts.name, facts.architecture, facts.preprocess, sorted(lacking), memo, trunk.load)
+    lacking = [_find_lacking(extraction) for extraction, _ in asked]
+    for (extraction, trunk), sides in zip(asked, lacking, strict=True):
+        _expect_sizes(extraction, trunk, sides)
+    for extraction, trunk in asked:
+        prove_versions(extraction, trunk.load, watcher)
+    complete = [[one] for one, sides in zip(asked, lacking, strict=True) if not sides]
+    others = [one for one, sides in zip(asked, lacking, strict=True) if sides]
+    sizes = [trunk.facts.weights_bytes for _, trunk in others]
+    groups = [[others[i] for i in group] for group in machine.group(sizes)]
+    if len(groups) > 1:
+        named = "; ".join(", ".join(trunk.facts.name for _, trunk in group) for group in groups)
+        watcher.notice(f"too little memory for all trunks at once: {len(groups)} passes over the images ({named})")
+    return Outcome.join([_run_group(group, watcher, machine, max_bad, shelf) for group in (*complete, *groups)])
+
+
+def _find_lacking(extraction: Extraction) -> list[int]:
+    """Resolutions (px) at which a key is not sealed."""
+    return sorted({view.res for (_, view, _), entry in extraction.entries.items() if entry.read_seal() is None})
+
+
+def _expect_sizes(extraction: Extraction, trunk: KnownTrunk, lacking: Sequence[int]) -> None:
+    facts, memo = trunk.facts, extraction.store.root / COSTS_FILE
+    expect_taken(facts.name, facts.architecture, facts.preprocess, lacking, memo, trunk.load)
     if is_own(facts.architecture):  # nobody can count them by its architecture later
         sides = sorted({view.res for views in extraction.views.values() for view in views})
         recall_costs(facts.architecture, sides, memo, trunk.load)
-    prove_versions(extraction, trunk.load, watcher)
-    made_by: dict[str, Any] = {
-        "device": machine.device,
-        "imagenet_labels": facts.imagenet_labels,
-        "weights": facts.weights,
-        "versions": library_versions(facts.architecture),
-        **({"recalibrated": facts.recalibrated} if facts.recalibrated else {}),
-    }
+
+
+def _run_group(
+    group: Sequence[tuple[Extraction, KnownTrunk]],
+    watcher: Watcher,
+    machine: Machine,
+    max_bad: float,
+    shelf: Path | None,
+) -> Outcome:
+    """One pass, and how fast each of its trunks was."""
+    sizing = machine.size(sum(trunk.facts.weights_bytes for _, trunk in group))
+    shelf = shelf or group[0][0].store.root / SHELF
     with tempfile.TemporaryDirectory(prefix="fixgrid-") as folder:
-
-        def open_backends(views: Sequence[View]) -> Opener:
-            kind = machine.backend if all(view.kind != "whole" for view in views) else "torch"
-            with suppress(OSError):  # a head start only: whoever starts workers meets the same and says it
-                start_importing(list_imports(kind, machine.device, views))
-            sides = sorted({view.res for view in views})
-            how: dict[str, Any] = {
-                "kind": kind,
-                "folder": Path(folder),
-                "shelf": shelf or extraction.store.root / SHELF,
-                "device": machine.device,
-                "threads": sizing.threads,
-                "precision": extraction.trunk.precision,
-            }
-            spec = recall_backend(facts, sides, **how) or prepare_backend(trunk.load(), sides, **how)
-            made_by["backend"] = spec.kind
-            if spec.reason:
-                watcher.notice(spec.reason)
-            return OpenBackend(spec)
-
-        outcome = run_pass(
-            extraction,
-            open_backends,
-            watcher,
-            sizing,
-            engine=machine.engine,
-            max_bad=max_bad,
-            provenance=made_by,
-        )
-    if outcome.decoded:
-        keep_speed(extraction.store.root / "speed", _describe_speed(extraction, outcome, made_by, sizing))
+        preparing = _Preparing(Path(folder), shelf, watcher, machine, sizing)
+        parts = [preparing.take_part(extraction, trunk) for extraction, trunk in group]
+        outcome = run_pass(parts, watcher, sizing, engine=machine.engine, max_bad=max_bad)
+    for part, share in zip(parts, outcome.shares, strict=True):
+        if share.decoded:
+            speed = _describe_speed(part, share, outcome, sizing)
+            keep_speed(part.extraction.store.root / "speed", speed)
     return outcome
 
 
-def run_pass(
-    extraction: Extraction,
-    open_backends: Callable[[Sequence[View]], Opener],
-    watcher: Watcher,
-    sizing: Sizing,
-    *,
-    engine: str = "local",
-    max_bad: float = 0.01,
-    provenance: Mapping[str, Any] | None = None,
-) -> Outcome:
-    """Prepare an extraction, have an engine compute what is missing, and finish it.
+@dataclass(frozen=True)
+class _Preparing:
+    """Where the backends of a pass come from, and where their files go."""
 
-    Parameters
-    ----------
-    extraction : Extraction
-    open_backends : callable
-        Given the views still to be computed, loads the trunk and returns what opens it where features are computed;
-        not called if nothing is missing.
-    watcher : Watcher
-    sizing : Sizing
-    engine : str
-        One of `ENGINES`.
-    max_bad, provenance
-        See `Extraction.finish`.
+    folder: Path
+    shelf: Path
+    watcher: Watcher
+    machine: Machine
+    sizing: Sizing
 
-    Raises
-    ------
-    FixgridError
-        See `Extraction.prepare`, `Extraction.finish` and `Engine.run`.
-    """
-    with stop_on_signals() as stopped, share_lock(extraction.run_lock) as first:
-        work = extraction.prepare(watcher, stopped, pieces=1 if sizing.decoders else sizing.workers)
-        if work.jobs:
-            opener = open_backends(work.views)
-            progress = Progress(watcher, work)
-            hands = open_engine(engine, sizing, Course(stopped, progress.show, watcher.notice))
-            if not first:
-                watcher.notice("another extract uses this trunk and cache: sharing the work with it")
-            for receipt in hands.run(work.hand_out(backwards=not first), opener):
-                work.note(receipt)
-                progress.pass_on(receipt)
-                if receipt.bad and max_bad == 0:
-                    break
-        return extraction.finish(work, watcher, stopped, max_bad=max_bad, provenance=provenance)
+    def take_part(self, extraction: Extraction, trunk: KnownTrunk) -> Part:
+        """A trunk's part, its backend prepared when it is known what is missing."""
+        facts = trunk.facts
+        made_by: dict[str, Any] = {
+            "device": self.machine.device,
+            "imagenet_labels": facts.imagenet_labels,
+            "weights": facts.weights,
+            "versions": library_versions(facts.architecture),
+            **({"recalibrated": facts.recalibrated} if facts.recalibrated else {}),
+        }
+
+        def open_backends(views: Sequence[View]) -> Opener:
+            spec = self._prepare_backend(trunk, views, extraction.trunk.precision)
+            made_by["backend"] = spec.kind
+            return OpenBackend(spec)
+
+        return Part(extraction, open_backends, made_by)
+
+    def _prepare_backend(self, trunk: KnownTrunk, views: Sequence[View], precision: str) -> BackendSpec:
+        kind = self.machine.backend if all(view.kind != "whole" for view in views) else "torch"
+        with suppress(OSError):  # a head start only: whoever starts workers meets the same and says it
+            start_importing(list_imports(kind, self.machine.device, views))
+        sides = sorted({view.res for view in views})
+        how: dict[str, Any] = {
+            "kind": kind,
+            "folder": Path(tempfile.mkdtemp(dir=self.folder)),
+            "shelf": self.shelf,
+            "device": self.machine.device,
+            "threads": self.sizing.threads,
+            "precision": precision,
+        }
+        spec = recall_backend(trunk.facts, sides, **how) or prepare_backend(trunk.load(), sides, **how)
+        if spec.reason:
+            self.watcher.notice(spec.reason)
+        return spec
 
 
-def _describe_speed(extraction: Extraction, outcome: Outcome, made_by: Mapping[str, Any], sizing: Sizing) -> Speed:
+def _describe_speed(part: Part, share: Share, outcome: Outcome, sizing: Sizing) -> Speed:
     return Speed(
         host=platform.node(),
-        device=made_by["device"],
-        backend=made_by["backend"],
-        weights_sha256=extraction.trunk.weights_sha256,
-        precision=extraction.trunk.precision,
-        crops={res: n for res, n in outcome.crops.items() if n},
-        decoded=outcome.decoded,
-        stages=dict(outcome.stages),
+        device=part.provenance["device"],
+        backend=part.provenance["backend"],
+        weights_sha256=part.extraction.trunk.weights_sha256,
+        precision=part.extraction.trunk.precision,
+        crops=dict(share.crops),
+        decoded=share.decoded,
+        stages=dict(share.stages),
         workers=sizing.workers,
         decoders=sizing.decoders,
-        wall_s=outcome.wall_s,
+        wall_s=outcome.wall_s * share.stages.total() / outcome.stages.total(),
         created=time.time(),
+        trunk_s=dict(share.trunk_s),
     )
 
 

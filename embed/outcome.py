@@ -1,4 +1,4 @@
-"""What an extraction did, and how that is said."""
+"""What a pass over the images did, and how that is said."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from fixgrid.cache.entry import Entry
 from fixgrid.cache.text import show_path
-from fixgrid.cache.view import View
 
+from .clock import Share
 from .job import BadRow
 
 _SHOWN = 20  # images without features; a file has all
@@ -17,32 +16,29 @@ _SHOWN = 20  # images without features; a file has all
 
 @dataclass
 class Outcome:
-    """What an extraction did.
+    """What a pass over the images did, for all of its trunks.
 
     Attributes
     ----------
-    entries : mapping of (split, view, kind of features) to Entry
-        Sealed.
     computed, adopted : int
         Rows (of a key) that were missing, and those copied from other keys.
     passes : int
-        Keys for which the trunk ran.
+        Keys for which a trunk ran.
     bad : list of BadRow
         Images without features, one per image.
     images : int
         Rows of all splits.
     decoded, forwards : int
-        Images decoded and crops run through the trunk.
+        Images decoded, each once for all trunks, and crops run through them.
     shared : int
         Images that another run on the same cache committed meanwhile.
-    crops : mapping of px to int
-        Crops that were missing, by resolution.
     stages : mapping of stage to s
         Summed over workers.
+    shares : list of Share
+        What of it was for each trunk, in their order.
     wall_s : float
     """
 
-    entries: dict[tuple[str, View, str], Entry] = field(default_factory=dict)
     computed: int = 0
     adopted: int = 0
     passes: int = 0
@@ -51,9 +47,23 @@ class Outcome:
     decoded: int = 0
     forwards: int = 0
     shared: int = 0
-    crops: Counter[int] = field(default_factory=Counter)
     stages: Counter[str] = field(default_factory=Counter)
+    shares: list[Share] = field(default_factory=list)
     wall_s: float = 0.0
+
+    @classmethod
+    def join(cls, outcomes: Sequence[Outcome]) -> Outcome:
+        """What several passes over the same images did, one after another."""
+        if len(outcomes) == 1:
+            return outcomes[0]
+        bad = {(row.split, row.row): row for outcome in reversed(outcomes) for row in outcome.bad}
+        whole = cls(bad=[bad[place] for place in sorted(bad)], images=max(outcome.images for outcome in outcomes))
+        for outcome in outcomes:
+            for name in ("computed", "adopted", "passes", "decoded", "forwards", "shared", "wall_s"):
+                setattr(whole, name, getattr(whole, name) + getattr(outcome, name))
+            whole.stages.update(outcome.stages)
+            whole.shares += outcome.shares
+        return whole
 
     def list_skipped(self, names: Sequence[bytes] = ()) -> list[str]:
         """A line for each of the first images without features, by path or, of one split, by ``names``."""

@@ -37,7 +37,7 @@ class Goal:
         Where its shards go.
     missing : bool array, shape (n,)
         Rows that the cache does not hold.
-    start : int
+    start, trunk : int
         See `Target`.
     """
 
@@ -47,12 +47,13 @@ class Goal:
     entry: Entry
     missing: NDArray[np.bool_]
     start: int = 0
+    trunk: int = 0
 
     @property
     def target(self) -> Target:
         """The part of it that a shard job carries."""
         spec = self.entry.spec
-        return Target(self.entry.shards_folder, spec.key, self.view, spec.dtype, spec.dim, self.start)
+        return Target(self.entry.shards_folder, spec.key, self.view, spec.dtype, spec.dim, self.start, self.trunk)
 
     def lacks(self, job: ShardJob) -> bool:
         """Whether rows of a job that this key wanted are still not committed, by anyone."""
@@ -76,7 +77,7 @@ def plan_jobs(goals: Sequence[Goal], root: str, workers: int = 1) -> list[ShardJ
     Parameters
     ----------
     goals : sequence of Goal
-        Goals of one split share its rows.
+        Goals of one split share its rows, whichever trunk they are of.
     root : str
         Of the manifest.
     workers : int
@@ -124,12 +125,13 @@ def _piece_rows(left: int, workers: int, size: int) -> int:
 
 
 def count_crops(goals: Sequence[Goal]) -> Counter[int]:
-    """Crops to run through the trunk, by resolution (px): once for all kinds of features that lack them."""
-    lacking: dict[tuple[str, View], NDArray[np.bool_]] = {}
+    """Crops to run through trunks, by resolution (px): once for all kinds of features that lack them."""
+    lacking: dict[tuple[int, str, View], NDArray[np.bool_]] = {}
     for goal in goals:
-        lacking[goal.split, goal.view] = goal.missing | lacking.get((goal.split, goal.view), False)
+        place = goal.trunk, goal.split, goal.view
+        lacking[place] = goal.missing | lacking.get(place, False)
     crops: Counter[int] = Counter()
-    for (_, view), missing in lacking.items():
+    for (_, _, view), missing in lacking.items():
         crops[view.res] += int(missing.sum()) * view.count
     return crops
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import shlex
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -38,12 +38,13 @@ CALIBRATION = {"cpu": 8, "cuda": 128}
 
 
 class Item(NamedTuple):
-    """One line of a plan: what, how much of which unit, and how that is known."""
+    """One line of a plan: what, how much of which unit, how that is known, and of which trunk if of several."""
 
     what: str
     value: float | str
     unit: str
     note: str
+    trunk: str = ""
 
 
 def expect_local(text: str, cache_dir: Path) -> None:
@@ -68,11 +69,6 @@ def describe_trunk(name: str, weights: Path | None, store: FeatureStore) -> Trun
     return recall_trunk(name, weights, store.root / "trunks") or sketch_trunk(name, weights, store)
 
 
-def find_work(extraction: Extraction) -> Work:
-    """What an extraction still needs; nothing is written, and damaged files count as they are named."""
-    return forecast.count_work(extraction.list_goals())
-
-
 def count_macs(facts: TrunkFacts, resolutions: set[int], load: Callable[[], Trunk] | None = None) -> dict[int, int]:
     """Multiply-adds of a trunk for one square crop, by resolution (px); `load` loads a user's own module.
 
@@ -89,12 +85,11 @@ def count_macs(facts: TrunkFacts, resolutions: set[int], load: Callable[[], Trun
     return {res: count_costs(facts.name, res).macs for res in sorted(resolutions)}
 
 
-def list_items(
-    extraction: Extraction, facts: TrunkFacts, machine: Machine, load: Callable[[], Trunk] | None = None
-) -> list[Item]:
-    """A plan, line by line.
+@dataclass(frozen=True, eq=False)
+class Prospect:
+    """What an extraction by one trunk would do and take.
 
-    Parameters
+    Attributes
     ----------
     extraction : Extraction
     facts : TrunkFacts
@@ -103,36 +98,105 @@ def list_items(
         Resolved.
     load : callable, optional
         Loads the trunk; needed for a user's own module, which is counted by running it.
-
-    Raises
-    ------
-    UsageError
-        If its workers are no number.
     """
-    work = find_work(extraction)
-    count = partial(count_macs, facts, load=load)
-    macs = count(set(work.all_crops))
+
+    extraction: Extraction
+    facts: TrunkFacts
+    machine: Machine
+    load: Callable[[], Trunk] | None = None
+
+    @cached_property
+    def work(self) -> Work:
+        """What is still needed; nothing is written, and damaged files count as they are named."""
+        return forecast.count_work(self.extraction.list_goals())
+
+    @cached_property
+    def macs(self) -> dict[int, int]:
+        """Multiply-adds of one crop, by resolution (px)."""
+        return count_macs(self.facts, set(self.work.all_crops), self.load)
+
+    def list_items(self) -> list[Item]:
+        """A plan, line by line.
+
+        Raises
+        ------
+        UsageError
+            If its workers are no number, or the trunk does not take one of the resolutions.
+        """
+        work, macs = self.work, self.macs
+        todo, whole = (forecast.count_gmacs(crops, macs) for crops in (work.crops, work.all_crops))
+        trained = forecast.count_training_gmacs(work.images, macs)
+        cells = f"each of {len(macs) ** 2} cells trained alone for {forecast.EPOCHS} epochs"
+        return [
+            *_list_work(work, "at most, each once"),
+            Item("multiply-adds", round(todo, 1), "GMAC", f"at most, of {whole:.1f}"),
+            _describe_features(work),
+            _describe_weights(self.facts),
+            self.describe_time(work),
+            Item("grid by training", round(trained / whole, 1), "x", f"multiply-adds if {cells}, trunk frozen"),
+        ]
+
+    def describe_time(self, work: Work) -> Item:
+        """How long such work takes, from what was measured here."""
+        if not any(work.crops.values()):
+            return Item("time left", 0.0, "s", "everything is cached; the trunk will not run")
+        speed = forecast.choose_speed(
+            recall_speeds(self.extraction.store.root / "speed"),
+            device=self.machine.device,
+            backend=self.machine.backend,
+            weights_sha256=self.facts.weights_sha256,
+            precision=self.extraction.trunk.precision,
+            res=sorted(self.macs),
+        )
+        if speed is None:
+            return Item("time left", "unknown", "", "no extraction by this trunk was timed here: plan --calibrate")
+        known = {**self.macs, **count_macs(self.facts, set(speed.crops) - self.macs.keys(), self.load)}
+        sizing = self.machine.size(self.facts.weights_bytes)
+        rates = forecast.measure_rates(speed, known)
+        seconds = forecast.forecast_seconds(work, rates, self.macs, sizing.workers, sizing.decoders)
+        return Item("time left", round(seconds, 1), "s", _describe_speed(speed, rates, sizing.workers))
+
+
+def list_totals(prospects: Sequence[Prospect], machine: Machine) -> list[Item]:
+    """The plan of all trunks together, which decode an image once as far as they fit into memory together."""
+    sizes = [one.facts.weights_bytes if any(one.work.crops.values()) else 0 for one in prospects]
+    groups = machine.group(sizes)
+    decode, times = 0, []
+    for group in groups:
+        goals = [goal for i in group for goal in prospects[i].extraction.list_goals(i)]
+        images = forecast.count_work(goals).decode
+        decode += images
+        # Images are decoded for the first that runs; the others are given them.
+        for i in sorted(group, key=lambda i: not sizes[i]):
+            times.append(prospects[i].describe_time(replace(prospects[i].work, decode=images)).value)
+            images = 0
+    goals = [goal for i, one in enumerate(prospects) for goal in one.extraction.list_goals(i)]
+    work = replace(forecast.count_work(goals), decode=decode)
+    todo = sum(forecast.count_gmacs(one.work.crops, one.macs) for one in prospects)
+    measured = [time for time in times if not isinstance(time, str)]
+    known = len(measured) == len(times)
+    return [
+        *_list_work(work, "at most, each once for all trunks" if len(groups) == 1 else f"in {len(groups)} passes"),
+        Item("multiply-adds", round(todo, 1), "GMAC", "at most"),
+        _describe_features(work),
+        Item("time left", round(sum(measured), 1) if known else "unknown", "s" if known else "", "of all trunks"),
+    ]
+
+
+def _list_work(work: Work, how: str) -> list[Item]:
     images = ", ".join(f"{split} {n}" for split, n in work.images.items())
-    res = ", ".join(map(str, macs))
-    todo, whole = (forecast.count_gmacs(crops, macs) for crops in (work.crops, work.all_crops))
-    trained = forecast.count_training_gmacs(work.images, macs)
-    cells = f"each of {len(macs) ** 2} cells trained alone for {forecast.EPOCHS} epochs"
+    res = ", ".join(map(str, sorted(work.all_crops)))
     return [
         Item("images", sum(work.images.values()), "images", images),
         Item("trunk passes", work.keys - work.cached, "passes", f"{work.keys} at {res} px, {work.cached} cached"),
-        Item("to decode", work.decode, "images", "at most, each once"),
+        Item("to decode", work.decode, "images", how),
         Item("to run", sum(work.crops.values()), "crops", f"at most, of {sum(work.all_crops.values())}"),
-        Item("multiply-adds", round(todo, 1), "GMAC", f"at most, of {whole:.1f}"),
-        Item(
-            "features",
-            round(work.sealed_bytes / 1e6, 1),
-            "MB",
-            f"{work.peak_bytes / 1e6:.1f} MB while it runs",
-        ),
-        _describe_weights(facts),
-        _describe_time(extraction, facts, work, macs, count, machine),
-        Item("grid by training", round(trained / whole, 1), "x", f"multiply-adds if {cells}, trunk frozen"),
     ]
+
+
+def _describe_features(work: Work) -> Item:
+    note = f"{work.peak_bytes / 1e6:.1f} MB while it runs"
+    return Item("features", round(work.sealed_bytes / 1e6, 1), "MB", note)
 
 
 def list_recalibration(extraction: Extraction) -> list[Item]:
@@ -153,33 +217,6 @@ def _describe_weights(facts: TrunkFacts) -> Item:
         return Item("weights", 0.0, "MB to download", f"they are here, {licence}{read}")
     size = round(facts.weights_bytes / 1e6, 1)
     return Item("weights", size, "MB to download", f"not here yet, 4 bytes per parameter; {licence}")
-
-
-def _describe_time(
-    extraction: Extraction,
-    facts: TrunkFacts,
-    work: Work,
-    macs: Mapping[int, int],
-    count: Callable[[set[int]], dict[int, int]],
-    machine: Machine,
-) -> Item:
-    if not any(work.crops.values()):
-        return Item("time left", 0.0, "s", "everything is cached; the trunk will not run")
-    speed = forecast.choose_speed(
-        recall_speeds(extraction.store.root / "speed"),
-        device=machine.device,
-        backend=machine.backend,
-        weights_sha256=facts.weights_sha256,
-        precision=extraction.trunk.precision,
-        res=sorted(macs),
-    )
-    if speed is None:
-        return Item("time left", "unknown", "", "no extraction by this trunk was timed here: plan --calibrate")
-    known = {**macs, **count(set(speed.crops) - macs.keys())}
-    sizing = machine.size(facts.weights_bytes)
-    rates = forecast.measure_rates(speed, known)
-    seconds = forecast.forecast_seconds(work, rates, macs, sizing.workers, sizing.decoders)
-    return Item("time left", round(seconds, 1), "s", _describe_speed(speed, rates, sizing.workers))
 
 
 def _describe_speed(speed: Speed, rates: forecast.Rates, workers: int) -> str:
@@ -213,7 +250,7 @@ def calibrate(extraction: Extraction, trunk: KnownTrunk, watcher: Watcher, machi
             dict.fromkeys(splits, extraction.views["train"]),
             extraction.dtype,
         )
-        extract_here(small, trunk, watcher, machine, max_bad=1.0)
+        extract_here([(small, trunk)], watcher, machine, max_bad=1.0)
         for speed in recall_speeds(Path(folder, "speed")):
             keep_speed(extraction.store.root / "speed", speed)
 

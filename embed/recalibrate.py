@@ -28,8 +28,9 @@ from fixgrid.cache.view import View
 from .decode import POLICY
 from .engines.engine import Opener
 from .extraction import Extraction, TrunkKey
-from .machine import extract_here, run_pass
+from .machine import extract_here
 from .outcome import Outcome
+from .run import Part, run_pass
 from .sizing import Machine
 from .trunks.identity import KnownTrunk, TrunkFacts
 from .trunks.library import build_meta_module, place_library
@@ -87,7 +88,7 @@ def recalibrate_here(
     for res, (weights_sha256, origin) in find_origins(extraction, trunk, watcher, machine).items():
         mine = _narrow(extraction, weights_sha256, res)
         again = follow_origin(trunk, weights_sha256, origin)
-        done[res] = extract_here(mine, again, watcher, machine, max_bad=max_bad)
+        done[res] = extract_here([(mine, again)], watcher, machine, max_bad=max_bad)
     return done
 
 
@@ -165,10 +166,9 @@ def _measure(
             )
 
         made_by = {"device": machine.device, "versions": library_versions(trunk.architecture)}
-        outcome = run_pass(
-            asked, open_backends, watcher, sizing, engine=machine.engine, max_bad=1.0, provenance=made_by
-        )
-    return {view: entry.open() for (_, view, _), entry in outcome.entries.items()}
+        part = Part(asked, open_backends, made_by)
+        run_pass([part], watcher, sizing, engine=machine.engine, max_bad=1.0)
+    return {view: entry.open() for (_, view, _), entry in asked.entries.items()}
 
 
 def combine_moments(sealed: Sealed, rows: Rows) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

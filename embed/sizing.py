@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -50,6 +50,25 @@ class Machine:
     def size(self, weights_bytes: int) -> Sizing:
         """See `size_workers`."""
         return size_workers(weights_bytes, self.device, self.workers)
+
+    def group(self, sizes: Sequence[int]) -> list[list[int]]:
+        """Which trunks, of these sizes in bytes, every worker can hold together; each is in one group.
+
+        A group leaves its largest trunk as many workers as it would have alone. A trunk that fits with no other is
+        a group of its own.
+        """
+        groups: list[list[int]] = []
+        for i in range(len(sizes)):
+            fitting = (group for group in groups if self._fit([*(sizes[j] for j in group), sizes[i]]))
+            if (group := next(fitting, None)) is not None:
+                group.append(i)
+            else:
+                groups.append([i])
+        return groups
+
+    def _fit(self, sizes: Sequence[int]) -> bool:
+        each = sum(sizes) * WORKER_COPIES + WORKER_BYTES
+        return self.size(max(sizes)).workers * each <= read_available_bytes() * MEMORY_SHARE
 
 
 @dataclass(frozen=True)

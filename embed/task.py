@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -21,6 +19,7 @@ from fixgrid.cache.shard import Shard, Status, commit_shard
 from fixgrid.cache.text import show_path
 from fixgrid.cache.view import View
 
+from .clock import Clock
 from .decode import BadImage, decode_rgb
 from .groups import Crops, cut_rows, see_ahead, see_in_turn, size_group
 from .job import BadRow, Receipt, ShardJob, Target
@@ -54,24 +53,9 @@ class AheadBackend(Backend, Protocol):
         ...
 
 
-class _Clock:
-    """Seconds per stage."""
-
-    def __init__(self) -> None:
-        self.seconds = dict.fromkeys(("read", "decode", "view", "trunk", "write"), 0.0)
-
-    @contextmanager
-    def time(self, stage: str) -> Iterator[None]:
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[stage] += time.perf_counter() - began
-
-
 def run_shard(
     job: ShardJob,
-    open_backend: Callable[[View], Backend],
+    openers: Mapping[int, Callable[[View], Backend]],
     *,
     open_images: Callable[[str, str], Content] = open_content,
     pulse: Callable[[int], bool] = lambda row: True,
@@ -85,8 +69,8 @@ def run_shard(
     Parameters
     ----------
     job : ShardJob
-    open_backend : callable
-        The backend for a view's resolution.
+    openers : mapping of int to callable
+        Of every trunk of the job, what gives its backend for a view's resolution.
     open_images : callable
         `open_content`, or what remembers what it opened: a job's root is opened once a job.
     pulse : callable
@@ -107,10 +91,10 @@ def run_shard(
     DiskError
         If a shard cannot be written; the shards committed before stay.
     """
-    clock = _Clock()
     decoders = 0 if job.careful else decoders
-    backends = {view: open_backend(view) for view in dict.fromkeys(target.view for target in job.targets)}
-    work = _Work(job, open_images(job.root, job.opener), clock, pulse, backends)
+    eyes = dict.fromkeys((target.trunk, target.view) for target in job.targets)
+    backends = {(trunk, view): openers[trunk](view) for trunk, view in eyes}
+    work = _Work(job, open_images(job.root, job.opener), pulse, backends)
     groups = cut_rows(range(job.start, job.stop), size_group(job.targets, work.batch))
     done = job.start
     begun: deque[Begun] = deque()
@@ -124,12 +108,13 @@ def run_shard(
             break
     while begun:
         work.finish(begun.popleft())
-    with clock.time("write"):
-        for target in job.targets if done > job.start else ():
+    for target in job.targets if done > job.start else ():
+        with work.clock.time("write", [target.trunk]):
             commit_shard(target.folder, target.key, work.shard(target, done))
     bad = tuple(row for row in work.bad if row.row < done)
+    shares = {trunk: work.clock.read_share(trunk, work.decoded, work.crops[trunk]) for trunk in work.trunks}
     notices = _take_notices(backends.values())
-    return Receipt(job.split, job.start, done, bad, work.decoded, work.forwards, clock.seconds, notices)
+    return Receipt(job.split, job.start, done, bad, work.decoded, work.clock.read_stages(), shares, notices)
 
 
 def _take_notices(backends: Iterable[Backend]) -> tuple[str, ...]:
@@ -142,7 +127,8 @@ def _take_notices(backends: Iterable[Backend]) -> tuple[str, ...]:
     return tuple(lines)
 
 
-Begun = dict[View, list[tuple[list[int], Answer]]]  # of a group: every view's batches, rows and features to come
+Eye = tuple[int, View]  # a trunk, and what it sees
+Begun = dict[Eye, list[tuple[list[int], Answer]]]  # of a group: every eye's batches, rows and features to come
 
 
 class _Work:
@@ -152,14 +138,21 @@ class _Work:
         self,
         job: ShardJob,
         images: Content,
-        clock: _Clock,
         pulse: Callable[[int], bool],
-        backends: Mapping[View, Backend],
+        backends: Mapping[Eye, Backend],
     ) -> None:
-        self.job, self.clock, self._images, self._pulse, self._backends = job, clock, images, pulse, backends
+        self.job, self.clock, self._images, self._pulse, self._backends = job, Clock(), images, pulse, backends
         self.batch = math.lcm(*(backend.batch for backend in backends.values()))
         self.stopped = False
-        self.decoded = self.forwards = 0
+        self.decoded = 0
+        self.trunks = list(dict.fromkeys(trunk for trunk, _ in backends))
+        self.crops: dict[int, Counter[int]] = {trunk: Counter() for trunk in self.trunks}
+        # Trunks that are normalised differently may see the same crop, which is rendered once.
+        self._shapes = {eye: eye[1].geometry for eye in backends}
+        self._views = {shape: view for (_, view), shape in self._shapes.items()}
+        self._viewers: dict[tuple[object, ...], list[int]] = {shape: [] for shape in self._views}
+        for (trunk, _), shape in self._shapes.items():
+            self._viewers[shape].append(trunk)
         self.bad: list[BadRow] = []
         n = len(job.paths)
         self.status = {target: np.full(n, Status.OK, np.uint8) for target in job.targets}
@@ -180,12 +173,15 @@ class _Work:
             if row in self.job.quarantine:
                 status = self.job.quarantine[row]
                 raise BadImage(status, f"its decoder ended in a {status.name.lower()}")
-            with self.clock.time("read"):
+            with self.clock.time("read", self.trunks):
                 data = self._read_bytes(i)
-            with self.clock.time("decode"):
+            with self.clock.time("decode", self.trunks):
                 image = decode_rgb(data)
-            with self.clock.time("view"):
-                return [render_view(image, view, self.job.sha256[i]) for view in self._backends]
+            crops: Crops = {}
+            for shape, view in self._views.items():
+                with self.clock.time("view", self._viewers[shape]):
+                    crops[shape] = render_view(image, view, self.job.sha256[i])
+            return crops
         except BadImage as bad:
             self._quarantine(row, bad.status, bad.reason, self.job.targets)
             return None
@@ -193,40 +189,38 @@ class _Work:
     def start_trunks(self, rows: Sequence[int], seen: Sequence[Crops | None], *, alone: bool) -> tuple[int, Begun]:
         """Give seen rows to every trunk, batch by batch until the run is to stop; the row after the last, too."""
         good = {row: crops for row, crops in zip(rows, seen, strict=True) if crops is not None}
-        begun: Begun = {view: [] for view in self._backends}
+        begun: Begun = {eye: [] for eye in self._backends}
         done = rows[0]
         for part in cut_rows(rows, self.batch):
             if alone:
                 self.beat(NO_ROW)  # decoding threads go on meanwhile, and the pulse stays theirs
-            for i, (view, backend) in enumerate(self._backends.items()):
-                mine = {row: good[row][i] for row in part if row in good}
-                begun[view] += self._start_trunk(view, mine, backend)
+            for eye, shape in self._shapes.items():
+                begun[eye] += self._start_trunk(eye, {row: good[row][shape] for row in part if row in good})
             done = part[-1] + 1
             if self.stopped:
                 break
         self.decoded += sum(row < done for row in good)
         return done, begun
 
-    def _start_trunk(
-        self, view: View, crops: dict[int, NDArray[np.uint8]], backend: Backend
-    ) -> list[tuple[list[int], Answer]]:
+    def _start_trunk(self, eye: Eye, crops: dict[int, NDArray[np.uint8]]) -> list[tuple[list[int], Answer]]:
         """Rows and features (B V, D) to come, in batches of the backend."""
+        (trunk, view), backend = eye, self._backends[eye]
         batch = 1 if view.kind == "whole" else backend.batch  # whole images differ in size
         begun = []
         for rows in cut_rows(list(crops), batch):
             pixels = np.concatenate([crops[row] for row in rows]) if len(rows) > 1 else crops[rows[0]]
-            with self.clock.time("trunk"):
+            with self.clock.time("trunk", [trunk], view.res):
                 begun.append((rows, _start(backend, pixels)))
-            self.forwards += len(pixels)
+            self.crops[trunk][view.res] += len(pixels)
         return begun
 
     def finish(self, begun: Begun) -> None:
         """Wait for the features of a group and keep them, each kind with its own key."""
-        for view, batches in begun.items():
-            targets = [target for target in self.job.targets if target.view == view]
+        for (trunk, view), batches in begun.items():
+            targets = [target for target in self.job.targets if (target.trunk, target.view) == (trunk, view)]
             found: dict[int, NDArray[np.float32]] = {}
             for rows, answer in batches:
-                with self.clock.time("trunk"):
+                with self.clock.time("trunk", [trunk], view.res):
                     features = answer().reshape(len(rows), view.count, -1)
                 finite = [_find_finite(target, _cut(target, features)).any() for target in targets]
                 if len(rows) > 1 and not all(finite):

@@ -1,24 +1,33 @@
-"""The work of one extraction while it lasts: the jobs that are left, what has become of them, how far it is."""
+"""A pass over the images while it lasts: its trunks, the jobs that are left, what has become of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from typing import Any
 
+from fixgrid.cache.disk import expect_space
+from fixgrid.cache.rowsfile import write_manifest
 from fixgrid.cache.view import View
 
+from .clock import Share
+from .extraction import Extraction, expect_running
 from .job import BadRow, Receipt, ShardJob
 from .outcome import Outcome
-from .plan import Goal
+from .plan import Goal, count_bytes, plan_jobs
 from .watcher import Watcher
 
 
 @dataclass
 class Pass:
-    """What is missing of an extraction, and what has become of it.
+    """What is missing of some extractions, and what has become of it: each image is decoded once for all of them.
 
     Attributes
     ----------
+    extractions : sequence of Extraction
+        One a trunk, of one cache and data set.
     outcome : Outcome
     goals : list of Goal
     jobs : list of ShardJob
@@ -29,16 +38,16 @@ class Pass:
         Of the images that this run found bad.
     """
 
+    extractions: Sequence[Extraction]
     outcome: Outcome
     goals: list[Goal]
     jobs: list[ShardJob]
     began: float
     reasons: dict[tuple[str, int], BadRow] = field(default_factory=dict)
 
-    @property
-    def views(self) -> list[View]:
-        """The views that some image still lacks."""
-        return [goal.view for goal in self.goals if goal.missing.any()]
+    def list_views(self, trunk: int) -> list[View]:
+        """The views that some image still lacks, as a trunk sees it."""
+        return [goal.view for goal in self.goals if goal.trunk == trunk and goal.missing.any()]
 
     @property
     def done(self) -> int:
@@ -61,7 +70,90 @@ class Pass:
         self.outcome.decoded += receipt.decoded
         self.outcome.forwards += receipt.forwards
         self.outcome.stages.update(receipt.seconds)
+        for trunk, share in receipt.shares.items():
+            self.outcome.shares[trunk].add(share)
         self.reasons.update(((row.split, row.row), row) for row in receipt.bad)
+
+    def finish(
+        self,
+        watcher: Watcher,
+        stopped: Callable[[], bool],
+        *,
+        max_bad: float = 0.01,
+        provenance: Sequence[Mapping[str, Any]] | None = None,
+    ) -> Outcome:
+        """Judge the images without features by every trunk, then seal every key; all rows are committed.
+
+        Parameters
+        ----------
+        watcher, stopped
+            As `prepare_pass` takes them.
+        max_bad : float
+            Share of images, 0 to 1, that may be without features.
+        provenance : sequence of mappings
+            Recorded with the seals, of each extraction.
+
+        Raises
+        ------
+        DataError
+            If more images are bad than `max_bad` allows; what is computed stays, and nothing is sealed.
+        Interrupted
+            If the user stopped it; what is committed stays.
+        DiskError, CacheError
+        """
+        expect_running(stopped)
+        with ExitStack() as held:
+            # In one order, so that no two runs wait for each other; trunks of equal weights have one lock.
+            owners = {extraction.lock: extraction for extraction in self.extractions}
+            for lock in sorted(owners):
+                held.enter_context(owners[lock].alone(watcher, stopped))
+            expect_running(stopped)
+            found = [extraction.judge(self.reasons, max_bad) for extraction in self.extractions]
+            bad = {(row.split, row.row): row for rows in reversed(found) for row in rows}
+            self.outcome.bad = [bad[place] for place in sorted(bad)]
+            self.outcome.wall_s = time.monotonic() - self.began
+            for extraction, facts in zip(self.extractions, provenance or [{}] * len(found), strict=True):
+                extraction.seal(facts)
+        return self.outcome
+
+
+def prepare_pass(
+    extractions: Sequence[Extraction], watcher: Watcher, stopped: Callable[[], bool], *, pieces: int = 1
+) -> Pass:
+    """Repair and take over what there is; what remains is the pass that an engine has to run.
+
+    Parameters
+    ----------
+    extractions : sequence of Extraction
+        Of one cache and data set.
+    watcher : Watcher
+    stopped : callable
+        Whether the user wants it to end.
+    pieces : int
+        Workers among which the rows are cut; 1 if batches are longer than a piece (accelerators).
+
+    Raises
+    ------
+    Interrupted
+        If the user stopped it.
+    DiskError, CacheError
+    """
+    began = time.monotonic()
+    expect_running(stopped)
+    store, manifest = extractions[0].store, extractions[0].manifest
+    splits = {split for extraction in extractions for split in extraction.views}
+    outcome = Outcome(images=sum(len(manifest.splits[split]) for split in splits))
+    outcome.shares = [Share() for _ in extractions]
+    store.create()
+    write_manifest(store.folder / "data", manifest)
+    goals: list[Goal] = []
+    for trunk, extraction in enumerate(extractions):
+        outcome.adopted += extraction.repair(watcher, stopped)
+        goals += extraction.list_goals(trunk)
+    outcome.computed = sum(int(goal.missing.sum()) for goal in goals)
+    outcome.passes = sum(bool(goal.missing.any()) for goal in goals)
+    expect_space(store.folder, count_bytes(goals))
+    return Pass(extractions, outcome, goals, plan_jobs(goals, manifest.root, pieces), began)
 
 
 class Progress:

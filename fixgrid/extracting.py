@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -15,13 +16,13 @@ from .cache.text import format_records
 from .embed.extraction import Extraction
 from .embed.manifest import read_manifest
 from .embed.outcome import Outcome
-from .embed.prospect import Item, calibrate, describe_trunk, expect_local, list_items, list_recalibration
+from .embed.prospect import Item, Prospect, calibrate, describe_trunk, expect_local, list_recalibration, list_totals
 from .embed.request import read_resolutions
 from .embed.sizing import choose_precision
-from .embed.trunks.identity import TrunkFacts, describe_nodes, take_nodes
+from .embed.trunks.identity import KnownTrunk, TrunkFacts, describe_nodes, take_nodes
 from .embed.trunks.look import attribute_look, describe_look
 from .embed.trunks.nodes import read_nodes
-from .identifying import expect_name, find_weights, identify, is_named, name_trunk
+from .identifying import expect_name, find_weights, identify_all, is_named, name_trunk, split_request
 from .preprocessing import find_origins, say_assumed, summarise_origins
 from .recording import records
 from .requests import PlanRequest, Request, open_cache
@@ -36,12 +37,16 @@ class Extracted:
     Attributes
     ----------
     outcome : Outcome
+        Of all trunks together.
     recalibrated : dict of px to Outcome
-        The same for val and test by the trunk recalibrated there; empty if that was not asked for.
+        The same for val and test by the trunks recalibrated there; empty if that was not asked for.
+    extractions : list of Extraction
+        One a trunk, as they were asked for; each has its ``entries`` by (split, view, kind of features).
     """
 
     outcome: Outcome
     recalibrated: dict[int, Outcome]
+    extractions: list[Extraction]
 
 
 class Miss(NamedTuple):
@@ -77,23 +82,28 @@ class Plan:
     Attributes
     ----------
     items : list of Item
-        Line by line.
-    extraction : Extraction
+        Line by line; of several trunks those of each, then those of all together, of no trunk.
+    extractions : list of Extraction
+        One a trunk.
     """
 
     items: list[Item]
-    extraction: Extraction
+    extractions: list[Extraction]
 
     def format(self, style: str = "table") -> str:
         """As ``table``, ``md``, ``csv`` or ``json``."""
-        return format_records([item._asdict() for item in self.items], style, wrapped=["note"])
+        fields = [name for name in Item._fields if name != "trunk"]
+        fields = ["trunk", *fields] if len(self.extractions) > 1 else fields
+        records = [{name: getattr(item, name) for name in fields} for item in self.items]
+        return format_records(records, style, wrapped=["note"])
 
     def explain_misses(self) -> list[Miss]:
         """Every key that is to be computed, and how it differs from its nearest neighbour in the cache."""
         found = []
-        for (split, view, _), entry in self.extraction.entries.items():
+        entries = [(place, entry) for one in self.extractions for place, entry in one.entries.items()]
+        for (split, view, _), entry in entries:
             if lacking := int(entry.find_missing().sum()):
-                nearest, lines = explain_miss(self.extraction.store, entry.spec)
+                nearest, lines = explain_miss(self.extractions[0].store, entry.spec)
                 near = nearest.spec.key if nearest else ""
                 found.append(
                     Miss(entry.spec.key, split, view.kind, view.res, lacking, entry.spec.rows, near, lines)
@@ -109,7 +119,7 @@ def _summarise(done: Extracted) -> dict[str, Any]:
 @takes(Request)
 @records(_summarise)
 def extract(request: Request) -> Extracted:
-    """Run the trunk once per split and resolution and cache its features.
+    """Run the trunk once per split and resolution and cache its features; several trunks share one pass.
 
     The same call resumes a stopped run and recomputes only what changed. Arguments are those of `Request`.
 
@@ -122,17 +132,20 @@ def extract(request: Request) -> Extracted:
     from .embed.recalibrate import expect_norm, recalibrate_here
 
     max_bad, machine = 0.0 if request.strict else read_share(request.max_bad), request.machine
-    nodes = read_nodes(request.features)
-    asked = _read_data(request)
-    trunk = take_nodes(identify(request), nodes, request.folder / "trunks")
-    extraction = _build(request, asked, trunk.facts)
-    if request.recalibrate:
+    nodes, requests = read_nodes(request.features), split_request(request)
+    data = _read_data(request)
+    trunks = [take_nodes(trunk, nodes, request.folder / "trunks") for trunk in identify_all(requests)]
+    asked = list(zip(_build(requests, data, [trunk.facts for trunk in trunks]), trunks, strict=True))
+    for extraction, trunk in asked if request.recalibrate else ():
         expect_norm(extraction, trunk.facts)
-    outcome = extract_here(extraction, trunk, request.watcher, machine, max_bad=max_bad)
-    again = {}
-    if request.recalibrate:
-        again = recalibrate_here(extraction, trunk, request.watcher, machine, max_bad=max_bad)
-    return Extracted(outcome, again)
+    outcome = extract_here(asked, request.watcher, machine, max_bad=max_bad)
+    again: dict[int, list[Outcome]] = {}
+    for extraction, trunk in asked if request.recalibrate else ():
+        done = recalibrate_here(extraction, trunk, request.watcher, machine, max_bad=max_bad)
+        for res, more in done.items():
+            again.setdefault(res, []).append(more)
+    recalibrated = {res: Outcome.join(outcomes) for res, outcomes in again.items()}
+    return Extracted(outcome, recalibrated, [extraction for extraction, _ in asked])
 
 
 @takes(PlanRequest)
@@ -146,28 +159,44 @@ def plan(request: PlanRequest) -> Plan:
     FixgridError
         As `extract`; also if the data set would have to be downloaded.
     """
+    machine, requests = request.machine, split_request(request)
+    data = _read_data(request, download=False)
+    trunks = [_find_trunk(one, data.store) for one in requests]
+    extractions = _build(requests, data, [facts for facts, _ in trunks])
+    prospects, items = [], []
+    for one, extraction, (facts, trunk) in zip(requests, extractions, trunks, strict=True):
+        if request.calibrate and trunk:
+            calibrate(extraction, trunk, request.watcher, machine)
+        prospects.append(Prospect(extraction, facts, machine, trunk.load if trunk else None))
+        named = facts.name if len(requests) > 1 else ""
+        items += [item._replace(trunk=named) for item in _list_items(one, prospects[-1])]
+    if len(requests) > 1:
+        items += list_totals(prospects, machine)
+    return Plan(items, extractions)
+
+
+def _find_trunk(request: PlanRequest, store: FeatureStore) -> tuple[TrunkFacts, KnownTrunk | None]:
+    """What is known of a trunk, and how to load it if that was needed to know it, or will be."""
+    nodes, memos = read_nodes(request.features), request.folder / "trunks"
+    if request.calibrate or not is_named(request):
+        [trunk] = identify_all([request])
+        trunk = take_nodes(trunk, nodes, memos)
+        return trunk.facts, trunk
+    facts = describe_trunk(name_trunk(request), find_weights(request), store)
+    facts = describe_nodes(facts, nodes, memos)
+    return replace(facts, preprocess=facts.preprocess.override(request.look)), None
+
+
+def _list_items(request: PlanRequest, prospect: Prospect) -> list[Item]:
     from .embed.recalibrate import expect_norm
 
-    machine, nodes, memos = request.machine, read_nodes(request.features), request.folder / "trunks"
-    asked = _read_data(request, download=False)
-    trunk = identify(request) if request.calibrate or not is_named(request) else None
-    if trunk:
-        trunk = take_nodes(trunk, nodes, memos)
-        facts = trunk.facts
-    else:
-        facts = describe_trunk(name_trunk(request), find_weights(request), asked.store)
-        facts = describe_nodes(facts, nodes, memos)
-        facts = replace(facts, preprocess=facts.preprocess.override(request.look))
-    extraction = _build(request, asked, facts)
-    if request.calibrate and trunk:
-        calibrate(extraction, trunk, request.watcher, machine)
-    items = list_items(extraction, facts, machine, trunk.load if trunk else None)
+    items, facts = prospect.list_items(), prospect.facts
     look = facts.preprocess
     items.append(Item("preprocessing", look.crop_mode, "crop", attribute_look(look, find_origins(request, facts))))
     if request.recalibrate:
-        expect_norm(extraction, facts)
-        items += list_recalibration(extraction)
-    return Plan(items, extraction)
+        expect_norm(prospect.extraction, facts)
+        items += list_recalibration(prospect.extraction)
+    return items
 
 
 def read_share(asked: float | str) -> float:
@@ -227,19 +256,38 @@ def _choose_data(request: Request, store: FeatureStore) -> tuple[str, str]:
     return (known[0], "the cache holds it") if len(known) == 1 else (SAMPLE, "built in")
 
 
-def _build(request: Request, asked: _Data, facts: TrunkFacts) -> Extraction:
-    from .embed.machine import build_extraction
-
-    res: tuple[Any, str] = (request.res, "") if request.res else (facts.preprocess.native_res, "the trunk's own")
+def _build(requests: Sequence[Request], asked: _Data, trunks: Sequence[TrunkFacts]) -> list[Extraction]:
+    """An extraction for each trunk, after saying what options were resolved to."""
+    request = requests[0]
+    res: tuple[Any, str] = (request.res, "")
+    if not request.res:
+        res = _say_all(trunks, [facts.preprocess.native_res for facts in trunks]), "the trunk's own"
     called: dict[str, tuple[Any, str]] = {"name": (request.name, "")} if request.name else {}
+    origins = [summarise_origins(one, facts) for one, facts in zip(requests, trunks, strict=True)]
     request.watcher.settle(
         data=(asked.name, asked.why),
-        trunk=(facts.name, ""),
+        trunk=(", ".join(facts.name for facts in trunks), ""),
         **called,
         res=res,
-        preprocessing=(describe_look(facts.preprocess), summarise_origins(request, facts)),
+        preprocessing=(
+            _say_all(trunks, [describe_look(facts.preprocess) for facts in trunks]),
+            "; ".join(dict.fromkeys(origins)),
+        ),
         cache=(request.cache, ""),
     )
+    return [_build_one(one, asked, facts) for one, facts in zip(requests, trunks, strict=True)]
+
+
+def _say_all(trunks: Sequence[TrunkFacts], values: Sequence[Any]) -> Any:
+    """A value that trunks have in common, or that of each."""
+    if len(set(values)) == 1:
+        return values[0]
+    return "; ".join(f"{facts.name}: {value}" for facts, value in zip(trunks, values, strict=True))
+
+
+def _build_one(request: Request, asked: _Data, facts: TrunkFacts) -> Extraction:
+    from .embed.machine import build_extraction
+
     say_assumed(request, facts)
     extraction = build_extraction(
         asked.store,

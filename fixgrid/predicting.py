@@ -20,6 +20,7 @@ from .cache.rows import Manifest
 from .cache.shard import Status
 from .cache.store import FeatureStore
 from .cache.view import read_view
+from .embed.extraction import Extraction
 from .embed.listing import SPLIT, hash_listing, list_images
 from .embed.listing import read_paths as read_paths
 from .embed.manifest import read_manifest
@@ -135,10 +136,10 @@ def predict(
     manifest, notes = hash_listing(named, called, memo_folder=folder / "hashes", progress=watcher.show_hashed)
     for note in (*named.notes, *notes):
         watcher.notice(f"note: {note}")
-    outcome = replica.see(manifest)
-    codes = map(max, zip(*(entry.read_status().tolist() for entry in outcome.entries.values()), strict=True))
+    extraction, outcome = replica.see(manifest)
+    codes = map(max, zip(*(entry.read_status().tolist() for entry in extraction.entries.values()), strict=True))
     statuses = [Status(code).name.lower() for code in codes]
-    found = predict_images(replica.saved, replica.read(manifest, outcome), named.names, statuses, top)
+    found = predict_images(replica.saved, replica.read(extraction), named.names, statuses, top)
     return Predicted(found, outcome, named.names)
 
 
@@ -205,8 +206,8 @@ def evaluate(
         watcher.notice(f"note: {note}")
     manifest = _label_as(found, split, replica.saved.classes)
     say_other_images(replica.saved, found, split, watcher)
-    outcome = replica.see(manifest)
-    blocks = list(replica.read(manifest, outcome))
+    extraction, outcome = replica.see(manifest)
+    blocks = list(replica.read(extraction))
     y = np.concatenate([block.y for block in blocks]) if blocks else np.zeros(0, np.int64)
     if not len(y):
         raise DataError(f"found no usable image in the split {split} of {data}; expected some to score.")
@@ -268,8 +269,11 @@ class _Replica:
         place = Path(weights).expanduser() if weights else None
         self.trunk = find_trunk(self.saved.trunk, self.views, place, folder / "trunks", own=own)
 
-    def see(self, manifest: Manifest) -> Outcome:
-        """Features of the images, computed or taken from the cache; kept only where that may be written to."""
+    def see(self, manifest: Manifest) -> tuple[Extraction, Outcome]:
+        """Features of the images, computed or taken from the cache, and what that took.
+
+        They are kept only where that may be written to.
+        """
         # A cache of its own: images to classify are no data set that fit-head, grid or cache gc should meet.
         try:
             return self._see(manifest, self.folder / PREDICTIONS)
@@ -280,17 +284,17 @@ class _Replica:
         self.watcher.notice(f"note: {self.folder / PREDICTIONS} may not be written: what is computed is not kept")
         return self._see(manifest, Path(self._passing.name))
 
-    def _see(self, manifest: Manifest, place: Path) -> Outcome:
+    def _see(self, manifest: Manifest, place: Path) -> tuple[Extraction, Outcome]:
         from .embed.backends.kept import SHELF
         from .embed.machine import extract_here
 
         extraction = build_replica(FeatureStore(place), manifest, self.trunk.facts, self.saved.trunk, self.views)
         for known in {self.folder, self.folder / PREDICTIONS} - {place}:
             adopt_known(extraction, FeatureStore(known))
-        shelf = self.folder / SHELF
-        return extract_here(extraction, self.trunk, self.watcher, self.machine, max_bad=1.0, shelf=shelf)
+        asked, shelf = [(extraction, self.trunk)], self.folder / SHELF
+        return extraction, extract_here(asked, self.watcher, self.machine, max_bad=1.0, shelf=shelf)
 
-    def read(self, manifest: Manifest, outcome: Outcome) -> Iterator[FeatureSet]:
+    def read(self, extraction: Extraction) -> Iterator[FeatureSet]:
         """Blocks of the images that have features in every view."""
-        rows = manifest.splits[SPLIT]
-        return join_blocks([entry.open().read_blocks(rows) for entry in outcome.entries.values()])
+        rows = extraction.manifest.splits[SPLIT]
+        return join_blocks([entry.open().read_blocks(rows) for entry in extraction.entries.values()])

@@ -32,9 +32,10 @@ class Request:
     data : str or Path, optional
         A folder, a CSV, ``stanford-dogs``, ``torchvision:NAME`` or ``sample``; the cache's only data set, else the
         sample, if not given.
-    trunk : str, nn.Module or OwnTrunk, optional
+    trunk : str, nn.Module or OwnTrunk, or several of them, optional
         A name, see `fixgrid.models`, or your own, from normalised float32 (B, 3, R, R) to features (B, D): a
-        module, ``FILE.py:function`` that builds one, or ``FILE.onnx``.
+        module, ``FILE.py:function`` that builds one, or ``FILE.onnx``. Several, as in ``"resnet18,resnet50"`` or a
+        list, see each image once it is decoded.
     weights : str or Path, optional
         State dict in place of the published weights of a named trunk, or for what ``FILE.py:function`` builds.
     name : str, optional
@@ -83,7 +84,7 @@ class Request:
 
     data: str | Path | None = None
     _: KW_ONLY
-    trunk: str | nn.Module | OwnTrunk | None = None
+    trunk: str | nn.Module | OwnTrunk | Sequence[str | nn.Module | OwnTrunk] | None = None
     weights: str | Path | None = None
     name: str | None = None
     res: int | str | Sequence[int] | None = None

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from fixgrid.cache.view import View
 from fixgrid.embed.extraction import Extraction, TrunkKey
-from fixgrid.embed.machine import run_pass
 from fixgrid.embed.outcome import Outcome
+from fixgrid.embed.run import Part, run_pass
 from fixgrid.embed.sizing import Sizing
 from fixgrid.embed.watcher import Quiet
 
@@ -52,7 +52,8 @@ def run_stub(
     **options: Any,
 ) -> Outcome:
     """The whole extraction, by as many workers."""
-    return run_pass(extraction, open_backends, watcher or SilentWatcher(), Sizing(workers, 1, 0), **options)
+    part = Part(extraction, open_backends)
+    return run_pass([part], watcher or SilentWatcher(), Sizing(workers, 1, 0), **options)
 
 
 class SilentWatcher(Quiet):

@@ -156,10 +156,10 @@ class Backwards:
     def __init__(self, sizing, course):
         self.course = course
 
-    def run(self, jobs, opener):
+    def run(self, jobs, openers):
         for job in list(jobs)[::-1]:
             self.course.on_progress(1)
-            yield run_shard(job, opener)
+            yield run_shard(job, openers)
 """
 
 

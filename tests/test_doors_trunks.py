@@ -136,9 +136,9 @@ def test_its_trunks_are_extracted(store: FeatureStore, backend: str, kind: str) 
     assert find_weights("toy_tiny")
     facts, load = identify_trunk("toy_tiny", None, store.root / "trunks")
     extraction = build_extraction(store, list_data(store), facts, Wanted((24, 32), train_views=0))
-    outcome = extract_here(extraction, KnownTrunk(facts, load), SilentWatcher(), Machine(backend, "cpu", "2"))
+    extract_here([(extraction, KnownTrunk(facts, load))], SilentWatcher(), Machine(backend, "cpu", "2"))
     holdings = find_holdings(store)
-    for (split, view, _), entry in outcome.entries.items():
+    for (split, view, _), entry in extraction.entries.items():
         if split == "test":
             files = sorted((store.root.parent / "data" / "test").rglob("*.png"))
             crops = np.concatenate([render_view(decode_rgb(file.read_bytes()), view, b"") for file in files])
@@ -218,7 +218,7 @@ def test_a_backend_is_a_file_and_a_line(
     facts, load = identify_trunk("toy_tiny", None, store.root / "trunks")
     extraction = build_extraction(store, list_data(store), facts, Wanted((24,), train_views=0))
     watcher = SilentWatcher()
-    outcome = extract_here(extraction, KnownTrunk(facts, load), watcher, Machine("mine", "cpu", "2"))
-    assert {entry.open().provenance["backend"] for entry in outcome.entries.values()} == {kind}
+    extract_here([(extraction, KnownTrunk(facts, load))], watcher, Machine("mine", "cpu", "2"))
+    assert {entry.open().provenance["backend"] for entry in extraction.entries.values()} == {kind}
     reason = "mine not used: it gives shape (2, 3) at 24 px, the trunk (2, 6)"
     assert (reason in watcher.notices) is (kind == "torch")

@@ -23,10 +23,11 @@ from fixgrid.cache.health import verify_store
 from fixgrid.cache.lock import try_lock
 from fixgrid.cache.shard import Status
 from fixgrid.cache.store import FeatureStore
-from fixgrid.embed import extraction as module
+from fixgrid.embed import work
 from fixgrid.embed.extraction import Extraction
 from fixgrid.embed.outcome import Outcome
 from fixgrid.embed.task import run_shard
+from fixgrid.embed.work import prepare_pass
 
 VIEWS = (center(8), train(8))
 
@@ -183,7 +184,7 @@ def test_a_full_disk_is_told_before_the_work(data: Path, monkeypatch: pytest.Mon
         assert needed_bytes == 2 * 70 * (1 + 2) * 6 * 4
         raise DiskError("full")
 
-    monkeypatch.setattr(module, "expect_space", full)
+    monkeypatch.setattr(work, "expect_space", full)
     with pytest.raises(DiskError, match="full"):
         extract(data, opener=never)
 
@@ -265,18 +266,20 @@ def interrupt_when(said: Callable[[], object]) -> None:
 
 
 def test_what_another_run_commits_is_not_handed_out_again(data: Path) -> None:
-    first, second = (make_extraction(data).prepare(SilentWatcher(), lambda: False, pieces=4) for _ in range(2))
+    first, second = (
+        prepare_pass([make_extraction(data)], SilentWatcher(), lambda: False, pieces=4) for _ in range(2)
+    )
     assert len(first.jobs) > 4
     hands, done = [first.hand_out(), second.hand_out(backwards=True)], []
     while hands:  # by turns, each job committed before the other run asks for one
         hand = hands.pop(0)
         if (job := next(hand, None)) is not None:
-            done.append(run_shard(job, open_stub))
+            done.append(run_shard(job, {0: open_stub}))
             hands.append(hand)
     assert sum(receipt.decoded for receipt in done) == 70 == first.outcome.shared + second.outcome.shared
     assert abs(first.outcome.shared - second.outcome.shared) < 35
-    finished = make_extraction(data).finish(first, SilentWatcher(), lambda: False)
-    assert all(entry.read_seal() for entry in finished.entries.values())
+    first.finish(SilentWatcher(), lambda: False)
+    assert all(entry.read_seal() for entry in first.extractions[0].entries.values())
 
 
 def test_two_runs_at_once_share_the_images_and_neither_waits(data: Path) -> None:

@@ -28,8 +28,9 @@ from fixgrid.cache.holdings import find_holdings
 from fixgrid.cache.store import FeatureStore
 from fixgrid.embed.backends.prepare import prepare_backend
 from fixgrid.embed.decode import decode_rgb
-from fixgrid.embed.extraction import Outcome
+from fixgrid.embed.extraction import Extraction
 from fixgrid.embed.machine import build_extraction, extract_here
+from fixgrid.embed.outcome import Outcome
 from fixgrid.embed.prospect import list_items
 from fixgrid.embed.recalibrate import expect_norm
 from fixgrid.embed.recompute import Recomputer
@@ -99,11 +100,14 @@ def own(module: nn.Module, **facts: object) -> OwnTrunk:
     return OwnTrunk(module, native_res=32, **facts)
 
 
-def extract(store: FeatureStore, known: KnownTrunk, backend: str = "auto", **views: object) -> Outcome:
+def extract(
+    store: FeatureStore, known: KnownTrunk, backend: str = "auto", **views: object
+) -> tuple[Extraction, Outcome]:
     data = store.root.parent / "data"
     manifest = list_manifest(data, {split: split for split in ("train", "val", "test")})
     extraction = build_extraction(store, manifest, known.facts, Wanted(SIDES, **{"train_views": 0, **views}))
-    return extract_here(extraction, known, SilentWatcher(), Machine(backend, "cpu", "2"))
+    outcome = extract_here([(extraction, known)], SilentWatcher(), Machine(backend, "cpu", "2"))
+    return extraction, outcome
 
 
 def by_hand(module: nn.Module, store: FeatureStore, view: View) -> np.ndarray:
@@ -117,15 +121,16 @@ def by_hand(module: nn.Module, store: FeatureStore, view: View) -> np.ndarray:
 
 @pytest.mark.parametrize(("asked", "kind"), [("auto", "onnxruntime"), ("torch", "torch"), ("eager", "eager")])
 def test_features_are_those_of_the_module(net: nn.Module, store: FeatureStore, asked: str, kind: str) -> None:
-    outcome = extract(store, identify_own(own(net)), asked)
+    extraction, _ = extract(store, identify_own(own(net)), asked)
     holdings = find_holdings(store)
     net.eval()
-    for (split, view, _), entry in outcome.entries.items():
+    for (split, view, _), entry in extraction.entries.items():
         assert entry.open().provenance["backend"] == kind
         if split == "test":
             wanted, found = by_hand(net, store, view), holdings.load("test", "center", view.res).X[:, 0]
             np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
-    assert extract(store, identify_own(own(net))).passes == 0
+    _, again = extract(store, identify_own(own(net)))
+    assert again.passes == 0
 
 
 def test_the_users_module_is_not_changed_and_later_training_does_not_reach_the_trunk(net: nn.Module) -> None:
@@ -419,8 +424,8 @@ def test_a_head_is_used_again_with_the_module_that_it_was_fitted_on_alone(
 
 
 def test_its_rows_are_computed_again_by_the_module_that_is_given(net: nn.Module, store: FeatureStore) -> None:
-    outcome = extract(store, identify_own(own(net)))
-    entry = next(iter(outcome.entries.values())).open()
+    extraction, _ = extract(store, identify_own(own(net)))
+    entry = next(iter(extraction.entries.values())).open()
     compare_rows(entry, [0, 1], Recomputer(store, own=own(net)))
     with pytest.raises(CacheError, match="Net is a module of one's own"):
         Recomputer(store)(entry, [0])

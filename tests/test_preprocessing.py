@@ -98,7 +98,7 @@ def test_a_head_sees_what_it_was_fitted_on_whatever_the_weights_say(data: Path) 
 
     cache, out = data.parent / "features", data.parent / "head"
     done = fixgrid.extract(data, res=32, train_views=1, cache=cache, **GIVEN, **HERE)
-    views = {view for split, view, _ in done.outcome.entries if split == "test"}
+    views = {view for split, view, _ in done.extractions[0].entries if split == "test"}
     (view,) = views
     assert view == View("center", 32, "bilinear", ("0.25",) * 3, ("0.5", "0.25", "0.5"), "1.0", crop_mode="squash")
     images = sorted((data / "test").rglob("*.png"))

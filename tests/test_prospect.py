@@ -18,7 +18,7 @@ from fixgrid.cache.errors import UsageError
 from fixgrid.cache.store import FeatureStore
 from fixgrid.embed.extraction import Extraction
 from fixgrid.embed.machine import build_extraction, extract_here
-from fixgrid.embed.prospect import calibrate, describe_trunk, expect_local, list_items
+from fixgrid.embed.prospect import Prospect, calibrate, describe_trunk, expect_local
 from fixgrid.embed.request import Wanted
 from fixgrid.embed.sizing import Machine
 from fixgrid.embed.speed import recall_speeds
@@ -51,7 +51,7 @@ def test_a_plan_reads_no_weights_and_writes_no_features(
 ) -> None:
     monkeypatch.setattr(trunks, "load_trunk", None)
     facts = sketch_trunk(LITE, None, store)
-    items = list_items(ask(store, facts), facts, ONE)
+    items = Prospect(ask(store, facts), facts, ONE).list_items()
     assert {**values(items), "multiply-adds": 0, "grid by training": 0} == {
         "images": 40, "trunk passes": 2, "to decode": 40, "to run": 80, "multiply-adds": 0,
         "features": round(80 * 1280 * 4 / 1e6, 1), "weights": 0.0, "time left": "unknown", "grid by training": 0,
@@ -74,7 +74,7 @@ def test_weights_that_are_not_here_are_said_to_be_downloaded(
     assert find_weights(LITE)
     assert not find_weights("torchvision:resnet18")
     facts = sketch_trunk("torchvision:resnet18", None, store)
-    (line,) = (item for item in list_items(ask(store, facts), facts, ONE) if item.what == "weights")
+    (line,) = (item for item in Prospect(ask(store, facts), facts, ONE).list_items() if item.what == "weights")
     assert line.value == pytest.approx(44.7, abs=0.5)
     assert "not here yet" in line.note
 
@@ -82,13 +82,13 @@ def test_weights_that_are_not_here_are_said_to_be_downloaded(
 def test_after_an_extraction_the_plan_knows_keys_and_time(store: FeatureStore) -> None:
     known = identify_trunk(LITE, None, store.root / "trunks")
     facts = known.facts
-    extract_here(ask(store, facts), known, SilentWatcher(), ONE)
+    extract_here([(ask(store, facts), known)], SilentWatcher(), ONE)
     (speed,) = recall_speeds(store.root / "speed")
     assert (speed.crops, speed.decoded, speed.host, speed.workers) == ({32: 80}, 40, platform.node(), 1)
     assert speed.created == pytest.approx(time.time(), abs=60)
-    again = values(list_items(ask(store, facts), facts, ONE))
+    again = values(Prospect(ask(store, facts), facts, ONE).list_items())
     assert (again["trunk passes"], again["to run"], again["features"], again["time left"]) == (0, 0, 0, 0)
-    more = values(list_items(ask(store, facts, res=48), facts, ONE))
+    more = values(Prospect(ask(store, facts, res=48), facts, ONE).list_items())
     assert 0 < more["time left"] < 60
     assert sketch_trunk(LITE, None, store).weights_sha256 == facts.weights_sha256
 

@@ -84,7 +84,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         write_photos(folder / "data" / split, n, seed=i)
     (folder / "data" / "train" / "a" / "0004.png").write_bytes(b"no image")
     world = World(folder / "data", folder / "cache", load_trunk(NAME, random_seed=0), {})
-    extract_here(world.extraction(), world.known, SilentWatcher(), ONE, max_bad=0.5)
+    extract_here([(world.extraction(), world.known)], SilentWatcher(), ONE, max_bad=0.5)
     world.before.update({file: file.read_bytes() for file in world.cache.rglob("v1/??/*/*.*")})
     recalibrate_here(world.extraction(), world.known, SilentWatcher(), ONE, max_bad=0.5)
     return world

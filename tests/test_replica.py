@@ -62,7 +62,7 @@ def test_rows_that_another_cache_has_seen_are_adopted_once(tmp_path: Path) -> No
     outcome = run_stub(extraction)
     assert (outcome.decoded, outcome.computed) == (0, 0)
     assert adopt_known(extraction, known) == 0
-    assert outcome.entries[SPLIT, center(), "pooled"].read_seal() is not None
+    assert extraction.entries[SPLIT, center(), "pooled"].read_seal() is not None
 
 
 def test_every_view_of_a_head_is_extracted_and_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

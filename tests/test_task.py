@@ -62,7 +62,7 @@ def by_hand(tmp_path: Path, rows: Rows, view: View) -> np.ndarray:
 def test_one_decode_feeds_every_view(tmp_path: Path, rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
     monkeypatch.setattr(task, "decode_rgb", lambda data: (calls.append(1), decode_rgb(data))[1])
-    receipt = run_shard(make_job(tmp_path, rows), open_stub)
+    receipt = run_shard(make_job(tmp_path, rows), {0: open_stub})
     assert (len(calls), receipt.decoded, receipt.forwards) == (12, 12, 12 * 4)
     assert (receipt.start, receipt.stop, receipt.bad) == (0, 12, ())
     for view in VIEWS:
@@ -78,7 +78,7 @@ def test_whole_images_differ_in_size(tmp_path: Path) -> None:
     class Pair(StubBackend):
         batch = 2
 
-    receipt = run_shard(make_job(tmp_path, rows, (view,)), Pair)
+    receipt = run_shard(make_job(tmp_path, rows, (view,)), {0: Pair})
     assert receipt.forwards == 4
     np.testing.assert_array_equal(read_only(tmp_path, rows, view).features, by_hand(tmp_path, rows, view))
 
@@ -88,7 +88,7 @@ def test_a_bad_image_keeps_its_row(tmp_path: Path, rows: Rows, decoders: int) ->
     path = tmp_path / "data" / os.fsdecode(rows.paths[4])
     path.write_bytes(path.read_bytes()[:40])
     rows = list_rows(tmp_path / "data")
-    receipt = run_shard(make_job(tmp_path, rows), open_stub, decoders=decoders)
+    receipt = run_shard(make_job(tmp_path, rows), {0: open_stub}, decoders=decoders)
     [bad] = receipt.bad
     assert (bad.row, bad.path, bad.status) == (4, rows.paths[4], Status.DECODE)
     shard = read_only(tmp_path, rows)
@@ -104,7 +104,7 @@ def test_a_file_that_changed_is_not_believed(tmp_path: Path, rows: Rows) -> None
     first, second = (tmp_path / "data" / os.fsdecode(rows.paths[i]) for i in (3, 4))
     first.write_bytes(second.read_bytes())
     with pytest.raises(DataError, match=r"0006\.png changed while it was being extracted"):
-        run_shard(job, open_stub)
+        run_shard(job, {0: open_stub})
     assert not list(tmp_path.rglob("*.h5"))
 
 
@@ -115,7 +115,7 @@ def test_a_file_that_cannot_be_read_stops_the_run(tmp_path: Path, rows: Rows, in
     if instead == "fifo":
         os.mkfifo(path)
     with pytest.raises(DataError, match=r"could not read a/0004\.png: .*(No such file|not a regular file)"):
-        run_shard(make_job(tmp_path, rows), open_stub)
+        run_shard(make_job(tmp_path, rows), {0: open_stub})
 
 
 class Batched(StubBackend):
@@ -141,7 +141,7 @@ def test_batches_end_at_fixed_rows_whoever_else_computes(tmp_path: Path, rows: R
 
     job = make_job(tmp_path, rows, VIEWS[:2])
     part = replace(job, start=2, paths=job.paths[2:], sha256=job.sha256[2:])
-    run_shard(part, opener)
+    run_shard(part, {0: opener})
     assert sizes == {VIEWS[0]: [2, 4, 4], VIEWS[1]: [6, 4]}
 
 
@@ -152,7 +152,7 @@ def test_one_nonfinite_row_is_quarantined_for_its_view_alone(tmp_path: Path, row
     def opener(view: View) -> StubBackend:
         return Batched(view, 12, [], spoil) if view == VIEWS[0] else StubBackend(view)
 
-    receipt = run_shard(make_job(tmp_path, rows, VIEWS[:2]), opener)
+    receipt = run_shard(make_job(tmp_path, rows, VIEWS[:2]), {0: opener})
     assert [(bad.row, bad.status) for bad in receipt.bad] == [(1, Status.NONFINITE)]
     assert read_only(tmp_path, rows, VIEWS[0]).status[1] == Status.NONFINITE
     assert (read_only(tmp_path, rows, VIEWS[1]).status == Status.OK).all()
@@ -163,14 +163,14 @@ def test_a_broken_trunk_stops_the_run(tmp_path: Path, rows: Rows) -> None:
         features[:] = np.inf
 
     with pytest.raises(DataError, match="no finite feature for rows 0 to 3 at 16 px"):
-        run_shard(make_job(tmp_path, rows, VIEWS[:1]), lambda view: Batched(view, 4, [], spoil))
+        run_shard(make_job(tmp_path, rows, VIEWS[:1]), {0: lambda view: Batched(view, 4, [], spoil)})
 
 
 def test_what_float16_cannot_hold_is_quarantined(tmp_path: Path, rows: Rows) -> None:
     def spoil(features: np.ndarray) -> None:
         features[2] = 7e4
 
-    run_shard(make_job(tmp_path, rows, VIEWS[:1], "float16"), lambda view: Batched(view, 12, [], spoil))
+    run_shard(make_job(tmp_path, rows, VIEWS[:1], "float16"), {0: lambda view: Batched(view, 12, [], spoil)})
     shard = read_only(tmp_path, rows, dtype="float16")
     assert np.flatnonzero(shard.status).tolist() == [2]
     assert np.isfinite(shard.features[shard.status == Status.OK]).all()
@@ -179,7 +179,7 @@ def test_what_float16_cannot_hold_is_quarantined(tmp_path: Path, rows: Rows) -> 
 def test_a_stop_keeps_whole_batches(tmp_path: Path, rows: Rows) -> None:
     receipt = run_shard(
         make_job(tmp_path, rows, VIEWS[:1]),
-        lambda view: Batched(view, 4, [], lambda features: None),
+        {0: lambda view: Batched(view, 4, [], lambda features: None)},
         pulse=lambda row: row < 5,
     )
     assert (receipt.start, receipt.stop) == (0, 4)
@@ -188,7 +188,7 @@ def test_a_stop_keeps_whole_batches(tmp_path: Path, rows: Rows) -> None:
 
 def test_the_pulse_names_the_image_and_then_none(tmp_path: Path, rows: Rows) -> None:
     pulses: list[int] = []
-    run_shard(make_job(tmp_path, rows, VIEWS[:1]), open_stub, pulse=lambda row: (pulses.append(row), True)[1])
+    run_shard(make_job(tmp_path, rows, VIEWS[:1]), {0: open_stub}, pulse=lambda row: (pulses.append(row), True)[1])
     assert pulses == [*range(12), *[NO_ROW] * 12]  # one more beat, and chance to stop, before every batch
 
 
@@ -196,7 +196,7 @@ def test_a_stop_while_the_trunk_runs_ends_at_the_next_batch(tmp_path: Path, rows
     beats: list[int] = []
     receipt = run_shard(
         make_job(tmp_path, rows, VIEWS[:1]),
-        open_stub,
+        {0: open_stub},
         pulse=lambda row: (beats.append(row), beats.count(NO_ROW) < 3)[1],
     )
     assert (receipt.stop, receipt.decoded) == (3, 3)
@@ -205,7 +205,7 @@ def test_a_stop_while_the_trunk_runs_ends_at_the_next_batch(tmp_path: Path, rows
 
 def test_threads_that_decode_ahead_stop_at_a_batch_too(tmp_path: Path, rows: Rows) -> None:
     job = make_job(tmp_path, rows, VIEWS[:1])
-    receipt = run_shard(job, open_stub, pulse=lambda row: row < 11, decoders=2)
+    receipt = run_shard(job, {0: open_stub}, pulse=lambda row: row < 11, decoders=2)
     assert receipt.stop == receipt.decoded < 12
     np.testing.assert_array_equal(
         read_only(tmp_path, rows).features, by_hand(tmp_path, rows, VIEWS[0])[: receipt.stop]
@@ -231,7 +231,7 @@ def test_a_device_is_given_a_group_while_the_one_before_is_computed(
     job = make_job(tmp_path, rows, VIEWS[:1])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(groups, "GROUP_ROWS", 4)
-        receipt = run_shard(job, opener, decoders=decoders)
+        receipt = run_shard(job, {0: opener}, decoders=decoders)
     assert (receipt.stop, begun) == (12, [4, 4, 4])
     assert answered == [(n, min(n + 1 + ahead, 3)) for n in range(3)]
     np.testing.assert_array_equal(read_only(tmp_path, rows).features, by_hand(tmp_path, rows, VIEWS[0]))
@@ -246,7 +246,7 @@ def test_images_are_seen_in_groups_of_little_memory(
         monkeypatch.setattr(groups, "GROUP_BYTES", int(limit))
         run_shard(
             make_job(tmp_path, rows),
-            lambda view: Batched(view, 2, [], lambda features: None),
+            {0: lambda view: Batched(view, 2, [], lambda features: None)},
             pulse=lambda row, pulses=pulses: (pulses.append(row), True)[1],
         )
         assert pulses[: length + 1] == [*range(length), NO_ROW]
@@ -255,7 +255,7 @@ def test_images_are_seen_in_groups_of_little_memory(
 def test_a_quarantined_row_is_not_touched(tmp_path: Path, rows: Rows) -> None:
     (tmp_path / "data" / os.fsdecode(rows.paths[1])).unlink()
     job = replace(make_job(tmp_path, rows), quarantine={1: Status.CRASH})
-    receipt = run_shard(job, open_stub)
+    receipt = run_shard(job, {0: open_stub})
     assert [(bad.row, bad.status, bad.reason) for bad in receipt.bad] == [
         (1, Status.CRASH, "its decoder ended in a crash")
     ]
@@ -263,7 +263,7 @@ def test_a_quarantined_row_is_not_touched(tmp_path: Path, rows: Rows) -> None:
 
 def test_images_that_are_all_bad_keep_their_rows(tmp_path: Path, rows: Rows) -> None:
     job = replace(make_job(tmp_path, rows), quarantine=dict.fromkeys(range(12), Status.CRASH))
-    receipt = run_shard(job, open_stub)
+    receipt = run_shard(job, {0: open_stub})
     assert (receipt.decoded, len(receipt.bad)) == (0, 12)
     shard = read_only(tmp_path, rows)
     assert (shard.status == Status.CRASH).all()
@@ -275,5 +275,5 @@ def test_what_a_backend_has_to_say_is_in_the_receipt_once(tmp_path: Path, rows: 
         notices: ClassVar[list[str]] = ["out of memory", "out of memory"]
 
     job = make_job(tmp_path, rows)
-    assert run_shard(job, Loud).notices == ("out of memory",)
-    assert run_shard(job, Loud).notices == ()
+    assert run_shard(job, {0: Loud}).notices == ("out of memory",)
+    assert run_shard(job, {0: Loud}).notices == ()

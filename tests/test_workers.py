@@ -71,7 +71,7 @@ def supervise(
     sizing = Sizing(options.pop("workers", 2), 1, options.pop("decoders", 0), options.pop("environments", ({},)))
     heard = {name: options.pop(name) for name in ("should_stop", "on_progress") if name in options}
     engine = LocalEngine(sizing, Course(on_notice=notices.append, **heard), **options)
-    return entry, list(engine.run(jobs, opener)), notices
+    return entry, list(engine.run(jobs, {0: opener})), notices
 
 
 def test_a_run_that_was_stopped_and_goes_on_blames_no_image(data: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol
@@ -46,11 +46,12 @@ class Course:
 class Engine(Protocol):
     """Has jobs done by `fixgrid.embed.task.run_shard`, wherever that is."""
 
-    def run(self, jobs: Iterable[ShardJob], opener: Opener) -> Iterator[Receipt]:
+    def run(self, jobs: Iterable[ShardJob], openers: Mapping[int, Opener]) -> Iterator[Receipt]:
         """Receipts as shards are committed, until every job is done or the course says stop.
 
-        ``jobs`` is to be asked for a job when somebody is free for it, not before: what others have committed
-        meanwhile is left out. Closing the iterator ends the run at once; what is committed stays.
+        ``openers`` has one for every trunk that a target names. ``jobs`` is to be asked for a job when somebody is
+        free for it, not before: what others have committed meanwhile is left out. Closing the iterator ends the run
+        at once; what is committed stays.
 
         Raises
         ------

@@ -5,7 +5,7 @@ An image that ends its decoder ends the run: nobody is there to quarantine it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 
 from ..job import Receipt, ShardJob
@@ -28,9 +28,10 @@ class InlineEngine:
     def __init__(self, sizing: Sizing, course: Course) -> None:
         self._decoders, self._course = sizing.decoders, course
 
-    def run(self, jobs: Iterable[ShardJob], opener: Opener) -> Iterator[Receipt]:
+    def run(self, jobs: Iterable[ShardJob], openers: Mapping[int, Opener]) -> Iterator[Receipt]:
         """See `Engine`."""
-        open_once, open_images = cache(opener), cache(open_content)
+        open_once = {trunk: cache(opener) for trunk, opener in openers.items()}
+        open_images = cache(open_content)
         for job in jobs:
             if self._course.should_stop():
                 return

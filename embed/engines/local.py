@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache
@@ -23,12 +23,11 @@ from typing import Any
 
 from fixgrid.cache.errors import FixgridError
 from fixgrid.cache.shard import Status
-from fixgrid.cache.view import View
 
 from ..job import Receipt, ShardJob
 from ..sizing import Sizing
 from ..sources.catalogue import open_content
-from ..task import NO_ROW, Backend, run_shard
+from ..task import NO_ROW, run_shard
 from .engine import Course, Opener
 from .processes import start_importing, start_process
 from .queue import JobQueue
@@ -96,7 +95,7 @@ class LocalEngine:
         # When workers were last looked at, and when this process last went on after a stop (monotonic s).
         self._looked, self._woken = time.monotonic(), 0.0
 
-    def run(self, jobs: Iterable[ShardJob], opener: Opener) -> Iterator[Receipt]:
+    def run(self, jobs: Iterable[ShardJob], openers: Mapping[int, Opener]) -> Iterator[Receipt]:
         """See `Engine`.
 
         Raises
@@ -111,7 +110,7 @@ class LocalEngine:
             with _name_scarcity():
                 context = start_importing()
                 self._stop = context.RawValue(ctypes.c_bool, False)
-            self._opener = opener
+            self._openers = openers
             for place in range(queue.count(self.sizing.workers)):
                 self._start(context, place)
             while queue or any(worker.job for worker in self._pool):
@@ -129,7 +128,8 @@ class LocalEngine:
         with _name_scarcity():
             ours, theirs = context.Pipe()
             pulse = context.RawArray(ctypes.c_double, 3)
-            args = (theirs, self._opener, pulse, self._stop, self.sizing.decoders, self.commit_every_s, environment)
+            how = (self.sizing.decoders, self.commit_every_s, environment)
+            args = (theirs, self._openers, pulse, self._stop, *how)
             process = context.Process(target=_serve, args=args, daemon=True)
             start_process(process)
         theirs.close()
@@ -218,7 +218,7 @@ def _receive(worker: _Worker) -> Receipt | FixgridError | None:
 
 def _serve(
     pipe: connection.Connection,
-    open_backend: Callable[[View], Backend],
+    openers: Mapping[int, Opener],
     pulse: Any,
     stop: Any,
     decoders: int,
@@ -231,14 +231,9 @@ def _serve(
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    backends: dict[View, Backend] = {}
+    open_once = {trunk: cache(opener) for trunk, opener in openers.items()}
     open_images = cache(open_content)  # once a root: what changes during a run is noticed by its sha256
     began = time.monotonic()
-
-    def open_once(view: View) -> Backend:
-        if view not in backends:
-            backends[view] = open_backend(view)
-        return backends[view]
 
     def beat(row: int) -> bool:
         pulse[:] = [row, time.monotonic(), pulse[2] + (row != NO_ROW)]

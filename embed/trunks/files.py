@@ -26,6 +26,15 @@ def is_script(text: str) -> bool:
     return bool(_SCRIPT.fullmatch(text))
 
 
+def split_names(text: str) -> list[str]:
+    """Names of trunks, with commas between them; a file or folder that is there may have commas of its own."""
+    script = _SCRIPT.fullmatch(text)
+    places = (text, text.removesuffix(script[1] or "") if script else "", text.rpartition("local-dir:")[2])
+    if any(place and Path(place).expanduser().exists() for place in places):
+        return [text]
+    return list(dict.fromkeys(part for part in re.split(r"\s*,\s*", text.strip()) if part)) or [text]
+
+
 def read_trunk(text: str, weights: Path | None, notice: Callable[[str], None]) -> OwnTrunk:
     """A trunk that a file holds; Python is run, which nothing but the user's own word is a reason for.
 

@@ -56,7 +56,8 @@ trunk = option("--trunk", help="Frozen network, see models. [default: efficientn
 run_trunk = option(
     "--trunk",
     callback=_expect_asked,
-    help="Frozen network: a name, see models, FILE.py:function or FILE.onnx. [default: efficientnet_lite0]",
+    help="Frozen network: a name, see models, FILE.py:function or FILE.onnx; several, as in a,b, share one pass. "
+    "[default: efficientnet_lite0]",
 )
 resize = option(
     "--resize",

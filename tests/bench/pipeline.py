@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -19,17 +20,15 @@ from unittest.mock import patch
 from fixgrid import cli
 from fixgrid.cache.view import View
 from fixgrid.embed import machine
-from fixgrid.embed.extraction import Extraction
 from fixgrid.embed.job import Receipt
 from fixgrid.embed.outcome import Outcome
+from fixgrid.embed.run import Part
 from fixgrid.embed.sizing import Sizing
 from fixgrid.embed.task import Backend
 from fixgrid.embed.watcher import Quiet
 from fixgrid.embed.work import Pass
 
 RUN, NOTE = machine.run_pass, Pass.note
-
-Opener = Callable[[Sequence[View]], Callable[[View], Backend]]
 
 
 class Stopwatch(Quiet):
@@ -61,18 +60,18 @@ class Stopwatch(Quiet):
         self.cpu_s = _read_cpu_s()
         NOTE(work, receipt)
 
-    def run(self, extraction: Extraction, opener: Opener, watcher: Any, sizing: Sizing, **settings: Any) -> Outcome:
+    def run(self, parts: Sequence[Part], watcher: Any, sizing: Sizing, **settings: Any) -> Outcome:
         """In place of `run_pass`."""
-        opened = 0.0
+        [part], opened = parts, 0.0
 
         def open_backends(views: Sequence[View]) -> Callable[[View], Backend]:
             nonlocal opened
-            open_backend = opener(views)
+            open_backend = part.open_backends(views)
             opened = time.monotonic()
             return open_backend
 
         began = time.monotonic()
-        outcome = RUN(extraction, open_backends, self, sizing, **settings)
+        outcome = RUN([replace(part, open_backends=open_backends)], self, sizing, **settings)
         ended = time.monotonic()
         self.figures = {
             "images": outcome.images,
