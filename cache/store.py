@@ -21,11 +21,13 @@ class FeatureStore:
     ----------
     root : Path
         The cache folder, ``features`` unless the user names another; need not exist yet.
+    part : str
+        A folder in it that has entries of its own; what is remembered of trunks and speeds is shared.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, part: str = "") -> None:
         self.root = root
-        self.folder = root / "v1"
+        self.folder = root / part / "v1"
 
     def create(self) -> None:
         """Make the folder, with a .gitignore so that features are never committed by accident."""

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .fitting import duplicates as duplicates
     from .fitting import fit_head as fit_head
     from .fitting import grid as grid
+    from .halving import search as search
     from .keeping import list_heads as list_heads
     from .looking import clean_cache as clean_cache
     from .looking import doctor as doctor
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from .predicting import predict as predict
     from .reporting import report as report
     from .requests import Request as Request
+    from .search_requests import SearchRequest as SearchRequest
     from .searching import models as models
 
 _FACE = {
@@ -62,6 +64,8 @@ _FACE = {
     "export": "exporting:export",
     "report": "reporting:report",
     "models": "searching:models",
+    "search": "halving:search",
+    "SearchRequest": "search_requests:SearchRequest",
     "doctor": "looking:doctor",
     "list_cache": "looking:list_cache",
     "list_heads": "keeping:list_heads",

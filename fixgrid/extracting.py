@@ -132,10 +132,7 @@ def extract(request: Request) -> Extracted:
     from .embed.recalibrate import expect_norm, recalibrate_here
 
     max_bad, machine = 0.0 if request.strict else read_share(request.max_bad), request.machine
-    nodes, requests = read_nodes(request.features), split_request(request)
-    data = _read_data(request)
-    trunks = [take_nodes(trunk, nodes, request.folder / "trunks") for trunk in identify_all(requests)]
-    asked = list(zip(_build(requests, data, [trunk.facts for trunk in trunks]), trunks, strict=True))
+    asked = ask_extractions(request)
     for extraction, trunk in asked if request.recalibrate else ():
         expect_norm(extraction, trunk.facts)
     outcome = extract_here(asked, request.watcher, machine, max_bad=max_bad)
@@ -146,6 +143,20 @@ def extract(request: Request) -> Extracted:
             again.setdefault(res, []).append(more)
     recalibrated = {res: Outcome.join(outcomes) for res, outcomes in again.items()}
     return Extracted(outcome, recalibrated, [extraction for extraction, _ in asked])
+
+
+def ask_extractions(request: Request) -> list[tuple[Extraction, KnownTrunk]]:
+    """An extraction for each trunk of a request, after saying what its options were resolved to.
+
+    Raises
+    ------
+    FixgridError
+        As `extract`.
+    """
+    nodes, requests = read_nodes(request.features), split_request(request)
+    data = _read_data(request)
+    trunks = [take_nodes(trunk, nodes, request.folder / "trunks") for trunk in identify_all(requests)]
+    return list(zip(_build(requests, data, [trunk.facts for trunk in trunks]), trunks, strict=True))
 
 
 @takes(PlanRequest)

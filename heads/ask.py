@@ -116,12 +116,29 @@ def choose_pairs(
     holdings: Holdings, kinds: tuple[str, ...], asked: str | Sequence[Pair] | None
 ) -> tuple[Pair, ...]:
     """Pairs of resolutions, px, without repeats; all that the cache holds if none are named."""
+    named = read_pairs(asked)
+    if named is not None:
+        return named
+    judged = [split for split in ("val", "test") if split in holdings.manifest.splits]
+    train, test = (
+        set.intersection(*(set(holdings.resolutions(*place)) for place in places))
+        for places in ([("train", kind) for kind in kinds], [(split, "center") for split in judged])
+    )
+    return tuple((a, b) for a in sorted(train) for b in sorted(test))
+
+
+def read_pairs(asked: str | Sequence[Pair] | None) -> tuple[Pair, ...] | None:
+    """Pairs of resolutions, px, from ``128:224,224:128+224``, ``seed`` or numbers; None if none are named.
+
+    Raises
+    ------
+    UsageError
+        If one is none.
+    """
+    if asked is None:
+        return None
     if asked == "seed":
         return SEED_PAIRS
-    if asked is None:
-        train = set.intersection(*(set(holdings.resolutions("train", kind)) for kind in kinds))
-        test = set(holdings.resolutions("val", "center")) & set(holdings.resolutions("test", "center"))
-        return tuple((a, b) for a in sorted(train) for b in sorted(test))
     texts = asked.split(",") if isinstance(asked, str) else [f"{train}:{test}" for train, test in asked]
     return tuple(dict.fromkeys(map(read_pair, texts)))
 

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fixgrid.cache.errors import UsageError
-from fixgrid.cache.features import FeatureSet
 
 from .cell import Cell
 from .fit import choose_best
@@ -80,7 +79,7 @@ def fit_curve(ask: Ask, shares: Sequence[float], *, seed: int = 0) -> list[Curve
         found = f"the share {wrong[0]}" if wrong else f"{len(shares)} shares and {len(ask.pairs)} pairs"
         raise UsageError(f"found {found} for a learning curve, expected shares above 0 and at most 1, and a pair.")
     train = ask.source.load("train", ask.options.train_kinds[0], ask.pairs[0][0])
-    order = rank_images(train, seed)
+    order = rank_images(train.sha256, seed)
     points = []
     for share in sorted(set(shares)):
         subset = TrainSubset(ask.source, train.row[take_share(train.y, order, share)])
@@ -88,12 +87,12 @@ def fit_curve(ask: Ask, shares: Sequence[float], *, seed: int = 0) -> list[Curve
     return points
 
 
-def rank_images(features: FeatureSet, seed: int) -> NDArray[np.int64]:
-    """Places of the images in a seeded order: int64, shape (n,).
+def rank_images(sha256: NDArray[np.uint8], seed: int) -> NDArray[np.int64]:
+    """Places of images in a seeded order, of the digests of their files (n, 32): int64, shape (n,).
 
     Drawn from each file's content, not from its place, so that a renamed or re-listed image keeps its turn.
     """
-    turns = [hashlib.sha256(b"%d:%s" % (seed, digest.tobytes())).digest() for digest in features.sha256]
+    turns = [hashlib.sha256(b"%d:%s" % (seed, digest.tobytes())).digest() for digest in sha256]
     return np.array(sorted(range(len(turns)), key=turns.__getitem__), np.int64)
 
 

@@ -7,7 +7,7 @@ nothing is computed twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -108,11 +108,3 @@ def explain_drops(verdict: Verdict[Trial], kept: set[Pass], share: float) -> lis
     top = verdict.best.val.value
     drops = [Dropped(one, share, trial.val, top - trial.val.value, trial.val_p) for one, trial in best.items()]
     return sorted(drops, key=lambda drop: drop.behind)
-
-
-def pairs_of(
-    kept: Iterable[Pass], trunk: str, pairs: Sequence[tuple[int, int | str]]
-) -> list[tuple[int, int | str]]:
-    """The pairs of resolutions whose passes a trunk still makes."""
-    mine = {one.res for one in kept if one.trunk == trunk}
-    return [(train, test) for train, test in pairs if mine.issuperset({train, *list_resolutions(test)})]

@@ -114,7 +114,7 @@ class Recipe:
     def apparent(self) -> float:
         """See `fixgrid.cache.view.apparent_ratio`; of several test resolutions the mean."""
         source, seen = self.training.source, list_resolutions(self.test_res)
-        tests = [source.view("test", self._test_kind, res) for res in seen]
+        tests = [source.view("val", self._test_kind, res) for res in seen]  # as test images are
         if self.is_refit:  # the training images are seen at each resolution as test images are
             return sum(apparent_ratio([test], test) for test in tests) / len(tests)
         training = [source.view("train", *view) for view in self.training.views]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fixgrid.heads.cell import Axes, Trial
-from fixgrid.heads.halving import Pass, explain_drops, keep_best, list_passes, pairs_of, plan_shares
+from fixgrid.heads.halving import Pass, explain_drops, keep_best, list_passes, plan_shares
 from fixgrid.heads.metrics import wilson_interval
 from fixgrid.heads.verdict import judge_trials
 
@@ -65,9 +65,3 @@ def test_steps_cost_alike_and_the_last_share_is_all_images(share: float) -> None
 def test_enough_for_all_is_one_step_and_a_share_too_small_to_judge_is_none() -> None:
     assert plan_shares(0.01, [2.0, 3.0], 5) == [1]
     assert plan_shares(0.2, [2.0, 3.0], 0.1)[0] == pytest.approx(0.2)
-
-
-def test_the_pairs_of_a_trunk_are_those_whose_passes_are_left() -> None:
-    pairs = [(64, 64), (64, 96), (96, "64+96")]
-    assert pairs_of({Pass("a", 64), Pass("b", 96)}, "a", pairs) == [(64, 64)]
-    assert pairs_of({Pass("b", 64), Pass("b", 96)}, "b", pairs) == pairs

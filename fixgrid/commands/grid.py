@@ -13,7 +13,7 @@ from .console import Console, say
 @click.command()
 @options.reads_features
 @options.makes_cells
-@options.option("--top", type=click.IntRange(1), help="Show so many of the best on val. [default: all]")
+@options.top
 @options.style
 @click.pass_context
 def grid(ctx: click.Context, /, top: int | None, style: str, **asked: Any) -> None:
@@ -23,10 +23,11 @@ def grid(ctx: click.Context, /, top: int | None, style: str, **asked: Any) -> No
     """
     import fixgrid
 
-    found = fixgrid.grid(**asked, on_cell=_say_cell, watcher=Console(ctx))
+    found = fixgrid.grid(**asked, on_cell=say_cell, watcher=Console(ctx))
     click.echo(found.format(style, top), nl=False)
 
 
-def _say_cell(cell: Any) -> None:
+def say_cell(cell: Any) -> None:
+    """A cell that is made, on stderr."""
     where = f"{cell.axes.trunk} {cell.family} {cell.correction} {cell.train_res} -> {cell.test_res}"
     say(f"{where}: val {100 * cell.val.value:.2f} %")

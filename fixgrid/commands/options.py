@@ -194,9 +194,14 @@ reads_features = _all(
 )
 """Of every command that reads cached features; see `fixgrid.cache_requests.FeaturesRequest`."""
 
+pairs = option("--pairs", help="As in 128:224,224:128+224, or seed. [default: every pair in the cache]")
+heads = option("--heads", default="logistic", show_default=True, help="all, or of logistic,ridge,lda,mean,knn,sgd.")
+strengths = option("--strengths", help="full, or values of C as in 1e-3,1e-2. [default: searched coarse to fine]")
+top = option("--top", type=click.IntRange(1), help="Show so many of the best on val. [default: all]")
+
 makes_cells = _all(
-    option("--pairs", help="As in 128:224,224:128+224, or seed. [default: every pair in the cache]"),
-    option("--heads", default="logistic", show_default=True, help="all, or of logistic,ridge,lda,mean,knn,sgd."),
+    pairs,
+    heads,
     option(
         "--gap",
         default="none",
@@ -213,6 +218,6 @@ makes_cells = _all(
     ),
     option("--refit", is_flag=True, help="Fit what val chose once more on train and val before test is scored."),
     option("--drop-duplicates", is_flag=True, help="Train without the images that val or test holds as well."),
-    option("--strengths", help="full, or values of C as in 1e-3,1e-2. [default: searched coarse to fine]"),
+    strengths,
 )
 """Of every command that fits heads; see `fixgrid.GridRequest`."""

@@ -1,0 +1,32 @@
+"""fixgrid search."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from . import options
+from .console import Console
+from .grid import say_cell
+
+
+@click.command()
+@options.extracts
+@options.option("--budget", help="A time (30m), multiply-adds (5TMAC) or crops (20000images). [default: none]")
+@options.pairs
+@options.heads
+@options.strengths
+@options.top
+@options.style
+@click.pass_context
+def search(ctx: click.Context, /, top: int | None, style: str, **asked: Any) -> None:
+    """Extract by several trunks at several resolutions, and print the grid of all.
+
+    With --budget, all see a share of the images first, and what is best on val sees more.
+    """
+    import fixgrid
+
+    with Console(ctx) as console:
+        found = fixgrid.search(**asked, on_cell=say_cell, watcher=console)
+    click.echo(found.format(style, top), nl=False)
