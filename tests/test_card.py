@@ -72,3 +72,11 @@ def test_a_recalibrated_trunk_names_the_one_it_stems_from() -> None:
 
 def test_escaped_text_is_one_line() -> None:
     assert escape_markdown("a\n|b|_c_") == "a\\\\n\\|b\\|\\_c\\_"
+
+
+def test_the_images_that_it_was_trained_on_are_said() -> None:
+    head = LinearHead(np.zeros((2, 3), np.float32), np.zeros(2, np.float32), 0.1)
+    trained = {"train": {"images": 1000, "dropped": 3}, "val": {"images": 45}}
+    text = write_card(SavedHead(head, ("a", "b"), trained_on=trained), CardFacts("", "x", "y", "", "", "9"))
+    assert "Trained on: 1,000 images of train and 45 of val, 3 dropped that val or test holds as well" in text
+    assert "Trained on" not in card()

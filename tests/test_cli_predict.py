@@ -56,7 +56,7 @@ def test_fit_head_and_gc_do_not_see_predictions(work: Path) -> None:
 
 
 def test_gc_finds_what_predict_kept_of_images_as_they_were(work: Path) -> None:
-    shutil.copytree(work / "data" / "val", work / "listed")
+    shutil.copytree(work / "data" / "train", work / "listed")
     run("predict", "head", "listed", cwd=work)
     next((work / "listed").rglob("*.png")).unlink()
     run("predict", "head", "listed", cwd=work)
