@@ -67,7 +67,8 @@ def test_modules_of_ones_own_share_a_pass_and_each_is_timed(data: Path) -> None:
 def test_trunks_that_do_not_fit_together_take_a_pass_each(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sizing, "read_available_bytes", lambda: int(WORKER_BYTES / sizing.MEMORY_SHARE) + 2000)
     nets, watcher = [Mean(4), Mean(5)], SilentWatcher()  # of 1,216 and 1,520 bytes
-    done = fixgrid.extract(data, trunk=nets, cache=data.parent / "c", watcher=watcher, res=16, train_views=0, **HERE)
+    asked = {"cache": data.parent / "c", "res": 16, "train_views": 0, "watcher": watcher}
+    done = fixgrid.extract(data, trunk=nets, **asked, **HERE)
     assert (done.outcome.decoded, done.outcome.images, done.outcome.passes) == (72, 36, 6)
     [said] = watcher.notices
     assert said == "too little memory for all trunks at once: 2 passes over the images (Mean; Mean)"
