@@ -172,7 +172,12 @@ def plan(request: PlanRequest) -> Plan:
     """
     machine, requests = request.machine, split_request(request)
     data = _read_data(request, download=False)
-    trunks = [_find_trunk(one, data.store) for one in requests]
+    loaded = [request.calibrate or not is_named(one) for one in requests]
+    known = iter(identify_all([one for one, needed in zip(requests, loaded, strict=True) if needed]))
+    trunks = [
+        _find_trunk(one, next(known) if needed else None, data.store)
+        for one, needed in zip(requests, loaded, strict=True)
+    ]
     extractions = _build(requests, data, [facts for facts, _ in trunks])
     prospects, items = [], []
     for one, extraction, (facts, trunk) in zip(requests, extractions, trunks, strict=True):
@@ -186,11 +191,12 @@ def plan(request: PlanRequest) -> Plan:
     return Plan(items, extractions)
 
 
-def _find_trunk(request: PlanRequest, store: FeatureStore) -> tuple[TrunkFacts, KnownTrunk | None]:
-    """What is known of a trunk, and how to load it if that was needed to know it, or will be."""
+def _find_trunk(
+    request: PlanRequest, trunk: KnownTrunk | None, store: FeatureStore
+) -> tuple[TrunkFacts, KnownTrunk | None]:
+    """What is known of a trunk that was identified, or of one that was not."""
     nodes, memos = read_nodes(request.features), request.folder / "trunks"
-    if request.calibrate or not is_named(request):
-        [trunk] = identify_all([request])
+    if trunk:
         trunk = take_nodes(trunk, nodes, memos)
         return trunk.facts, trunk
     facts = describe_trunk(name_trunk(request), find_weights(request), store)

@@ -23,7 +23,7 @@ from fixgrid.embed.decode import decode_rgb
 from fixgrid.embed.export import Classifier, export_onnx
 from fixgrid.embed.export_state import describe_timm, export_state
 from fixgrid.embed.machine import build_extraction, extract_here
-from fixgrid.embed.prospect import list_items
+from fixgrid.embed.prospect import Prospect
 from fixgrid.embed.recalibrate import recalibrate_here
 from fixgrid.embed.request import Wanted
 from fixgrid.embed.sizing import Machine
@@ -153,7 +153,7 @@ def test_its_trunks_are_extracted(store: FeatureStore, backend: str, kind: str) 
 def test_its_trunks_are_planned_and_counted(store: FeatureStore) -> None:
     facts = sketch_trunk("toy:toy_tiny", None, store)
     extraction = build_extraction(store, list_data(store), facts, Wanted((24, 32), train_views=0))
-    items = {item.what: item for item in list_items(extraction, facts, Machine(device="cpu"))}
+    items = {item.what: item for item in Prospect(extraction, facts, Machine(device="cpu")).list_items()}
     assert (items["to run"].value, items["weights"].value) == (36, 0.0)
     macs = {res: 27 * 6 * (res - 2) ** 2 for res in (24, 32)}
     assert count_costs("toy_tiny").macs == macs[32]

@@ -31,7 +31,7 @@ from fixgrid.embed.decode import decode_rgb
 from fixgrid.embed.extraction import Extraction
 from fixgrid.embed.machine import build_extraction, extract_here
 from fixgrid.embed.outcome import Outcome
-from fixgrid.embed.prospect import list_items
+from fixgrid.embed.prospect import Prospect
 from fixgrid.embed.recalibrate import expect_norm
 from fixgrid.embed.recompute import Recomputer
 from fixgrid.embed.replica import find_trunk, open_trunk
@@ -438,7 +438,8 @@ def test_it_is_planned_and_its_costs_are_remembered(net: nn.Module, store: Featu
     known = identify_own(own(net))
     manifest = list_manifest(store.root.parent / "data")
     extraction = build_extraction(store, manifest, known.facts, Wanted((32,), train_views=0))
-    items = {item.what: item for item in list_items(extraction, known.facts, Machine(device="cpu"), known.load)}
+    planned = Prospect(extraction, known.facts, Machine(device="cpu"), known.load)
+    items = {item.what: item for item in planned.list_items()}
     assert items["to run"].value == 18
     assert "module's own" in items["weights"].note
     memo = store.root / COSTS_FILE
