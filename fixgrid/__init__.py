@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from .embed.trunks.own import OwnTrunk as OwnTrunk
     from .exporting import export as export
     from .extracting import extract as extract
-    from .extracting import plan as plan
     from .fitting import curve as curve
     from .fitting import duplicates as duplicates
     from .fitting import fit_head as fit_head
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from .looking import explain_key as explain_key
     from .looking import list_cache as list_cache
     from .looking import verify_cache as verify_cache
+    from .planning import plan as plan
     from .predicting import evaluate as evaluate
     from .predicting import predict as predict
     from .reporting import report as report
@@ -52,7 +52,7 @@ _FACE = {
     "OwnTrunk": "embed.trunks.own:OwnTrunk",
     "Request": "requests:Request",
     "extract": "extracting:extract",
-    "plan": "extracting:plan",
+    "plan": "planning:plan",
     "GridRequest": "cache_requests:GridRequest",
     "HeadRequest": "cache_requests:HeadRequest",
     "grid": "fitting:grid",

@@ -9,23 +9,21 @@ from typing import Any, NamedTuple
 from .asking import takes
 from .cache.datasets import list_sources, name_here
 from .cache.errors import UsageError
-from .cache.health import explain_miss
 from .cache.rows import Manifest
 from .cache.store import FeatureStore
-from .cache.text import format_records
 from .embed.extraction import Extraction
 from .embed.manifest import read_manifest
 from .embed.outcome import Outcome
-from .embed.prospect import Item, Prospect, calibrate, describe_trunk, expect_local, list_recalibration, list_totals
+from .embed.prospect import expect_local
 from .embed.request import read_resolutions
 from .embed.sizing import choose_precision
-from .embed.trunks.identity import KnownTrunk, TrunkFacts, describe_nodes, take_nodes
-from .embed.trunks.look import attribute_look, describe_look
+from .embed.trunks.identity import KnownTrunk, TrunkFacts, take_nodes
+from .embed.trunks.look import describe_look
 from .embed.trunks.nodes import read_nodes
-from .identifying import expect_name, find_weights, identify_all, is_named, name_trunk, split_request
-from .preprocessing import find_origins, say_assumed, summarise_origins
+from .identifying import expect_name, identify_all, split_request
+from .preprocessing import say_assumed, summarise_origins
 from .recording import records
-from .requests import PlanRequest, Request, open_cache
+from .requests import Request, open_cache
 
 SAMPLE = "sample"
 
@@ -47,68 +45,6 @@ class Extracted:
     outcome: Outcome
     recalibrated: dict[int, Outcome]
     extractions: list[Extraction]
-
-
-class Miss(NamedTuple):
-    """A key that is not complete, and its nearest neighbour in the cache.
-
-    Attributes
-    ----------
-    key, split, kind : str
-    res : int
-        px.
-    lacking, rows : int
-        Rows without features, of all.
-    nearest : str
-        Key of the complete entry that differs least; empty if there is none.
-    differences : list of str
-        Every field in which it does, as found -> wanted.
-    """
-
-    key: str
-    split: str
-    kind: str
-    res: int
-    lacking: int
-    rows: int
-    nearest: str
-    differences: list[str]
-
-
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """What an extraction would do, take and write.
-
-    Attributes
-    ----------
-    items : list of Item
-        Line by line; of several trunks those of each, then those of all together, of no trunk.
-    extractions : list of Extraction
-        One a trunk.
-    """
-
-    items: list[Item]
-    extractions: list[Extraction]
-
-    def format(self, style: str = "table") -> str:
-        """As ``table``, ``md``, ``csv`` or ``json``."""
-        fields = [name for name in Item._fields if name != "trunk"]
-        fields = ["trunk", *fields] if len(self.extractions) > 1 else fields
-        records = [{name: getattr(item, name) for name in fields} for item in self.items]
-        return format_records(records, style, wrapped=["note"])
-
-    def explain_misses(self) -> list[Miss]:
-        """Every key that is to be computed, and how it differs from its nearest neighbour in the cache."""
-        found = []
-        entries = [(place, entry) for one in self.extractions for place, entry in one.entries.items()]
-        for (split, view, _), entry in entries:
-            if lacking := int(entry.find_missing().sum()):
-                nearest, lines = explain_miss(self.extractions[0].store, entry.spec)
-                near = nearest.spec.key if nearest else ""
-                found.append(
-                    Miss(entry.spec.key, split, view.kind, view.res, lacking, entry.spec.rows, near, lines)
-                )
-        return found
 
 
 def _summarise(done: Extracted) -> dict[str, Any]:
@@ -154,66 +90,9 @@ def ask_extractions(request: Request) -> list[tuple[Extraction, KnownTrunk]]:
         As `extract`.
     """
     nodes, requests = read_nodes(request.features), split_request(request)
-    data = _read_data(request)
+    data = read_data(request)
     trunks = [take_nodes(trunk, nodes, request.folder / "trunks") for trunk in identify_all(requests)]
-    return list(zip(_build(requests, data, [trunk.facts for trunk in trunks]), trunks, strict=True))
-
-
-@takes(PlanRequest)
-def plan(request: PlanRequest) -> Plan:
-    """Say what `extract` with the same arguments would do, take and write, without running the trunk.
-
-    Arguments are those of `PlanRequest`.
-
-    Raises
-    ------
-    FixgridError
-        As `extract`; also if the data set would have to be downloaded.
-    """
-    machine, requests = request.machine, split_request(request)
-    data = _read_data(request, download=False)
-    loaded = [request.calibrate or not is_named(one) for one in requests]
-    known = iter(identify_all([one for one, needed in zip(requests, loaded, strict=True) if needed]))
-    trunks = [
-        _find_trunk(one, next(known) if needed else None, data.store)
-        for one, needed in zip(requests, loaded, strict=True)
-    ]
-    extractions = _build(requests, data, [facts for facts, _ in trunks])
-    prospects, items = [], []
-    for one, extraction, (facts, trunk) in zip(requests, extractions, trunks, strict=True):
-        if request.calibrate and trunk:
-            calibrate(extraction, trunk, request.watcher, machine)
-        prospects.append(Prospect(extraction, facts, machine, trunk.load if trunk else None))
-        named = facts.name if len(requests) > 1 else ""
-        items += [item._replace(trunk=named) for item in _list_items(one, prospects[-1])]
-    if len(requests) > 1:
-        items += list_totals(prospects, machine)
-    return Plan(items, extractions)
-
-
-def _find_trunk(
-    request: PlanRequest, trunk: KnownTrunk | None, store: FeatureStore
-) -> tuple[TrunkFacts, KnownTrunk | None]:
-    """What is known of a trunk that was identified, or of one that was not."""
-    nodes, memos = read_nodes(request.features), request.folder / "trunks"
-    if trunk:
-        trunk = take_nodes(trunk, nodes, memos)
-        return trunk.facts, trunk
-    facts = describe_trunk(name_trunk(request), find_weights(request), store)
-    facts = describe_nodes(facts, nodes, memos)
-    return replace(facts, preprocess=facts.preprocess.override(request.look)), None
-
-
-def _list_items(request: PlanRequest, prospect: Prospect) -> list[Item]:
-    from .embed.recalibrate import expect_norm
-
-    items, facts = prospect.list_items(), prospect.facts
-    look = facts.preprocess
-    items.append(Item("preprocessing", look.crop_mode, "crop", attribute_look(look, find_origins(request, facts))))
-    if request.recalibrate:
-        expect_norm(prospect.extraction, facts)
-        items += list_recalibration(prospect.extraction)
-    return items
+    return list(zip(build_extractions(requests, data, [trunk.facts for trunk in trunks]), trunks, strict=True))
 
 
 def read_share(asked: float | str) -> float:
@@ -234,7 +113,7 @@ def read_share(asked: float | str) -> float:
     return share
 
 
-class _Data(NamedTuple):
+class Data(NamedTuple):
     """The data set of a request, read, and why it is that one."""
 
     store: FeatureStore
@@ -243,7 +122,14 @@ class _Data(NamedTuple):
     why: str
 
 
-def _read_data(request: Request, *, download: bool = True) -> _Data:
+def read_data(request: Request, *, download: bool = True) -> Data:
+    """The data set of a request, listed and hashed; refused if it would have to be downloaded and must not.
+
+    Raises
+    ------
+    FixgridError
+        As `extract`.
+    """
     store = open_cache(request.folder, request.watcher)
     name, why = _choose_data(request, store)
     _ = read_resolutions(request.res), request.look  # refused before anything is downloaded or hashed
@@ -262,7 +148,7 @@ def _read_data(request: Request, *, download: bool = True) -> _Data:
     )
     for note in notes:
         request.watcher.notice(f"note: {note}")
-    return _Data(store, manifest, name, why)
+    return Data(store, manifest, name, why)
 
 
 def _choose_data(request: Request, store: FeatureStore) -> tuple[str, str]:
@@ -273,7 +159,7 @@ def _choose_data(request: Request, store: FeatureStore) -> tuple[str, str]:
     return (known[0], "the cache holds it") if len(known) == 1 else (SAMPLE, "built in")
 
 
-def _build(requests: Sequence[Request], asked: _Data, trunks: Sequence[TrunkFacts]) -> list[Extraction]:
+def build_extractions(requests: Sequence[Request], asked: Data, trunks: Sequence[TrunkFacts]) -> list[Extraction]:
     """An extraction for each trunk, after saying what options were resolved to."""
     request = requests[0]
     res: tuple[Any, str] = (request.res, "")
@@ -302,7 +188,7 @@ def _say_all(trunks: Sequence[TrunkFacts], values: Sequence[Any]) -> Any:
     return "; ".join(f"{facts.name}: {value}" for facts, value in zip(trunks, values, strict=True))
 
 
-def _build_one(request: Request, asked: _Data, facts: TrunkFacts) -> Extraction:
+def _build_one(request: Request, asked: Data, facts: TrunkFacts) -> Extraction:
     from .embed.machine import build_extraction
 
     say_assumed(request, facts)

@@ -270,10 +270,7 @@ class _Replica:
         self.trunk = find_trunk(self.saved.trunk, self.views, place, folder / "trunks", own=own)
 
     def see(self, manifest: Manifest) -> tuple[Extraction, Outcome]:
-        """Features of the images, computed or taken from the cache, and what that took.
-
-        They are kept only where that may be written to.
-        """
+        """Features of the images, from the cache or kept there where that may be written to, and what that took."""
         # A cache of its own: images to classify are no data set that fit-head, grid or cache gc should meet.
         try:
             return self._see(manifest, self.folder / PREDICTIONS)
