@@ -62,6 +62,10 @@ def test_modules_of_ones_own_share_a_pass_and_each_is_timed(data: Path) -> None:
         assert ms == {res: pytest.approx(1e3 * speed.trunk_s[res] / 48) for res in (16, 24)}
     again = fixgrid.extract(data, trunk=nets[::-1], cache=cache, **ASKED, **HERE)
     assert (again.outcome.decoded, again.outcome.passes) == (0, 0)
+    planned = fixgrid.plan(data, trunk=nets, cache=cache, res="16,24", train_views=3, workers=1, device="cpu")
+    first, second, both = (item.value for item in planned.items if item.what == "time left")
+    assert 0 < both <= first + second + 0.1  # each is rounded
+    assert [item.value for item in planned.items if item.what == "to decode"] == [12, 12, 12]
 
 
 def test_trunks_that_do_not_fit_together_take_a_pass_each(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

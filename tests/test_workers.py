@@ -182,7 +182,7 @@ def test_what_a_worker_cannot_do_is_raised_here(data: Path) -> None:
     _, jobs = find_jobs(data)
     photo(data, 100).unlink()
     with pytest.raises(DataError, match="could not read"):
-        list(LocalEngine(Sizing(2, 1, 0), Course()).run(jobs, open_stub))
+        list(LocalEngine(Sizing(2, 1, 0), Course()).run(jobs, {0: open_stub}))
 
 
 def test_a_stop_keeps_what_is_done(data: Path) -> None:
@@ -196,7 +196,7 @@ def test_a_stop_keeps_what_is_done(data: Path) -> None:
 
 
 def test_nothing_to_do_starts_nothing() -> None:
-    assert list(LocalEngine(Sizing(2, 1, 0), Course()).run([], fail_to_open)) == []
+    assert list(LocalEngine(Sizing(2, 1, 0), Course()).run([], {0: fail_to_open})) == []
 
 
 NO_ROOM = [

@@ -51,8 +51,8 @@ class Inline:
     def __init__(self, sizing: Sizing, course: Course) -> None:
         self.inside = InlineEngine(sizing, course)
 
-    def run(self, jobs: Iterable[ShardJob], opener: Any) -> Iterator[Receipt]:
-        for receipt in self.inside.run(jobs, opener):
+    def run(self, jobs: Iterable[ShardJob], openers: Any) -> Iterator[Receipt]:
+        for receipt in self.inside.run(jobs, openers):
             Inline.acknowledge(receipt)
             yield receipt
 
