@@ -13,6 +13,7 @@ from fixgrid.cache.errors import UsageError
 WORKER_COPIES = 2.5
 WORKER_BYTES = 400 << 20
 MEMORY_SHARE = 0.7
+WEIGHTS_SHARE = 0.25  # of an accelerator's memory, the rest of which is for feature maps
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
@@ -68,7 +69,8 @@ class Machine:
 
     def _fit(self, sizes: Sequence[int]) -> bool:
         each = sum(sizes) * WORKER_COPIES + WORKER_BYTES
-        return self.size(max(sizes)).workers * each <= read_available_bytes() * MEMORY_SHARE
+        fitting = self.size(max(sizes)).workers * each <= read_available_bytes() * MEMORY_SHARE
+        return fitting and (self.device == "cpu" or sum(sizes) <= read_device_bytes() * WEIGHTS_SHARE)
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,13 @@ def list_accelerators() -> list[str]:
     n = torch.cuda.device_count()
     named = [name.strip() for name in os.environ.get(VISIBLE, "").split(",") if name.strip()]
     return named if len(named) == n else [str(i) for i in range(n)]
+
+
+def read_device_bytes() -> int:
+    """Memory of the smallest accelerator, bytes."""
+    import torch
+
+    return min(torch.cuda.get_device_properties(i).total_memory for i in range(torch.cuda.device_count()))
 
 
 def choose_device(wanted: str) -> str:

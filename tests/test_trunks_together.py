@@ -15,6 +15,8 @@ from zoo import write_splits
 import fixgrid
 from fixgrid.cache.errors import UsageError
 from fixgrid.embed import sizing
+from fixgrid.embed.extraction import Extraction
+from fixgrid.embed.outcome import Outcome
 from fixgrid.embed.sizing import WORKER_BYTES, Machine
 from fixgrid.embed.speed import recall_ms, recall_speeds
 from fixgrid.embed.trunks.files import split_names
@@ -68,12 +70,24 @@ def test_modules_of_ones_own_share_a_pass_and_each_is_timed(data: Path) -> None:
     assert [item.value for item in planned.items if item.what == "to decode"] == [12, 12, 12]
 
 
-def test_trunks_that_do_not_fit_together_take_a_pass_each(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trunks_that_do_not_fit_together_take_a_pass_each_and_are_recalibrated_in_turn(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sizing, "read_available_bytes", lambda: int(WORKER_BYTES / sizing.MEMORY_SHARE) + 2000)
     nets, watcher = [Mean(4), Mean(5)], SilentWatcher()  # of 1,216 and 1,520 bytes
     asked = {"cache": data.parent / "c", "res": 16, "train_views": 0, "watcher": watcher}
-    done = fixgrid.extract(data, trunk=nets, **asked, **HERE)
+    again: list[object] = []
+
+    def recalibrate(extraction: Extraction, *how: object, **more: object) -> dict[int, Outcome]:
+        again.append(extraction)
+        return {16: Outcome(decoded=len(again), images=24)}
+
+    monkeypatch.setattr("fixgrid.embed.recalibrate.expect_norm", lambda *asked: None)
+    monkeypatch.setattr("fixgrid.embed.recalibrate.recalibrate_here", recalibrate)
+    done = fixgrid.extract(data, trunk=nets, recalibrate=True, **asked, **HERE)
     assert (done.outcome.decoded, done.outcome.images, done.outcome.passes) == (72, 36, 6)
+    assert [id(one) for one in again] == [id(one) for one in done.extractions]
+    assert {res: (more.decoded, more.images) for res, more in done.recalibrated.items()} == {16: (1 + 2, 24)}
     [said] = watcher.notices
     assert said == "too little memory for all trunks at once: 2 passes over the images (Mean; Mean)"
 
@@ -86,6 +100,13 @@ def test_a_group_holds_what_fits_and_keeps_the_workers_of_its_largest(monkeypatc
     assert here.group([gib, gib, gib // 8, gib // 5]) == [[0, 2], [1, 3]]
     assert here.group([9 * gib, gib, gib // 8]) == [[0], [1, 2]]
     assert here.group([]) == []
+
+
+def test_weights_leave_an_accelerator_room_for_feature_maps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sizing, "read_available_bytes", lambda: 100 << 30)
+    monkeypatch.setattr(sizing, "list_accelerators", lambda: ["0"])
+    monkeypatch.setattr(sizing, "read_device_bytes", lambda: 8 << 30)
+    assert Machine(device="cuda").group([1 << 30, 2 << 30, 1 << 30]) == [[0, 2], [1]]
 
 
 def test_a_text_is_cut_at_commas_unless_it_is_a_path(tmp_path: Path) -> None:
