@@ -182,10 +182,13 @@ def build_extractions(requests: Sequence[Request], asked: Data, trunks: Sequence
 
 
 def _say_all(trunks: Sequence[TrunkFacts], values: Sequence[Any]) -> Any:
-    """A value that trunks have in common, or that of each."""
-    if len(set(values)) == 1:
+    """A value that trunks have in common, or each with the trunks that have it."""
+    named: dict[Any, list[str]] = {}
+    for facts, value in zip(trunks, values, strict=True):
+        named.setdefault(value, []).append(facts.name)
+    if len(named) == 1:
         return values[0]
-    return "; ".join(f"{facts.name}: {value}" for facts, value in zip(trunks, values, strict=True))
+    return "; ".join(f"{', '.join(names)}: {value}" for value, names in named.items())
 
 
 def _build_one(request: Request, asked: Data, facts: TrunkFacts) -> Extraction:

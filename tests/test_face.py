@@ -41,7 +41,7 @@ print(fixgrid.evaluate("mean", "data", trunk=net, workers=1).figures.top1.value)
 fixgrid.export("mean", "onnx", "network.onnx", trunk=net)
 """
 FUNCTIONS = {name: name.replace("-", "_") for name in cli.COMMANDS if name not in ("cache", "heads")}
-NOT_ARGUMENTS = {"style", "curve", "per_class"}  # how results are printed, and another function
+NOT_ARGUMENTS = {"style", "top", "curve", "per_class"}  # how results are printed, and another function
 
 
 def python(code: str, cwd: Path, code_of_exit: int = 0) -> subprocess.CompletedProcess[str]:
