@@ -123,7 +123,7 @@ class GridRequest(FeaturesRequest):
 
     Attributes
     ----------
-    pairs, heads, gap, mean_of, refit, drop_duplicates, strengths
+    pairs, heads, gap, mean_of, refit, drop_duplicates, strengths, folds, repeats, fold_seed
         See `fixgrid.heads.ask.ask_cache`.
     test_view : str or sequence of str
         Views of val and test images, of center, five and ten; see there.
@@ -139,6 +139,9 @@ class GridRequest(FeaturesRequest):
     refit: bool = False
     drop_duplicates: bool = False
     strengths: str | Sequence[float] | None = None
+    folds: int | None = None
+    repeats: int = 1
+    fold_seed: int = 0
     on_cell: Callable[[Cell], None] | None = field(default=None, compare=False, repr=False)
 
     def list_asks(self) -> list[Asked]:
@@ -208,6 +211,9 @@ class GridRequest(FeaturesRequest):
             refit=self.refit,
             drop_duplicates=self.drop_duplicates,
             strengths=self.strengths,
+            folds=self.folds,
+            repeats=self.repeats,
+            fold_seed=self.fold_seed,
             costs=partial(weigh, self.folder),
         )
 

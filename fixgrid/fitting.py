@@ -175,6 +175,7 @@ def fit_head(request: HeadRequest) -> KeptHead:
         "search": fitted.choice.note,
         "mean_of": asked.options.mean_of,
         "drop_duplicates": request.drop_duplicates,
+        **({"folds": {**asked.folds.facts, "of": asked.folds.deck.splits}} if asked.folds else {}),
         **({} if holdings.features == POOLED else {"features": holdings.features}),
     }
     data = re.sub(r"[^\w.-]+", "-", shorten_source(holdings.manifest.source)) or "data"

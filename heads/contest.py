@@ -10,10 +10,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from .select import Hits
+
 _RESAMPLES = 2000
 
 
-def compare_with(correct: NDArray[np.bool_], best: int, *, chosen_here: bool) -> NDArray[np.float64]:
+def compare_with(correct: Hits, best: int, *, chosen_here: bool) -> NDArray[np.float64]:
     """p that each head is as good as one of them, corrected for the number of comparisons.
 
     The largest standardised difference among all that are compared, over 2,000 resamples of the images, is what
@@ -24,7 +26,8 @@ def compare_with(correct: NDArray[np.bool_], best: int, *, chosen_here: bool) ->
     Parameters
     ----------
     correct : bool array, shape (n, k)
-        Whether each of k heads is right on each of n images.
+        Whether each of k heads is right on each of n images; or float64, how often in repeats of folds: an image
+        counts once, with its share.
     best : int
         The head that the others are compared with.
     chosen_here : bool
@@ -50,7 +53,7 @@ def compare_with(correct: NDArray[np.bool_], best: int, *, chosen_here: bool) ->
     return np.asarray(p, np.float64)
 
 
-def estimate_optimism(correct: NDArray[np.bool_]) -> float:
+def estimate_optimism(correct: Hits) -> float:
     """By how much the best accuracy of k heads exceeds what that head is worth, because it is the best of k.
 
     The best head of a resample is scored on the images that the resample left out, 2,000 times: what remains of the
@@ -74,7 +77,7 @@ def estimate_optimism(correct: NDArray[np.bool_]) -> float:
     return max(0.0, float(C.mean(0).max() - worth.mean())) if len(worth) else 0.0
 
 
-def find_resolution(correct: NDArray[np.bool_], best: int) -> float:
+def find_resolution(correct: Hits, best: int) -> float:
     """The difference of accuracy that these images could tell between the best of k heads and another of them.
 
     Parameters
@@ -100,6 +103,7 @@ def _standard_errors(C: NDArray[np.float32]) -> NDArray[np.float32]:
     """Of the difference of each pair of heads' accuracies: shape (k, k)."""
     n = len(C)
     both, hits = C.T @ C, C.sum(0)
-    discordant = hits[:, None] + hits[None, :] - 2 * both
+    squares = both.diagonal()  # the hits themselves, unless an image's answers are shares
+    discordant = squares[:, None] + squares[None, :] - 2 * both
     difference = hits[:, None] - hits[None, :]
     return np.asarray(np.sqrt(discordant + 1 - difference**2 / n) / n, np.float32)

@@ -129,7 +129,8 @@ def compare_images(holdings: Holdings) -> list[Twin] | None:
 
 def _list_used(asked: Asked, best: Cell) -> dict[str, list[Sealed]]:
     used: dict[str, list[Sealed]] = {}
-    for place in find_recipe(asked, (best.train_res, best.test_res), best.family, best.correction).places:
+    recipe = find_recipe(asked, (best.train_res, best.test_res), best.family, best.correction)
+    for place in asked.list_passes(recipe.places):
         used.setdefault(place[0], []).append(asked.holdings.entry(*place))
     return used
 

@@ -24,7 +24,7 @@ class Estimate(NamedTuple):
     high: float
 
 
-def wilson_interval(hits: int, n: int) -> Estimate:
+def wilson_interval(hits: float, n: int) -> Estimate:
     """A proportion with its score interval (Wilson 1927).
 
     Raises
