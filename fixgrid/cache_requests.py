@@ -275,6 +275,8 @@ class CurveRequest(GridRequest):
     ----------
     shares : str or sequence of float
         Of the training images: percent in a text, as in ``1,5,10,50%``, or numbers above 0 and up to 1.
+    repeats : int
+        How often each share is drawn; of folds, if they are asked for, there is one deal.
     """
 
     shares: str | Sequence[float] = (0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)

@@ -199,8 +199,8 @@ def curve(request: CurveRequest) -> Curve:
         As `grid`; also if a share is none.
     """
     shares = read_shares(request.shares)
-    asked = request.ask()
-    return Curve(fit_curve(asked, shares), warn_of_leak(asked.holdings))
+    asked = dataclasses.replace(request, repeats=1).ask()
+    return Curve(fit_curve(asked, shares, repeats=request.repeats), warn_of_leak(asked.holdings))
 
 
 def read_shares(asked: str | Sequence[float]) -> list[float]:

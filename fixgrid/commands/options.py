@@ -222,7 +222,13 @@ makes_cells = _all(
         type=click.IntRange(2),
         help="Choose by so many folds of train and val instead of by val. [default: val chooses]",
     ),
-    option("--repeats", type=click.IntRange(1), default=1, show_default=True, help="How often folds are dealt."),
+    option(
+        "--repeats",
+        type=click.IntRange(1),
+        default=1,
+        show_default=True,
+        help="Deals of folds, or draws of --curve.",
+    ),
     option("--fold-seed", type=int, default=0, show_default=True, help="Of the first deal."),
 )
 """Of every command that fits heads; see `fixgrid.GridRequest`."""
