@@ -10,6 +10,7 @@ from fixgrid.cache.holdings import Holdings
 
 from .cell import Axes, Cost
 from .deck import Folds
+from .families import FAMILIES
 from .logistic import DINOV2_C
 from .memo import Memo
 from .source import Place, Source
@@ -58,6 +59,10 @@ class GridOptions:
     strengths: tuple[float, ...] = DINOV2_C
     coarse: int = 2
     refit: bool = False
+
+    def walk(self, family: str) -> tuple[float, ...]:
+        """The strengths that a family walks."""
+        return self.strengths if family == "logistic" else FAMILIES[family][1]
 
 
 @dataclass(frozen=True, eq=False)

@@ -85,7 +85,7 @@ class Recipe:
     @property
     def strengths(self) -> tuple[float, ...]:
         """The strengths that the family walks."""
-        return self.options.strengths if self.family == "logistic" else FAMILIES[self.family][1]
+        return self.options.walk(self.family)
 
     @property
     def places(self) -> list[Place]:
@@ -135,10 +135,14 @@ class Recipe:
         choice = choose_strength(folds, self.strengths, coarse=self.options.coarse)
         return average_repeats(choice, np.concatenate([part.row for part in judges]))
 
+    def learn(self, strength: float) -> Head:
+        """The head of all training images."""
+        return self._source.path(self.family).head(strength)
+
     def fit(self, choice: Choice) -> Head:
         """The head to keep: the chosen one, or fitted once more on train and val, or on all that folds dealt."""
         if self.training.folds:
-            return self._source.path(self.family).head(choice.strength)
+            return self.learn(choice.strength)
         return self._refit(choice.strength) if self.options.refit else choice.heads[0]
 
     def fit_temperature(self, choice: Choice) -> float:

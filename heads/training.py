@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -13,13 +14,14 @@ from fixgrid.cache.features import FeatureSet
 from .deck import Folds
 from .families import FAMILIES
 from .gap import Correction, fit_correction
-from .select import HeadPath
+from .select import Head, HeadPath
 from .source import Source
 from .subset import TrainSubset, keep_rows
 from .views import mean_view, view_rows
 
 Rows = tuple[NDArray[np.float32], NDArray[np.int64]]  # training features (n, D) and labels (n,)
 Views = tuple[tuple[str, int], ...]  # kind of view, px
+Walk = Callable[[str], Sequence[float]]
 
 
 class Part(NamedTuple):
@@ -41,6 +43,24 @@ class Part(NamedTuple):
         return val if self.rows is None else keep_rows(val, self.rows)
 
 
+class InOrder:
+    """A path of heads that are fitted in the order of their strengths, each kept.
+
+    Where one is fitted from depends on those before, so several searches along one path would see each other's
+    questions in the last digits: here a head is the same whoever asks, in whatever order.
+    """
+
+    def __init__(self, path: HeadPath, strengths: Sequence[float]):
+        self._path, self._next, self._heads = path, iter(strengths), dict[float, Head]()
+
+    def head(self, strength: float) -> Head:
+        """The head at one of the strengths."""
+        while strength not in self._heads:
+            before = next(self._next)
+            self._heads[before] = self._path.head(before)
+        return self._heads[strength]
+
+
 class Training:
     """What some heads learn from. Nothing is loaded or fitted before it is asked for.
 
@@ -51,10 +71,12 @@ class Training:
         How the training images are seen, all of it rows.
     folds : Folds, optional
         Who judges, if not val. The paths of all folds are in memory at once.
+    walk : callable, optional
+        From a family to its strengths, where several searches share its heads; see `InOrder`.
     """
 
-    def __init__(self, source: Source, views: Views, folds: Folds | None = None):
-        self.source, self.views, self.folds = source, views, folds
+    def __init__(self, source: Source, views: Views, folds: Folds | None = None, walk: Walk | None = None):
+        self.source, self.views, self.folds, self.walk = source, views, folds, walk
         self._path: tuple[str, HeadPath] | None = None
         self._other: Training | None = None
         self._corrections: dict[tuple[str, str, int], Correction] = {}
@@ -73,13 +95,14 @@ class Training:
         """The heads of one family; only the last asked for is kept, for it may hold a copy of the features."""
         if self._path is None or self._path[0] != family:
             self._path = None
-            self._path = family, FAMILIES[family][0](*self.rows, self.source.n_classes)
+            path = FAMILIES[family][0](*self.rows, self.source.n_classes)
+            self._path = family, InOrder(path, self.walk(family)) if self.walk else path
         return self._path[1]
 
     def see(self, views: Views) -> Training:
         """The same images seen otherwise; only the last asked for is kept."""
         if self._other is None or self._other.views != views:
-            self._other = type(self)(self.source, views)
+            self._other = Training(self.source, views, walk=self.walk)
         return self._other
 
     def correct(self, name: str, kind: str, res: int) -> Correction:
