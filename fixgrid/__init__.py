@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from .reporting import report as report
     from .requests import Request as Request
     from .searching import models as models
+    from .validating import choose_again as choose_again
+    from .validating import cross_validate as cross_validate
 
 _FACE = {
     "FixgridError": "cache.errors:FixgridError",
@@ -55,6 +57,8 @@ _FACE = {
     "grid": "fitting:grid",
     "fit_head": "fitting:fit_head",
     "curve": "fitting:curve",
+    "cross_validate": "validating:cross_validate",
+    "choose_again": "validating:choose_again",
     "duplicates": "fitting:duplicates",
     "predict": "predicting:predict",
     "evaluate": "predicting:evaluate",

@@ -1,4 +1,4 @@
-"""Nested cross-validation: how well all that is chosen here does on images that had no say, each image one of them."""
+"""Nested cross-validation: how well what is chosen here does on images that had no say, each image one of them."""
 
 from __future__ import annotations
 

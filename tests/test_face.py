@@ -41,7 +41,7 @@ print(fixgrid.evaluate("mean", "data", trunk=net, workers=1).figures.top1.value)
 fixgrid.export("mean", "onnx", "network.onnx", trunk=net)
 """
 FUNCTIONS = {name: name.replace("-", "_") for name in cli.COMMANDS if name != "cache"}
-NOT_ARGUMENTS = {"style", "curve", "per_class"}  # how results are printed, and another function
+NOT_ARGUMENTS = {"style", "curve", "per_class", "nested", "resplit"}  # how results are printed, other functions
 
 
 def python(code: str, cwd: Path, code_of_exit: int = 0) -> subprocess.CompletedProcess[str]:
@@ -78,7 +78,18 @@ def test_an_option_and_its_argument_have_one_default(command: str) -> None:
 
 
 def test_arguments_are_given_by_name_and_explained() -> None:
-    for name in ("extract", "plan", "grid", "fit_head", "curve", "report", "duplicates"):
+    mine = (
+        "extract",
+        "plan",
+        "grid",
+        "fit_head",
+        "curve",
+        "cross_validate",
+        "choose_again",
+        "report",
+        "duplicates",
+    )
+    for name in mine:
         function = getattr(fixgrid, name)
         first, *others = inspect.signature(function).parameters.values()
         assert first.name == "data"
