@@ -93,8 +93,8 @@ def format_resplits(found: Resplits, style: str, warning: str = "") -> str:
         f"{k} splits ({sizes} in the first) chose {len(found.chosen)} of {len(found.contenders)} cells; means are "
         "over all splits.",
         f"What a split chose has {won.mean():.2f} % on its own test images on average, {won.min():.2f} to "
-        f"{won.max():.2f} from split to split, with a standard deviation of {_deviate(won):.2f}; the best cell of all "
-        f"has {best:.2f}.",
+        f"{won.max():.2f} from split to split, with a standard deviation of {_deviate(won):.2f}; the best cell of "
+        f"all has {best:.2f}.",
     ]
     return format_records(rows, style, wrapped=("cell",)) + _explain([*said, warning])
 
