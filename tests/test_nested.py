@@ -18,9 +18,12 @@ from fixgrid.heads.cell import Cost
 from fixgrid.heads.closed import RIDGE_ALPHAS
 from fixgrid.heads.deal_table import format_nested
 from fixgrid.heads.deck import Folds
+from fixgrid.heads.logistic import LogisticPath
 from fixgrid.heads.memo import Memo
 from fixgrid.heads.nested import cross_validate
 from fixgrid.heads.question import Ask
+from fixgrid.heads.training import InOrder
+from fixgrid.heads.views import view_rows
 
 SPLITS = ("train", "val", "test")
 N = sum(SIZES.values())
@@ -60,8 +63,8 @@ def test_every_image_is_tested_once_by_what_learnt_without_it():
 
 @pytest.mark.parametrize("fold", [0, 3])
 def test_labels_of_an_outer_fold_change_nothing_that_is_chosen_for_it(fold):
-    honest = cross_validate([all_of(EVERY)], FOLDS).rounds
-    wrong = cross_validate([all_of(EVERY, source=Mislabelled(FOLDS.held[fold]))], FOLDS).rounds
+    honest = cross_validate([all_of(EVERY, PAIRS[:2])], FOLDS).rounds
+    wrong = cross_validate([all_of(EVERY, PAIRS[:2], source=Mislabelled(FOLDS.held[fold]))], FOLDS).rounds
     for field in ("contender", "strength", "val", "row"):
         assert np.all(getattr(honest[fold], field) == getattr(wrong[fold], field)), field
     assert honest[fold].test.value > 0.5 > wrong[fold].test.value
@@ -79,7 +82,20 @@ def test_two_outer_folds_share_the_heads_that_lack_both(monkeypatch):
     assert made == {N: 4 * 3 // 2, 2 * N * 3 // 4: 4}  # two crops of a half, and of three quarters
 
 
-def test_it_is_what_a_loop_in_scikit_learn_finds():
+def test_shared_heads_are_the_same_whoever_asked_before():
+    design = families.rotate_features(*view_rows([Source().load("train", "train", 128)]), 4)
+    orders = FEW.strengths[::-1], FEW.strengths[1::2] + FEW.strengths
+    heads = []
+    for order in orders:
+        path = InOrder(LogisticPath(design), FEW.strengths)
+        heads.append({strength: path.head(strength).coef for strength in order})
+    for strength in FEW.strengths:
+        np.testing.assert_array_equal(heads[0][strength], heads[1][strength])
+
+
+def test_it_is_what_a_loop_in_scikit_learn_finds(monkeypatch):
+    alphas = RIDGE_ALPHAS[::8]
+    monkeypatch.setitem(families.FAMILIES, "ridge", (families.fit_ridge, alphas))
     options = replace(FEW, families=("ridge",), train_kinds=("center",), coarse=1)
     pairs = [(128, 128), (224, 224)]
     found = cross_validate([all_of(options, pairs)], FOLDS)
@@ -98,7 +114,7 @@ def test_it_is_what_a_loop_in_scikit_learn_finds():
                 hits(res, DECK.leave_out(np.concatenate([FOLDS.held[j], held])), held, alpha) for held in others
             )
             for res, _ in pairs
-            for alpha in RIDGE_ALPHAS
+            for alpha in alphas
         }
         n = N - len(FOLDS.held[j])
         assert one.val.value == max(inner.values()) / n
@@ -126,13 +142,13 @@ def test_several_questions_compete_and_the_cheaper_of_equals_wins():
 
 def test_a_second_run_fits_nothing(tmp_path):
     memo, sources = Memo(tmp_path, Source().identify), [Source(), Source()]
-    cold, warm = (cross_validate([all_of(EVERY, source=source, memo=memo)], FOLDS) for source in sources)
+    cold, warm = (cross_validate([all_of(EVERY, PAIRS[:2], source=source, memo=memo)], FOLDS) for source in sources)
     assert sources[1].order == []
     for a, b in zip(cold.rounds, warm.rounds, strict=True):
         assert (a.contender, a.strength, a.val, a.test) == (b.contender, b.strength, b.val, b.test)
         np.testing.assert_array_equal(a.correct, b.correct)
     other = Source()
-    cross_validate([all_of(EVERY, source=other, memo=memo)], Folds(DECK, 4, seed=1))
+    cross_validate([all_of(EVERY, PAIRS[:2], source=other, memo=memo)], Folds(DECK, 4, seed=1))
     assert other.order
 
 
@@ -155,7 +171,7 @@ def test_no_pair_is_refused():
 
 
 def test_it_is_printed_in_every_format():
-    found = cross_validate([all_of(EVERY)], FOLDS)
+    found = cross_validate([all_of(EVERY, PAIRS[:2])], FOLDS)
     table = format_nested(found, "table", "leak!")
     assert f"Accuracy {100 * found.accuracy.value:.2f} % [" in table
     assert max(map(len, table.splitlines())) <= 80
