@@ -143,7 +143,8 @@ def grid(request: GridRequest) -> Grid:
         cells.append(cell)
         if request.on_cell is not None:
             request.on_cell(cell)
-    return Grid(judge_cells(cells), Notes(*count_passes(asks), warn_of_leak(*(asked.holdings for asked in asks))))
+    leak = warn_of_leak(*(asked.holdings for asked in asks))
+    return Grid(judge_cells(cells), Notes(*count_passes(asks), leak, request.folds or 0))
 
 
 @takes(HeadRequest)

@@ -96,12 +96,24 @@ def fit_curve(ask: Ask, shares: Sequence[float], *, seed: int = 0, repeats: int 
     orders = [rank_images(train, seed + repeat) for repeat in range(repeats)]
     points = []
     for share in sorted(set(shares)):
-        drawn = {places.tobytes(): places for places in (take_share(train.y, order, share) for order in orders)}
-        subsets = [TrainSubset(ask.source, train.row[places]) for places in drawn.values()]
-        each = [_recall_point(replace(ask, source=subset), share, len(subset.rows)) for subset in subsets]
+        drawn = [train.row[take_share(train.y, order, share)] for order in orders]
+        drawn = drawn[: 1 if len(drawn[0]) == len(train.row) else repeats]
+        each = [_recall_point(_learn_from(ask, train, rows, share), share, len(rows)) for rows in drawn]
         mean = t_interval([point.test.value for point in each]) if len(each) > 1 else None
         points.append(replace(each[0], seeds=len(each), mean_test=mean))
     return points
+
+
+def _learn_from(ask: Ask, train: FeatureSet, rows: NDArray[np.int64], share: float) -> Ask:
+    """The question to some of the training images; folds stay, so all images judge what some of these teach."""
+    for held in ask.folds.held if ask.folds else ():
+        left = np.unique(train.y[np.isin(train.row, rows) & ~np.isin(train.row, held)])
+        if len(left) < 2:
+            raise UsageError(
+                f"found a share of {100 * share:g} % that is {len(rows)} images, of which a fold leaves "
+                f"{len(left)} class to learn from; expected 2: ask for larger shares, or leave --folds out."
+            )
+    return replace(ask, source=TrainSubset(ask.source, rows))
 
 
 def rank_images(features: FeatureSet, seed: int) -> NDArray[np.int64]:

@@ -42,7 +42,7 @@ def format_nested(nested: Nested, style: str, warning: str = "") -> str:
     k, tests = len(nested.rounds), [100 * one.test.value for one in nested.rounds]
     often = "; ".join(f"{names[one]}: {count} of {k}" for one, count in nested.chosen.most_common())
     said = [
-        f"Accuracy {format_estimate(nested.accuracy)} on {nested.n} images of {' and '.join(nested.splits)}, each "
+        f"Accuracy {format_estimate(nested.accuracy)} on {nested.n} images of {', '.join(nested.splits)}, each "
         "tested once by a head that others chose (Wilson's interval).",
         f"From fold to fold {min(tests):.2f} to {max(tests):.2f} %, with a standard deviation of "
         f"{100 * nested.deviation:.2f}.",

@@ -177,7 +177,8 @@ def note_thin(deck: Deck, n: int, classes: Sequence[str]) -> tuple[str, ...]:
     UsageError
         If one has a single image: a head could not learn it and be judged on it.
     """
-    count = np.bincount(deck.y, minlength=len(classes)).tolist()
+    labels = np.unique(np.stack([deck.y, deck.group]), axis=1)[0]  # copies cannot be on two sides
+    count = np.bincount(labels, minlength=len(classes)).tolist()
     where = " and ".join(deck.splits)
     alone = [name for name, images in zip(classes, count, strict=True) if images == 1]
     if alone:

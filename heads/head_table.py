@@ -86,15 +86,14 @@ def format_curve(points: Sequence[CurvePoint], style: str) -> str:
             "share, %": f"{100 * point.share:g}",
             "images": point.images,
             "pair, px": f"{point.train_res}:{point.test_res}",
-            "strength": f"{point.strength:.2e}",
-            "val": f"{100 * point.val.value:.2f}",
+            **({} if repeated else {"strength": f"{point.strength:.2e}", "val": f"{100 * point.val.value:.2f}"}),
             "test": f"{100 * point.test.value:.2f}",
             "95 % interval": show_interval(point.test),
             **({"seeds": point.seeds, **_show_mean(point)} if repeated else {}),
         }
         for point in points
     ]
-    said = "\ntest: of the first draw, its interval Wilson's; mean: over all draws, its interval Student's t\n"
+    said = "\ntest: the first draw, with Wilson's interval; mean: all draws, with Student's t (95 %)\n"
     return format_records(rows, style) + said * repeated
 
 
@@ -102,7 +101,7 @@ def _show_mean(point: CurvePoint) -> dict[str, str]:
     mean = point.mean_test
     return {
         "mean": f"{100 * mean.value:.2f}" if mean else "",
-        "95 % t-interval": show_interval(mean) if mean else "",
+        "t-interval": show_interval(mean) if mean else "",
     }
 
 

@@ -127,9 +127,10 @@ def test_thin_classes_are_said_once_and_a_single_image_is_refused():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert len(Folds(thin, 5).held) == 5
-    alone = deck_of([(0, 0), *((1, file) for file in range(2, 40))])
-    with pytest.raises(UsageError, match="one image of cat in train; expected 2 or more"):
-        note_thin(alone, 5, ["cat", "dog"])
+    for cats in ([(0, 0)], [(0, 0), (0, 0)]):  # alone, and with a copy of itself
+        alone = deck_of([*cats, *((1, file) for file in range(2, 40))])
+        with pytest.raises(UsageError, match="one image of cat in train; expected 2 or more"):
+            note_thin(alone, 5, ["cat", "dog"])
 
 
 def test_a_split_that_would_be_empty_is_refused():
