@@ -99,9 +99,16 @@ def fit_curve(ask: Ask, shares: Sequence[float], *, seed: int = 0, repeats: int 
         drawn = [train.row[take_share(train.y, order, share)] for order in orders]
         drawn = drawn[: 1 if len(drawn[0]) == len(train.row) else repeats]
         each = [_recall_point(_learn_from(ask, train, rows, share), share, len(rows)) for rows in drawn]
-        mean = t_interval([point.test.value for point in each]) if len(each) > 1 else None
-        points.append(replace(each[0], seeds=len(each), mean_test=mean))
+        points.append(replace(each[0], seeds=len(each), mean_test=_average([point.test.value for point in each])))
     return points
+
+
+def _average(tests: Sequence[float]) -> Estimate | None:
+    """The mean of several draws; its interval ends where accuracies do."""
+    if len(tests) < 2:
+        return None
+    mean = t_interval(tests)
+    return Estimate(mean.value, max(0.0, mean.low), min(1.0, mean.high))
 
 
 def _learn_from(ask: Ask, train: FeatureSet, rows: NDArray[np.int64], share: float) -> Ask:

@@ -93,7 +93,7 @@ def format_curve(points: Sequence[CurvePoint], style: str) -> str:
         }
         for point in points
     ]
-    said = "\ntest: the first draw, with Wilson's interval; mean: all draws, with Student's t (95 %)\n"
+    said = "\ntest: the first draw, Wilson's interval; mean: all draws, Student's t; both 95 %\n"
     return format_records(rows, style) + said * repeated
 
 
