@@ -15,6 +15,7 @@ from test_findings import Held
 
 from fixgrid.cache.errors import CacheError, UsageError
 from fixgrid.heads.ask import ask_cache
+from fixgrid.heads.contest import compare_with, find_resolution
 from fixgrid.heads.curve import fit_curve
 from fixgrid.heads.deck import Folds
 from fixgrid.heads.families import FAMILIES
@@ -253,3 +254,12 @@ def test_recalibrated_features_are_left_out_with_a_word():
     asked = ask_cache(Held(), None, pairs=[(224, 128)], folds=4, gap="none,batchnorm")
     assert asked.options.corrections == ("none",)
     assert any("without --gap batchnorm" in note for note in asked.notes)
+
+
+def test_shares_of_0_and_1_are_judged_as_right_and_wrong_and_halves_differ_less():
+    rng = np.random.default_rng(0)
+    correct = rng.random((60, 3)) < (0.5, 0.6, 0.8)
+    np.testing.assert_array_equal(
+        compare_with(correct, 2, chosen_here=True), compare_with(correct.astype(float), 2, chosen_here=True)
+    )
+    assert find_resolution(correct / 2, 2) < find_resolution(correct, 2)
