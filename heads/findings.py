@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from fixgrid.cache.errors import FixgridError
+from fixgrid.cache.errors import FixgridError, UsageError
 from fixgrid.cache.holdings import Holdings
 from fixgrid.cache.sealed import Sealed
 
@@ -104,7 +105,11 @@ def find_all(asked: Asked, others: Sequence[Asked], count: CountCosts) -> Findin
     answers = answer_test(asked, best, holdings.manifest.classes, made.find(best))
     pair = replace(asked, pairs=((best.train_res, best.test_res),))
     n_train = len(asked.source.load("train", asked.options.train_kinds[0], best.train_res).row)
-    curve = [*fit_curve(pair, CURVE_SHARES), point_of(best, n_train)]
+    curve = []
+    for share in CURVE_SHARES:
+        with suppress(UsageError):  # folds may leave too little of a small share to learn from
+            curve += fit_curve(pair, [share])
+    curve.append(point_of(best, n_train))
     rivals = [weigh_trunk(asked, best, count), *_find_rivals(others, count)]
     used = _list_used(asked, best)
     return Findings(cells, answers, used, _count_macs(asked, cells, count), curve, rivals, compare_images(holdings))
