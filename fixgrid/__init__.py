@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from .requests import Request as Request
     from .search_requests import SearchRequest as SearchRequest
     from .searching import models as models
+    from .validating import choose_again as choose_again
+    from .validating import cross_validate as cross_validate
 
 _FACE = {
     "FixgridError": "cache.errors:FixgridError",
@@ -58,6 +60,8 @@ _FACE = {
     "grid": "fitting:grid",
     "fit_head": "fitting:fit_head",
     "curve": "fitting:curve",
+    "cross_validate": "validating:cross_validate",
+    "choose_again": "validating:choose_again",
     "duplicates": "fitting:duplicates",
     "predict": "predicting:predict",
     "evaluate": "predicting:evaluate",

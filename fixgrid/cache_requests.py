@@ -124,7 +124,7 @@ class GridRequest(FeaturesRequest):
 
     Attributes
     ----------
-    pairs, heads, gap, mean_of, refit, drop_duplicates, strengths
+    pairs, heads, gap, mean_of, refit, drop_duplicates, strengths, folds, repeats, fold_seed
         See `fixgrid.heads.ask.ask_cache`.
     test_view : str or sequence of str
         Views of val and test images, of center, five and ten; see there.
@@ -140,6 +140,9 @@ class GridRequest(FeaturesRequest):
     refit: bool = False
     drop_duplicates: bool = False
     strengths: str | Sequence[float] | None = None
+    folds: int | None = None
+    repeats: int = 1
+    fold_seed: int = 0
     on_cell: Callable[[Cell], None] | None = field(default=None, compare=False, repr=False)
 
     def list_asks(self) -> list[Asked]:
@@ -209,6 +212,9 @@ class GridRequest(FeaturesRequest):
             refit=self.refit,
             drop_duplicates=self.drop_duplicates,
             strengths=self.strengths,
+            folds=self.folds,
+            repeats=self.repeats,
+            fold_seed=self.fold_seed,
             costs=partial(weigh, self.folder),
         )
         asked.holdings.expect(place for recipe in list_recipes(asked) for place in recipe.places)
@@ -225,19 +231,16 @@ def spread(
         return [None]
     if read is not None:
         return read(asked)
-    return [part.strip() for part in asked.split(",")] if isinstance(asked, str) else _list(asked)
-
-
-def _list(asked: Any) -> Sequence[Any]:
+    if isinstance(asked, str):
+        return [part.strip() for part in asked.split(",")]
     return list(asked) if isinstance(asked, Sequence) else [asked]
 
 
 def _expect_one(option: str, asked: Any) -> Any:
     values = spread(asked)
     if len(values) > 1 or asked == "all":
-        raise UsageError(
-            f"found --{option} {','.join(map(str, values))}; expected one, or grid, fit-head or report."
-        )
+        found = ",".join(map(str, values))
+        raise UsageError(f"found --{option} {found}; expected one, or grid, fit-head or report.")
     return values[0]
 
 
@@ -272,6 +275,8 @@ class CurveRequest(GridRequest):
     ----------
     shares : str or sequence of float
         Of the training images: percent in a text, as in ``1,5,10,50%``, or numbers above 0 and up to 1.
+    repeats : int
+        How often each share is drawn; of folds, if they are asked for, there is one deal.
     """
 
     shares: str | Sequence[float] = (0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)

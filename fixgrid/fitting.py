@@ -170,7 +170,8 @@ def grid(request: GridRequest) -> Grid:
         cells.append(cell)
         if request.on_cell is not None:
             request.on_cell(cell)
-    return Grid(judge_cells(cells), Notes(*count_passes(asks), warn_of_leak(*(asked.holdings for asked in asks))))
+    leak = warn_of_leak(*(asked.holdings for asked in asks))
+    return Grid(judge_cells(cells), Notes(*count_passes(asks), leak, request.folds or 0))
 
 
 @takes(HeadRequest)
@@ -204,6 +205,7 @@ def fit_head(request: HeadRequest) -> KeptHead:
         "search": fitted.choice.note,
         "mean_of": asked.options.mean_of,
         "drop_duplicates": request.drop_duplicates,
+        **({"folds": {**asked.folds.facts, "of": asked.folds.deck.splits}} if asked.folds else {}),
         **({} if holdings.features == POOLED else {"features": holdings.features}),
     }
     saved = keep_fitted(fitted, holdings, {**record, **how}, _describe_asked(request, asked, wanted))
@@ -244,9 +246,9 @@ def curve(request: CurveRequest) -> Curve:
         As `grid`; also if a share is none.
     """
     shares = read_shares(request.shares)
-    asked = request.ask()
+    asked = dataclasses.replace(request, repeats=1).ask()
     say_changes(asked.holdings, request.folder, request.watcher)
-    return Curve(fit_curve(asked, shares), warn_of_leak(asked.holdings))
+    return Curve(fit_curve(asked, shares, repeats=request.repeats), warn_of_leak(asked.holdings))
 
 
 def read_shares(asked: str | Sequence[float]) -> list[float]:

@@ -11,6 +11,7 @@ from fixgrid.cache.holdings import RECALIBRATED, Holdings
 from .families import FAMILIES
 from .gap import CORRECTIONS
 from .logistic import DINOV2_C
+from .pool import fold_ask
 from .question import Asked, GridOptions, Pair, Weigh
 from .source import Shelf, Source
 from .twins import choose_res, drop_twins, find_twins, keep_copies
@@ -45,6 +46,9 @@ def ask_cache(
     refit: bool = False,
     drop_duplicates: bool = False,
     strengths: str | Sequence[float] | None = None,
+    folds: int | None = None,
+    repeats: int = 1,
+    fold_seed: int = 0,
     costs: Weigh | None = None,
 ) -> Asked:
     """The question that options ask of the features at hand.
@@ -68,6 +72,10 @@ def ask_cache(
         Train without the images that val or test holds as well.
     strengths : str or sequence of float, optional
         ``full``, or values of C; searched coarse to fine if not given.
+    folds : int, optional
+        So many folds of train and val choose in place of val; see `heads.pool.fold_ask`.
+    repeats, fold_seed : int
+        See `heads.deck.Folds`.
     costs : callable, optional
         See `Weigh`.
 
@@ -92,9 +100,12 @@ def ask_cache(
     if drop_duplicates:
         source, note = _drop_duplicates(holdings)
         notes = (*notes, note)
-    return Asked(
+    asked = Asked(
         source, chosen, options, folder, holdings=holdings, dropped=drop_duplicates, notes=notes, costs=costs
     )
+    if folds is None and repeats != 1:
+        raise UsageError(f"found --repeats {repeats} without --folds, expected both: add --folds 5.")
+    return asked if folds is None else fold_ask(asked, folds, seed=fold_seed, repeats=repeats)
 
 
 def choose_kinds(holdings: Holdings, train_view: str | None) -> tuple[str, ...]:

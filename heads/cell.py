@@ -81,8 +81,8 @@ class Trial:
         How the search for C ended.
     val_row : int64 array, shape (n,)
         Row ids of the val images.
-    val_correct : bool array, shape (n,)
-        Whether each is right.
+    val_correct : bool array, or float64 array, shape (n,)
+        Whether each is right; of several repeats of folds how often.
     family, correction : str
         Kind of head, and how the resolution gap was corrected.
     axes : Axes
@@ -105,7 +105,7 @@ class Trial:
     strength: float
     note: str
     val_row: NDArray[np.int64]
-    val_correct: NDArray[np.bool_]
+    val_correct: NDArray[np.bool_] | NDArray[np.float64]
     family: str = "logistic"
     correction: str = "none"
     axes: Axes = SAME

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .metrics import compare_paired
+from .select import Hits
 
 _RESAMPLES = 2000
 
 
-def compare_with(correct: NDArray[np.bool_], best: int, *, chosen_here: bool) -> NDArray[np.float64]:
+def compare_with(correct: Hits, best: int, *, chosen_here: bool) -> NDArray[np.float64]:
     """p that each head is as good as one of them, corrected for the number of comparisons.
 
     The largest standardised difference among all that are compared, over 2,000 resamples of the images, is what
@@ -26,7 +27,8 @@ def compare_with(correct: NDArray[np.bool_], best: int, *, chosen_here: bool) ->
     Parameters
     ----------
     correct : bool array, shape (n, k)
-        Whether each of k heads is right on each of n images.
+        Whether each of k heads is right on each of n images; or float64, how often in repeats of folds: an image
+        counts once, with its share.
     best : int
         The head that the others are compared with.
     chosen_here : bool
@@ -47,11 +49,12 @@ def compare_with(correct: NDArray[np.bool_], best: int, *, chosen_here: bool) ->
         np.maximum(largest, (np.abs(moved - moved[:, one, None]) / errors[one]).max(1), out=largest)
     found = np.abs(C.mean(0) - C[:, best].mean()) / errors[best]
     above = np.array([(largest >= value - 1e-6).sum() for value in found])
-    alone = [compare_paired(correct[:, one], correct[:, best]) for one in range(k)]
+    hits = correct > 0.5  # an image that is right in half of several deals or fewer is wrong
+    alone = [compare_paired(hits[:, one], hits[:, best]) for one in range(k)]
     return np.maximum((1.0 + above) / (1 + len(largest)), alone)
 
 
-def estimate_optimism(correct: NDArray[np.bool_]) -> float:
+def estimate_optimism(correct: Hits) -> float:
     """By how much the best accuracy of k heads exceeds what that head is worth, because it is the best of k.
 
     The best head of a resample is scored on the images that the resample left out, 2,000 times: what remains of the
@@ -75,7 +78,7 @@ def estimate_optimism(correct: NDArray[np.bool_]) -> float:
     return max(0.0, float(C.mean(0).max() - worth.mean())) if len(worth) else 0.0
 
 
-def find_resolution(correct: NDArray[np.bool_], best: int) -> float:
+def find_resolution(correct: Hits, best: int) -> float:
     """The difference of accuracy that these images could tell between the best of k heads and another of them.
 
     Parameters
@@ -101,6 +104,7 @@ def _standard_errors(C: NDArray[np.float32]) -> NDArray[np.float32]:
     """Of the difference of each pair of heads' accuracies: shape (k, k)."""
     n = len(C)
     both, hits = C.T @ C, C.sum(0)
-    discordant = hits[:, None] + hits[None, :] - 2 * both
+    squares = both.diagonal()  # the hits themselves, unless an image's answers are shares
+    discordant = squares[:, None] + squares[None, :] - 2 * both
     difference = hits[:, None] - hits[None, :]
     return np.asarray(np.sqrt(discordant + 1 - difference**2 / n) / n, np.float32)

@@ -11,15 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fixgrid.cache.errors import UsageError
+from fixgrid.cache.features import FeatureSet
 
 from .cell import Cell
 from .fit import choose_best
-from .metrics import Estimate
+from .metrics import Estimate, t_interval
 from .question import Ask
 from .recipe import list_recipes
 from .select import score_head
 from .subset import TrainSubset
 from .views import TestRes
+
+_KEPT = ("images", "train_res", "test_res", "family", "correction", "strength", "val", "test")
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,11 @@ class CurvePoint:
         Chosen on val for this share.
     val, test : Estimate
         Top-1 with its Wilson interval.
+    seeds : int
+        Draws of so many images; all else is of the first of them.
+    mean_test : Estimate or None
+        Mean of ``test`` over the draws, with its 95 % t-interval: how much it matters which images are drawn, where
+        the Wilson interval says how much it matters which are tested. None of one draw.
     """
 
     share: float
@@ -52,9 +60,11 @@ class CurvePoint:
     strength: float
     val: Estimate
     test: Estimate
+    seeds: int = 1
+    mean_test: Estimate | None = None
 
 
-def fit_curve(ask: Ask, shares: Sequence[float], *, seed: int = 0) -> list[CurvePoint]:
+def fit_curve(ask: Ask, shares: Sequence[float], *, seed: int = 0, repeats: int = 1) -> list[CurvePoint]:
     """One point for each share, ascending: chosen on val among all pairs and options, scored on test once.
 
     Subsets are nested: a larger share holds every image of a smaller one. With several pairs each share chooses
@@ -68,23 +78,49 @@ def fit_curve(ask: Ask, shares: Sequence[float], *, seed: int = 0) -> list[Curve
         In (0, 1].
     seed : int
         Of the subsets.
+    repeats : int
+        How often each share is drawn, with ``seed`` and those after it; all images are drawn once.
 
     Raises
     ------
     UsageError
-        If there is no pair or no share, or a share is not in (0, 1].
+        If there is no pair or no share, a share is not in (0, 1], or there is no repeat.
     """
     wrong = [share for share in shares if not 0 < share <= 1]
     if wrong or not shares or not ask.pairs:
         found = f"the share {wrong[0]}" if wrong else f"{len(shares)} shares and {len(ask.pairs)} pairs"
         raise UsageError(f"found {found} for a learning curve, expected shares above 0 and at most 1, and a pair.")
+    if repeats < 1:
+        raise UsageError(f"found --repeats {repeats} for a learning curve, expected 1 or more.")
     train = ask.source.load("train", ask.options.train_kinds[0], ask.pairs[0][0])
-    order = rank_images(train.sha256, seed)
+    orders = [rank_images(train.sha256, seed + repeat) for repeat in range(repeats)]
     points = []
     for share in sorted(set(shares)):
-        subset = TrainSubset(ask.source, train.row[take_share(train.y, order, share)])
-        points.append(_recall_point(replace(ask, source=subset), share, len(subset.rows)))
+        drawn = [train.row[take_share(train.y, order, share)] for order in orders]
+        drawn = drawn[: 1 if len(drawn[0]) == len(train.row) else repeats]
+        each = [_recall_point(_learn_from(ask, train, rows, share), share, len(rows)) for rows in drawn]
+        points.append(replace(each[0], seeds=len(each), mean_test=_average([point.test.value for point in each])))
     return points
+
+
+def _average(tests: Sequence[float]) -> Estimate | None:
+    """The mean of several draws; its interval ends where accuracies do."""
+    if len(tests) < 2:
+        return None
+    mean = t_interval(tests)
+    return Estimate(mean.value, max(0.0, mean.low), min(1.0, mean.high))
+
+
+def _learn_from(ask: Ask, train: FeatureSet, rows: NDArray[np.int64], share: float) -> Ask:
+    """The question to some of the training images; folds stay, so all images judge what some of these teach."""
+    for held in ask.folds.held if ask.folds else ():
+        left = np.unique(train.y[np.isin(train.row, rows) & ~np.isin(train.row, held)])
+        if len(left) < 2:
+            raise UsageError(
+                f"found a share of {100 * share:g} % that is {len(rows)} images, of which a fold leaves "
+                f"{len(left)} class to learn from; expected 2: ask for larger shares, or leave --folds out."
+            )
+    return replace(ask, source=TrainSubset(ask.source, rows))
 
 
 def rank_images(sha256: NDArray[np.uint8], seed: int) -> NDArray[np.int64]:
@@ -115,7 +151,7 @@ def _recall_point(ask: Ask, share: float, images: int) -> CurvePoint:
     record = memo.recall(name)
     if record is None:
         point = _fit_point(ask, share, images)
-        memo.keep(name, asdict(point))
+        memo.keep(name, {field: asdict(point)[field] for field in _KEPT})
         return point
     return _from_record(record, share)
 

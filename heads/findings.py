@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from fixgrid.cache.errors import FixgridError
+from fixgrid.cache.errors import FixgridError, UsageError
 from fixgrid.cache.holdings import Holdings
 from fixgrid.cache.sealed import Sealed
 
@@ -83,7 +84,11 @@ def find_all(asks: Sequence[Asked]) -> Findings:
     answers = answer_test(asked, best, holdings.manifest.classes, made.find(best))
     pair = replace(asked, pairs=((best.train_res, best.test_res),))
     n_train = len(asked.source.load("train", asked.options.train_kinds[0], best.train_res).row)
-    curve = [*fit_curve(pair, CURVE_SHARES), point_of(best, n_train)]
+    curve = []
+    for share in CURVE_SHARES:
+        with suppress(UsageError):  # folds may leave too little of a small share to learn from
+            curve += fit_curve(pair, [share])
+    curve.append(point_of(best, n_train))
     return Findings(asked, verdict, answers, _list_used(asked, best), curve, compare_images(holdings))
 
 
@@ -99,6 +104,7 @@ def compare_images(holdings: Holdings) -> list[Twin] | None:
 
 def _list_used(asked: Asked, best: Cell) -> dict[str, list[Sealed]]:
     used: dict[str, list[Sealed]] = {}
-    for place in find_recipe(asked, (best.train_res, best.test_res), best.family, best.correction).places:
+    recipe = find_recipe(asked, (best.train_res, best.test_res), best.family, best.correction)
+    for place in asked.list_passes(recipe.places):
         used.setdefault(place[0], []).append(asked.holdings.entry(*place))
     return used

@@ -106,7 +106,8 @@ def recall_cell(recipe: Recipe, memo: Memo | None) -> Cell | None:
     return None if record is None else replace(_from_record(record), apparent=recipe.apparent)
 
 
-_LISTS = {"row": np.int64, "correct": np.bool_, "val_row": np.int64, "val_correct": np.bool_}
+# As JSON has them: whether val's images are right, or how often where folds were repeated.
+_LISTS = {"row": np.int64, "correct": np.bool_, "val_row": np.int64, "val_correct": None}
 _FACTS = ("train_res", "test_res", "apparent", "val", "test", "strength", "note", "family", "correction")
 
 

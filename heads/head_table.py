@@ -23,6 +23,9 @@ _FIGURES = {
 }
 
 
+_MEAN = ("mean_test", "mean_test_low", "mean_test_high")
+
+
 def fit_record(fitted: Fitted, figures: HeadFigures) -> dict[str, Any]:
     """A kept head as JSON values: how it was chosen, and its figures on test with their intervals."""
     measured = {name: getattr(figures, name)._asdict() for name in ("top5", "class_mean", "nll", "calibration")}
@@ -75,23 +78,38 @@ def format_figures(figures: HeadFigures, style: str) -> str:
 
 def format_curve(points: Sequence[CurvePoint], style: str) -> str:
     """A learning curve in one of `FORMATS`, ending in a newline."""
+    repeated = any(point.seeds > 1 for point in points)
     if style in ("json", "csv"):
-        return format_records([_point_record(point) for point in points], style)
+        return format_records([_point_record(point, repeated) for point in points], style)
     rows = [
         {
             "share, %": f"{100 * point.share:g}",
             "images": point.images,
             "pair, px": f"{point.train_res}:{point.test_res}",
-            "strength": f"{point.strength:.2e}",
-            "val": f"{100 * point.val.value:.2f}",
+            **({} if repeated else {"strength": f"{point.strength:.2e}", "val": f"{100 * point.val.value:.2f}"}),
             "test": f"{100 * point.test.value:.2f}",
             "95 % interval": show_interval(point.test),
+            **({"seeds": point.seeds, **_show_mean(point)} if repeated else {}),
         }
         for point in points
     ]
-    return format_records(rows, style)
+    said = "\ntest: the first draw, Wilson's interval; mean: all draws, Student's t; both 95 %\n"
+    return format_records(rows, style) + said * repeated
 
 
-def _point_record(point: CurvePoint) -> dict[str, Any]:
+def _show_mean(point: CurvePoint) -> dict[str, str]:
+    mean = point.mean_test
+    return {
+        "mean": f"{100 * mean.value:.2f}" if mean else "",
+        "t-interval": show_interval(mean) if mean else "",
+    }
+
+
+def _point_record(point: CurvePoint, repeated: bool) -> dict[str, Any]:
     estimates = {**record_estimate("val", point.val), **record_estimate("test", point.test)}
-    return {**{name: value for name, value in vars(point).items() if name not in ("val", "test")}, **estimates}
+    named = ("val", "test", "seeds", "mean_test")
+    record = {**{name: value for name, value in vars(point).items() if name not in named}, **estimates}
+    if not repeated:
+        return record
+    mean = record_estimate("mean_test", point.mean_test) if point.mean_test else dict.fromkeys(_MEAN)
+    return {**record, "seeds": point.seeds, **mean}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 Z95 = 1.959963984540054  # 97.5 % point of the normal distribution
 _EXACT_UP_TO = 1000  # discordant pairs; above, the normal approximation is within .001 of the exact p
@@ -24,7 +25,7 @@ class Estimate(NamedTuple):
     high: float
 
 
-def wilson_interval(hits: int, n: int) -> Estimate:
+def wilson_interval(hits: float, n: int) -> Estimate:
     """A proportion with its score interval (Wilson 1927).
 
     Raises
@@ -38,6 +39,21 @@ def wilson_interval(hits: int, n: int) -> Estimate:
     centre = (p + z2 / 2) / (1 + z2)
     half = Z95 * math.sqrt(p * (1 - p) / n + z2 / n / 4) / (1 + z2)
     return Estimate(p, max(0.0, centre - half), min(1.0, centre + half))
+
+
+def t_interval(values: Sequence[float]) -> Estimate:
+    """The mean of independent draws with its interval by Student's t: what another such mean would be.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than 2.
+    """
+    if len(values) < 2:
+        raise ValueError("no spread of one draw")
+    mean, n = float(np.mean(values)), len(values)
+    half = float(stdtrit(n - 1, 0.975) * np.std(values, ddof=1) / math.sqrt(n))
+    return Estimate(mean, mean - half, mean + half)
 
 
 def compare_paired(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:

@@ -9,9 +9,11 @@ from pathlib import Path
 from fixgrid.cache.holdings import Holdings
 
 from .cell import Axes, Cost
+from .deck import Folds
+from .families import FAMILIES
 from .logistic import DINOV2_C
 from .memo import Memo
-from .source import Source
+from .source import Place, Source
 from .views import TestRes, list_resolutions
 
 Pair = tuple[int, TestRes]  # train_res, test_res
@@ -58,6 +60,10 @@ class GridOptions:
     coarse: int = 2
     refit: bool = False
 
+    def walk(self, family: str) -> tuple[float, ...]:
+        """The strengths that a family walks."""
+        return self.strengths if family == "logistic" else FAMILIES[family][1]
+
 
 @dataclass(frozen=True, eq=False)
 class Ask:
@@ -70,12 +76,15 @@ class Ask:
     options : GridOptions
     folder : Path or None
         Where cells are remembered.
+    folds : Folds or None
+        They choose in place of val: ``source`` gives their images as train and as val, see `heads.pool.Pool`.
     """
 
     source: Source
     pairs: tuple[Pair, ...]
     options: GridOptions = GridOptions()
     folder: Path | None = None
+    folds: Folds | None = None
 
     @property
     def n_classes(self) -> int:
@@ -91,6 +100,16 @@ class Ask:
     def weigh(self, test_res: TestRes) -> Cost | None:
         """What an answer about one image costs at a test resolution; None if it is not known."""
         return None
+
+    def list_passes(self, places: Sequence[Place]) -> list[Place]:
+        """The places of the data set's own splits that stand behind places of ``source``."""
+        splits = self.folds.deck.splits if self.folds else ()
+        spread = (
+            (real, kind, res)
+            for split, kind, res in places
+            for real in (splits if split in ("train", "val") and splits else (split,))
+        )
+        return list(dict.fromkeys(spread))
 
     @property
     def memo(self) -> Memo | None:

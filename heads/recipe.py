@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,51 +15,14 @@ from fixgrid.cache.view import apparent_ratio
 
 from .cell import Axes
 from .families import FAMILIES
-from .gap import Correction, fit_correction
+from .gap import Correction
 from .linear import LinearHead
 from .metrics import fit_temperature
 from .question import Ask, GridOptions, Pair
-from .select import Choice, Fold, Head, HeadPath, choose_strength, score_views
-from .source import Place, Source
-from .views import TestRes, join_views, list_resolutions, mean_view, see_views, view_rows
-
-Rows = tuple[NDArray[np.float32], NDArray[np.int64]]  # training features (n, D) and labels (n,)
-
-
-class Training:
-    """What some heads learn from. Nothing is loaded or fitted before it is asked for.
-
-    Parameters
-    ----------
-    source : Source
-    views : tuple of (kind, px)
-        How the training images are seen, all of it rows.
-    """
-
-    def __init__(self, source: Source, views: tuple[tuple[str, int], ...]):
-        self.source, self.views = source, views
-        self._path: tuple[str, HeadPath] | None = None
-        self._corrections: dict[tuple[str, str, int], Correction] = {}
-
-    @cached_property
-    def rows(self) -> Rows:
-        """Features (n, D) and labels (n,)."""
-        return view_rows([self.source.load("train", *view) for view in self.views])
-
-    def path(self, family: str) -> HeadPath:
-        """The heads of one family; only the last asked for is kept, for it may hold a copy of the features."""
-        if self._path is None or self._path[0] != family:
-            self._path = None
-            self._path = family, FAMILIES[family][0](*self.rows, self.source.n_classes)
-        return self._path[1]
-
-    def correct(self, name: str, kind: str, res: int) -> Correction:
-        """A correction of features of one kind of view at ``res`` px, the same for every family."""
-        key = name, kind, res
-        if key not in self._corrections:
-            seen = mean_view(self.source.load("train", kind, res))
-            self._corrections[key] = fit_correction(name, self.rows[0], seen)
-        return self._corrections[key]
+from .select import Choice, Fold, Head, average_repeats, choose_strength, score_views
+from .source import Place
+from .training import Part, Training
+from .views import TestRes, join_views, list_resolutions, see_views
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +33,7 @@ class Chosen:
     ----------
     choice : Choice
     head : Head
-        To keep: the chosen one, or fitted once more on train and val.
+        To keep: the chosen one, or fitted once more on train and val, or on all images of the folds.
     row : int64 array, shape (n,)
         Row ids of the images that chose, as ``choice.correct`` has them.
     """
@@ -123,7 +85,7 @@ class Recipe:
     @property
     def strengths(self) -> tuple[float, ...]:
         """The strengths that the family walks."""
-        return self.options.strengths if self.family == "logistic" else FAMILIES[self.family][1]
+        return self.options.walk(self.family)
 
     @property
     def places(self) -> list[Place]:
@@ -139,7 +101,8 @@ class Recipe:
         options = {**asdict(self.options), "strengths": self.strengths}
         del options["families"], options["corrections"]
         own = {"family": self.family, "correction": self.correction, "n_classes": self.training.source.n_classes}
-        return {**options, **own, "train_res": self.train_res, "test_res": self.test_res}
+        folds = {"folds": self.training.folds.facts} if self.training.folds else {}
+        return {**options, **own, **folds, "train_res": self.train_res, "test_res": self.test_res}
 
     def load(self, split: str) -> FeatureSet:
         """A split as it is seen at test time, the views at every test resolution side by side.
@@ -157,18 +120,39 @@ class Recipe:
         return see_views(features.X, self._corrections, self.options.mean_of)
 
     def choose(self) -> Chosen:
-        """What val chose, and the head to keep: that, or fitted once more on train and val."""
-        source = self._source
-        path, val = source.path(self.family), self.load("val")
-        seen = self.see(val)
-        choice = choose_strength([Fold(path, seen, val.y)], self.strengths, coarse=self.options.coarse)
-        head = self._refit(choice.strength, source.rows, seen, val.y) if self.options.refit else choice.heads[0]
-        return Chosen(choice, head, val.row)
+        """What val or the folds chose, and the head to keep."""
+        choice, row = self.judge(self.training.parts)
+        return Chosen(choice, self.fit(choice), row)
+
+    def judge(self, parts: Iterable[Part]) -> tuple[Choice, NDArray[np.int64]]:
+        """The strength that the images of all parts choose together, and the row ids of those images."""
+        taught = [(part, replace(self, training=part.training)) for part in parts]
+        paths, val = [made._source.path(self.family) for _, made in taught], self.load("val")
+        judges = [part.take(val) for part, _ in taught]
+        folds = [
+            Fold(path, made.see(part), part.y) for path, (_, made), part in zip(paths, taught, judges, strict=True)
+        ]
+        choice = choose_strength(folds, self.strengths, coarse=self.options.coarse)
+        return average_repeats(choice, np.concatenate([part.row for part in judges]))
+
+    def learn(self, strength: float) -> Head:
+        """The head of all training images."""
+        return self._source.path(self.family).head(strength)
+
+    def fit(self, choice: Choice) -> Head:
+        """The head to keep: the chosen one, or fitted once more on train and val, or on all that folds dealt."""
+        if self.training.folds:
+            return self.learn(choice.strength)
+        return self._refit(choice.strength) if self.options.refit else choice.heads[0]
 
     def fit_temperature(self, choice: Choice) -> float:
-        """The temperature of the chosen head on the images that chose it."""
-        val = self.load("val")
-        return fit_temperature(score_views(choice.heads[0], self.see(val)), val.y)
+        """The temperature of the chosen heads on the images that chose them."""
+        val, scores, labels = self.load("val"), [], []
+        for part, head in zip(self.training.parts, choice.heads, strict=True):
+            judges = part.take(val)
+            scores.append(score_views(head, replace(self, training=part.training).see(judges)))
+            labels.append(judges.y)
+        return fit_temperature(np.concatenate(scores), np.concatenate(labels))
 
     def fold(self, head: LinearHead) -> tuple[LinearHead, tuple[Correction, ...]]:
         """What to keep: a head on uncorrected features, or ``head`` and the corrections, one for each resolution.
@@ -196,17 +180,18 @@ class Recipe:
         kind = self.options.test_kind
         return tuple(self.training.correct(self.correction, kind, res) for res in list_resolutions(self.test_res))
 
-    @cached_property
+    @property
     def _source(self) -> Training:
         """Where the head is fitted."""
         if not self.is_refit:
             return self.training
-        views = tuple((self.options.test_kind, res) for res in list_resolutions(self.test_res))
-        return Training(self.training.source, views)
+        return self.training.see(tuple((self.options.test_kind, res) for res in list_resolutions(self.test_res)))
 
-    def _refit(self, strength: float, rows: Rows, X: NDArray[np.float32], y: NDArray[np.int64]) -> Head:
+    def _refit(self, strength: float) -> Head:
+        rows, val = self._source.rows, self.load("val")
+        X = self.see(val)
         more = X.reshape(-1, X.shape[-1])
-        labels = np.repeat(y, len(more) // len(y))
+        labels = np.repeat(val.y, len(more) // len(val.y))
         both = np.concatenate([rows[0], more]), np.concatenate([rows[1], labels])
         return FAMILIES[self.family][0](*both, self.training.source.n_classes).head(strength)
 
@@ -215,7 +200,7 @@ def list_recipes(ask: Ask) -> Iterator[Recipe]:
     """The cells to make, in an order that keeps one train_res and one family at hand at a time."""
     options = ask.options
     for train_res in dict.fromkeys(train for train, _ in ask.pairs):
-        training = Training(ask.source, tuple((kind, train_res) for kind in options.train_kinds))
+        training = Training(ask.source, tuple((kind, train_res) for kind in options.train_kinds), ask.folds)
         for family in options.families:
             for test_res in (test for train, test in ask.pairs if train == train_res):
                 for correction in options.corrections:
@@ -234,7 +219,7 @@ def count_passes(asks: Iterable[Ask]) -> tuple[int, int]:
     Kinds of features come of the same pass.
     """
     cells = [
-        {(ask.axes._replace(features=""), place) for place in recipe.places}
+        {(ask.axes._replace(features=""), place) for place in ask.list_passes(recipe.places)}
         for ask in asks
         for recipe in list_recipes(ask)
     ]

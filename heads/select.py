@@ -7,8 +7,8 @@ has an argument through which a test image could reach it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,10 @@ from .metrics import Estimate, compare_paired, log_softmax, read_likelihoods, sm
 
 _BLOCK = 1024  # images whose scores are in memory at once: at 21,843 classes 180 MB as float64
 _NO_BETTER = 2  # coarse strengths in a row after which val has turned: a decade of DINOv2's C
+
+
+# Whether each image is right, or in which share of several repeats.
+Hits: TypeAlias = NDArray[np.bool_] | NDArray[np.float64]
 
 
 class Head(Protocol):
@@ -62,8 +66,8 @@ class Choice:
         At that strength, one for each fold.
     val : Estimate
         Its accuracy, optimistic by being the best of several.
-    correct : bool array, shape (n,)
-        Whether each image is right, fold after fold.
+    correct : bool array, or float64 array, shape (n,)
+        Whether each image is right, fold after fold; of several repeats how often.
     curve : dict of float to float
         Accuracy at each strength tried, in the path's order.
     note : str
@@ -73,7 +77,7 @@ class Choice:
     strength: float
     heads: tuple[Head, ...]
     val: Estimate
-    correct: NDArray[np.bool_]
+    correct: Hits
     curve: dict[float, float]
     note: str
 
@@ -207,6 +211,25 @@ def _walk(curve: _Curve, strengths: Sequence[float], coarse: int) -> str:
         if i - last_gain >= _NO_BETTER:
             return f"stopped at {strength:.1e}: no better since {grid[last_gain]:.1e}"
     return f"tried up to {grid[-1]:.1e}"
+
+
+def average_repeats(choice: Choice, row: NDArray[np.int64]) -> tuple[Choice, NDArray[np.int64]]:
+    """A choice among answers of which one image has several, with one share for each image; and the row ids.
+
+    Images, not answers, are what the interval counts. The search before took answers for images, so it may end a
+    little early.
+
+    Parameters
+    ----------
+    choice : Choice
+    row : int64 array, shape (n,)
+        Row ids of ``choice.correct``.
+    """
+    images, place, times = np.unique(row, return_inverse=True, return_counts=True)
+    if len(images) == len(row):
+        return choice, row
+    share = np.bincount(place, choice.correct) / times
+    return replace(choice, val=wilson_interval(float(share.sum()), len(images)), correct=share), images
 
 
 def score_head(head: Head, X_test: NDArray[np.float32], y_test: NDArray[np.int64]) -> Score:

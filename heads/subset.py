@@ -49,7 +49,12 @@ class TrainSubset:
         whole = self.source.identify(split, kind, res)
         if split != "train":
             return whole
-        return f"{whole}:{hashlib.sha256(np.unique(self.rows).astype('<i8').tobytes()).hexdigest()}"
+        return f"{whole}:{name_rows(self.rows)}"
+
+
+def name_rows(rows: NDArray[np.int64]) -> str:
+    """Hex sha256 that tells sets of row ids apart, whatever their order."""
+    return hashlib.sha256(np.unique(rows).astype("<i8").tobytes()).hexdigest()
 
 
 def keep_rows(features: FeatureSet, rows: NDArray[np.int64]) -> FeatureSet:

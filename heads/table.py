@@ -31,11 +31,14 @@ class Notes:
         would have cost on top.
     warning : str
         A line about leaked labels; empty where there is no leak to warn of.
+    folds : int
+        Folds that chose in place of val; 0 if val did.
     """
 
     passes_run: int = 0
     passes_avoided: int = 0
     warning: str = ""
+    folds: int = 0
 
 
 def format_cells(verdict: Verdict[Cell], notes: Notes, style: str, top: int | None = None) -> str:
@@ -101,7 +104,7 @@ def cell_record(cell: Cell) -> dict[str, Any]:
 
 def explain_cells(verdict: Verdict[Cell], notes: Notes, left_out: Sequence[str] = (), hidden: int = 0) -> list[str]:
     """What the table means and has no room for, in lines of at most 80 columns."""
-    said = _explain_marks(verdict) + explain_choice(verdict) if verdict.cells else []
+    said = _explain_marks(verdict) + explain_choice(verdict, notes.folds) if verdict.cells else []
     said.append(
         f"Cost: {notes.passes_run} passes of the trunk, where passes for each cell alone would be "
         f"{notes.passes_run + notes.passes_avoided}; heads were fitted on cached features."
@@ -138,7 +141,7 @@ def _explain_marks(verdict: Verdict[Cell]) -> list[str]:
     return said
 
 
-def explain_choice(verdict: Verdict[Any]) -> list[str]:
+def explain_choice(verdict: Verdict[Any], folds: int = 0) -> list[str]:
     """How far val can be trusted with the choice among so many."""
     best, k = verdict.best, len(verdict.cells)
     if k == 1:
@@ -149,9 +152,10 @@ def explain_choice(verdict: Verdict[Any]) -> list[str]:
     )
     if verdict.decides:
         return [said]
+    more = "" if folds else ": --folds 5 lets more images choose"
     return [
         f"{said} It cannot tell the best from most others, nor any difference below "
-        f"{100 * verdict.resolution:.0f} points: --folds 5 lets more images choose."
+        f"{100 * verdict.resolution:.0f} points{more}."
     ]
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .cell import LEVEL, Cell, Trial
 from .contest import compare_with, estimate_optimism, find_resolution
+from .select import Hits
 
 PREFERENCES = ("accurate", "cheap")
 
@@ -111,10 +112,10 @@ def _find_front(trials: Sequence[Trial]) -> set[int]:
     return front
 
 
-def _line_up(answers: Sequence[tuple[NDArray[np.int64], NDArray[np.bool_]]]) -> NDArray[np.bool_]:
+def _line_up(answers: Sequence[tuple[NDArray[np.int64], Hits]]) -> Hits:
     """Whether each of k is right on each image that all have, of their row ids and answers: shape (n, k)."""
     rows = reduce(np.intersect1d, (row for row, _ in answers))
-    columns = []
+    columns: list[Any] = []
     for row, correct in answers:
         order = np.argsort(row)
         columns.append(correct[order[np.searchsorted(row, rows, sorter=order)]])

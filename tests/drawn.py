@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 
 from fixgrid.cache.features import FeatureSet
+from fixgrid.cache.rows import Rows
 from fixgrid.cache.view import View
+from fixgrid.heads.deck import Folds, make_deck
+from fixgrid.heads.pool import Pool
 from fixgrid.heads.question import Ask, GridOptions
 
 SIZES = {"train": 160, "val": 80, "test": 120}
@@ -73,3 +77,19 @@ def ask(load, pairs, options=FEW, memo=None, n_classes=K):
     """A question to generated features."""
     identify = memo.identify if memo else getattr(load, "identify", None)
     return Ask(Loaded(load, n_classes, identify), tuple(pairs), options, memo and memo.folder)
+
+
+def draw_deck(source, splits=("train", "val"), groups=None):
+    """The images of some splits, with the labels and digests of the source's features."""
+    sets = {split: source.load(split, "center", 224) for split in splits}
+    return make_deck({s: Rows((b"",) * len(f.y), f.row, f.sha256, f.y) for s, f in sets.items()}, groups)
+
+
+def pool(question, splits=("train", "val")):
+    """A question to several splits as one."""
+    return replace(question, source=Pool(question.source, {split: SIZES[split] for split in splits}))
+
+
+def fold(question, n=4, splits=("train", "val"), deck=None, **deal):
+    """A question that folds answer."""
+    return replace(pool(question, splits), folds=Folds(deck or draw_deck(question.source, splits), n, **deal))

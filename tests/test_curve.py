@@ -7,14 +7,16 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
-from drawn import FEW, PAIRS, Source, ask
+from drawn import FEW, PAIRS, Source, ask, fold
 from hypothesis import given
 from hypothesis import strategies as some
 
 from fixgrid.cache.errors import UsageError
 from fixgrid.heads.curve import fit_curve, rank_images, take_share
 from fixgrid.heads.fit import fit_best
+from fixgrid.heads.head_table import format_curve
 from fixgrid.heads.memo import Memo
+from fixgrid.heads.subset import TrainSubset
 
 SHARES = (0.05, 0.2, 1.0)
 
@@ -108,3 +110,65 @@ def test_other_options_or_another_seed_are_other_points(tmp_path, changed):
 def test_no_pair_or_a_share_out_of_range_is_refused(pairs, shares):
     with pytest.raises(UsageError, match="expected shares above 0"):
         fit_curve(ask(Source(), pairs, FEW), shares)
+
+
+def test_repeats_are_draws_of_other_seeds_and_all_images_are_drawn_once():
+    question = ask(Source(), PAIRS[:2], FEW)
+    one, (few, some_more, whole) = fit_curve(question, SHARES), fit_curve(question, SHARES, repeats=3)
+    for share, point in zip(SHARES[:2], (few, some_more), strict=True):
+        tests = [fit_curve(question, [share], seed=seed)[0].test.value for seed in range(3)]
+        half = 4.302653 * np.std(tests, ddof=1) / np.sqrt(3)
+        mean = np.mean(tests)
+        assert (point.seeds, point.mean_test) == (
+            3,
+            pytest.approx((mean, max(0, mean - half), min(1, mean + half))),
+        )
+    assert (whole.seeds, whole.mean_test) == (1, None)
+    assert [replace(point, seeds=1, mean_test=None) for point in (few, some_more, whole)] == one
+    with pytest.raises(UsageError, match="--repeats 0"):
+        fit_curve(question, SHARES, repeats=0)
+
+
+def test_the_interval_over_seeds_stands_beside_wilsons_in_every_format():
+    points = fit_curve(ask(Source(), PAIRS[:1], FEW), SHARES, repeats=2)
+    mean = points[0].mean_test
+    table = format_curve(points, "table")
+    assert "t-interval" in table
+    assert f"[{100 * mean.low:.2f}, {100 * mean.high:.2f}]" in table
+    assert "Student's t" in table
+    few, *_, whole = json.loads(format_curve(points, "json"))
+    assert (few["seeds"], few["mean_test"], few["mean_test_low"]) == (2, mean.value, mean.low)
+    assert (whole["seeds"], whole["mean_test"]) == (1, None)
+    assert "seeds" not in format_curve(points[-1:], "json") + format_curve(points[-1:], "table")
+
+
+def test_permuted_test_labels_change_no_draw_and_no_choice():
+    honest, shuffled = (
+        fit_curve(ask(Source(permute), PAIRS, FEW), SHARES, repeats=2) for permute in (None, "test")
+    )
+    for a, b in zip(honest, shuffled, strict=True):
+        assert replace(a, test=b.test, mean_test=b.mean_test) == b
+
+
+def test_points_kept_before_there_were_repeats_are_read(tmp_path):
+    question = ask(Source(), PAIRS[:1], FEW, Memo(tmp_path, Source().identify))
+    fit_curve(question, SHARES[:1])
+    (kept,) = tmp_path.iterdir()
+    assert not {"seeds", "mean_test"} & json.loads(kept.read_text())["record"].keys()
+    fit_curve(question, SHARES[:1], repeats=3)
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_share_of_which_a_fold_leaves_one_class_is_refused():
+    question = fold(ask(Source(), PAIRS[:1], FEW))
+    whole, held = question.source.load("train", "center", 224), question.folds.held[0]
+    first = whole.row[(whole.y == 0) & ~np.isin(whole.row, held)][:1]
+    lost = [whole.row[(whole.y == label) & np.isin(whole.row, held)][:1] for label in (1, 2, 3)]
+    few = replace(question, source=TrainSubset(question.source, np.concatenate([first, *lost])))
+    with pytest.raises(UsageError, match="share of 100 % that is 4 images, of which a fold leaves 1 class"):
+        fit_curve(few, [1.0])
+
+
+def test_a_repeated_curve_fits_a_terminal():
+    points = fit_curve(ask(Source(), PAIRS[:1], FEW), SHARES, repeats=2)
+    assert max(map(len, format_curve(points, "table").splitlines())) <= 80

@@ -41,7 +41,14 @@ print(fixgrid.evaluate("mean", "data", trunk=net, workers=1).figures.top1.value)
 fixgrid.export("mean", "onnx", "network.onnx", trunk=net)
 """
 FUNCTIONS = {name: name.replace("-", "_") for name in cli.COMMANDS if name not in ("cache", "heads")}
-NOT_ARGUMENTS = {"style", "top", "curve", "per_class"}  # how results are printed, and another function
+NOT_ARGUMENTS = {
+    "style",
+    "top",
+    "curve",
+    "per_class",
+    "nested",
+    "resplit",
+}  # of other functions, or of printing
 
 
 def python(code: str, cwd: Path, code_of_exit: int = 0) -> subprocess.CompletedProcess[str]:
@@ -78,7 +85,8 @@ def test_an_option_and_its_argument_have_one_default(command: str) -> None:
 
 
 def test_arguments_are_given_by_name_and_explained() -> None:
-    for name in ("extract", "plan", "grid", "fit_head", "curve", "report", "duplicates"):
+    mine = ("extract", "plan", "grid", "fit_head", "curve", "report", "duplicates")
+    for name in (*mine, "cross_validate", "choose_again"):
         function = getattr(fixgrid, name)
         first, *others = inspect.signature(function).parameters.values()
         assert first.name == "data"

@@ -15,6 +15,7 @@ from entries import make_rows
 
 from fixgrid.cache.rows import Manifest
 from fixgrid.heads import findings
+from fixgrid.heads.ask import ask_cache
 from fixgrid.heads.findings import compare_images, find_all
 from fixgrid.heads.grid import run_grid
 from fixgrid.heads.question import Asked
@@ -114,3 +115,10 @@ def test_the_chosen_cell_is_fitted_once_for_grid_answers_and_curve(
     again = find_all([question])  # its cells are remembered, its heads are not
     assert fitted == {(found.best.train_res, found.best.test_res): 1}
     assert again.answers.figures == found.answers.figures
+
+
+def test_a_report_of_folds_has_the_shares_that_leave_enough_to_learn_from(tmp_path):
+    question = ask_cache(Held(), tmp_path, pairs=[(224, 224)], folds=3, heads="ridge")
+    found = find_all([question])
+    assert found.curve[-1].images == SIZES["train"] + SIZES["val"] == len(found.best.val_row)
+    assert {split: len(used) for split, used in found.used.items()} == {"train": 2, "val": 2, "test": 1}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from drawn import FEW, PAIRS, Cache, K, ask
 
-from fixgrid.heads import families, recipe
+from fixgrid.heads import families, training
 from fixgrid.heads import memo as memo_module
 from fixgrid.heads.grid import run_grid
 from fixgrid.heads.memo import Memo
@@ -131,9 +131,9 @@ def test_a_folder_that_cannot_be_written_costs_no_cell(tmp_path):
 
 def test_refitted_and_corrected_heads_are_made_once_within_a_grid(monkeypatch):
 
-    made, fit, learn = Counter(), families.rotate_features, recipe.fit_correction
+    made, fit, learn = Counter(), families.rotate_features, training.fit_correction
     monkeypatch.setattr(families, "rotate_features", lambda X, y, k: made.update(["path"]) or fit(X, y, k))
-    monkeypatch.setattr(recipe, "fit_correction", lambda n, *a: made.update([n]) or learn(n, *a))
+    monkeypatch.setattr(training, "fit_correction", lambda n, *a: made.update([n]) or learn(n, *a))
     options = GridOptions(
         strengths=FEW.strengths, families=("logistic", "ridge"), corrections=("standardize", "refit")
     )

@@ -14,6 +14,7 @@ from fixgrid.heads.metrics import (
     fit_temperature,
     log_softmax,
     read_likelihoods,
+    t_interval,
     top_hits,
     wilson_interval,
 )
@@ -122,3 +123,9 @@ def test_the_bootstrap_interval_of_an_accuracy_is_near_wilsons():
     assert math.isclose(by_draws.value, 0.75)
     assert by_draws.low == pytest.approx(by_formula.low, abs=0.01)
     assert by_draws.high == pytest.approx(by_formula.high, abs=0.01)
+
+
+def test_a_mean_of_draws_has_students_interval():
+    assert t_interval([0.1, 0.2, 0.3]) == pytest.approx((0.2, 0.2 - 0.2484138, 0.2 + 0.2484138))
+    with pytest.raises(ValueError, match="one draw"):
+        t_interval([0.1])

@@ -13,17 +13,36 @@ from .console import Console, say
 @click.command()
 @options.reads_features
 @options.makes_cells
+@options.option(
+    "--nested", is_flag=True, help="Print how well the choice itself does: each of --folds tests what others chose."
+)
+@options.option(
+    "--resplit", type=click.IntRange(1), help="Print what so many splits, dealt anew from all images, would choose."
+)
 @options.top
 @options.style
 @click.pass_context
-def grid(ctx: click.Context, /, top: int | None, style: str, **asked: Any) -> None:
+def grid(
+    ctx: click.Context, /, style: str, top: int | None, nested: bool, resplit: int | None, **asked: Any
+) -> None:
     """Print the accuracy of every train x test resolution pair, the best marked, ties called ties.
 
-    Several trunks, kinds of features, crop ratios or views make one table: --trunk a,b or all.
+    Several trunks, kinds of features, crop ratios or views make one table: --trunk a,b or all. With --nested or
+    --resplit, print instead how far such a choice can be trusted; no trunk runs for either.
     """
     import fixgrid
+    from fixgrid.cache.errors import UsageError
 
-    found = fixgrid.grid(**asked, on_cell=say_cell, watcher=Console(ctx))
+    console = Console(ctx)
+    if nested and resplit:
+        raise UsageError("found --nested with --resplit, expected one of them: leave one out.")
+    if nested:
+        click.echo(fixgrid.cross_validate(**asked, watcher=console).format(style), nl=False)
+        return
+    if resplit:
+        click.echo(fixgrid.choose_again(**asked, splits=resplit, watcher=console).format(style), nl=False)
+        return
+    found = fixgrid.grid(**asked, on_cell=say_cell, watcher=console)
     click.echo(found.format(style, top), nl=False)
 
 

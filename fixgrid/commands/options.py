@@ -219,5 +219,18 @@ makes_cells = _all(
     option("--refit", is_flag=True, help="Fit what val chose once more on train and val before test is scored."),
     option("--drop-duplicates", is_flag=True, help="Train without the images that val or test holds as well."),
     strengths,
+    option(
+        "--folds",
+        type=click.IntRange(2),
+        help="Choose by so many folds of train and val instead of by val. [default: val chooses]",
+    ),
+    option(
+        "--repeats",
+        type=click.IntRange(1),
+        default=1,
+        show_default=True,
+        help="Deals of folds, or draws of --curve.",
+    ),
+    option("--fold-seed", type=int, default=0, show_default=True, help="Of the first deal."),
 )
 """Of every command that fits heads; see `fixgrid.GridRequest`."""
