@@ -20,7 +20,7 @@ from .table import format_estimate, record_estimate, show_interval
 def format_nested(nested: Nested, style: str, warning: str = "") -> str:
     """A nested cross-validation in one of `FORMATS`, ending in a newline; CSV has its outer folds."""
     records = [_record_round(i, one) for i, one in enumerate(nested.rounds, 1)]
-    names = name_contenders(nested.chosen)
+    names = name_contenders([*nested.contenders, *nested.chosen])
     chosen = [{**one.facts, "folds": count} for one, count in nested.chosen.most_common()]
     if style == "json":
         accuracy = {**record_estimate("accuracy", nested.accuracy), "deviation": nested.deviation, "n": nested.n}

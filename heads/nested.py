@@ -56,10 +56,13 @@ class Nested:
     rounds : tuple of Round
     splits : tuple of str
         Where the images are from.
+    contenders : tuple of Contender
+        All that could be chosen.
     """
 
     rounds: tuple[Round, ...]
     splits: tuple[str, ...]
+    contenders: tuple[Contender, ...] = ()
 
     @property
     def n(self) -> int:
@@ -126,7 +129,7 @@ def cross_validate(asks: Sequence[Ask], folds: Folds) -> Nested:
     for fold in range(folds.n):
         best = find_best([choice[fold][1].value for choice in choices], [one for one, _ in contenders])
         tested.append(_recall_round(*contenders[best], folds, fold, *choices[best][fold]))
-    return Nested(tuple(tested), folds.deck.splits)
+    return Nested(tuple(tested), folds.deck.splits, tuple(one for one, _ in contenders))
 
 
 class _Rounds:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +106,18 @@ def test_nothing_is_computed_twice_and_shares_are_no_data_set(data: Path, raced)
         fixgrid.grid(cache=data.parent / "raced")
     assert FeatureStore(data.parent / "raced", SHARES).sealed()
     assert list(list_sources(FeatureStore(data.parent / "raced"))) == [str(data)]
+
+
+def test_permuted_test_labels_change_no_step(data: Path, raced, tmp_path: Path) -> None:
+    shutil.copytree(data, tmp_path / "data")
+    test = tmp_path / "data" / "test"
+    for old, new in (("a", "c"), ("b", "a"), ("c", "b")):
+        (test / old).rename(test / new)
+    how = {"res": SIDES, "cache": tmp_path / "cache", "budget": "450images", **QUICK}
+    found = fixgrid.search(tmp_path / "data", trunk=trunks(), **how)
+    assert [rung.dropped for rung in found.rungs] == [rung.dropped for rung in raced.rungs]
+    assert found.grid.best.place == raced.grid.best.place
+    assert found.grid.best.test.value == pytest.approx(1 - raced.grid.best.test.value)
 
 
 def test_a_share_holds_every_image_of_a_smaller_one_and_some_of_every_class() -> None:
