@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .cell import Cell
-from .drawings import BLUE, GREEN, INK, ORANGE, PAPER, QUIET, Drawing, clip_name, draw, label_log, label_percent
+from .drawings import BLUE, GREEN, INK, ORANGE, PAPER, QUIET, Drawing, draw, label_log, label_percent
 from .metrics import Estimate
-from .table import cell_record, show_trunk
+from .table import cell_record, label_cell
 from .views import TestRes, list_resolutions
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def draw_front(cells: Sequence[Cell]) -> Drawing:
     """
     front = sorted((cell for cell in cells if cell.front), key=_gmac)
     several = len({cell.axes for cell in cells}) > 1
-    names = [_name_cell(cell, cells) for cell in front]
+    names = [label_cell(cell, cells) for cell in front]
     named = ", ".join(f"{name} {cell.test.value:.1%}" for name, cell in zip(names, front, strict=True))
     alt = f"Test accuracy against multiply-adds per image. The front, cheapest first: {named}."
 
@@ -117,13 +117,6 @@ def draw_front(cells: Sequence[Cell]) -> Drawing:
 
 def _gmac(cell: Cell) -> float:
     return cell.cost.gmac if cell.cost else float("nan")
-
-
-def _name_cell(cell: Cell, cells: Sequence[Cell]) -> str:
-    """A cell for a legend: what it differs in from the others, and its resolutions."""
-    fields = [name for name in cell.axes._fields if len({getattr(other.axes, name) for other in cells}) > 1]
-    parts = [clip_name(show_trunk(str(getattr(cell.axes, name)))) for name in fields]
-    return ", ".join([*parts, f"{cell.train_res}→{cell.test_res} px"])
 
 
 def _mark_estimate(axes: Axes, x: float, estimate: Estimate, colour: str, label: str) -> None:

@@ -14,7 +14,7 @@ from fixgrid.cache.errors import say_command
 from .answers import Answers
 from .cell import Cell
 from .drawings import Drawing, show_name
-from .table import explain_choice, format_estimate, name_axes, name_cell
+from .table import explain_choice, format_estimate, label_cell, name_axes, name_cell
 from .verdict import Verdict
 
 NAMES = {
@@ -117,8 +117,9 @@ def render_report(report: Report) -> str:
     shown = {
         "said": say_answer(best, cells),
         "sure": [say_ties(cells), *explain_choice(report.verdict), *say_cheaper(report.verdict)],
-        "named": [(cell, name_cell(cell, cells)) for cell in cells],
+        "named": [(cell, label_cell(cell, cells)) for cell in cells],
         "told": [say_told(cell) for cell in cells],
+        "several": len({(cell.axes, cell.family, cell.correction) for cell in cells}) > 1,
     }
     return page.from_string(source).render(r=report, best=best, allowed=allowed, command=say_command, **shown)
 

@@ -161,10 +161,20 @@ def explain_choice(verdict: Verdict[Any], folds: int = 0) -> list[str]:
 
 def name_cell(cell: Trial, cells: Sequence[Trial]) -> str:
     """A cell in words, with whatever it may differ in from the others."""
+    where = f"train at {cell.train_res} px, test at {cell.test_res} px"
+    return ", ".join(filter(None, [name_axes(cell, cells), *_name_kinds(cell, cells), where]))
+
+
+def label_cell(cell: Trial, cells: Sequence[Trial]) -> str:
+    """As `name_cell`, but short: for legends and rows."""
+    where = f"{cell.train_res}→{cell.test_res} px"
+    return ", ".join(filter(None, [name_axes(cell, cells), *_name_kinds(cell, cells), where]))
+
+
+def _name_kinds(cell: Trial, cells: Sequence[Trial]) -> list[str]:
+    """Its family and correction, where cells differ in them."""
     names = ("family", "correction")
-    kinds = [getattr(cell, name) for name in names if len({getattr(other, name) for other in cells}) > 1]
-    parts = [name_axes(cell, cells), *kinds, f"train at {cell.train_res} px", f"test at {cell.test_res} px"]
-    return ", ".join(filter(None, parts))
+    return [getattr(cell, name) for name in names if len({getattr(other, name) for other in cells}) > 1]
 
 
 def name_axes(cell: Trial, cells: Sequence[Trial]) -> str:
