@@ -6,7 +6,6 @@ import json
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Any
 
 from fixgrid.cache.text import FORMATS, WIDTH, show_text, to_columns, to_csv, to_markdown
@@ -185,7 +184,9 @@ def name_axes(cell: Trial, cells: Sequence[Trial]) -> str:
 
 
 def _differs(axis: str, cells: Sequence[Trial]) -> bool:
-    return len({getattr(cell.axes, axis) for cell in cells}) > 1
+    """Whether cells differ in an axis; in their crop ratio, those of one trunk: each has its own."""
+    values = {(getattr(cell.axes, axis), cell.axes.trunk if axis == "crop_ratio" else "") for cell in cells}
+    return len(values) > len({trunk for _, trunk in values})
 
 
 def show_trunk(name: str) -> str:
@@ -216,12 +217,18 @@ def _cell_rows(cells: Sequence[Cell], shown: Sequence[Cell]) -> list[tuple[str, 
     rows = [header, *(_cell_row(cell) for cell in shown)]
     for name, known in (("GMAC", any(c.cost for c in cells)), ("ms", any(c.cost and c.cost.ms for c in cells))):
         rows = rows if known else _drop_column(rows, name)
-    for name in ("correction", "family", *reversed(Axes._fields)):
-        read = (lambda cell, name=name: getattr(cell.axes, name)) if name in Axes._fields else attrgetter(name)
-        if len({read(cell) for cell in cells}) > 1:
-            values = [show_trunk(read(cell)) if name == "trunk" else read(cell) for cell in shown]
-            rows = [(head, *row) for head, row in zip([name, *values], rows, strict=True)]
+    for name in ("correction", "family"):
+        values = [getattr(cell, name) for cell in shown]
+        rows = _add_column(rows, name, values) if len({getattr(cell, name) for cell in cells}) > 1 else rows
+    for axis in reversed(Axes._fields):
+        values = [getattr(cell.axes, axis) for cell in shown]
+        shorter = list(map(show_trunk, values)) if axis == "trunk" else values
+        rows = _add_column(rows, axis, shorter) if _differs(axis, cells) else rows
     return rows
+
+
+def _add_column(rows: list[tuple[str, ...]], name: str, values: Sequence[str]) -> list[tuple[str, ...]]:
+    return [(head, *row) for head, row in zip([name, *values], rows, strict=True)]
 
 
 def _drop_column(rows: list[tuple[str, ...]], name: str) -> list[tuple[str, ...]]:
