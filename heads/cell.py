@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -39,6 +40,12 @@ class Axes(NamedTuple):
 
 SAME = Axes()
 """Of cells that differ in nothing but resolutions and heads."""
+
+
+def differs(axis: str, places: Sequence[Axes]) -> bool:
+    """Whether cells differ in an axis; in their crop ratio, those of one trunk: each trunk has its own."""
+    values = {(getattr(axes, axis), axes.trunk if axis == "crop_ratio" else "") for axes in places}
+    return len(values) > len({trunk for _, trunk in values})
 
 
 class Cost(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from .cell import Axes
+from .cell import Axes, differs
 from .question import Ask
 from .recipe import Recipe
 from .table import show_trunk
@@ -56,12 +56,11 @@ def find_best(accuracies: Sequence[float], contenders: Sequence[Contender]) -> i
 def name_contenders(contenders: Iterable[Contender]) -> dict[Contender, str]:
     """Each in words, with whatever it may differ in from the others."""
     listed = list(dict.fromkeys(contenders))
-    differ = [name for name in listed[0].facts if len({one.facts[name] for one in listed}) > 1] if listed else []
+    differ = [name for name in Axes._fields if differs(name, [one.axes for one in listed])]
+    differ += [name for name in ("family", "correction") if len({getattr(one, name) for one in listed}) > 1]
     names = {}
     for one in listed:
         said = {name: str(value) for name, value in one.facts.items() if name in differ}
-        for name in ("train_res", "test_res"):
-            said.pop(name, None)
         said |= {"trunk": show_trunk(said["trunk"])} if "trunk" in said else {}
         names[one] = ", ".join([*said.values(), f"{one.train_res} -> {one.test_res} px"])
     return names

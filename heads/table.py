@@ -10,7 +10,7 @@ from typing import Any
 
 from fixgrid.cache.text import FORMATS, WIDTH, show_text, to_columns, to_csv, to_markdown
 
-from .cell import Axes, Cell, Cost, Trial
+from .cell import Axes, Cell, Cost, Trial, differs
 from .metrics import Estimate
 from .verdict import Verdict
 
@@ -179,14 +179,12 @@ def _name_kinds(cell: Trial, cells: Sequence[Trial]) -> list[str]:
 def name_axes(cell: Trial, cells: Sequence[Trial]) -> str:
     """Those of a cell's axes in which the cells differ, in words."""
     words = {"crop_ratio": "crop ratio {}", "train_view": "{} views for training", "test_view": "{} views for test"}
-    values = [(name, value) for name, value in cell.axes._asdict().items() if _differs(name, cells)]
+    values = [
+        (name, value)
+        for name, value in cell.axes._asdict().items()
+        if differs(name, [other.axes for other in cells])
+    ]
     return ", ".join(words.get(name, "{}").format(show_trunk(value)) for name, value in values)
-
-
-def _differs(axis: str, cells: Sequence[Trial]) -> bool:
-    """Whether cells differ in an axis; in their crop ratio, those of one trunk: each has its own."""
-    values = {(getattr(cell.axes, axis), cell.axes.trunk if axis == "crop_ratio" else "") for cell in cells}
-    return len(values) > len({trunk for _, trunk in values})
 
 
 def show_trunk(name: str) -> str:
@@ -223,7 +221,7 @@ def _cell_rows(cells: Sequence[Cell], shown: Sequence[Cell]) -> list[tuple[str, 
     for axis in reversed(Axes._fields):
         values = [getattr(cell.axes, axis) for cell in shown]
         shorter = list(map(show_trunk, values)) if axis == "trunk" else values
-        rows = _add_column(rows, axis, shorter) if _differs(axis, cells) else rows
+        rows = _add_column(rows, axis, shorter) if differs(axis, [cell.axes for cell in cells]) else rows
     return rows
 
 
