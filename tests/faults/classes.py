@@ -46,7 +46,7 @@ def fit_many_classes(n_classes: int) -> None:
     classes = [str(i) for i in range(n_classes)]
     for name, strengths in KINDS.items():
         chosen = choose_strength([Fold(FAMILIES[name][0](X, y, n_classes), X_val, y_val)], strengths)
-        found = measure_head(chosen.head.scores(X_val), y_val, classes)
+        found = measure_head(chosen.heads[0].scores(X_val), y_val, classes)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         print(name, found.top1.value, peak, flush=True)
 
