@@ -240,6 +240,7 @@ def keep_fitted(
             fitted.places,
             holdings,
             refit=fitted.ask is not None and fitted.ask.options.refit,
+            pooled=fitted.ask.folds.deck.splits if fitted.ask and fitted.ask.folds else ("train",),
         ),
     )
 

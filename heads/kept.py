@@ -30,7 +30,7 @@ def describe_pairs(asked: str | Sequence[Pair] | None, chosen: Sequence[Pair]) -
 
 
 def describe_training(
-    source: Source, places: Sequence[Place], holdings: Holdings, *, refit: bool
+    source: Source, places: Sequence[Place], holdings: Holdings, *, refit: bool, pooled: Sequence[str] = ("train",)
 ) -> dict[str, Any]:
     """The images that a head learnt from: by split how many, the digest of their rows, how many were dropped.
 
@@ -44,17 +44,22 @@ def describe_training(
         Features of all images.
     refit : bool
         Whether val was trained on as well.
+    pooled : sequence of str
+        Splits whose images are the training images of ``source``, with their row ids one split after another.
     """
     found: dict[str, Any] = {}
     for split in ("train", *["val"] * refit):
         mine = [place for place in places if place[0] == split]
-        taken, held = (
-            reduce(np.union1d, [origin.load(*place).row for place in mine]) for origin in (source, holdings)
-        )
-        rows = holdings.manifest.splits[split].take(taken)
-        found[split] = {"images": len(taken), "rows_sha256": rows.digest}
-        if len(held) > len(taken):
-            found[split]["dropped"] = len(held) - len(taken)
+        taken = reduce(np.union1d, [source.load(*place).row for place in mine])
+        start = 0
+        for name in pooled if split == "train" else (split,):
+            all_rows = holdings.manifest.splits[name]
+            part = taken[(taken >= start) & (taken < start + len(all_rows))] - start
+            held = reduce(np.union1d, [holdings.load(name, kind, res).row for _, kind, res in mine])
+            found[name] = {"images": len(part), "rows_sha256": all_rows.take(part).digest}
+            if len(held) > len(part):
+                found[name]["dropped"] = len(held) - len(part)
+            start += len(all_rows)
     return found
 
 

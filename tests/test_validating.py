@@ -30,8 +30,10 @@ def test_folds_choose_on_train_and_val_and_the_head_says_so(work: Path) -> None:
     assert "--folds 5" not in grid.format()
     kept = fixgrid.fit_head(cache=cache, folds=3, train_view="center", heads="ridge", out=work / "kept")
     assert kept.record["val"]["value"] == grid.best.val.value
-    figures = json.loads((work / "kept.json").read_text())["figures"]
+    record = json.loads((work / "kept.json").read_text())
+    figures = record["figures"]
     assert (figures["folds"]["n"], figures["folds"]["of"]) == (3, ["train", "val"])
+    assert {split: part["images"] for split, part in record["trained_on"].items()} == {"train": 12, "val": 12}
 
 
 def test_a_choice_is_cross_validated_on_all_images(work: Path) -> None:
