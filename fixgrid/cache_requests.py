@@ -78,6 +78,7 @@ class FeaturesRequest:
         CacheError, UsageError
             See `fixgrid.cache.holdings.find_holdings`; also if several trunks or kinds are named.
         """
+        open_cache(self.folder, self.watcher)
         holdings = self.find()
         self.settle([holdings])
         return holdings
@@ -105,8 +106,7 @@ class FeaturesRequest:
         return None if self.data is None else str(self.data)
 
     def settle(self, found: Sequence[Holdings]) -> None:
-        """Say which features were found, and warn if anyone may put some of their own into the cache."""
-        open_cache(self.folder, self.watcher)
+        """Say which features were found."""
         kinds, in_cache = choose_kinds(found[0], self.train_view), "the cache holds it"
         trunks, nodes = (dict.fromkeys(getattr(one, name) for one in found) for name in ("trunk", "features"))
         self.watcher.settle(
@@ -155,6 +155,8 @@ class GridRequest(FeaturesRequest):
         CacheError, UsageError
             See `fixgrid.heads.ask.ask_cache`; or if nothing that was asked for can answer.
         """
+        open_cache(self.folder, self.watcher)
+        read_look(self.mean, self.std, self.interpolation, None, self.crop_mode)  # refused before anything is read
         asks, refusals = [], []
         for narrow in self._narrow():
             try:
@@ -180,8 +182,7 @@ class GridRequest(FeaturesRequest):
         CacheError, UsageError
             As `list_asks`; or if several are named.
         """
-        asks = self.list_asks()
-        if len(asks) > 1:
+        if len(asks := self.list_asks()) > 1:
             raise UsageError(f"found {len(asks)} kinds of features to compare; expected one, or grid or fit-head.")
         return asks[0]
 
