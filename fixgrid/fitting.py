@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -165,13 +165,17 @@ def grid(request: GridRequest) -> Grid:
     """
     asks = request.list_asks()
     say_changes(asks[0].holdings, request.folder, request.watcher)
+    return make_grid(asks, request.on_cell)
+
+
+def make_grid(asks: Sequence[Asked], on_cell: Callable[[Cell], None] | None) -> Grid:
+    """The cells of all questions, judged together; ``on_cell`` is called with each as it is made."""
     cells = []
     for cell in run_grids(asks):
         cells.append(cell)
-        if request.on_cell is not None:
-            request.on_cell(cell)
-    leak = warn_of_leak(*(asked.holdings for asked in asks))
-    return Grid(judge_cells(cells), Notes(*count_passes(asks), leak, request.folds or 0))
+        if on_cell is not None:
+            on_cell(cell)
+    return Grid(judge_cells(cells), Notes(*count_passes(asks), warn_of_leak(*(asked.holdings for asked in asks))))
 
 
 @takes(HeadRequest)

@@ -20,17 +20,13 @@ from .embed.replica import adopt_known
 from .embed.trunks.costs import COSTS_FILE, recall_costs
 from .embed.trunks.identity import KnownTrunk
 from .extracting import ask_extractions, read_share
-from .fitting import Grid
+from .fitting import make_grid
 from .heads.ask import ask_cache
 from .heads.curve import rank_images, take_share
 from .heads.fit import choose_best
-from .heads.grid import run_grids
 from .heads.halving import Pass, explain_drops, keep_best, plan_shares
-from .heads.leak import warn_of_leak
 from .heads.question import Asked
-from .heads.recipe import count_passes
-from .heads.table import Notes, show_trunk
-from .heads.verdict import judge_cells
+from .heads.table import show_trunk
 from .recording import records
 from .search_requests import Budget, SearchRequest, read_budget
 from .search_results import Rung, Search, say_rung
@@ -94,14 +90,8 @@ class _Searching:
                 kept = self._climb(kept, seen, share, shares[step], len(shares) - step)
                 seen = share
         self.gmac += sum(self._count(one, "mac", seen, 1) for one in kept)
-        asks = self._see(kept, 1)
-        cells = []
-        for cell in run_grids(asks):
-            cells.append(cell)
-            if self.request.on_cell is not None:
-                self.request.on_cell(cell)
-        notes = Notes(*count_passes(asks), warn_of_leak(*(one.holdings for one in asks)))
-        return Search(Grid(judge_cells(cells), notes), self.rungs, self.gmac, full, self._elapse())
+        grid = make_grid(self._see(kept, 1), self.request.on_cell)
+        return Search(grid, self.rungs, self.gmac, full, self._elapse())
 
     def _climb(self, kept: set[Pass], seen: float, share: float, next_share: float, left: int) -> set[Pass]:
         """Let passes see a share of the images, and choose those that see the next."""

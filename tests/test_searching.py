@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from torch import nn
+from test_trunks_together import Mean
 from zoo import draw_photo, encode
 
 import fixgrid
@@ -25,20 +24,8 @@ QUICK = {"workers": 1, "engine": "inline", "train_views": 0}
 SIDES = [16, 24, 32]
 
 
-class Tones(nn.Module):
-    """Random filters, more or fewer of them."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        torch.manual_seed(width)
-        self.conv = nn.Conv2d(3, width, 5, stride=3)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.conv(x).relu().mean((2, 3))
-
-
 def trunks() -> list[fixgrid.OwnTrunk]:
-    return [fixgrid.OwnTrunk(Tones(width), name=f"tones{width}") for width in (2, 24)]
+    return [fixgrid.OwnTrunk(Mean(width), name=f"tones{width}") for width in (2, 24)]
 
 
 @pytest.fixture(scope="module")
@@ -139,9 +126,12 @@ def test_a_share_holds_every_image_of_a_smaller_one_and_some_of_every_class() ->
         assert set(small.splits[split].labels.tolist()) == set(range(5))
 
 
-def test_a_budget_too_small_for_the_first_share_is_refused_in_a_line(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"found --budget 5images, but the first .* lets val choose") as refused:
-        fixgrid.search(data, trunk=trunks(), res=SIDES, cache=tmp_path, budget="5images", **QUICK)
+@pytest.mark.parametrize("budget", ["5images", "0.0001s", "0.00001GMAC"])
+def test_a_budget_too_small_for_the_first_share_is_refused_in_a_line(
+    data: Path, tmp_path: Path, budget: str
+) -> None:
+    with pytest.raises(UsageError, match=rf"found --budget {budget}, but the first .* lets val choose") as refused:
+        fixgrid.search(data, trunk=trunks(), res=SIDES, cache=tmp_path, budget=budget, **QUICK)
     assert "\n" not in str(refused.value)
     assert not FeatureStore(tmp_path, SHARES).entries()
 
