@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,18 +19,21 @@ class FeatureSet:
     ----------
     X : float32 array, shape (n, V, D)
         V views (crops or draws) of each image.
-    y : int64 array, shape (n,)
-        Labels.
+    y : array, shape (n,) or (n, K)
+        Labels, as `fixgrid.cache.rows.Rows` has them.
     row : int64 array, shape (n,)
         Row ids in the manifest's split, ascending.
     sha256 : uint8 array, shape (n, 32)
         Digest of each image file, for finding duplicates.
+    group : int64 array, shape (n,), optional
+        Images of one number belong together.
     """
 
     X: NDArray[np.float32]
-    y: NDArray[np.int64]
+    y: NDArray[Any]
     row: NDArray[np.int64]
     sha256: NDArray[np.uint8]
+    group: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 SPLITS = ("train", "val", "test")
+TASKS = ("multiclass", "ordinal", "multilabel", "regression", "unlabelled")
+"""What labels are: a class of each image; a class of an order; any number of classes; a number; nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,14 +27,19 @@ class Rows:
         Bytes of each file.
     sha256 : uint8 array, shape (n, 32)
         Digest of each file's bytes.
-    labels : int64 array, shape (n,)
-        Index into the manifest's classes. Not part of the digest: labels do not change features.
+    labels : array
+        By the manifest's task. One class: its index, int64 (n,), -1 without labels. Several: whether each image
+        is of each class, bool (n, K). Numbers: float64 (n,). Not part of the digest: labels do not change features.
+    groups : int64 array, shape (n,), optional
+        Images of one number, in whatever split, belong together (those of one patient or one clip), and no deal
+        parts them.
     """
 
     paths: tuple[bytes, ...]
     sizes: NDArray[np.int64]
     sha256: NDArray[np.uint8]
-    labels: NDArray[np.int64]
+    labels: NDArray[Any]
+    groups: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -39,7 +47,8 @@ class Rows:
     def take(self, index: NDArray[np.int64]) -> Rows:
         """Some of the rows, by their row ids, in that order."""
         paths = tuple(self.paths[row] for row in index.tolist())
-        return Rows(paths, self.sizes[index], self.sha256[index], self.labels[index])
+        groups = None if self.groups is None else self.groups[index]
+        return Rows(paths, self.sizes[index], self.sha256[index], self.labels[index], groups)
 
     @cached_property
     def digest(self) -> str:
@@ -62,11 +71,13 @@ class Manifest:
         What every path is relative to: an absolute folder, or ``NAME:rest`` where the data source NAME keeps its
         images otherwise than as files.
     classes : tuple of str
-        Class names; a label is an index into it.
+        Class names; a label is an index into it. Of numbers what they are, one name; empty without labels.
     splits : dict of str to Rows
         Keys from `SPLITS`, in that order; none is empty.
     options : tuple of str
         What else ``extract`` was told of the data set, as typed: ``("--seed", "5")``.
+    task : str
+        One of `TASKS`.
     """
 
     source: str
@@ -74,3 +85,13 @@ class Manifest:
     classes: tuple[str, ...]
     splits: dict[str, Rows]
     options: tuple[str, ...] = ()
+    task: str = "multiclass"
+
+    def name_labels(self, split: str) -> list[str | tuple[str, ...] | float]:
+        """The label of every row of a split: its class, ``""`` for none; its classes; its number."""
+        labels = self.splits[split].labels
+        if self.task == "regression":
+            return [float(value) for value in labels.tolist()]
+        if self.task == "multilabel":
+            return [tuple(self.classes[number] for number in np.flatnonzero(row)) for row in labels]
+        return [self.classes[number] if number >= 0 else "" for number in labels.tolist()]

@@ -14,12 +14,15 @@ from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from . import schema
 from .disk import commit_bytes, is_refused, read_file
 from .errors import CacheError, DiskError
-from .rows import SPLITS, Manifest, Rows
+from .rows import SPLITS, TASKS, Manifest, Rows
 
+_COVERED = ("classes", "labels", "rows_sha256", "task", "groups")
+_TYPES = {"multilabel": "bool", "regression": "float64"}  # of labels; of other tasks int64
 _ARRAYS = {"paths": ("uint8", 1), "path_ends": ("int64", 1), "size": ("int64", 1), "sha256": ("uint8", 2)}
 
 
@@ -36,8 +39,8 @@ def encode_rows(rows: Rows) -> bytes:
     )
 
 
-def decode_rows(image: bytes, labels: list[int] | None = None) -> Rows:
-    """The rows that `encode_rows` wrote; without `labels`, every label is -1.
+def decode_rows(image: bytes, labels: NDArray[Any] | None = None, groups: NDArray[np.int64] | None = None) -> Rows:
+    """The rows that `encode_rows` wrote, with labels and groups, see `Rows`; without `labels`, every label is -1.
 
     Raises
     ------
@@ -56,9 +59,10 @@ def decode_rows(image: bytes, labels: list[int] | None = None) -> Rows:
     if (np.diff(starts) < 0).any() or starts[-1] != len(text) or sha256.shape != (n, 32) or len(sizes) != n:
         raise CacheError("found rows whose parts disagree in length")
     paths = tuple(text[a:b] for a, b in pairwise(starts))
-    if labels is not None and len(labels) != n:
-        raise CacheError(f"found {len(labels)} labels for {n} rows")
-    return Rows(paths, sizes, sha256, np.array(labels if labels is not None else [-1] * n, dtype=np.int64))
+    for name, given in (("labels", labels), ("groups", groups)):
+        if given is not None and len(given) != n:
+            raise CacheError(f"found {len(given)} {name} for {n} rows")
+    return Rows(paths, sizes, sha256, np.full(n, -1, np.int64) if labels is None else labels, groups)
 
 
 class _Named(NamedTuple):
@@ -73,18 +77,16 @@ class _Named(NamedTuple):
 def write_manifest(folder: Path, manifest: Manifest) -> str:
     """Record a data set under `folder` (``<cache>/v1/data``); returns the digest that names it.
 
-    The digest covers classes, rows and labels, not where the files are: a moved folder is the same data set. Every
-    name that it is given is a file of its own, so that runs that name it at the same time lose none. A cache that
-    may not be written need not be if it has the record.
+    The digest covers classes, rows, labels, their task and groups, not where the files are: a moved folder is the
+    same data set. Every name that it is given is a file of its own, so that runs that name it at the same time lose
+    none. A cache that may not be written need not be if it has the record.
 
     Raises
     ------
     DiskError
         If the write fails.
     """
-    labels = {split: rows.labels.tolist() for split, rows in manifest.splits.items()}
-    digests = {split: rows.digest for split, rows in manifest.splits.items()}
-    content = {"classes": manifest.classes, "labels": labels, "rows_sha256": digests}
+    content = _describe_content(manifest)
     digest = _name_record(content)
     named = {path.parent.name: _read_names(path.parent) for path in folder.glob("*/data.json")}
     times = [name.written for names in named.values() for name in names]
@@ -103,6 +105,20 @@ def write_manifest(folder: Path, manifest: Manifest) -> str:
         if not (whole and is_refused(error)):
             raise
     return digest
+
+
+def _describe_content(manifest: Manifest) -> dict[str, Any]:
+    """What makes a data set the one it is, as JSON values."""
+    splits = manifest.splits.items()
+    content: dict[str, Any] = {
+        "classes": manifest.classes,
+        "labels": {split: rows.labels.tolist() for split, rows in splits},
+        "rows_sha256": {split: rows.digest for split, rows in splits},
+    }
+    if manifest.task != TASKS[0]:  # records of earlier versions have neither
+        content["task"] = manifest.task
+    groups = {split: rows.groups.tolist() for split, rows in splits if rows.groups is not None}
+    return {**content, "groups": groups} if groups else content
 
 
 def _write_names(folder: Path, name: _Named) -> None:
@@ -135,7 +151,7 @@ def _is_whole(folder: Path) -> bool:
 
 
 def _name_record(content: Mapping[str, Any]) -> str:
-    covered = {name: content[name] for name in ("classes", "labels", "rows_sha256")}
+    covered = {name: content[name] for name in _COVERED if name in content}
     return hashlib.sha256(json.dumps(covered, sort_keys=True).encode("ascii")).hexdigest()[:16]
 
 
@@ -149,14 +165,16 @@ def read_manifest_record(folder: Path) -> Manifest:
     """
     try:
         record = json.loads(read_file(folder / "data.json"))
-        splits = {}
+        task, splits = str(record.get("task", TASKS[0])), {}
         for split in SPLITS:
             if split in record["labels"]:
-                image = read_file(folder / f"{split}.h5")
-                splits[split] = decode_rows(image, record["labels"][split])
+                labels: NDArray[Any] = np.array(record["labels"][split], dtype=_TYPES.get(task, "int64"))
+                groups = record.get("groups", {}).get(split)
+                grouped = None if groups is None else np.array(groups, dtype=np.int64)
+                splits[split] = decode_rows(read_file(folder / f"{split}.h5"), labels, grouped)
         digests = {split: rows.digest for split, rows in splits.items()}
         damaged = digests != record["rows_sha256"] or _name_record(record) != folder.name
-        manifest = Manifest(record["source"], record["root"], tuple(record["classes"]), splits)
+        manifest = Manifest(record["source"], record["root"], tuple(record["classes"]), splits, task=task)
     except (CacheError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CacheError(f"found a damaged record {folder} ({error}); run extract again.") from error
     if damaged:

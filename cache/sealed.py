@@ -212,4 +212,5 @@ def _join(features: NDArray[Any], status: NDArray[np.uint8], rows: Rows, start: 
     whole = len(ok) == len(status)
     X = features if whole else features[ok]
     row = ok + start
-    return FeatureSet(X.astype(np.float32, copy=False), rows.labels[row], row, rows.sha256[row])
+    group = None if rows.groups is None else rows.groups[row]
+    return FeatureSet(X.astype(np.float32, copy=False), rows.labels[row], row, rows.sha256[row], group)

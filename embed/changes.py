@@ -15,7 +15,7 @@ from fixgrid.cache.rows import Manifest
 from .hashes import Digest, name_memo, read_memo
 from .manifest import list_source
 from .sources.catalogue import open_content
-from .sources.source import Asked, Image, Listing
+from .sources.source import Asked, Image, Label, Listing
 
 _WORDS = {"new": "new", "removed": "gone", "edited": "edited, it seems", "relabelled": "of another class or split"}
 
@@ -52,7 +52,7 @@ class _Row(NamedTuple):
     """What the cache has of an image."""
 
     split: str
-    label: str
+    label: Label
     size: int
     sha256: bytes
 
@@ -92,10 +92,10 @@ def find_changes(manifest: Manifest, cache_dir: Path) -> Changes:
 
 def _list_rows(manifest: Manifest) -> dict[bytes, _Row]:
     return {
-        path: _Row(split, manifest.classes[label], size, content.tobytes())
+        path: _Row(split, label, size, content.tobytes())
         for split, rows in manifest.splits.items()
         for path, label, size, content in zip(
-            rows.paths, rows.labels.tolist(), rows.sizes.tolist(), rows.sha256, strict=True
+            rows.paths, manifest.name_labels(split), rows.sizes.tolist(), rows.sha256, strict=True
         )
     }
 

@@ -9,15 +9,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fixgrid.cache.errors import DataError, UsageError
-from fixgrid.cache.rows import SPLITS, Manifest, Rows
+from fixgrid.cache.rows import SPLITS, TASKS, Manifest, Rows
 from fixgrid.cache.text import show_path
 
 from . import hashes
+from .dealing import choose_shares
+from .labelling import (
+    encode_groups,
+    encode_labels,
+    expect_learnable,
+    expect_whole_groups,
+    list_classes,
+    name_strata,
+)
 from .sources.catalogue import SOURCES, find_source, load_source
 from .sources.source import Asked, Image, Listing, Progress
-from .splits import choose_shares, recall_split
+from .splits import recall_split
 
 
 def read_manifest(
@@ -63,7 +73,8 @@ def read_manifest(
     Returns
     -------
     Manifest
-        With the splits train, val and test, none empty; a class without training images is refused.
+        With the splits train, val and test, none empty; a class without training images is refused. Without labels
+        in the splits that are given, or all in test.
     tuple of str
         What was ignored, dealt or looks wrong (equal files in two splits, names that differ only in case).
 
@@ -79,8 +90,8 @@ def read_manifest(
     listing = list_source(source, Asked(cache_dir, seed, split, follow_links, download_progress))
     images, split_notes, kept = fill_splits(listing, seed=seed, folder=cache_dir / "splits")
     images.sort(key=lambda image: image.path)
-    classes = listing.classes or tuple(sorted({image.label for image in images}))
-    check_images(images, classes, source, kept)
+    classes = list_classes(listing)
+    check_images(images, classes, source, kept, task=listing.task)
     found = hashes.hash_files(
         listing.root,
         [image.path for image in images],
@@ -90,7 +101,8 @@ def read_manifest(
         workers=workers,
     )
     options = _say_options(seed, split, follow_links)
-    manifest = Manifest(source, os.fsdecode(listing.root), classes, _build_rows(images, classes, found), options)
+    rows = _build_rows(images, encode_labels([image.label for image in images], classes, listing.task), found)
+    manifest = Manifest(source, os.fsdecode(listing.root), classes, rows, options, listing.task)
     notes = (*listing.notes, *split_notes, *found.notes, *find_collisions(images), *find_copies(manifest))
     return manifest, notes
 
@@ -130,24 +142,35 @@ def fill_splits(listing: Listing, *, seed: int, folder: Path) -> tuple[list[Imag
     DataError
         If some splits are given, but not train.
     """
-    given = {image.split for image in listing.images} - {""}
+    images = listing.images
+    given = {image.split for image in images} - {""}
+    if listing.task == "unlabelled":
+        return [image._replace(split=image.split or "test") for image in images], (), None
     if given and "train" not in given:
         raise DataError(f"found only the split(s) {', '.join(sorted(given))}; expected train at least.")
     shares = choose_shares(given)
     if len(shares) == 1:
-        return list(listing.images), (), None
-    labels = {image.path: image.label for image in listing.images if image.split in ("", "train")}
-    dealt, file = recall_split(labels, shares, seed=seed, root=listing.root, folder=folder)
-    images = [image._replace(split=dealt.get(image.path, image.split)) for image in listing.images]
+        return list(images), (), None
+    loose = [image for image in images if image.split in ("", "train")]
+    groups = {image.path: image.group for image in loose if image.group}
+    strata = name_strata(loose, listing.task)
+    loose_strata = listing.task in ("multilabel", "regression")
+    dealt, file = recall_split(
+        strata, shares, seed=seed, root=listing.root, folder=folder, groups=groups, loose=loose_strata
+    )
+    images = [image._replace(split=dealt.get(image.path, image.split)) for image in images]
     n = Counter(dealt.values())
     carved = ", ".join(f"{n[split]} {split}" for split in SPLITS if split in shares)
     dealt_from = "training images" if given else "images"
-    note = f"the {dealt_from} were split with seed {seed} into {carved}; the split is kept in {file}"
+    whole = f", none of {len(set(groups.values()))} groups parted" if groups else ""
+    note = f"the {dealt_from} were split with seed {seed} into {carved}{whole}; the split is kept in {file}"
     return images, (note,), file
 
 
-def check_images(images: Sequence[Image], classes: Sequence[str], source: str, kept: Path | None = None) -> None:
-    """Refuse what no classifier can be trained, chosen and scored on.
+def check_images(
+    images: Sequence[Image], classes: Sequence[str], source: str, kept: Path | None = None, *, task: str = TASKS[0]
+) -> None:
+    """Refuse what no head can be trained, chosen and scored on.
 
     Parameters
     ----------
@@ -158,13 +181,17 @@ def check_images(images: Sequence[Image], classes: Sequence[str], source: str, k
         As the user named them.
     kept : Path, optional
         The file that keeps the split, where it was dealt.
+    task : str
+        One of `TASKS`.
 
     Raises
     ------
     DataError
-        If there is one class, a split without images, or a class without training images.
+        If there is one class, a split without images, a group in two splits, or a class without training images.
     """
-    if len(classes) < 2:
+    if task == "unlabelled":
+        return
+    if len(classes) < 2 and task in ("multiclass", "ordinal"):
         inside = classes[0] + "/"
         nested = all(image.path.count(b"/") > 1 and image.path.startswith(inside.encode()) for image in images)
         hint = f" Did you mean {show_path(os.fsencode(os.path.join(source, inside)))}?" if nested else ""
@@ -178,28 +205,25 @@ def check_images(images: Sequence[Image], classes: Sequence[str], source: str, k
             f"found no {empty[0]} image in {source}: {len(images)} images of {len(classes)} classes are too few to "
             f"split; add images, or a split {empty[0]}{blame}."
         )
-    untrained = set(classes) - {image.label for image in images if image.split == "train"}
-    if untrained:
-        name = show_path(os.fsencode(min(untrained)))
-        raise DataError(
-            f"found no training image of {len(untrained)} class(es) in {source}, such as {name}; "
-            f"add some or remove the class{blame}."
-        )
+    expect_whole_groups(images, source)
+    expect_learnable(images, classes, task, source, blame)
 
 
-def _build_rows(images: Sequence[Image], classes: Sequence[str], found: hashes.Hashes) -> dict[str, Rows]:
-    index = {label: number for number, label in enumerate(classes)}
+def _build_rows(images: Sequence[Image], labels: NDArray[np.generic], found: hashes.Hashes) -> dict[str, Rows]:
     places: dict[str, list[int]] = {split: [] for split in SPLITS}
     for place, image in enumerate(images):
         places[image.split].append(place)
+    groups = encode_groups(images)
     return {
         split: Rows(
             tuple(images[place].path for place in chosen),
             found.sizes[chosen],
             found.sha256[chosen],
-            np.array([index[images[place].label] for place in chosen], dtype=np.int64),
+            labels[chosen],
+            None if groups is None else groups[chosen],
         )
         for split, chosen in places.items()
+        if chosen
     }
 
 
@@ -218,14 +242,14 @@ def find_collisions(images: Sequence[Image]) -> tuple[str, ...]:
 def find_copies(manifest: Manifest) -> tuple[str, ...]:
     """Notes on files with equal bytes: in two splits or under two labels, which a score must know of, or again."""
     splits: Mapping[bytes, set[str]] = defaultdict(set)
-    labels: Mapping[bytes, set[int]] = defaultdict(set)
+    labels: Mapping[bytes, set[str]] = defaultdict(set)
     paths: dict[bytes, bytes] = {}
     copies: Counter[bytes] = Counter()
     for split, rows in manifest.splits.items():
         for path, content, label in zip(rows.paths, rows.sha256, rows.labels.tolist(), strict=True):
             digest = content.tobytes()
             splits[digest].add(split)
-            labels[digest].add(label)
+            labels[digest].add(str(label))
             paths[digest] = path
             copies[digest] += 1
     notes = []

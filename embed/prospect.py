@@ -9,13 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from fixgrid.cache.errors import UsageError, say_command
 from fixgrid.cache.hints import say_cache
-from fixgrid.cache.rows import Rows
 from fixgrid.cache.store import FeatureStore
 
 from . import forecast
@@ -241,7 +240,7 @@ def calibrate(extraction: Extraction, trunk: KnownTrunk, watcher: Watcher, machi
     each = max(CALIBRATION[machine.device], math.ceil(MIN_IMAGES / n))
     rows = extraction.manifest.splits["train"]
     places = np.linspace(0, len(rows) - 1, min(n * each, len(rows))).round().astype(np.int64)
-    splits = {f"batch{i}": _take(rows, places[i::n]) for i in range(min(n, len(places)))}
+    splits = {f"batch{i}": rows.take(places[i::n]) for i in range(min(n, len(places)))}
     with tempfile.TemporaryDirectory(prefix="fixgrid-") as folder:
         small = Extraction(
             FeatureStore(Path(folder)),
@@ -253,9 +252,3 @@ def calibrate(extraction: Extraction, trunk: KnownTrunk, watcher: Watcher, machi
         extract_here([(small, trunk)], watcher, machine, max_bad=1.0)
         for speed in recall_speeds(Path(folder, "speed")):
             keep_speed(extraction.store.root / "speed", speed)
-
-
-def _take(rows: Rows, places: Any) -> Rows:
-    return Rows(
-        tuple(rows.paths[i] for i in places.tolist()), rows.sizes[places], rows.sha256[places], rows.labels[places]
-    )

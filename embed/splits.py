@@ -1,10 +1,4 @@
-"""Which images train, choose and test: seeded, stratified, and stable when images are added.
-
-A split is dealt class by class. A class's images are put in the order of sha256(seed, path), which no one chose,
-and each goes to the split that is furthest below its share. So every split stays within one image of its share
-in every class, and dealing the images that came later to the counts that are already there is the same
-operation: images dealt before never move.
-"""
+"""Splits that were dealt, kept as CSV, so that the same images are found in the same split again."""
 
 from __future__ import annotations
 
@@ -13,130 +7,73 @@ import hashlib
 import io
 import json
 import os
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from fixgrid.cache.disk import commit_bytes, is_refused, read_file
 from fixgrid.cache.errors import DataError, DiskError
 from fixgrid.cache.rows import SPLITS
 
-SHARES = {"train": 70, "val": 15, "test": 15}
-STANFORD_2020 = {"train": 102, "val": 35}
+from .dealing import deal_images, find_parted
+
 _MOST_MOVED = 0.2  # of a split's images: labels that it was not dealt for have about half of them elsewhere
 
 
-def choose_shares(given: Collection[str]) -> dict[str, int]:
-    """Percent of each split that the training images must be dealt to, so that none of the three is missing.
-
-    >>> choose_shares([])
-    {'train': 70, 'val': 15, 'test': 15}
-    >>> choose_shares(["train", "test"])
-    {'train': 85, 'val': 15}
-    """
-    missing = {split: SHARES[split] for split in ("val", "test") if split not in given}
-    return {"train": 100 - sum(missing.values()), **missing}
-
-
-def deal_images(
+def recall_split(
     labels: Mapping[bytes, str],
     shares: Mapping[str, int],
     *,
     seed: int,
-    kept: Mapping[bytes, str] | None = None,
-) -> dict[bytes, str]:
-    """The split of every image, stratified by label.
-
-    Parameters
-    ----------
-    labels : mapping of bytes to str
-        Class name of every path.
-    shares : mapping of str to int
-        Percent of each split; they sum to 100. Ties within a class go to the split that is furthest below its
-        share of all images.
-    seed : int
-        Another seed, another order.
-    kept : mapping of bytes to str, optional
-        Splits dealt earlier; these paths stay where they are. Paths no longer in `labels` are forgotten.
-
-    Returns
-    -------
-    dict of bytes to str
-        With at most three splits and without `kept`, every split of every class of n images holds
-        n * share / 100 images, give or take less than one.
-    """
-    kept = kept or {}
-    dealt = {path: kept[path] for path in labels if path in kept}
-    count_of: dict[str, Counter[str]] = defaultdict(Counter)
-    for path, split in dealt.items():
-        count_of[labels[path]][split] += 1
-    total = sum(count_of.values(), Counter[str]())
-    for path in order_by_seed([path for path in labels if path not in dealt], seed):
-        count = count_of[labels[path]]
-        dealt[path] = max(shares, key=lambda split: (_lack(count, shares, split), _lack(total, shares, split)))
-        count[dealt[path]] += 1
-        total[dealt[path]] += 1
-    return dealt
-
-
-def _lack(count: Counter[str], shares: Mapping[str, int], split: str) -> int:
-    """Hundredths of an image that a split will lack once there is one image more."""
-    return shares[split] * (sum(count.values()) + 1) - 100 * count[split]
-
-
-def deal_counts(
-    labels: Mapping[bytes, str], counts: Mapping[str, int], rest: str, *, seed: int
-) -> dict[bytes, str]:
-    """The split of every image when each class gives fixed counts, in `counts`' order, and the others to `rest`."""
-    slots = [split for split, n in counts.items() for _ in range(n)]
-    seen: dict[str, int] = defaultdict(int)
-    dealt = {}
-    for path in order_by_seed(labels, seed):
-        place = seen[labels[path]]
-        dealt[path] = slots[place] if place < len(slots) else rest
-        seen[labels[path]] += 1
-    return dealt
-
-
-def order_by_seed(paths: Collection[bytes], seed: int) -> list[bytes]:
-    """The paths in an order that depends on the seed and each path alone, not on which others there are."""
-    return sorted(paths, key=lambda path: hashlib.sha256(b"%d:%s" % (seed, path)).digest())
-
-
-def recall_split(
-    labels: Mapping[bytes, str], shares: Mapping[str, int], *, seed: int, root: bytes, folder: Path
+    root: bytes,
+    folder: Path,
+    groups: Mapping[bytes, str] | None = None,
+    loose: bool = False,
 ) -> tuple[dict[bytes, str], Path]:
     """The saved split of these images, or a new one, saved; and the CSV that holds it.
 
     The CSV's name tells which images, shares and seed it is for, then which root, then which images share a class:
     two labellings of the same images have files of their own. The same images are found again wherever they were
     moved to; a root whose images changed keeps its latest split for those that stayed. What was dealt for other
-    labels is used only if it suits these, see `suits`.
+    labels or groups is used only if it suits these, see `suits`; where labels are ``loose``, strata that move with
+    every image, if it parts no group.
 
     Raises
     ------
     DataError
-        If a saved CSV was edited into something that is no split.
+        If a saved CSV was edited into something that is no split, or one that parts a group.
     DiskError
         If the CSV cannot be written.
     """
     key = f"{seed} {sorted(shares.items())}".encode()
     members, place = _shorten(key, *sorted(labels)), _shorten(key, root)
-    file = folder / f"{members}-{place}-{name_partition(labels)}.csv"
+    deal = partial(deal_images, labels, shares, seed=seed, groups=groups)
+    partition = name_partition(labels)
+    if groups:
+        partition = _shorten(partition.encode(), name_partition({p: groups.get(p, "") for p in labels}).encode())
+    file = folder / f"{members}-{place}-{partition}.csv"
     before = folder / f"{members}-{place}.csv"  # as files were called when they told nothing of labels
     own = [file] * file.exists() or sorted(folder.glob(f"{members}-*{file.name[33:]}"))
     if own:
-        dealt = deal_images(labels, shares, seed=seed, kept=read_split(own[0], shares))
+        dealt = deal(kept=read_split(own[0], shares))
+        if parted := find_parted(dealt, groups or {}):
+            raise DataError(
+                f"found the group {parted} in several splits of {own[0]}; expected all of it in one: mend the "
+                "file, or delete it to split anew."
+            )
         return _copy(dealt, labels, file, own[0])
     same_images = [before] * before.exists() + sorted(folder.glob(f"{members}-*.csv"))
     same_root = sorted(folder.glob(f"*-{place}*.csv"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
     for found in dict.fromkeys(same_images + same_root):
         kept = read_split(found, shares)
-        if suits(kept, _read_labels(found), labels, shares, seed=seed):
-            dealt = deal_images(labels, shares, seed=seed, kept=kept)
+        dealt = deal(kept=kept)
+        if find_parted(dealt, groups or {}):
+            continue
+        if loose or suits(kept, _read_labels(found), labels, shares, seed=seed, groups=groups):
             return (dealt, before) if found == before else _copy(dealt, labels, file, found)
-    return _save(deal_images(labels, shares, seed=seed), labels, file)
+    return _save(deal(), labels, file)
 
 
 def suits(
@@ -146,6 +83,7 @@ def suits(
     shares: Mapping[str, int],
     *,
     seed: int,
+    groups: Mapping[bytes, str] | None = None,
 ) -> bool:
     """Whether images with these labels may go on with a split that was kept.
 
@@ -159,10 +97,10 @@ def suits(
         The split.
     dealt_for : mapping of bytes to str
         Labels that it was dealt for; empty if it does not tell.
-    labels, shares, seed
+    labels, shares, seed, groups
         As `deal_images` takes them.
     """
-    if is_stratified(deal_images(labels, shares, seed=seed, kept=kept), labels, shares):
+    if is_stratified(deal_images(labels, shares, seed=seed, kept=kept, groups=groups), labels, shares):
         return True
     if dealt_for:
         return has_same_classes(dealt_for, labels)

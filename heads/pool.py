@@ -56,7 +56,8 @@ class Pool:
         starts = accumulate(self.sizes.values(), initial=0)
         rows = [part.row + start for part, start in zip(sets, starts, strict=False)]
         X, y, digests = (np.concatenate([getattr(part, name) for part in sets]) for name in ("X", "y", "sha256"))
-        return FeatureSet(X, y, np.concatenate(rows), digests)
+        groups = [part.group for part in sets if part.group is not None]
+        return FeatureSet(X, y, np.concatenate(rows), digests, np.concatenate(groups) if groups else None)
 
     def identify(self, split: str, kind: str, res: int) -> str:
         """As the source; for train and val, of all splits of the pool."""

@@ -62,5 +62,5 @@ def keep_rows(features: FeatureSet, rows: NDArray[np.int64]) -> FeatureSet:
     kept = np.isin(features.row, rows)
     if kept.all():
         return features
-    parts = {name: getattr(features, name)[kept] for name in ("X", "y", "row", "sha256")}
-    return replace(features, **parts)
+    parts = {name: getattr(features, name) for name in ("X", "y", "row", "sha256", "group")}
+    return replace(features, **{name: part[kept] for name, part in parts.items() if part is not None})

@@ -54,7 +54,9 @@ def join_views(sets: Sequence[FeatureSet]) -> FeatureSet:
             )
     if not others:
         return first
-    return FeatureSet(np.concatenate([part.X for part in sets], axis=1), first.y, first.row, first.sha256)
+    return FeatureSet(
+        np.concatenate([part.X for part in sets], axis=1), first.y, first.row, first.sha256, first.group
+    )
 
 
 def see_views(X: NDArray[np.float32], corrections: Sequence[Correction], mean_of: str) -> NDArray[np.float32]:

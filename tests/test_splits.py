@@ -9,20 +9,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from fixgrid.cache.errors import DataError, DiskError
 from fixgrid.embed import splits
-from fixgrid.embed.splits import (
-    SHARES,
-    choose_shares,
-    deal_counts,
-    deal_images,
-    read_split,
-    recall_split,
-    write_split,
-)
+from fixgrid.embed.dealing import SHARES, choose_shares, deal_counts, deal_images, find_parted
+from fixgrid.embed.splits import read_split, recall_split, write_split
 
 names = st.binary(min_size=1, max_size=6).filter(lambda name: b"\0" not in name)
 labelled = st.dictionaries(names, st.sampled_from(["cat", "dog", "eel"]), max_size=60)
@@ -263,3 +256,56 @@ def test_images_that_come_and_go_move_none_of_an_edited_split_but_other_labels_d
     assert all(found[path] == edited[path] for path in changed if path in edited)
     other = relabel(changed, 6)
     assert is_within_one(recall(other, tmp_path)[0], other)
+
+
+grouped = st.dictionaries(
+    names, st.tuples(st.sampled_from("ab"), st.sampled_from("uvwxyz")), min_size=1, max_size=60
+)
+
+
+@given(grouped, shares, st.integers(0, 3))
+def test_no_group_is_ever_parted_whatever_comes_later(images, shares, seed):
+    labels, groups = ({path: both[i] for path, both in images.items()} for i in (0, 1))
+    assume(len(set(groups.values())) >= len(shares))
+    first = {path: labels[path] for path in sorted(labels)[::2]}
+    assume(len({groups[path] for path in first}) >= len(shares))
+    dealt = deal_images(first, shares, seed=seed, groups=groups)
+    grown = deal_images(labels, shares, seed=seed, groups=groups, kept=dealt)
+    assert not find_parted(grown, groups)
+    assert {path: grown[path] for path in dealt} == dealt
+
+
+def test_groups_are_dealt_near_their_shares_in_every_class():
+    groups = {b"%d.png" % i: f"patient {i // 4}" for i in range(800)}
+    labels = {path: "sick" if int(group.split()[1]) % 4 == 0 else "well" for path, group in groups.items()}
+    dealt = deal_images(labels, SHARES, seed=0, groups=groups)
+    for label in ("sick", "well"):
+        count = Counter(dealt[path] for path in labels if labels[path] == label)
+        assert all(abs(100 * count[split] / sum(count.values()) - share) < 3 for split, share in SHARES.items())
+
+
+def test_a_split_kept_without_groups_is_dealt_anew_where_it_parts_one(tmp_path):
+    labels = number(40)
+    groups = {path: f"{i // 4}" for i, path in enumerate(labels)}
+    plain, first = recall_split(labels, SHARES, seed=0, root=b"/r", folder=tmp_path)
+    whole, second = recall_split(labels, SHARES, seed=0, root=b"/r", folder=tmp_path, groups=groups)
+    assert find_parted(plain, groups)
+    assert not find_parted(whole, groups)
+    assert first != second
+    assert recall_split(labels, SHARES, seed=0, root=b"/r", folder=tmp_path, groups=groups) == (whole, second)
+
+
+def test_a_kept_split_edited_to_part_a_group_is_refused(tmp_path):
+    labels = number(40)
+    groups = {path: f"{i // 4}" for i, path in enumerate(labels)}
+    dealt, file = recall_split(labels, SHARES, seed=0, root=b"/r", folder=tmp_path, groups=groups)
+    path = next(path for path in dealt if dealt[path] == "train")
+    write_split(file, {**dealt, path: "test"})
+    with pytest.raises(DataError, match=f"the group {groups[path]} in several splits of"):
+        recall_split(labels, SHARES, seed=0, root=b"/r", folder=tmp_path, groups=groups)
+
+
+def test_fewer_groups_than_splits_are_refused():
+    labels = number(9)
+    with pytest.raises(DataError, match="found 2 groups to deal to train, val, test"):
+        deal_images(labels, SHARES, seed=0, groups={path: "ab"[i % 2] for i, path in enumerate(labels)})

@@ -15,7 +15,7 @@ from pathlib import Path
 from fixgrid.cache.disk import name_temp, sync_folder
 from fixgrid.cache.errors import DiskError
 
-from ..splits import deal_images
+from ..dealing import deal_images
 from .folder import list_folder
 from .source import Asked, DataSource, Listing
 

@@ -8,18 +8,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from fixgrid.cache.rows import TASKS
+
 from .content import Content, Files
 
 Progress = Callable[[str, int, int], None]
 """Called with (archive name, bytes done, bytes in all) while something is downloaded."""
 
 
+Label = str | tuple[str, ...] | float
+"""What an image is labelled with, by the task: a class, ``""`` for none; several classes; a number."""
+
+
 class Image(NamedTuple):
-    """One listed image: path relative to the root, class name, and its split, empty where none is given."""
+    """One listed image: path relative to the root, label, split, and the group it must not be parted from.
+
+    Split and group are empty where none is given.
+    """
 
     path: bytes
-    label: str
+    label: Label
     split: str = ""
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -36,13 +46,16 @@ class Listing:
     notes : tuple of str
         What was passed over, for the user.
     classes : tuple of str
-        In the source's own order; empty means "sort the labels".
+        In the source's own order; empty means "sort the labels". Of numbers what they are, one name.
+    task : str
+        What the labels are, one of `fixgrid.cache.rows.TASKS`.
     """
 
     root: bytes
     images: list[Image]
     notes: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
+    task: str = TASKS[0]
 
 
 @dataclass(frozen=True)

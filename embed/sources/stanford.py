@@ -10,7 +10,7 @@ from pathlib import Path
 from fixgrid.cache.errors import DataError
 from fixgrid.cache.text import show_path
 
-from ..splits import STANFORD_2020, deal_counts
+from ..dealing import STANFORD_2020, deal_counts
 from .downloads import Archive, fetch_archive, unpack_tar
 from .folder import check_file, walk_images
 from .source import Asked, DataSource, Image, Listing, Progress, expand_path

@@ -1,0 +1,132 @@
+"""What images are labelled with, by task: as arrays, as strata to deal by, and what no head can be fitted on."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fixgrid.cache.errors import DataError
+from fixgrid.cache.rows import SPLITS
+
+from .sources.source import Image, Label, Listing
+
+_STRATA = 10  # of numbers: deciles
+
+
+def list_classes(listing: Listing) -> tuple[str, ...]:
+    """Names of the labels, in the source's order or sorted as text; of numbers what they are."""
+    if listing.classes or listing.task in ("regression", "unlabelled"):
+        return listing.classes or ("value",) * (listing.task == "regression")
+    return tuple(sorted({name for image in listing.images for name in _list_names(image.label)}))
+
+
+def _list_names(label: Label) -> tuple[str, ...]:
+    return label if isinstance(label, tuple) else (str(label),)
+
+
+def encode_labels(labels: Sequence[Label], classes: Sequence[str], task: str) -> NDArray[np.generic]:
+    """Labels as `fixgrid.cache.rows.Rows` has them."""
+    if task == "regression":
+        return np.array(labels, dtype=np.float64)
+    if task == "unlabelled":
+        return np.full(len(labels), -1, np.int64)
+    index = {name: number for number, name in enumerate(classes)}
+    if task != "multilabel":
+        return np.array([index[str(label)] for label in labels], dtype=np.int64)
+    table = np.zeros((len(labels), len(classes)), np.bool_)
+    for row, label in enumerate(labels):
+        table[row, [index[name] for name in _list_names(label)]] = True
+    return table
+
+
+def encode_groups(images: Sequence[Image]) -> NDArray[np.int64] | None:
+    """A number for each image, equal for those of a group; an image of no group is one. None without groups."""
+    names = [image.group for image in images]
+    if not any(names):
+        return None
+    index = {name: number for number, name in enumerate(sorted(set(names) - {""}))}
+    alone = iter(range(len(index), len(index) + len(names)))
+    return np.array([index[name] if name else next(alone) for name in names], dtype=np.int64)
+
+
+def name_strata(images: Sequence[Image], task: str) -> dict[bytes, str]:
+    """What each image is dealt by, so that every split has its share of it.
+
+    Its class; of several the one that fewest images have, which would be the first that a split lacks (as the
+    iterative stratification of Sechidis et al. 2011 begins); of numbers the decile.
+    """
+    if task == "regression":
+        values = np.array([image.label for image in images], dtype=np.float64)
+        cuts = np.quantile(values, np.arange(1, _STRATA) / _STRATA)
+        return {
+            image.path: f"{decile}"
+            for image, decile in zip(images, np.searchsorted(cuts, values, side="right").tolist(), strict=True)
+        }
+    if task == "multilabel":
+        count = Counter(name for image in images for name in _list_names(image.label))
+        return {
+            image.path: min(_list_names(image.label), key=lambda name: (count[name], name), default="")
+            for image in images
+        }
+    return {image.path: str(image.label) for image in images}
+
+
+def expect_whole_groups(images: Sequence[Image], source: str) -> None:
+    """Refuse splits that part a group.
+
+    Raises
+    ------
+    DataError
+        Naming the first.
+    """
+    splits: Mapping[str, set[str]] = defaultdict(set)
+    for image in images:
+        if image.group and image.split:
+            splits[image.group].add(image.split)
+    parted = sorted(group for group, where in splits.items() if len(where) > 1)
+    if parted:
+        where = " and ".join(split for split in SPLITS if split in splits[parted[0]])
+        raise DataError(
+            f"found {len(parted)} of {len(splits)} groups in several splits of {source}, such as {parted[0]} in "
+            f"{where}; expected all of a group in one: mend the splits, leave them out to have them dealt by "
+            "group, or name no groups with --group-col none."
+        )
+
+
+def expect_learnable(images: Sequence[Image], classes: Sequence[str], task: str, source: str, blame: str) -> None:
+    """Refuse labels that no head can learn from the training images.
+
+    Parameters
+    ----------
+    images : sequence of Image
+        Each with a split.
+    classes, task, source : str
+    blame : str
+        What else may be mended, for the message.
+
+    Raises
+    ------
+    DataError
+        If a class has no training image, or of several classes every one; or all numbers are one.
+    """
+    labels = [image.label for image in images if image.split == "train"]
+    if task == "regression":
+        if len(set(labels)) < 2:
+            raise DataError(f"found one value of {classes[0]} in {source}; expected numbers that differ{blame}.")
+        return
+    count = Counter(name for label in labels for name in _list_names(label))
+    untrained = [name for name in classes if not count[name]]
+    if untrained:
+        raise DataError(
+            f"found no training image of {len(untrained)} class(es) in {source}, such as {untrained[0]}; "
+            f"add some or remove the class{blame}."
+        )
+    always = [name for name in classes if task == "multilabel" and count[name] == len(labels)]
+    if always:
+        raise DataError(
+            f"found {always[0]} on every training image of {source}; expected some without: add such images, or "
+            f"remove the class{blame}."
+        )
