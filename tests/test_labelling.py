@@ -24,7 +24,7 @@ def make_rows(labels: np.ndarray, groups: np.ndarray | None = None) -> Rows:
 
 
 def list_images(labels: list[Label], groups: list[str] | None = None, split: str = "") -> list[Image]:
-    return [Image(b"%03d.png" % i, label, split, (groups or [""] * 99)[i]) for i, label in enumerate(labels)]
+    return [Image(b"%03d.png" % i, label, split, groups[i] if groups else "") for i, label in enumerate(labels)]
 
 
 @pytest.mark.parametrize(
