@@ -11,7 +11,8 @@ from typing import Any
 from .asking import takes
 from .cache.errors import UsageError
 from .cache.holdings import POOLED, Holdings
-from .cache_requests import CurveRequest, FeaturesRequest, GridRequest, HeadRequest, spread
+from .cache_requests import CurveRequest, GridRequest, HeadRequest
+from .feature_requests import FeaturesRequest, spread
 from .freshness import say_changes
 from .heads.breakdown import format_breakdown
 from .heads.cell import Cell

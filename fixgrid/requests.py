@@ -1,6 +1,6 @@
 """Requests: what to extract, and how the images are to be seen, each argument declared and documented once.
 
-What is asked of a cache is in `fixgrid.cache_requests`.
+What is asked of a cache is in `fixgrid.feature_requests` and `fixgrid.cache_requests`.
 """
 
 from __future__ import annotations

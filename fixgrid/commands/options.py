@@ -192,7 +192,7 @@ reads_features = _all(
     option("--seed", type=int, help="Which, if the cache holds several."),
     option("--train-view", help="Some of train,center,both. [default: train, else what is cached]"),
 )
-"""Of every command that reads cached features; see `fixgrid.cache_requests.FeaturesRequest`."""
+"""Of every command that reads cached features; see `fixgrid.feature_requests.FeaturesRequest`."""
 
 pairs = option("--pairs", help="As in 128:224,224:128+224, or seed. [default: every pair in the cache]")
 heads = option("--heads", default="logistic", show_default=True, help="all, or of logistic,ridge,lda,mean,knn,sgd.")
