@@ -121,7 +121,9 @@ class Holdings:
         CacheError
             If they were not extracted.
         """
-        labels = hashlib.sha256(self.manifest.splits[split].labels.tobytes()).hexdigest()
+        rows = self.manifest.splits[split]
+        groups = b"" if rows.groups is None else rows.groups.tobytes()
+        labels = hashlib.sha256(rows.labels.tobytes() + groups).hexdigest()
         entry = self.entry(split, kind, res)
         return f"{entry.spec.key}:{entry.digest}:{labels}"
 

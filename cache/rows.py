@@ -59,6 +59,27 @@ class Rows:
         return total.hexdigest()
 
 
+def find_strata(labels: NDArray[Any]) -> NDArray[np.int64]:
+    """What images are dealt by, so that each part has its share of it: int64, shape (n,).
+
+    The class; of several the one that fewest images have, which would be the first that a part lacks (as the
+    iterative stratification of Sechidis et al. 2011 begins), and after the last for none; of numbers the tenth.
+
+    Parameters
+    ----------
+    labels : array
+        As `Rows` has them.
+    """
+    if labels.dtype.kind == "f":
+        cuts = np.quantile(labels, np.arange(1, 10) / 10)
+        return np.asarray(np.searchsorted(cuts, labels, side="right"), np.int64)
+    if labels.ndim == 1:
+        return np.asarray(labels, np.int64)
+    turn = np.argsort(labels.sum(0), kind="stable")
+    none = ~labels.any(1)
+    return np.asarray(np.where(none, labels.shape[1], turn[labels[:, turn].argmax(1)]), np.int64)
+
+
 @dataclass(frozen=True, eq=False)
 class Manifest:
     """A labelled data set: where its files are, its classes, and the rows of each split.

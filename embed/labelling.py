@@ -9,11 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fixgrid.cache.errors import DataError
-from fixgrid.cache.rows import SPLITS
+from fixgrid.cache.rows import SPLITS, find_strata
 
 from .sources.source import Image, Label, Listing
-
-_STRATA = 10  # of numbers: deciles
 
 
 def list_classes(listing: Listing) -> tuple[str, ...]:
@@ -53,24 +51,12 @@ def encode_groups(images: Sequence[Image]) -> NDArray[np.int64] | None:
 
 
 def name_strata(images: Sequence[Image], task: str) -> dict[bytes, str]:
-    """What each image is dealt by, so that every split has its share of it.
-
-    Its class; of several the one that fewest images have, which would be the first that a split lacks (as the
-    iterative stratification of Sechidis et al. 2011 begins); of numbers the decile.
-    """
-    if task == "regression":
-        values = np.array([image.label for image in images], dtype=np.float64)
-        cuts = np.quantile(values, np.arange(1, _STRATA) / _STRATA)
-        return {
-            image.path: f"{decile}"
-            for image, decile in zip(images, np.searchsorted(cuts, values, side="right").tolist(), strict=True)
-        }
-    if task == "multilabel":
-        count = Counter(name for image in images for name in _list_names(image.label))
-        return {
-            image.path: min(_list_names(image.label), key=lambda name: (count[name], name), default="")
-            for image in images
-        }
+    """What each image is dealt by: its class by name, else the number of its stratum, see `find_strata`."""
+    if task in ("multilabel", "regression"):
+        labels = [image.label for image in images]
+        classes = sorted({name for label in labels for name in _list_names(label)})
+        strata = find_strata(encode_labels(labels, classes, task)).tolist()
+        return {image.path: str(stratum) for image, stratum in zip(images, strata, strict=True)}
     return {image.path: str(image.label) for image in images}
 
 

@@ -29,7 +29,7 @@ class GridRequest(FeaturesRequest):
 
     Attributes
     ----------
-    pairs, heads, gap, mean_of, refit, drop_duplicates, strengths, folds, repeats, fold_seed
+    pairs, heads, gap, mean_of, refit, drop_duplicates, strengths, folds, repeats, fold_seed, metric, class_weight
         See `fixgrid.heads.ask.ask_cache`.
     test_view : str or sequence of str
         Views of val and test images, of center, five and ten; see there.
@@ -38,7 +38,7 @@ class GridRequest(FeaturesRequest):
     """
 
     pairs: str | Sequence[Pair] | None = None
-    heads: str | Sequence[str] = "logistic"
+    heads: str | Sequence[str] | None = None
     gap: str | Sequence[str] = "none"
     test_view: str | Sequence[str] = "center"
     mean_of: str = "probabilities"
@@ -48,6 +48,8 @@ class GridRequest(FeaturesRequest):
     folds: int | None = None
     repeats: int = 1
     fold_seed: int = 0
+    metric: str | None = None
+    class_weight: str = "none"
     on_cell: Callable[[Cell], None] | None = field(default=None, compare=False, repr=False)
 
     def list_asks(self) -> list[Asked]:
@@ -121,6 +123,8 @@ class GridRequest(FeaturesRequest):
             folds=self.folds,
             repeats=self.repeats,
             fold_seed=self.fold_seed,
+            metric=self.metric,
+            class_weight=self.class_weight,
             costs=partial(weigh, self.folder),
         )
         asked.holdings.expect(place for recipe in list_recipes(asked) for place in recipe.places)

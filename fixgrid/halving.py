@@ -13,7 +13,7 @@ from .asking import takes
 from .cache.errors import UsageError
 from .cache.holdings import Holdings
 from .cache.labels import find_version
-from .cache.rows import Manifest, Rows
+from .cache.rows import Manifest, Rows, find_strata
 from .cache.store import FeatureStore
 from .embed.extraction import Extraction
 from .embed.replica import adopt_known
@@ -212,7 +212,7 @@ def _take(manifest: Manifest, share: float, seed: int) -> Manifest:
     """A share of the training and val images of every class: a larger one holds every image of a smaller one."""
 
     def take(rows: Rows) -> Rows:
-        return rows.take(take_share(rows.labels, rank_images(rows.sha256, seed), share))
+        return rows.take(take_share(find_strata(rows.labels), rank_images(rows.sha256, seed), share))
 
     return replace(manifest, splits={split: take(manifest.splits[split]) for split in ("train", "val")})
 

@@ -19,11 +19,13 @@ from .cell import Trial
 from .figures import HeadFigures, measure_head
 from .gap import Correction
 from .grid import note_trial, recall_cell, weigh_trial
+from .judging import Judged
 from .kept import describe_training
 from .linear import LinearHead
+from .metrics import read_link
 from .question import Ask
 from .recipe import Chosen, Recipe, find_recipe, list_recipes
-from .select import Choice, Score, score_head, score_views
+from .select import Choice, score_head, score_views
 from .source import Place
 from .verdict import Verdict, judge_trials
 from .views import TestRes
@@ -45,7 +47,7 @@ class Fitted:
         What val chose.
     temperature : float
         Divides the logits before a softmax; fitted on val.
-    score : Score
+    score : Judged
         On test.
     head : LinearHead
         On raw features, or on those that ``corrections`` gives.
@@ -71,7 +73,7 @@ class Fitted:
     apparent: float
     choice: Choice
     temperature: float
-    score: Score
+    score: Judged
     head: LinearHead
     n_val: int
     test_scores: NDArray[np.float32]
@@ -110,7 +112,7 @@ def fit_best(asks: Sequence[Ask], prefer: str = "accurate") -> Fitted:
         )
     temperature, test = recipe.fit_temperature(choice), recipe.load("test")
     seen = recipe.see(test)
-    score = score_head(head, seen, test.y)
+    score = score_head(head, seen, test, recipe.options.measure)
     kept, corrections = recipe.fold(head)
     return Fitted(
         train_res=recipe.train_res,
@@ -120,8 +122,8 @@ def fit_best(asks: Sequence[Ask], prefer: str = "accurate") -> Fitted:
         temperature=temperature,
         score=score,
         head=kept,
-        n_val=len(best.chosen.row),
-        test_scores=score_views(head, seen),
+        n_val=len(choice.row),
+        test_scores=score_views(head, seen, read_link(test.y)),
         test_y=test.y,
         family=recipe.family,
         correction=recipe.correction,

@@ -36,7 +36,7 @@ def fit_record(fitted: Fitted, figures: HeadFigures) -> dict[str, Any]:
         "correction": fitted.correction,
         "strength": float(fitted.choice.strength),
         "val": fitted.choice.val._asdict(),
-        "test": fitted.score.accuracy._asdict(),
+        "test": fitted.score.figure._asdict(),
         "n_val": fitted.n_val,
         "n_test": figures.n,
         **measured,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from .source import Source
 from .subset import TrainSubset, keep_rows
 from .views import mean_view, view_rows
 
-Rows = tuple[NDArray[np.float32], NDArray[np.int64]]  # training features (n, D) and labels (n,)
+Rows = tuple[NDArray[np.float32], NDArray[Any]]  # training features (n, D) and labels
 Views = tuple[tuple[str, int], ...]  # kind of view, px
 Walk = Callable[[str], Sequence[float]]
 

@@ -195,7 +195,7 @@ reads_features = _all(
 """Of every command that reads cached features; see `fixgrid.feature_requests.FeaturesRequest`."""
 
 pairs = option("--pairs", help="As in 128:224,224:128+224, or seed. [default: every pair in the cache]")
-heads = option("--heads", default="logistic", show_default=True, help="all, or of logistic,ridge,lda,mean,knn,sgd.")
+heads = option("--heads", help="all, or of logistic,ridge,lda,mean,knn,sgd. [default: logistic; of numbers ridge]")
 strengths = option("--strengths", help="full, or values of C as in 1e-3,1e-2. [default: searched coarse to fine]")
 top = option("--top", type=click.IntRange(1), help="Show so many of the best on val. [default: all]")
 
@@ -232,5 +232,17 @@ makes_cells = _all(
         help="Deals of folds, or draws of --curve.",
     ),
     option("--fold-seed", type=int, default=0, show_default=True, help="Of the first deal."),
+    option(
+        "--metric",
+        help="What chooses: accuracy, balanced, f1, auroc; kappa of an order, map or auroc of several labels, r2 "
+        "of numbers. [default: accuracy; of other labels kappa, map, r2]",
+    ),
+    option(
+        "--class-weight",
+        type=click.Choice(["none", "balanced"]),
+        default="none",
+        show_default=True,
+        help="Whether the training images of each class together weigh alike.",
+    ),
 )
 """Of every command that fits heads; see `fixgrid.GridRequest`."""
