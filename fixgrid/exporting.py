@@ -124,7 +124,12 @@ def _export_network(
     expect_center(view)
     given = find_own(saved, own, weights, Quiet())
     trunk = open_trunk(saved.trunk, view, Path(weights).expanduser() if weights else None, given)
-    classifier = Classifier(trunk, saved.head.coef, saved.head.intercept, saved.temperature, view.res)
+    classifier = Classifier(trunk, saved.head.coef, saved.head.intercept, saved.temperature, view.res, saved.link)
+    if to == "safetensors" and saved.link != "softmax":
+        raise UsageError(
+            f"found a head on {saved.task} labels; expected one of one class, as the state dict's library has it: "
+            "choose --to onnx, torch or sklearn."
+        )
     if to == "safetensors":
         find_use(trunk.architecture)  # refused before anything is written
         record = describe_timm(trunk.architecture, view, saved.classes, saved.temperature)
@@ -137,6 +142,8 @@ def _export_network(
         "architecture": trunk.architecture,
         "weights_sha256": trunk.weights_sha256,
         "temperature": repr(saved.temperature),
+        "task": saved.task,
+        **({} if saved.thresholds is None else {"thresholds": json.dumps(saved.thresholds.tolist())}),
         "fixgrid_version": __version__,
     }
     write = export_onnx if to == "onnx" else export_torch

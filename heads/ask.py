@@ -123,6 +123,7 @@ def ask_cache(
         chosen,
         options,
         folder,
+        task=task,
         grouped=any(rows.groups is not None for rows in holdings.manifest.splits.values()),
         holdings=holdings,
         dropped=drop_duplicates,

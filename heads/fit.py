@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fixgrid.cache.errors import UsageError
+from fixgrid.cache.features import FeatureSet
 from fixgrid.cache.holdings import Holdings
 from fixgrid.cache.rows import Rows
 
@@ -54,8 +55,14 @@ class Fitted:
     n_val : int
         Images it was chosen on.
     test_scores : float32 array, shape (n, K)
-    test_y : int64 array, shape (n,)
-        Labels of the test images.
+    test : FeatureSet
+        The test images.
+    metric : str
+        What chose, of `heads.measures.MEASURES`.
+    task : str
+        Of `fixgrid.cache.rows.TASKS`.
+    thresholds : float32 array, shape (K,), or None
+        Probability from which each of several labels is given, fitted on val.
     family, correction : str
         Kind of head, and how the resolution gap was corrected.
     places : tuple of (split, kind, px)
@@ -77,7 +84,10 @@ class Fitted:
     head: LinearHead
     n_val: int
     test_scores: NDArray[np.float32]
-    test_y: NDArray[np.int64]
+    test: FeatureSet
+    metric: str = "accuracy"
+    task: str = "multiclass"
+    thresholds: NDArray[np.float32] | None = None
     family: str = "logistic"
     correction: str = "none"
     places: tuple[Place, ...] = ()
@@ -87,7 +97,16 @@ class Fitted:
 
     def measure(self, classes: Sequence[str], n_confused: int = 10) -> HeadFigures:
         """All figures on test, of the classes by name, and at most ``n_confused`` pairs of them."""
-        return measure_head(self.test_scores, self.test_y, classes, self.temperature, n_confused=n_confused)
+        return measure_head(
+            self.test_scores,
+            self.test.y,
+            classes,
+            self.temperature,
+            n_confused=n_confused,
+            task=self.task,
+            group=self.test.group,
+            thresholds=self.thresholds,
+        )
 
 
 def fit_best(asks: Sequence[Ask], prefer: str = "accurate") -> Fitted:
@@ -124,7 +143,10 @@ def fit_best(asks: Sequence[Ask], prefer: str = "accurate") -> Fitted:
         head=kept,
         n_val=len(choice.row),
         test_scores=score_views(head, seen, read_link(test.y)),
-        test_y=test.y,
+        test=test,
+        metric=recipe.options.metric,
+        task=ask.task,
+        thresholds=recipe.fit_thresholds(choice) if ask.task == "multilabel" else None,
         family=recipe.family,
         correction=recipe.correction,
         places=tuple(ask.list_passes(recipe.places)),
@@ -226,6 +248,8 @@ def keep_fitted(
         fitted.head,
         holdings.manifest.classes,
         fitted.temperature,
+        task=holdings.manifest.task,
+        thresholds=fitted.thresholds,
         keys={split: [entry.spec.key for entry in entries] for split, entries in used.items()},
         trunk={**identity, **entry.provenance, **how},
         view=views[0] if len(views) == 1 else {},

@@ -191,6 +191,30 @@ def fit_temperature(scores: NDArray[np.float32], y: NDArray[Any]) -> float:
     return math.exp((low + high) / 2)
 
 
+def fit_thresholds(logits: NDArray[np.float32], y: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """The probability from which each label is given so that its F1 is best, halfway to the next lower one.
+
+    Parameters
+    ----------
+    logits : float32 array, shape (n, K)
+    y : bool array, shape (n, K)
+
+    Returns
+    -------
+    float32 array, shape (K,)
+        .5 for a label that no image has.
+    """
+    found = np.full(y.shape[1], 0.5, np.float32)
+    for k in np.flatnonzero(y.any(0)):
+        order = np.argsort(-logits[:, k], kind="stable")
+        chance = 1 / (1 + np.exp(-logits[order, k].astype(np.float64)))
+        f1 = 2 * np.cumsum(y[order, k]) / (np.arange(1, len(y) + 1) + y[:, k].sum())
+        f1[:-1][chance[:-1] == chance[1:]] = 0  # equal ones are given or not together
+        best = int(f1.argmax())
+        found[k] = (chance[best] + (chance[best + 1] if best + 1 < len(y) else 0.0)) / 2
+    return found
+
+
 def calibration_error(
     confidence: NDArray[np.float64], correct: NDArray[np.bool_], weight: NDArray[np.float64]
 ) -> float:
@@ -209,16 +233,28 @@ def calibration_error(
     return float(abs(gap).sum() / weight.sum())
 
 
-def bootstrap(figure: Callable[[NDArray[np.float64]], float], n: int) -> Estimate:
-    """A figure of weighted images with its percentile interval over 1,000 resamples of them.
+def bootstrap(
+    figure: Callable[[NDArray[np.float64]], float], n: int, group: NDArray[np.int64] | None = None
+) -> Estimate:
+    """A figure of weighted images with its percentile interval over 1,000 resamples of them, or of their groups.
 
     Parameters
     ----------
     figure : callable
         From the images' weights, float64 (n,), to the figure.
     n : int
+    group : int64 array, shape (n,), optional
+        Images of one number are drawn together.
     """
     rng = np.random.default_rng(0)
-    draws = [figure(rng.multinomial(n, np.full(n, 1 / n)).astype(np.float64)) for _ in range(_RESAMPLES)]
+    member = np.arange(n) if group is None else np.unique(group, return_inverse=True)[1]
+    m = int(member.max()) + 1
+
+    def draw() -> NDArray[np.float64]:
+        """Weights that add up to n, so that means may divide by it."""
+        weight = rng.multinomial(m, np.full(m, 1 / m)).astype(np.float64)[member]
+        return weight if group is None else weight * (n / weight.sum())
+
+    draws = [figure(draw()) for _ in range(_RESAMPLES)]
     low, high = np.percentile(draws, [2.5, 97.5])
     return Estimate(figure(np.ones(n)), float(low), float(high))

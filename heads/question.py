@@ -92,6 +92,8 @@ class Ask:
         They choose in place of val: ``source`` gives their images as train and as val, see `heads.pool.Pool`.
     grouped : bool
         Whether images are in groups.
+    task : str
+        What labels are, one of `fixgrid.cache.rows.TASKS`.
     """
 
     source: Source
@@ -100,6 +102,7 @@ class Ask:
     folder: Path | None = None
     folds: Folds | None = None
     grouped: bool = False
+    task: str = "multiclass"
 
     @property
     def n_classes(self) -> int:

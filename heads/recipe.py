@@ -17,7 +17,7 @@ from .cell import Axes
 from .families import FAMILIES
 from .gap import Correction
 from .linear import LinearHead
-from .metrics import fit_temperature, read_link
+from .metrics import fit_temperature, fit_thresholds, read_link
 from .question import Ask, GridOptions, Pair
 from .select import Choice, Fold, Head, choose_strength, score_views
 from .source import Place
@@ -146,13 +146,22 @@ class Recipe:
 
     def fit_temperature(self, choice: Choice) -> float:
         """The temperature of the chosen heads on the images that chose them."""
+        return fit_temperature(*self._answer_val(choice))
+
+    def fit_thresholds(self, choice: Choice) -> NDArray[np.float32]:
+        """Probability from which each of several labels is given, by the images that chose: shape (K,)."""
+        scores, labels = self._answer_val(choice)
+        return fit_thresholds(scores / fit_temperature(scores, labels), labels)
+
+    def _answer_val(self, choice: Choice) -> tuple[NDArray[np.float32], NDArray[Any]]:
+        """Scores of the images that chose, each by a head that did not learn from it, and their labels."""
         val, scores, labels = self.load("val"), [], []
         for part, head in zip(self.training.parts, choice.heads, strict=True):
             judges = part.take(val)
             seen = replace(self, training=part.training).see(judges)
             scores.append(score_views(head, seen, read_link(judges.y)))
             labels.append(judges.y)
-        return fit_temperature(np.concatenate(scores), np.concatenate(labels))
+        return np.concatenate(scores), np.concatenate(labels)
 
     def fold(self, head: LinearHead) -> tuple[LinearHead, tuple[Correction, ...]]:
         """What to keep: a head on uncorrected features, or ``head`` and the corrections, one for each resolution.
