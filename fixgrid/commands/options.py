@@ -180,7 +180,7 @@ recalibrate = option(
     help="Also see val and test with the last batch norm recalibrated at each resolution, for --gap batchnorm.",
 )
 
-reads_features = _all(
+names_features = _all(
     data,
     cache,
     option("--trunk", help="Which, as cache ls calls it; several, or all. [default: the cache's only one]"),
@@ -190,9 +190,15 @@ reads_features = _all(
     look,
     option("--train-views", type=click.IntRange(1), help="Which, if the cache holds several."),
     option("--seed", type=int, help="Which, if the cache holds several."),
+)
+"""Of every command that reads cached features; see `fixgrid.feature_requests.CachedRequest`."""
+reads_features = _all(
+    names_features,
     option("--train-view", help="Some of train,center,both. [default: train, else what is cached]"),
 )
-"""Of every command that reads cached features; see `fixgrid.feature_requests.FeaturesRequest`."""
+"""Of every command that asks for heads on them; see `fixgrid.feature_requests.FeaturesRequest`."""
+seen_at = option("--res", type=click.IntRange(1), help="Resolution in px. [default: the cache's only one]")
+splits = option("--split", help="Some of train,val,test. [default: all that are cached]")
 
 pairs = option("--pairs", help="As in 128:224,224:128+224, or seed. [default: every pair in the cache]")
 heads = option("--heads", default="logistic", show_default=True, help="all, or of logistic,ridge,lda,mean,knn,sgd.")
