@@ -11,9 +11,10 @@ from .console import Console, say
 
 
 @click.command()
-@options.names_features
-@options.seen_at
-@options.splits
+@options.data
+@options.cache
+@options.cached_trunk
+@options.names_splits
 @options.option(
     "--view", default="center", show_default=True, help="center, train (random crops), or what else was extracted."
 )
