@@ -15,8 +15,8 @@ from fixgrid import __version__
 from fixgrid.cache.errors import DiskError, FixgridError, Interrupted, UsageError, say_typed
 
 COMMANDS = (
-    "extract", "plan", "search", "fit-head", "grid", "predict", "evaluate", "export", "report", "duplicates",
-    "models", "doctor", "cache", "heads",
+    "extract", "plan", "search", "fit-head", "grid", "predict", "evaluate", "export", "export-features",
+    "report", "duplicates", "models", "doctor", "cache", "heads",
 )  # fmt: skip
 """Each is a file of `fixgrid.commands`."""
 

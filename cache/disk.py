@@ -29,6 +29,8 @@ class _Sink:
     The first error is kept and every later write is swallowed; `commit_stream` raises it afterwards.
     """
 
+    closed = False  # as pyarrow asks
+
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.error: OSError | None = None

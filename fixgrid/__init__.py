@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .embed.trunks.own import OwnTrunk as OwnTrunk
     from .evaluating import evaluate as evaluate
     from .exporting import export as export
+    from .exporting_features import export_features as export_features
     from .extracting import extract as extract
     from .fitting import curve as curve
     from .fitting import duplicates as duplicates
@@ -66,6 +67,7 @@ _FACE = {
     "predict": "predicting:predict",
     "evaluate": "evaluating:evaluate",
     "export": "exporting:export",
+    "export_features": "exporting_features:export_features",
     "report": "reporting:report",
     "models": "searching:models",
     "search": "halving:search",

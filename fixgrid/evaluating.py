@@ -16,12 +16,12 @@ from .embed.outcome import Outcome
 from .embed.sizing import Machine
 from .embed.watcher import Quiet, Watcher
 from .freshness import say_other_images
-from .heads.artifact import SavedHead
+from .heads.artifact import SavedHead, load_head
 from .heads.figures import HeadFigures, measure_head
 from .heads.head_table import format_figures
-from .heads.predictions import score_images
-from .predicting import Replica
+from .heads.predictions import join_blocks, score_images
 from .recording import records
+from .seeing import Replica
 
 if TYPE_CHECKING:
     from torch import nn
@@ -86,7 +86,8 @@ def evaluate(
         As `predict`; also if the data have no such split, a class the head does not know, or no usable image.
     """
     watcher, folder = watcher or Quiet(), Path(cache).expanduser()
-    replica = Replica(head, trunk, weights, folder, Machine(backend, device, str(workers), engine), watcher)
+    saved, machine = load_head(Path(head).expanduser()), Machine(backend, device, str(workers), engine)
+    replica = Replica(saved.trunk, saved.seen, trunk, weights, folder, machine, watcher)
     found, notes = read_manifest(
         str(data),
         cache_dir=folder,
@@ -96,17 +97,16 @@ def evaluate(
     )
     for note in notes:
         watcher.notice(f"note: {note}")
-    manifest = _label_as(found, split, replica.saved)
-    say_other_images(replica.saved, found, split, watcher)
+    manifest = _label_as(found, split, saved)
+    say_other_images(saved, found, split, watcher)
     extraction, outcome = replica.see(manifest)
-    blocks = list(replica.read(extraction))
+    blocks = list(join_blocks(replica.read(extraction)))
     if not any(len(block.y) for block in blocks):
         raise DataError(f"found no usable image in the split {split} of {data}; expected some to score.")
-    y, saved = np.concatenate([block.y for block in blocks]), replica.saved
     groups = [block.group for block in blocks if block.group is not None]
     figures = measure_head(
         np.concatenate([score_images(saved, block.X) for block in blocks]),
-        y,
+        np.concatenate([block.y for block in blocks]),
         saved.classes,
         saved.temperature,
         task=saved.task,

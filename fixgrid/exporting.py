@@ -18,8 +18,8 @@ from .embed.watcher import Quiet
 from .heads.artifact import SavedHead, load_head, name_files, save_coefficients
 from .heads.card import USES, CardFacts, write_card
 from .heads.leak import LEAK
-from .predicting import find_own
 from .recording import records
+from .seeing import find_own
 
 if TYPE_CHECKING:
     from torch import nn
@@ -122,7 +122,7 @@ def _export_network(
 
     view = read_view(saved.view)
     expect_center(view)
-    given = find_own(saved, own, weights, Quiet())
+    given = find_own(saved.trunk, own, weights, Quiet())
     trunk = open_trunk(saved.trunk, view, Path(weights).expanduser() if weights else None, given)
     classifier = Classifier(trunk, saved.head.coef, saved.head.intercept, saved.temperature, view.res, saved.link)
     if to == "safetensors" and saved.link != "softmax":

@@ -243,7 +243,6 @@ def keep_fitted(
             "expected one test resolution: name such --pairs, or leave batchnorm out of --gap."
         )
     identity = {name: value for each in used["test"] for name, value in each.spec.trunk.items()}
-    how = {"precision": entry.spec.precision, "dtype": entry.spec.dtype, "decode": dict(entry.spec.decode)}
     return SavedHead(
         fitted.head,
         holdings.manifest.classes,
@@ -251,7 +250,7 @@ def keep_fitted(
         task=holdings.manifest.task,
         thresholds=fitted.thresholds,
         keys={split: [entry.spec.key for entry in entries] for split, entries in used.items()},
-        trunk={**identity, **entry.provenance, **how},
+        trunk={**identity, **entry.describe_trunk()},
         view=views[0] if len(views) == 1 else {},
         views=views if len(views) > 1 else [],
         corrections=fitted.corrections,

@@ -38,8 +38,8 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 COMMANDS = {
-    "extract", "plan", "search", "fit-head", "grid", "predict", "evaluate", "export", "report", "duplicates",
-    "models", "doctor", "cache", "heads",
+    "extract", "plan", "search", "fit-head", "grid", "predict", "evaluate", "export", "export-features",
+    "report", "duplicates", "models", "doctor", "cache", "heads",
 }  # fmt: skip
 
 

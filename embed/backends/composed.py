@@ -13,7 +13,7 @@ from .pixels import compute_scale
 
 
 class Head(NamedTuple):
-    """What comes after the features: coef (K, D) and intercept (K,), float32, the temperature, what makes answers."""
+    """What comes after the features: coef (K, D) and intercept (K,), float32, temperature, what makes answers."""
 
     coef: NDArray[np.float32]
     intercept: NDArray[np.float32]

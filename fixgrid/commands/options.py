@@ -180,19 +180,34 @@ recalibrate = option(
     help="Also see val and test with the last batch norm recalibrated at each resolution, for --gap batchnorm.",
 )
 
-reads_features = _all(
-    data,
-    cache,
-    option("--trunk", help="Which, as cache ls calls it; several, or all. [default: the cache's only one]"),
-    option("--features", help="Kinds of features: some that were extracted, or all. [default: pooled]"),
+_views = _all(
     resize,
     resampler,
     look,
     option("--train-views", type=click.IntRange(1), help="Which, if the cache holds several."),
     option("--seed", type=int, help="Which, if the cache holds several."),
+)
+reads_features = _all(
+    data,
+    cache,
+    option("--trunk", help="Which, as cache ls calls it; several, or all. [default: the cache's only one]"),
+    option("--features", help="Kinds of features: some that were extracted, or all. [default: pooled]"),
+    _views,
     option("--train-view", help="Some of train,center,both. [default: train, else what is cached]"),
 )
-"""Of every command that reads cached features; see `fixgrid.feature_requests.FeaturesRequest`."""
+"""Of every command that asks what heads on cached features are worth; see
+`fixgrid.feature_requests.FeaturesRequest`."""
+
+_CACHED_TRUNK = "Which, as cache ls calls it. [default: the cache's only one]"
+cached_trunk = option("--trunk", help=_CACHED_TRUNK)
+run_cached_trunk = option("--trunk", callback=_expect_asked, help=_CACHED_TRUNK)
+names_splits = _all(
+    option("--features", help="Kind of features. [default: pooled]"),
+    option("--res", type=click.IntRange(1), help="Resolution in px. [default: the cache's only one]"),
+    option("--split", help="Some of train,val,test. [default: all that are cached]"),
+    _views,
+)
+"""Of every command that takes cached features as they are; see `fixgrid.feature_requests.SplitsRequest`."""
 
 pairs = option("--pairs", help="As in 128:224,224:128+224, or seed. [default: every pair in the cache]")
 heads = option("--heads", help="all, or of logistic,ridge,lda,mean,knn,sgd. [default: logistic; of numbers ridge]")
