@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .linear import LinearHead, standard_scale
-from .softmax import residual
+from .losses import choose_loss
 
 # DINOv2's linear evaluation sweeps these, for batches of 256 (Oquab et al. 2023). From the most to the least
 # regularised, since coefficients start at zero and the number of steps is fixed.
@@ -46,7 +46,7 @@ class SGDPath:
         Z = np.subtract(X, mean.astype(np.float32), out=self._rows[:, :-1])
         self._mean, self._scale = standard_scale(mean, np.mean(Z * Z, axis=0, dtype=np.float64))
         Z /= self._scale
-        self._y, self._n_classes = y, n_classes
+        self._loss = choose_loss(y, n_classes)
         self._heads: dict[float, LinearHead] = {}
 
     def head(self, strength: float) -> LinearHead:
@@ -58,12 +58,12 @@ class SGDPath:
         return self._heads[strength]
 
     def _train(self, rate: float) -> NDArray[np.float32]:
-        W = np.zeros((self._n_classes, self._rows.shape[1]), np.float32)
+        W = np.zeros((self._loss.width, self._rows.shape[1]), np.float32)
         V = np.zeros_like(W)
         batches = self._shuffle()
         for step, batch in enumerate(batches):
             X = self._rows[batch]
-            R = residual(X @ W.T, self._y[batch])[0]
+            R = self._loss.residual(X @ W.T, batch)[0]
             V *= _MOMENTUM
             V += R.T @ X / len(batch)
             W -= rate * (1 + math.cos(math.pi * step / len(batches))) / 2 * V
@@ -71,6 +71,6 @@ class SGDPath:
 
     def _shuffle(self) -> list[NDArray[np.int64]]:
         """The rows of each step: every row once in an epoch, in batches as equal as they can be."""
-        rng, n = np.random.default_rng(_SEED), len(self._y)
+        rng, n = np.random.default_rng(_SEED), self._loss.n
         orders = (rng.permutation(n) for _ in range(_EPOCHS))
         return [batch for order in orders for batch in np.array_split(order, math.ceil(n / _BATCH))]
