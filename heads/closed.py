@@ -52,16 +52,19 @@ class LDAPath:
     X : float32 array, shape (n, D)
     y : int64 array, shape (n,)
     n_classes : int
+    balanced : bool
+        Take all classes that have rows for as likely.
     """
 
-    def __init__(self, X: NDArray[np.float32], y: NDArray[np.int64], n_classes: int):
+    def __init__(self, X: NDArray[np.float32], y: NDArray[np.int64], n_classes: int, balanced: bool = False):
         moments = measure_moments(X, y, n_classes)
         mean, scale = standard_scale(moments.mean, moments.covariance.diagonal())
         values, basis = eigh(moments.within / scale / scale[:, None])
         self._axes = Axes(mean, scale, basis.astype(np.float32))
         self._spectrum = values.clip(0)
         self._means = ((moments.class_means - moments.mean) / scale) @ basis
-        self._prior = np.where(moments.count > 0, np.log(moments.count.clip(1) / moments.n), -1e30)
+        prior = np.log(moments.count.clip(1) / moments.n)
+        self._prior = np.where(moments.count > 0, 0.0 if balanced else prior, -1e30)
 
     def head(self, strength: float) -> LinearHead:
         """The head at shrinkage ``strength`` in (0, 1]."""

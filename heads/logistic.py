@@ -78,6 +78,27 @@ class LogisticPath:
         return self.solutions[C]
 
 
+class SquaresPath:
+    """Least squares for any alpha where each label has weights of its own, and so no eigenbasis serves all.
+
+    Solved as logistic regression is, to the same certificate, at ``C = 1 / alpha``.
+
+    Parameters
+    ----------
+    design : Design
+        Of squares.
+    """
+
+    def __init__(self, design: Design):
+        self._path = LogisticPath(design)
+
+    def head(self, strength: float) -> LinearHead:
+        """The head at alpha ``strength``; the intercept is free of the penalty."""
+        design, W = self._path.design, self._path.solve(1 / strength).W.copy()
+        W[:, -1] += design.loss.target_mean
+        return design.axes.fold(W, strength)
+
+
 class _Part:
     """The path of those coefficients that share a loss: all of a softmax, or one label's."""
 

@@ -256,10 +256,10 @@ def choose_loss(y: NDArray[Any], n_classes: int, balanced: bool = False) -> Loss
     return Softmax(y, n_classes, _balance_classes(y) if balanced else None)
 
 
-def square_labels(y: NDArray[np.bool_], weight: NDArray[np.float32] | None) -> Squared:
-    """Squares to targets +1 and -1 about their mean, for several labels whose answers count differently."""
-    mean = 2 * np.average(y, axis=0, weights=weight) - 1
-    return Squared((np.where(y, 1, -1) - mean).astype(np.float32), mean.astype(np.float32), 1.0, weight)
+def square_labels(loss: Sigmoid) -> Squared:
+    """Squares, in place of log-losses, to targets +1 and -1 about their mean."""
+    mean = loss.target_mean
+    return Squared(np.where(loss.y, 1 - mean, -1 - mean), mean, 1.0, loss.weight)
 
 
 def _balance_classes(y: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""A softmax head trained by minibatch gradient descent, as FixRes and DINOv2 train theirs: for parity with them.
+"""A linear head trained by minibatch gradient descent, as FixRes and DINOv2 train theirs: for parity with them.
 
 The exact optimum at the best C is the better founded head; this one says what stopping early would have given.
 """
@@ -6,6 +6,7 @@ The exact optimum at the best C is the better founded head; this one says what s
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ _MOMENTUM = 0.9
 
 
 class SGDPath:
-    """Linear softmax heads of one training set for any learning rate, each trained once.
+    """Linear heads of one training set for any learning rate, each trained once: softmax, or a sigmoid a label.
 
     Momentum .9 and, from step to step, a cosine of the rate down to zero. FixRes' weight decay of 1e-4 is left
     out, for the rate regularises alone: in 30 epochs over 12,240 rows it would shrink coefficients by 7 % at rate
@@ -36,17 +37,19 @@ class SGDPath:
     ----------
     X : float32 array, shape (n, D)
         Standardised here, in a copy.
-    y : int64 array, shape (n,)
+    y : array, shape (n,) or (n, K)
     n_classes : int
+    balanced : bool
+        See `choose_loss` for all three. Losses of several labels are summed, so that each is trained as if alone.
     """
 
-    def __init__(self, X: NDArray[np.float32], y: NDArray[np.int64], n_classes: int):
+    def __init__(self, X: NDArray[np.float32], y: NDArray[Any], n_classes: int, balanced: bool = False):
         self._rows = np.ones((len(y), X.shape[1] + 1), np.float32)  # last column for the intercept
         mean = X.mean(0, dtype=np.float64)
         Z = np.subtract(X, mean.astype(np.float32), out=self._rows[:, :-1])
         self._mean, self._scale = standard_scale(mean, np.mean(Z * Z, axis=0, dtype=np.float64))
         Z /= self._scale
-        self._loss = choose_loss(y, n_classes)
+        self._loss = choose_loss(y, n_classes, balanced)
         self._heads: dict[float, LinearHead] = {}
 
     def head(self, strength: float) -> LinearHead:
