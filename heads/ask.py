@@ -8,7 +8,7 @@ from pathlib import Path
 from fixgrid.cache.errors import UsageError, say_command
 from fixgrid.cache.holdings import RECALIBRATED, Holdings
 
-from .families import FAMILIES
+from .families import FAMILIES, expect_families, families_for
 from .gap import CORRECTIONS
 from .logistic import DINOV2_C
 from .measures import find_measure
@@ -100,7 +100,10 @@ def ask_cache(
     gaps, notes = choose_gaps(holdings, chosen, gap, test_view)
     task = holdings.manifest.task
     usual = "ridge" if task == "regression" else "logistic"
-    families = _choose_some("--heads", usual if heads is None else heads, tuple(FAMILIES))
+    balanced = class_weight == "balanced"
+    suited = families_for(task, balanced) if heads == "all" else tuple(FAMILIES)
+    families = _choose_some("--heads", usual if heads is None else heads, suited)
+    expect_families(families, task, balanced)
     path = DINOV2_C if strengths is None or strengths == "full" else _read_strengths(strengths)
     options = GridOptions(
         kinds,

@@ -113,6 +113,14 @@ def expect_families(families: Sequence[str], task: str, balanced: bool = False) 
         )
 
 
+def fit_path(
+    family: str, X: NDArray[np.float32], y: NDArray[Any], n_classes: int, balanced: bool = False
+) -> HeadPath:
+    """The heads of one family, see `FitPath`; one that cannot balance classes needs no argument for it."""
+    fit: Any = FAMILIES[family][0]
+    return fit(X, y, n_classes, balanced=True) if balanced else fit(X, y, n_classes)  # type: ignore[no-any-return]
+
+
 def keep_linear(families: Sequence[str]) -> tuple[str, ...]:
     """Those of ``families`` whose head is coefficients, and so can be kept, exported and folded.
 

@@ -14,12 +14,12 @@ from fixgrid.cache.holdings import RECALIBRATED
 from fixgrid.cache.view import apparent_ratio
 
 from .cell import Axes
-from .families import FAMILIES
+from .families import fit_path
 from .gap import Correction
 from .linear import LinearHead
 from .metrics import fit_temperature, fit_thresholds, read_link
 from .question import Ask, GridOptions, Pair
-from .select import Choice, Fold, Head, choose_strength, score_views
+from .select import Choice, Fold, Head, HeadPath, choose_strength, score_views
 from .source import Place
 from .training import Part, Training
 from .views import TestRes, join_views, list_resolutions, see_views
@@ -126,7 +126,7 @@ class Recipe:
     def judge(self, parts: Iterable[Part]) -> Choice:
         """What the images of all parts choose together."""
         taught = [(part, replace(self, training=part.training)) for part in parts]
-        paths, val = [made._source.path(self.family) for _, made in taught], self.load("val")
+        paths, val = [made._walk_path() for _, made in taught], self.load("val")
         judges = [part.take(val) for part, _ in taught]
         folds = [
             Fold(path, made.see(part), part.y, part.row, part.group)
@@ -136,7 +136,7 @@ class Recipe:
 
     def learn(self, strength: float) -> Head:
         """The head of all training images."""
-        return self._source.path(self.family).head(strength)
+        return self._walk_path().head(strength)
 
     def fit(self, choice: Choice) -> Head:
         """The head to keep: the chosen one, or fitted once more on train and val, or on all that folds dealt."""
@@ -202,7 +202,14 @@ class Recipe:
         more = X.reshape(-1, X.shape[-1])
         labels = np.repeat(val.y, len(more) // len(val.y), axis=0)
         both = np.concatenate([rows[0], more]), np.concatenate([rows[1], labels])
-        return FAMILIES[self.family][0](*both, self.training.source.n_classes).head(strength)
+        return fit_path(self.family, *both, self.training.source.n_classes, self._is_balanced).head(strength)
+
+    def _walk_path(self) -> HeadPath:
+        return self._source.path(self.family, self._is_balanced)
+
+    @property
+    def _is_balanced(self) -> bool:
+        return self.options.class_weight == "balanced"
 
 
 def list_recipes(ask: Ask) -> Iterator[Recipe]:
