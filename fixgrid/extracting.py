@@ -135,7 +135,7 @@ def read_data(request: Request, *, download: bool = True) -> Data:
     _ = read_resolutions(request.res), request.look  # refused before anything is downloaded or hashed
     expect_name(request.name)
     if not download:
-        expect_local(name, request.folder)
+        expect_local(name, request.folder, request.split)
     manifest, notes = read_manifest(
         name,
         cache_dir=request.folder,
