@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from .datasets import find_source, list_sources
-from .errors import CacheError, UsageError, say_command
+from .errors import CacheError, DataError, UsageError, say_command
 from .features import FeatureSet
 from .hints import OPTIONS as OPTIONS
 from .hints import POOLED as POOLED
@@ -18,6 +18,7 @@ from .hints import RECALIBRATED as RECALIBRATED
 from .hints import Hint, Place, list_words, say_cache, say_extract
 from .key import explain_difference
 from .labels import Labels, Version, find_stem, find_version
+from .quarantine import find_loss, read_reasons
 from .rows import Manifest
 from .sealed import Sealed
 from .store import FeatureStore
@@ -77,7 +78,7 @@ class Holdings:
         CacheError
             If it was not extracted.
         """
-        self.expect([(split, kind, res)])
+        self._expect_held([(split, kind, res)])
         return self.entries[split, kind, res]
 
     def expect(self, places: Iterable[Place]) -> None:
@@ -87,8 +88,20 @@ class Holdings:
         ------
         CacheError
             If any was not extracted.
+        DataError
+            If a split, or a class of the training images, has images and features of none.
         """
-        lacking = [place for place in dict.fromkeys(places) if place not in self.entries]
+        places = list(dict.fromkeys(places))
+        self._expect_held(places)
+        for split, kind, res in places:
+            entry = self.entries[split, kind, res]
+            if entry.seal.rows_not_ok:
+                loss = find_loss(self.manifest, split, entry.read_status(), read_reasons(entry.folder))
+                if loss and loss.is_fatal:
+                    raise DataError(f"found {loss}; {loss.say_cure(entry.spec)}.")
+
+    def _expect_held(self, places: Sequence[Place]) -> None:
+        lacking = [place for place in places if place not in self.entries]
         if lacking:
             splits, kinds = (" or ".join(dict.fromkeys(str(place[i]) for place in lacking)) for i in (0, 1))
             sides = ", ".join(map(str, sorted({res for _, _, res in lacking})))

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fixgrid.cache.errors import DataError, UsageError
+from fixgrid.cache.errors import DataError
 from fixgrid.cache.rows import SPLITS, TASKS, Manifest, Rows
 from fixgrid.cache.text import show_path
 
@@ -25,7 +25,7 @@ from .labelling import (
     list_classes,
     name_strata,
 )
-from .sources.catalogue import SOURCES, find_source, load_source
+from .sources.catalogue import expect_split, find_source
 from .sources.source import Asked, Image, Listing, Progress
 from .splits import recall_split
 
@@ -122,15 +122,7 @@ def list_source(text: str, asked: Asked) -> Listing:
         As `read_manifest`.
     """
     source = find_source(text)
-    if asked.split not in source.splits:
-        others = [
-            f"{split} of {name}"
-            for name, line in SOURCES.items()
-            for split in load_source(line).splits
-            if split not in source.splits
-        ]
-        expected = " or ".join([*source.splits, *others])
-        raise UsageError(f"found the split {asked.split!r} for {text}; expected {expected}.")
+    expect_split(text, source, asked.split)
     return source.list(text, asked)
 
 

@@ -22,7 +22,7 @@ from .extraction import Extraction
 from .forecast import Work
 from .machine import extract_here
 from .sizing import Machine
-from .sources.catalogue import find_source
+from .sources.catalogue import expect_split, find_source
 from .speed import MIN_IMAGES, Speed, keep_speed, recall_speeds
 from .trunks.catalogue import find_licence
 from .trunks.identity import KnownTrunk, TrunkFacts, find_weights, recall_trunk, sketch_trunk
@@ -46,17 +46,19 @@ class Item(NamedTuple):
     trunk: str = ""
 
 
-def expect_local(text: str, cache_dir: Path) -> None:
+def expect_local(text: str, cache_dir: Path, split: str = "official") -> None:
     """Nothing, if planning for a data set downloads nothing.
 
     Raises
     ------
     UsageError
-        If the data set would have to be downloaded first, or no source takes `text`.
+        If no source takes `text` or has the `split`, whatever is there; or if it would have to be downloaded first.
     DataError
         If nothing is there.
     """
-    if not find_source(text).is_local(text, cache_dir):
+    source = find_source(text)
+    expect_split(text, source, split)
+    if not source.is_local(text, cache_dir):
         raise UsageError(
             f"found no {text} in {cache_dir}; expected its files, which plan does not download: run "
             f"{say_command(shlex.join(['extract', '--data', text, *say_cache(cache_dir)]))} first."

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from .asking import takes
 from .cache.datasets import list_sources, name_here
-from .cache.errors import UsageError
+from .cache.errors import DataError, UsageError
 from .cache.rows import Manifest
 from .cache.store import FeatureStore
 from .embed.extraction import Extraction
@@ -20,6 +20,7 @@ from .embed.sizing import choose_precision
 from .embed.trunks.identity import KnownTrunk, TrunkFacts, take_nodes
 from .embed.trunks.look import describe_look
 from .embed.trunks.nodes import read_nodes
+from .embed.watcher import Watcher
 from .identifying import expect_name, identify_all, split_request
 from .preprocessing import say_assumed, summarise_origins
 from .recording import records
@@ -62,7 +63,8 @@ def extract(request: Request) -> Extracted:
     Raises
     ------
     FixgridError
-        One line: what was found, what was expected, what to do next.
+        One line: what was found, what was expected, what to do next. If a split, or a class of the training images,
+        has no usable image, all other features are sealed by then.
     """
     from .embed.machine import extract_here
     from .embed.recalibrate import expect_norm, recalibrate_here
@@ -72,6 +74,7 @@ def extract(request: Request) -> Extracted:
     for extraction, trunk in asked if request.recalibrate else ():
         expect_norm(extraction, trunk.facts)
     outcome = extract_here(asked, request.watcher, machine, max_bad=max_bad)
+    expect_usable([extraction for extraction, _ in asked], outcome, request.watcher)
     again: dict[int, list[Outcome]] = {}
     for extraction, trunk in asked if request.recalibrate else ():
         done = recalibrate_here(extraction, trunk, request.watcher, machine, max_bad=max_bad)
@@ -79,6 +82,36 @@ def extract(request: Request) -> Extracted:
             again.setdefault(res, []).append(more)
     recalibrated = {res: Outcome.join(outcomes) for res, outcomes in again.items()}
     return Extracted(outcome, recalibrated, [extraction for extraction, _ in asked])
+
+
+def expect_usable(
+    extractions: Sequence[Extraction], outcome: Outcome, watcher: Watcher, *, whole: bool = True
+) -> None:
+    """Say which classes have lost all images, and refuse to go on where no head can do without them.
+
+    Parameters
+    ----------
+    extractions : sequence of Extraction
+        Sealed.
+    outcome : Outcome
+        Of all of them.
+    watcher : Watcher
+    whole : bool
+        Whether they are of the whole data set: the bad images of a share may well be all of a class.
+
+    Raises
+    ------
+    DataError
+        If a split, or a class of the training images of the `whole`, has no usable image.
+    """
+    losses = [found for extraction in extractions for found in extraction.find_losses()] if outcome.bad else []
+    for loss, cure in losses:
+        if loss.whole or (whole and loss.is_fatal):
+            for line in outcome.list_skipped():
+                watcher.notice(line)
+            raise DataError(f"found {loss}; {cure}. The features of the others are kept.")
+    for line in dict.fromkeys(str(loss) for loss, _ in losses):
+        watcher.notice(f"note: {line}")
 
 
 def ask_extractions(request: Request) -> list[tuple[Extraction, KnownTrunk]]:
@@ -135,7 +168,7 @@ def read_data(request: Request, *, download: bool = True) -> Data:
     _ = read_resolutions(request.res), request.look  # refused before anything is downloaded or hashed
     expect_name(request.name)
     if not download:
-        expect_local(name, request.folder)
+        expect_local(name, request.folder, request.split)
     manifest, notes = read_manifest(
         name,
         cache_dir=request.folder,
