@@ -8,15 +8,16 @@ import click
 
 from . import options
 from .console import Console, say
+from .usage import command
 
 
-@click.command()
+@command(short_help="Score a kept head on labelled images.")
 @click.argument("head", type=options.Place(dir_okay=False))
 @options.option("--data", required=True, help="Labelled images: as of extract. Classes are matched by name.")
 @options.option(
     "--of",
     "split",
-    type=click.Choice(["train", "val", "test"]),
+    type=options.choice("train", "val", "test"),
     default="test",
     show_default=True,
     help="Which split of them.",

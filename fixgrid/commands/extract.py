@@ -8,9 +8,10 @@ import click
 
 from . import options
 from .console import Console, say
+from .usage import command
 
 
-@click.command()
+@command(short_help="Run the trunk once per split and resolution; cache features.")
 @options.extracts
 @options.recalibrate
 @click.pass_context

@@ -10,9 +10,10 @@ import click
 
 from . import options
 from .console import Console, say
+from .usage import command
 
 
-@click.command()
+@command(short_help="Classify images with a kept head.")
 @click.argument("head", type=options.Place(dir_okay=False))
 @click.argument("images", nargs=-1, required=True)
 @options.cache
