@@ -48,6 +48,8 @@ class Option(click.Option):
             for part in value.split(",") if self.name in _SEVERAL else [value]:
                 if better := suggest_value(str(self.name), part.strip()):
                     raise UsageError(f"found {self._say(ctx)} {part.strip()}; expected {better}.")
+        if ctx.get_parameter_source(str(self.name)) is ParameterSource.DEFAULT_MAP:
+            value = self._expect_type(ctx, value)
         try:
             return super().type_cast_value(ctx, value)
         except click.MissingParameter:
@@ -55,6 +57,14 @@ class Option(click.Option):
         except click.BadParameter as error:
             expected = _describe_type(self.type) or error.message
             raise UsageError(f"found {self._say(ctx)} {_show(value)}; {expected}") from error
+
+    def _expect_type(self, ctx: click.Context, value: Any) -> Any:
+        """A TOML value as it would have been typed; refused if it is of a type that could not be."""
+        whole, flag = isinstance(self.type, click.types.IntParamType), bool(self.is_flag)
+        if isinstance(value, bool) == flag and not (whole and isinstance(value, float)):
+            return value if flag or whole else str(value)
+        expected = "expected a text or a number."
+        raise UsageError(f"found {self._say(ctx)} {_show(value)}; {_describe_type(self.type) or expected}")
 
     def _say(self, ctx: click.Context) -> str:
         """The option, and where its value comes from if it was not typed."""
