@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -26,6 +27,7 @@ from .recording import records
 from .requests import Request, open_cache
 
 SAMPLE = "sample"
+_LOG = logging.getLogger("fixgrid")
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +74,8 @@ def extract(request: Request) -> Extracted:
     for extraction, trunk in asked if request.recalibrate else ():
         expect_norm(extraction, trunk.facts)
     outcome = extract_here(asked, request.watcher, machine, max_bad=max_bad)
+    for stage, seconds in outcome.stages.items():
+        _LOG.debug("%s took %.2f s of all workers together", stage, seconds)
     again: dict[int, list[Outcome]] = {}
     for extraction, trunk in asked if request.recalibrate else ():
         done = recalibrate_here(extraction, trunk, request.watcher, machine, max_bad=max_bad)
@@ -203,4 +207,6 @@ def _build_one(request: Request, asked: Data, facts: TrunkFacts) -> Extraction:
         precision=choose_precision(request.precision, request.machine.device),
         dtype=request.dtype,
     )
+    for (split, view, node), entry in extraction.entries.items():
+        _LOG.debug("key %s: %s of %s, %s at %d px", entry.folder.name[:12], node, split, view.kind, view.res)
     return replace(extraction, called=expect_name(request.name), look=request.look)

@@ -40,6 +40,6 @@ def evaluate(ctx: click.Context, /, head: str, style: str, **asked: Any) -> None
         found = fixgrid.evaluate(head, **asked, watcher=console)
     click.echo(found.format(style), nl=False)
     for line in found.outcome.list_skipped():
-        say(line)
+        say(line, always=True)
     say(f"{found.figures.n} images, {len(found.outcome.bad)} skipped; 95 % intervals")
     ctx.exit(6 if found.outcome.bad else 0)
