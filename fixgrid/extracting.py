@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from .asking import takes
 from .cache.datasets import list_sources, name_here
 from .cache.errors import UsageError
+from .cache.key import DTYPES
 from .cache.rows import Manifest
 from .cache.store import FeatureStore
 from .embed.extraction import Extraction
@@ -138,6 +139,9 @@ def read_data(request: Request, *, download: bool = True) -> Data:
     name, why = _choose_data(request, store)
     _ = read_resolutions(request.res), request.look  # refused before anything is downloaded or hashed
     expect_name(request.name)
+    choose_precision(request.precision, "cpu")
+    if request.dtype not in DTYPES:
+        raise UsageError(f"found --dtype {request.dtype!r}; expected {' or '.join(DTYPES)}.")
     if not download:
         expect_local(name, request.folder)
     manifest, notes = read_manifest(
