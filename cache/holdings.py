@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from .rows import Manifest
 from .sealed import Sealed
 from .store import FeatureStore
 from .view import View, complete_spec, is_same
+
+_LOG = logging.getLogger("fixgrid")
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,6 +194,8 @@ def find_holdings(
     places = _by_place(entries, rows, view or {})
     places |= _by_place(_list_recalibrated(again, manifest), rows, view or {}, RECALIBRATED)
     _expect_one_look(places)
+    for (split, kind, res), entry in places.items():
+        _LOG.debug("key %s: %s of %s, %s at %d px", entry.folder.name[:12], node, split, kind, res)
     hint = Hint(manifest, entries[0], node, places, view or {}, store.root)
     return Holdings(manifest, labels.label(version, trunk), places, node, version, hint)
 

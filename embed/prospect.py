@@ -239,7 +239,7 @@ def calibrate(extraction: Extraction, trunk: KnownTrunk, watcher: Watcher, machi
         As `extract_here`.
     """
     n = machine.size(trunk.facts.weights_bytes).workers
-    each = max(CALIBRATION[machine.device], math.ceil(MIN_IMAGES / n))
+    each = max(CALIBRATION[machine.device.partition(":")[0]], math.ceil(MIN_IMAGES / n))
     rows = extraction.manifest.splits["train"]
     places = np.linspace(0, len(rows) - 1, min(n * each, len(rows))).round().astype(np.int64)
     splits = {f"batch{i}": rows.take(places[i::n]) for i in range(min(n, len(places)))}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 from .asking import takes
 from .cache.datasets import list_sources, name_here
 from .cache.errors import DataError, UsageError
+from .cache.key import DTYPES
 from .cache.rows import Manifest
 from .cache.store import FeatureStore
 from .embed.extraction import Extraction
@@ -27,6 +29,7 @@ from .recording import records
 from .requests import Request, open_cache
 
 SAMPLE = "sample"
+_LOG = logging.getLogger("fixgrid")
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +77,8 @@ def extract(request: Request) -> Extracted:
     for extraction, trunk in asked if request.recalibrate else ():
         expect_norm(extraction, trunk.facts)
     outcome = extract_here(asked, request.watcher, machine, max_bad=max_bad)
+    for stage, seconds in outcome.stages.items():
+        _LOG.debug("%s took %.2f s of all workers together", stage, seconds)
     expect_usable([extraction for extraction, _ in asked], outcome, request.watcher)
     again: dict[int, list[Outcome]] = {}
     for extraction, trunk in asked if request.recalibrate else ():
@@ -167,6 +172,9 @@ def read_data(request: Request, *, download: bool = True) -> Data:
     name, why = _choose_data(request, store)
     _ = read_resolutions(request.res), request.look  # refused before anything is downloaded or hashed
     expect_name(request.name)
+    choose_precision(request.precision, "cpu")
+    if request.dtype not in DTYPES:
+        raise UsageError(f"found --dtype {request.dtype!r}; expected {' or '.join(DTYPES)}.")
     if not download:
         expect_local(name, request.folder, request.split)
     manifest, notes = read_manifest(
@@ -236,4 +244,6 @@ def _build_one(request: Request, asked: Data, facts: TrunkFacts) -> Extraction:
         precision=choose_precision(request.precision, request.machine.device),
         dtype=request.dtype,
     )
+    for (split, view, node), entry in extraction.entries.items():
+        _LOG.debug("key %s: %s of %s, %s at %d px", entry.folder.name[:12], node, split, view.kind, view.res)
     return replace(extraction, called=expect_name(request.name), look=request.look)

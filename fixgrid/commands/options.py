@@ -10,12 +10,20 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from .usage import Option
+
 Command = Callable[..., Any]
 
 
 def option(*names: str, **settings: Any) -> Callable[[Command], Command]:
     """A click option that can also be given as FIXGRID_<NAME>, and in fixgrid.toml."""
-    return click.option(*names, envvar="FIXGRID_" + names[0].lstrip("-").replace("-", "_").upper(), **settings)
+    envvar = "FIXGRID_" + names[0].lstrip("-").replace("-", "_").upper()
+    return click.option(*names, cls=Option, envvar=envvar, **settings)
+
+
+def choice(*values: str) -> click.Choice[str]:
+    """One of some words, in upper case, too."""
+    return click.Choice(values, case_sensitive=False)
 
 
 class Place(click.Path):
@@ -61,12 +69,12 @@ run_trunk = option(
 )
 resize = option(
     "--resize",
-    type=click.Choice(["short-side", "height"]),
+    type=choice("short-side", "height"),
     help="What Resize sets; height is FixRes' own. [default: short-side]",
 )
 resampler = option(
     "--resampler",
-    type=click.Choice(["pillow", "tensor"]),
+    type=choice("pillow", "tensor"),
     help="Whose pixels: Pillow's, or the faster ones of torchvision's tensors. [default: pillow]",
 )
 look = _all(
@@ -74,13 +82,13 @@ look = _all(
     option("--std", help="Likewise."),
     option(
         "--interpolation",
-        type=click.Choice(["nearest", "bilinear", "bicubic", "lanczos"]),
+        type=choice("nearest", "bilinear", "bicubic", "lanczos"),
         help="Of Resize. [default: the weights' own]",
     ),
     option("--crop-ratio", help="Crop side over resized side, as in 0.875. [default: the weights' own]"),
     option(
         "--crop-mode",
-        type=click.Choice(["center", "squash", "border"]),
+        type=choice("center", "squash", "border"),
         help="What center crops are cut from: the resized image, the image squashed or padded to a square. "
         "[default: the weights' own]",
     ),
@@ -89,7 +97,7 @@ look = _all(
 style = option(
     "--format",
     "style",
-    type=click.Choice(["table", "md", "csv", "json"]),
+    type=choice("table", "md", "csv", "json"),
     default="table",
     show_default=True,
     help="How results are printed.",
@@ -108,13 +116,18 @@ def _take_typed(ctx: click.Context, param: click.Parameter, value: str | None) -
 
 
 own_trunk = click.option(
-    "--trunk", callback=_take_typed, help="FILE.py:function or FILE.onnx, if the head was fitted on one."
+    "--trunk",
+    cls=Option,
+    callback=_take_typed,
+    help="FILE.py:function or FILE.onnx, if the head was fitted on one.",
 )
 backend = option(
     "--backend", default="auto", show_default=True, help="auto, onnxruntime, torch, eager, compile or openvino."
 )
 device = option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-workers = option("--workers", default="auto", show_default=True, help="Processes that decode and run the trunk.")
+workers = option(
+    "--workers", "-j", default="auto", show_default=True, help="Processes that decode and run the trunk."
+)
 engine = option(
     "--engine", default="local", show_default=True, help="Who runs them: local, or inline in this very process."
 )
@@ -141,15 +154,13 @@ extracts = _all(
         help="Kinds, from one pass: some of pooled,cls,patch_mean,gem,last4,projected, KIND@LAYER, joined by +.",
     ),
     option("--views", default="", help="More views: some of val_train,whole,five,ten."),
-    option(
-        "--jitter", type=click.Choice(["torch", "full"]), default="torch", show_default=True, help="FixRes' kinds."
-    ),
+    option("--jitter", type=choice("torch", "full"), default="torch", show_default=True, help="FixRes' kinds."),
     resize,
     resampler,
     look,
     option(
         "--split",
-        type=click.Choice(["official", "2020"]),
+        type=choice("official", "2020"),
         default="official",
         show_default=True,
         help="Dogs' split.",
@@ -157,10 +168,16 @@ extracts = _all(
     option("--seed", type=int, default=0, show_default=True, help="Of splits and random crops."),
     backend,
     device,
-    option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True),
+    option(
+        "--precision",
+        type=choice("auto", "fp32", "bf16", "fp16"),
+        default="auto",
+        show_default=True,
+        help="Of the trunk's arithmetic.",
+    ),
     option(
         "--dtype",
-        type=click.Choice(["float32", "float16"]),
+        type=choice("float32", "float16"),
         default="float32",
         show_default=True,
         help="As stored.",
@@ -226,7 +243,7 @@ makes_cells = _all(
     option("--test-view", default="center", show_default=True, help="Some of center,five,ten."),
     option(
         "--mean-of",
-        type=click.Choice(["probabilities", "features"]),
+        type=choice("probabilities", "features"),
         default="probabilities",
         show_default=True,
         help="What to average over several views of a test image.",
