@@ -94,6 +94,13 @@ class HeadFigures:
         """A figure by its name."""
         return next(figure.value for figure in self.figures if figure.name == name)
 
+    def __getattr__(self, name: str) -> Estimate:
+        """Likewise, as in ``figures.top1``."""
+        for figure in self.__dict__.get("figures", ()):
+            if figure.name == name:
+                return Estimate(*figure.value)
+        raise AttributeError(f"found no figure {name!r} of this task: see figures")
+
     @property
     def main(self) -> Figure:
         """The first of them: accuracy, quadratic kappa, mAP or R2."""
