@@ -20,10 +20,11 @@ def list_classes(listing: Listing) -> tuple[str, ...]:
     """Names of the labels, in the source's order or sorted as text; of numbers what they are."""
     if listing.classes or listing.task in ("regression", "unlabelled"):
         return listing.classes or ("value",) * (listing.task == "regression")
-    return tuple(sorted({name for image in listing.images for name in _list_names(image.label)}))
+    return tuple(sorted({name for image in listing.images for name in list_names(image.label)}))
 
 
-def _list_names(label: Label) -> tuple[str, ...]:
+def list_names(label: Label) -> tuple[str, ...]:
+    """The classes of a label."""
     return label if isinstance(label, tuple) else (str(label),)
 
 
@@ -38,7 +39,7 @@ def encode_labels(labels: Sequence[Label], classes: Sequence[str], task: str) ->
         return np.array([index[str(label)] for label in labels], dtype=np.int64)
     table = np.zeros((len(labels), len(classes)), np.bool_)
     for row, label in enumerate(labels):
-        table[row, [index[name] for name in _list_names(label)]] = True
+        table[row, [index[name] for name in list_names(label)]] = True
     return table
 
 
@@ -66,9 +67,9 @@ def name_strata(images: Sequence[Image], task: str) -> dict[bytes, str]:
             for image, decile in zip(images, np.searchsorted(cuts, values, side="right").tolist(), strict=True)
         }
     if task == "multilabel":
-        count = Counter(name for image in images for name in _list_names(image.label))
+        count = Counter(name for image in images for name in list_names(image.label))
         return {
-            image.path: min(_list_names(image.label), key=lambda name: (count[name], name), default="")
+            image.path: min(list_names(image.label), key=lambda name: (count[name], name), default="")
             for image in images
         }
     return {image.path: str(image.label) for image in images}
@@ -117,7 +118,7 @@ def expect_learnable(images: Sequence[Image], classes: Sequence[str], task: str,
         if len(set(labels)) < 2:
             raise DataError(f"found one value of {classes[0]} in {source}; expected numbers that differ{blame}.")
         return
-    count = Counter(name for label in labels for name in _list_names(label))
+    count = Counter(name for label in labels for name in list_names(label))
     untrained = [name for name in classes if not count[name]]
     if untrained:
         raise DataError(
