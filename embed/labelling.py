@@ -18,10 +18,11 @@ def list_classes(listing: Listing) -> tuple[str, ...]:
     """Names of the labels, in the source's order or sorted as text; of numbers what they are."""
     if listing.classes or listing.task in ("regression", "unlabelled"):
         return listing.classes or ("value",) * (listing.task == "regression")
-    return tuple(sorted({name for image in listing.images for name in _list_names(image.label)}))
+    return tuple(sorted({name for image in listing.images for name in list_names(image.label)}))
 
 
-def _list_names(label: Label) -> tuple[str, ...]:
+def list_names(label: Label) -> tuple[str, ...]:
+    """The classes of a label."""
     return label if isinstance(label, tuple) else (str(label),)
 
 
@@ -36,7 +37,7 @@ def encode_labels(labels: Sequence[Label], classes: Sequence[str], task: str) ->
         return np.array([index[str(label)] for label in labels], dtype=np.int64)
     table = np.zeros((len(labels), len(classes)), np.bool_)
     for row, label in enumerate(labels):
-        table[row, [index[name] for name in _list_names(label)]] = True
+        table[row, [index[name] for name in list_names(label)]] = True
     return table
 
 
@@ -54,7 +55,7 @@ def name_strata(images: Sequence[Image], task: str) -> dict[bytes, str]:
     """What each image is dealt by: its class by name, else the number of its stratum, see `find_strata`."""
     if task in ("multilabel", "regression"):
         labels = [image.label for image in images]
-        classes = sorted({name for label in labels for name in _list_names(label)})
+        classes = sorted({name for label in labels for name in list_names(label)})
         strata = find_strata(encode_labels(labels, classes, task)).tolist()
         return {image.path: str(stratum) for image, stratum in zip(images, strata, strict=True)}
     return {image.path: str(image.label) for image in images}
@@ -103,7 +104,7 @@ def expect_learnable(images: Sequence[Image], classes: Sequence[str], task: str,
         if len(set(labels)) < 2:
             raise DataError(f"found one value of {classes[0]} in {source}; expected numbers that differ{blame}.")
         return
-    count = Counter(name for label in labels for name in _list_names(label))
+    count = Counter(name for label in labels for name in list_names(label))
     untrained = [name for name in classes if not count[name]]
     if untrained:
         raise DataError(

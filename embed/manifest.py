@@ -25,6 +25,7 @@ from .labelling import (
     list_classes,
     name_strata,
 )
+from .naming import expect_distinct, note_names
 from .sources.catalogue import expect_split, find_source
 from .sources.source import Asked, Image, Listing, Progress
 from .splits import recall_split
@@ -103,7 +104,8 @@ def read_manifest(
     options = _say_options(seed, split, follow_links)
     rows = _build_rows(images, encode_labels([image.label for image in images], classes, listing.task), found)
     manifest = Manifest(source, os.fsdecode(listing.root), classes, rows, options, listing.task)
-    notes = (*listing.notes, *split_notes, *found.notes, *find_collisions(images), *find_copies(manifest))
+    names = () if listing.task in ("regression", "unlabelled") else note_names(images, classes)
+    notes = (*listing.notes, *split_notes, *names, *found.notes, *find_collisions(images), *find_copies(manifest))
     return manifest, notes
 
 
@@ -179,17 +181,17 @@ def check_images(
     Raises
     ------
     DataError
-        If there is one class, a split without images, a group in two splits, or a class without training images.
+        If there is one class, a split without images, a group in two splits, a class without training images, or
+        one that is another in another spelling.
     """
     if task == "unlabelled":
         return
     if len(classes) < 2 and task in ("multiclass", "ordinal"):
-        inside = classes[0] + "/"
-        nested = all(image.path.count(b"/") > 1 and image.path.startswith(inside.encode()) for image in images)
-        hint = f" Did you mean {show_path(os.fsencode(os.path.join(source, inside)))}?" if nested else ""
         name = show_path(os.fsencode(classes[0]))
-        raise DataError(f"found one class ({name}) in {source}; expected at least two.{hint}")
+        raise DataError(f"found one class ({name}) in {source}; expected at least two.")
     blame = f"; or mend the split kept in {kept}, or delete that file to split anew" if kept else ""
+    if task != "regression":
+        expect_distinct(images, classes, source, blame)
     sizes = Counter(image.split for image in images)
     empty = [split for split in SPLITS if not sizes[split]]
     if empty:

@@ -21,6 +21,7 @@ from . import forecast
 from .extraction import Extraction
 from .forecast import Work
 from .machine import extract_here
+from .outline import describe_classes
 from .sizing import Machine
 from .sources.catalogue import expect_split, find_source
 from .speed import MIN_IMAGES, Speed, keep_speed, recall_speeds
@@ -128,7 +129,9 @@ class Prospect:
         todo, whole = (forecast.count_gmacs(crops, macs) for crops in (work.crops, work.all_crops))
         trained = forecast.count_training_gmacs(work.images, macs)
         cells = f"each of {len(macs) ** 2} cells trained alone for {forecast.EPOCHS} epochs"
+        manifest = self.extraction.manifest
         return [
+            Item("classes", len(manifest.classes), "classes", describe_classes(manifest)),
             *_list_work(work, "at most, each once"),
             Item("multiply-adds", round(todo, 1), "GMAC", f"at most, of {whole:.1f}"),
             _describe_features(work),

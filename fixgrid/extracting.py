@@ -16,6 +16,7 @@ from .cache.store import FeatureStore
 from .embed.extraction import Extraction
 from .embed.manifest import read_manifest
 from .embed.outcome import Outcome
+from .embed.outline import describe_classes, describe_images, outline
 from .embed.prospect import expect_local
 from .embed.request import read_resolutions
 from .embed.sizing import choose_precision
@@ -25,7 +26,7 @@ from .embed.trunks.nodes import read_nodes
 from .embed.watcher import Watcher
 from .identifying import expect_name, identify_all, split_request
 from .preprocessing import say_assumed, summarise_origins
-from .recording import records
+from .recording import records, to_json
 from .requests import Request, open_cache
 
 SAMPLE = "sample"
@@ -53,7 +54,8 @@ class Extracted:
 
 def _summarise(done: Extracted) -> dict[str, Any]:
     again = {str(res): outcome.count() for res, outcome in done.recalibrated.items()}
-    return {**done.outcome.count(), **({"recalibrated": again} if again else {})}
+    data = to_json(outline(done.extractions[0].manifest))
+    return {**done.outcome.count(), **({"recalibrated": again} if again else {}), "data": data}
 
 
 @takes(Request)
@@ -210,6 +212,8 @@ def build_extractions(requests: Sequence[Request], asked: Data, trunks: Sequence
     origins = [summarise_origins(one, facts) for one, facts in zip(requests, trunks, strict=True)]
     request.watcher.settle(
         data=(asked.name, asked.why),
+        classes=(describe_classes(asked.manifest), ""),
+        images=(describe_images(asked.manifest), ""),
         trunk=(", ".join(facts.name for facts in trunks), ""),
         **called,
         res=res,

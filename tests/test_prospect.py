@@ -55,7 +55,7 @@ def test_a_plan_reads_no_weights_and_writes_no_features(
     facts = sketch_trunk(LITE, None, store)
     items = Prospect(ask(store, facts), facts, ONE).list_items()
     assert {**values(items), "multiply-adds": 0, "grid by training": 0} == {
-        "images": 40, "trunk passes": 2, "to decode": 40, "to run": 80, "multiply-adds": 0,
+        "classes": 2, "images": 40, "trunk passes": 2, "to decode": 40, "to run": 80, "multiply-adds": 0,
         "features": round(80 * 1280 * 4 / 1e6, 1), "weights": 0.0, "time left": "unknown", "grid by training": 0,
     }  # fmt: skip
     assert not store.root.exists()
