@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,6 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 SPLITS = ("train", "val", "test")
+DEALT_2020 = ":2020"
+"""Behind the name of Stanford Dogs, or of a folder that has them: their images dealt anew, as in the 2020 study."""
+
+
+def split_variant(source: str) -> tuple[str, str]:
+    """A data set's name without `DEALT_2020`, and that, or nothing where it is not there or part of a path."""
+    if source.endswith(DEALT_2020) and not os.path.lexists(os.path.expanduser(source)):
+        return source.removesuffix(DEALT_2020), DEALT_2020
+    return source, ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from fixgrid.cache.errors import DataError, UsageError
+from fixgrid.cache.errors import DataError
 from fixgrid.cache.rows import SPLITS, Manifest, Rows
 from fixgrid.cache.text import show_path
 
 from . import hashes
-from .sources.catalogue import SOURCES, find_source, load_source
+from .sources.catalogue import find_source
 from .sources.source import Asked, Image, Listing, Progress
 from .splits import choose_shares, recall_split
 
@@ -25,7 +25,6 @@ def read_manifest(
     *,
     cache_dir: Path,
     seed: int = 0,
-    split: str = "official",
     follow_links: bool = False,
     rehash: bool = False,
     progress: hashes.Progress | None = None,
@@ -47,8 +46,6 @@ def read_manifest(
         Downloads, the sample, saved splits and remembered hashes go below it.
     seed : int
         Of every split that is dealt.
-    split : str
-        One of the source's own, such as ``2020`` of Stanford Dogs; see `DataSource`.
     follow_links : bool
         Follow symbolic links that stay inside the source.
     rehash : bool
@@ -70,13 +67,13 @@ def read_manifest(
     Raises
     ------
     UsageError
-        If no source takes `source`, or it does not have the `split`.
+        If no source takes `source`.
     DataError
         If there are no usable images or labels; the message names the file.
     DiskError
         If the sample, a download or a split cannot be written.
     """
-    listing = list_source(source, Asked(cache_dir, seed, split, follow_links, download_progress))
+    listing = list_source(source, Asked(cache_dir, seed, follow_links, download_progress))
     images, split_notes, kept = fill_splits(listing, seed=seed, folder=cache_dir / "splits")
     images.sort(key=lambda image: image.path)
     classes = listing.classes or tuple(sorted({image.label for image in images}))
@@ -89,16 +86,15 @@ def read_manifest(
         progress=progress,
         workers=workers,
     )
-    options = _say_options(seed, split, follow_links)
+    options = _say_options(seed, follow_links)
     manifest = Manifest(source, os.fsdecode(listing.root), classes, _build_rows(images, classes, found), options)
     notes = (*listing.notes, *split_notes, *found.notes, *find_collisions(images), *find_copies(manifest))
     return manifest, notes
 
 
-def _say_options(seed: int, split: str, follow_links: bool) -> tuple[str, ...]:
+def _say_options(seed: int, follow_links: bool) -> tuple[str, ...]:
     """Options of ``extract`` that list the same images in the same splits, where they are not the usual ones."""
-    seeded, chosen = ("--seed", str(seed)) * bool(seed), ("--split", split) * (split != "official")
-    return (*seeded, *chosen, *["--follow-links"] * follow_links)
+    return (*("--seed", str(seed)) * bool(seed), *["--follow-links"] * follow_links)
 
 
 def list_source(text: str, asked: Asked) -> Listing:
@@ -109,17 +105,7 @@ def list_source(text: str, asked: Asked) -> Listing:
     UsageError, DataError, DiskError
         As `read_manifest`.
     """
-    source = find_source(text)
-    if asked.split not in source.splits:
-        others = [
-            f"{split} of {name}"
-            for name, line in SOURCES.items()
-            for split in load_source(line).splits
-            if split not in source.splits
-        ]
-        expected = " or ".join([*source.splits, *others])
-        raise UsageError(f"found the split {asked.split!r} for {text}; expected {expected}.")
-    return source.list(text, asked)
+    return find_source(text).list(text, asked)
 
 
 def fill_splits(listing: Listing, *, seed: int, folder: Path) -> tuple[list[Image], tuple[str, ...], Path | None]:
