@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fixgrid.cache.errors import UsageError, say_command
+from fixgrid.cache.disk import is_refused
+from fixgrid.cache.errors import DiskError, UsageError, say_command
 from fixgrid.cache.hints import say_cache
 from fixgrid.cache.rows import Rows
 from fixgrid.cache.store import FeatureStore
@@ -251,8 +252,14 @@ def calibrate(extraction: Extraction, trunk: KnownTrunk, watcher: Watcher, machi
             extraction.dtype,
         )
         extract_here([(small, trunk)], watcher, machine, max_bad=1.0)
-        for speed in recall_speeds(Path(folder, "speed")):
-            keep_speed(extraction.store.root / "speed", speed)
+        try:
+            for speed in recall_speeds(Path(folder, "speed")):
+                keep_speed(extraction.store.root / "speed", speed)
+        except DiskError as error:
+            if not is_refused(error):
+                raise
+            place = extraction.store.root / "speed"
+            watcher.notice(f"note: {place} may not be written: the speed that was measured is not kept")
 
 
 def _take(rows: Rows, places: Any) -> Rows:
