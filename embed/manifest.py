@@ -26,7 +26,7 @@ from .labelling import (
     name_strata,
 )
 from .naming import expect_distinct, note_names
-from .sources.catalogue import expect_split, find_source
+from .sources.catalogue import find_source
 from .sources.source import Asked, Image, Listing, Progress
 from .splits import recall_split
 
@@ -36,7 +36,6 @@ def read_manifest(
     *,
     cache_dir: Path,
     seed: int = 0,
-    split: str = "official",
     follow_links: bool = False,
     rehash: bool = False,
     progress: hashes.Progress | None = None,
@@ -58,8 +57,6 @@ def read_manifest(
         Downloads, the sample, saved splits and remembered hashes go below it.
     seed : int
         Of every split that is dealt.
-    split : str
-        One of the source's own, such as ``2020`` of Stanford Dogs; see `DataSource`.
     follow_links : bool
         Follow symbolic links that stay inside the source.
     rehash : bool
@@ -82,13 +79,13 @@ def read_manifest(
     Raises
     ------
     UsageError
-        If no source takes `source`, or it does not have the `split`.
+        If no source takes `source`.
     DataError
         If there are no usable images or labels; the message names the file.
     DiskError
         If the sample, a download or a split cannot be written.
     """
-    listing = list_source(source, Asked(cache_dir, seed, split, follow_links, download_progress))
+    listing = list_source(source, Asked(cache_dir, seed, follow_links, download_progress))
     images, split_notes, kept = fill_splits(listing, seed=seed, folder=cache_dir / "splits")
     images.sort(key=lambda image: image.path)
     classes = list_classes(listing)
@@ -101,7 +98,7 @@ def read_manifest(
         progress=progress,
         workers=workers,
     )
-    options = _say_options(seed, split, follow_links)
+    options = _say_options(seed, follow_links)
     rows = _build_rows(images, encode_labels([image.label for image in images], classes, listing.task), found)
     manifest = Manifest(source, os.fsdecode(listing.root), classes, rows, options, listing.task)
     names = () if listing.task in ("regression", "unlabelled") else note_names(images, classes)
@@ -109,10 +106,9 @@ def read_manifest(
     return manifest, notes
 
 
-def _say_options(seed: int, split: str, follow_links: bool) -> tuple[str, ...]:
+def _say_options(seed: int, follow_links: bool) -> tuple[str, ...]:
     """Options of ``extract`` that list the same images in the same splits, where they are not the usual ones."""
-    seeded, chosen = ("--seed", str(seed)) * bool(seed), ("--split", split) * (split != "official")
-    return (*seeded, *chosen, *["--follow-links"] * follow_links)
+    return (*("--seed", str(seed)) * bool(seed), *["--follow-links"] * follow_links)
 
 
 def list_source(text: str, asked: Asked) -> Listing:
@@ -123,9 +119,7 @@ def list_source(text: str, asked: Asked) -> Listing:
     UsageError, DataError, DiskError
         As `read_manifest`.
     """
-    source = find_source(text)
-    expect_split(text, source, asked.split)
-    return source.list(text, asked)
+    return find_source(text).list(text, asked)
 
 
 def fill_splits(listing: Listing, *, seed: int, folder: Path) -> tuple[list[Image], tuple[str, ...], Path | None]:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from fixgrid.cache.errors import UsageError, say_command
+from fixgrid.cache.disk import is_refused
+from fixgrid.cache.errors import DiskError, UsageError, say_command
 from fixgrid.cache.hints import say_cache
 from fixgrid.cache.store import FeatureStore
 
@@ -23,7 +24,7 @@ from .forecast import Work
 from .machine import extract_here
 from .outline import describe_classes
 from .sizing import Machine
-from .sources.catalogue import expect_split, find_source
+from .sources.catalogue import find_source
 from .speed import MIN_IMAGES, Speed, keep_speed, recall_speeds
 from .trunks.catalogue import find_licence
 from .trunks.identity import KnownTrunk, TrunkFacts, find_weights, recall_trunk, sketch_trunk
@@ -47,18 +48,17 @@ class Item(NamedTuple):
     trunk: str = ""
 
 
-def expect_local(text: str, cache_dir: Path, split: str = "official") -> None:
+def expect_local(text: str, cache_dir: Path) -> None:
     """Nothing, if planning for a data set downloads nothing.
 
     Raises
     ------
     UsageError
-        If no source takes `text` or has the `split`, whatever is there; or if it would have to be downloaded first.
+        If no source takes `text`, whatever is there; or if it would have to be downloaded first.
     DataError
         If nothing is there.
     """
     source = find_source(text)
-    expect_split(text, source, split)
     if not source.is_local(text, cache_dir):
         raise UsageError(
             f"found no {text} in {cache_dir}; expected its files, which plan does not download: run "
@@ -255,5 +255,11 @@ def calibrate(extraction: Extraction, trunk: KnownTrunk, watcher: Watcher, machi
             extraction.dtype,
         )
         extract_here([(small, trunk)], watcher, machine, max_bad=1.0)
-        for speed in recall_speeds(Path(folder, "speed")):
-            keep_speed(extraction.store.root / "speed", speed)
+        try:
+            for speed in recall_speeds(Path(folder, "speed")):
+                keep_speed(extraction.store.root / "speed", speed)
+        except DiskError as error:
+            if not is_refused(error):
+                raise
+            place = extraction.store.root / "speed"
+            watcher.notice(f"note: {place} may not be written: the speed that was measured is not kept")

@@ -172,18 +172,18 @@ def read_data(request: Request, *, download: bool = True) -> Data:
     """
     store = open_cache(request.folder, request.watcher)
     name, why = _choose_data(request, store)
+    name = _add_split(request, name)
     _ = read_resolutions(request.res), request.look  # refused before anything is downloaded or hashed
     expect_name(request.name)
     choose_precision(request.precision, "cpu")
     if request.dtype not in DTYPES:
         raise UsageError(f"found --dtype {request.dtype!r}; expected {' or '.join(DTYPES)}.")
     if not download:
-        expect_local(name, request.folder, request.split)
+        expect_local(name, request.folder)
     manifest, notes = read_manifest(
         name,
         cache_dir=request.folder,
         seed=request.seed,
-        split=request.split,
         follow_links=request.follow_links,
         rehash=request.rehash,
         progress=request.watcher.show_hashed,
@@ -200,6 +200,14 @@ def _choose_data(request: Request, store: FeatureStore) -> tuple[str, str]:
         return str(request.data), ""
     known = list(map(name_here, list_sources(store).values()))
     return (known[0], "the cache holds it") if len(known) == 1 else (SAMPLE, "built in")
+
+
+def _add_split(request: Request, name: str) -> str:
+    """The data set's name, with the split that was asked for as an option behind it."""
+    if request.split in (None, "official") or name.endswith(f":{request.split}"):
+        return name
+    request.watcher.notice(f"note: --split is part of the data's name now: --data {name}:{request.split}")
+    return f"{name}:{request.split}"
 
 
 def build_extractions(requests: Sequence[Request], asked: Data, trunks: Sequence[TrunkFacts]) -> list[Extraction]:

@@ -30,8 +30,8 @@ class Request:
     Attributes
     ----------
     data : str or Path, optional
-        A folder, a CSV, ``stanford-dogs``, ``torchvision:NAME`` or ``sample``; the cache's only data set, else the
-        sample, if not given.
+        A folder, a CSV, ``stanford-dogs``, ``stanford-dogs:2020``, ``torchvision:NAME`` or ``sample``; the cache's
+        only data set, else the sample, if not given.
     trunk : str, nn.Module or OwnTrunk, or several of them, optional
         A name, see `fixgrid.models`, or your own, from normalised float32 (B, 3, R, R) to features (B, D): a
         module, ``FILE.py:function`` that builds one, or ``FILE.onnx``. Several, as in ``"resnet18,resnet50"`` or a
@@ -58,8 +58,8 @@ class Request:
         Crop side over resized side.
     crop_mode : {"center", "squash", "border"}, optional
         See `fixgrid.cache.view.View`.
-    split : {"official", "2020"}
-        Of Stanford Dogs.
+    split : {"2020"}, optional
+        Deprecated: part of `data` now, as in ``stanford-dogs:2020``.
     dtype : {"float32", "float16"}
         Of the features as stored.
     precision : {"auto", "fp32", "bf16", "fp16"}
@@ -99,7 +99,7 @@ class Request:
     interpolation: str | None = None
     crop_ratio: float | str | None = None
     crop_mode: str | None = None
-    split: str = "official"
+    split: str | None = None
     seed: int = 0
     backend: str = "auto"
     device: str = "auto"

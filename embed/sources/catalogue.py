@@ -55,25 +55,6 @@ def find_source(text: str) -> DataSource:
     raise DataError(f"there is no {text}; expected {describe_sources()}.")
 
 
-def expect_split(text: str, source: DataSource, split: str) -> None:
-    """Refuse a ``--split`` that the source of a text does not have.
-
-    Raises
-    ------
-    UsageError
-    """
-    if split in source.splits:
-        return
-    others = [
-        f"{other} of {name}"
-        for name, line in SOURCES.items()
-        for other in load_source(line).splits
-        if other not in source.splits
-    ]
-    expected = " or ".join([*source.splits, *others])
-    raise UsageError(f"found the split {split!r} for {text}; expected {expected}.")
-
-
 def find_opener(root: str) -> str:
     """The line of `SOURCES` whose source opens a data set's root; empty for files in a folder.
 

@@ -68,8 +68,6 @@ class Asked:
         Downloads go below it, each source into a folder of its own.
     seed : int
         Of a split that the source deals itself.
-    split : str
-        One of the source's `splits`.
     follow_links : bool
         Follow symbolic links that stay inside the source.
     progress : callable, optional
@@ -78,7 +76,6 @@ class Asked:
 
     cache_dir: Path
     seed: int = 0
-    split: str = "official"
     follow_links: bool = False
     progress: Progress | None = None
 
@@ -95,12 +92,9 @@ class DataSource(Protocol):
     ----------
     words : str
         What ``--data`` may say, for help and error messages.
-    splits : tuple of str
-        What ``--split`` may say; ``official`` is what comes with the data, or is dealt where nothing does.
     """
 
     words: str
-    splits: tuple[str, ...] = ("official",)
 
     def takes(self, text: str) -> bool:
         """Whether ``--data text`` means this source: cheap, from the text or a look at the disk."""

@@ -47,7 +47,7 @@ def _all(*options: Callable[[Command], Command]) -> Callable[[Command], Command]
     return declare
 
 
-data = option("--data", help="Folder, CSV, stanford-dogs, torchvision:NAME or sample.")
+data = option("--data", help="Folder, CSV, stanford-dogs[:2020], torchvision:NAME or sample.")
 cache = option("--cache", type=Place(), default="features", show_default=True, help="Cache folder.")
 
 
@@ -161,9 +161,7 @@ extracts = _all(
     option(
         "--split",
         type=choice("official", "2020"),
-        default="official",
-        show_default=True,
-        help="Dogs' split.",
+        hidden=True,  # of earlier versions
     ),
     option("--seed", type=int, default=0, show_default=True, help="Of splits and random crops."),
     backend,
