@@ -132,6 +132,7 @@ def read_data(request: Request, *, download: bool = True) -> Data:
     """
     store = open_cache(request.folder, request.watcher)
     name, why = _choose_data(request, store)
+    reading = request.reading
     _ = read_resolutions(request.res), request.look  # refused before anything is downloaded or hashed
     expect_name(request.name)
     if not download:
@@ -142,6 +143,7 @@ def read_data(request: Request, *, download: bool = True) -> Data:
         seed=request.seed,
         split=request.split,
         follow_links=request.follow_links,
+        reading=reading,
         rehash=request.rehash,
         progress=request.watcher.show_hashed,
         download_progress=request.watcher.show_download,
