@@ -77,7 +77,10 @@ def test_the_root_is_the_folder_of_the_table(folder, monkeypatch):
         ("path,label\n..\\outside.png,cat\n", "inside the table's folder|not there"),
         ("path,label\n%2e%2e/outside.png,cat\n", "inside the table's folder|not there"),
         ("path,label\n/etc/hostname,cat\n", "inside the table's folder"),
-        ("path,label,split\n1.png,cat,trian\n", "line 2, has the split 'trian' under split; expected train, val or"),
+        (
+            "path,label,split\n1.png,cat,trian\n",
+            "line 2, has the split 'trian' under split; expected train, val or",
+        ),
         ("path,label,split\n1.png,cat,train\n2.png,cat,\n", "line 3, has the split ''"),
         ("path,label\n1.png," + "x" * 200_000 + "\n", "as CSV: field larger .* begins in line 2"),
     ],

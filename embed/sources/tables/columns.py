@@ -9,7 +9,19 @@ from fixgrid.cache.errors import DataError, UsageError
 from ..reading import NONE, Reading, split_words
 from ..tasks import are_marks
 from ..words import read_split_word
-from .names import ADDRESSES, FOLDS, GROUPS, IMAGES, LABELS, LOOSE_SPLITS, SPLITS, find_mark, means, reduce_name
+from .names import (
+    ADDRESSES,
+    BOXES,
+    FOLDS,
+    GROUPS,
+    IMAGES,
+    LABELS,
+    LOOSE_SPLITS,
+    SPLITS,
+    find_mark,
+    means,
+    reduce_name,
+)
 from .table import Table
 
 _USUAL = {"image": "path", "label": "label", "split": "split", "group": "group"}
@@ -72,7 +84,9 @@ class _Choice:
         notes = self._say_roles({"image": (image,), "label": labels, "split": splits, "group": group})
         if ignored:
             several = "s" if len(ignored) > 1 else ""
-            notes += (f"ignored the column{several} {self.table.show(*ignored)} of {self.table.file.name}",)
+            boxes = any(means(self.table.names[column], BOXES) for column in ignored)
+            whole = "; images are seen whole: cut out what boxes are of" if boxes else ""
+            notes += (f"ignored the column{several} {self.table.show(*ignored)} of {self.table.file.name}{whole}",)
         if not labels and self.reading.label_col != NONE and self.reading.task != "unlabelled":
             notes += (f"found no labels in {self.table.file.name}; --label-col names their column",)
         return Columns(image, labels, splits, group[0] if group else None, notes)

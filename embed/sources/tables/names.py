@@ -24,6 +24,8 @@ MARKS = {
 """Columns that say true or false of one split."""
 GROUPS = r"(group|patient|subject|slide|video|clip|session)(id)?"
 FOLDS = r"k?folds?"
+BOXES = r"[xy](min|max|[0-3])|bbox|boxes|bndbox"
+"""Parts of images, which is not what is listed."""
 
 
 def means(name: str, pattern: str) -> bool:

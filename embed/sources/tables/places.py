@@ -15,6 +15,7 @@ from .finder import Finder, Found
 from .table import Table
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.]+://", re.IGNORECASE)
+_PROBED = 20  # rows that a folder must have one of before all are looked for in it
 _SUFFIXES = tuple(suffix.decode() for suffix in SUFFIXES)
 _DRIVE = re.compile(r"[a-z]:[\\/]|\\\\", re.IGNORECASE)
 
@@ -22,8 +23,8 @@ _DRIVE = re.compile(r"[a-z]:[\\/]|\\\\", re.IGNORECASE)
 def find_images(table: Table, column: int, root: bytes) -> tuple[list[bytes], tuple[str, ...]]:
     """The image that each row names, relative to the root, and notes on those that are spelt otherwise there.
 
-    If the root has none of them, the one folder inside it is taken that has them all, or else the one folder inside
-    those.
+    If the root has none of them, the one folder inside it is taken that has them all, or else the one inside such a
+    folder.
 
     Parameters
     ----------
@@ -39,7 +40,7 @@ def find_images(table: Table, column: int, root: bytes) -> tuple[list[bytes], tu
     """
     finder = Finder(root, table.encoding)
     cells = _read_cells(table, column, finder)
-    found, notes = [finder.find(cell) for cell in cells], []
+    found, notes, folder = [finder.find(cell) for cell in cells], [], b""
     if cells and not any(one.paths for one in found):
         folder = _find_folder(finder, cells)
         if folder:
@@ -49,7 +50,9 @@ def find_images(table: Table, column: int, root: bytes) -> tuple[list[bytes], tu
     first: dict[str, str] = {}
     for row, (cell, one) in enumerate(zip(cells, found, strict=True)):
         if len(one.paths) != 1:
-            raise DataError(f"{table.where(row)} names {show_text(cell)}, {_say_missing(finder, cell, one)}.")
+            raise DataError(
+                f"{table.where(row)} names {show_text(cell)}, {_say_missing(finder, cell, one, folder)}."
+            )
         if one.how:
             odd[one.how] += 1
             first.setdefault(one.how, f"{show_text(cell)} for {show_path(one.paths[0])}")
@@ -84,16 +87,19 @@ def _say_cure(text: str) -> str:
 
 
 def _find_folder(finder: Finder, cells: list[str]) -> bytes:
-    """The one folder inside the root that has all images; empty if there is none.
+    """The one folder inside the root that has all images, or else the most; empty if none has any.
 
     Raises
     ------
     DataError
         If several have them.
     """
-    inside = finder.list_folders()
+    inside, most = finder.list_folders(), (0, b"")
     for folders in (inside, [below for folder in inside for below in finder.list_folders(folder)]):
-        holding = [folder for folder in folders if all(len(finder.find(cell, folder).paths) == 1 for cell in cells)]
+        likely = [folder for folder in folders if any(finder.find(cell, folder).paths for cell in cells[:_PROBED])]
+        counts = {folder: sum(len(finder.find(cell, folder).paths) == 1 for cell in cells) for folder in likely}
+        holding = [folder for folder, count in counts.items() if count == len(cells)]
+        most = max([most, *((count, folder) for folder, count in counts.items())], key=lambda one: one[0])
         if len(holding) > 1:
             named = " and ".join(show_path(folder) + "/" for folder in holding[:3])
             raise DataError(
@@ -102,15 +108,17 @@ def _find_folder(finder: Finder, cells: list[str]) -> bytes:
             )
         if holding:
             return holding[0]
-    return b""
+    return most[1]
 
 
-def _say_missing(finder: Finder, cell: str, found: Found) -> str:
+def _say_missing(finder: Finder, cell: str, found: Found, folder: bytes) -> str:
     """What is wrong with a name that means no file, or several, and what to do."""
     if found.paths:
         return f"which may be {' or '.join(map(show_path, found.paths[:3]))}; expected one: add the suffix"
     if _DRIVE.match(cell.strip()):
         return "which is a place on Windows; expected a path relative to the table's folder or --root"
+    if folder:
+        return f"which is not in {show_path(folder)}/, where others are; add the image, or leave the row out"
     like = finder.guess(cell)
     if like:
         return f"which is not there, but {show_path(like)} is; mend the name"
