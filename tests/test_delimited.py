@@ -61,7 +61,10 @@ def test_cells_that_spreadsheets_leave_empty_at_the_end_are_none(tmp_path: Path)
         ("path,label,label\na.png,x,y\n", "found the column label 2 times"),
         ('path,label\na.png,x\n"b.png,y\nc.png,z\n', "in the row that begins in line 3; expected a quote"),
         ('path,label\n"a".png,x\n', "begins in line 2; expected a quote"),
-        ("a.png,cat\nb.png,dog\n", r"no header .* first line is a\.png,cat; .* a line such as path,label before it"),
+        (
+            "a.png,cat\nb.png,dog\n",
+            r"no header .* first line is a\.png,cat; .* a line such as path,label before it",
+        ),
         ("cat;a.png;train\n", "a line such as label,path,split before it"),
         ("", "found nothing in .*; expected a header such as path,label"),
     ],

@@ -18,7 +18,9 @@ def write(folder: Path, text: str) -> Path:
 
 
 def test_a_line_of_json_is_a_row(tmp_path: Path) -> None:
-    text = '{"file_name": "a.png", "label": 1}\n\n{"label": true, "file_name": "b.png", "tags": ["x", 2], "w": 0.5}\n'
+    text = (
+        '{"file_name": "a.png", "label": 1}\n\n{"label": true, "file_name": "b.png", "tags": ["x", 2], "w": 0.5}\n'
+    )
     table = read_json_lines(write(tmp_path, text))
     assert table.names == ("file_name", "label", "tags", "w")
     assert table.rows == [("a.png", "1", "", ""), ("b.png", "True", ("x", "2"), "0.5")]
@@ -52,7 +54,7 @@ def test_a_line_that_is_no_object_is_named(tmp_path: Path, text: str, message: s
 
 
 def test_annotations_of_another_form_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="found no list in .* expected a list of objects, one an image"):
+    with pytest.raises(DataError, match=r"found no list in .* expected a list of objects, one an image"):
         read_json(write(tmp_path, '{"images": [], "annotations": []}'))
 
 
@@ -78,7 +80,7 @@ def test_images_inside_parquet_are_refused(tmp_path: Path) -> None:
     arrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
     parquet.write_table(arrow.table({"image": [{"bytes": b"x", "path": "a.png"}]}), tmp_path / "t.parquet")
-    with pytest.raises(DataError, match="found images themselves in the column image .* expected their paths"):
+    with pytest.raises(DataError, match=r"found images themselves in the column image .* expected their paths"):
         read_parquet(tmp_path / "t.parquet")
     (tmp_path / "t.parquet").write_bytes(b"nothing")
     with pytest.raises(DataError, match="as Parquet"):
