@@ -9,6 +9,9 @@ from .rows import Manifest, split_variant
 from .rowsfile import list_manifests
 from .store import FeatureStore
 
+TABLES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet")
+"""Suffixes of files that list a data set."""
+
 
 def list_sources(store: FeatureStore) -> dict[str, Manifest]:
     """The newest record of every data set that was extracted into this cache, by the last name it was given.
@@ -71,25 +74,35 @@ def _find_path(source: str) -> str:
 
 
 def _is_elsewhere(manifest: Manifest) -> bool:
-    """Whether its name, typed here, means another place than that of its images: of a folder, and of a CSV."""
+    """Whether its name, typed here, means another place than that of its images: of a folder, and of a table."""
     path = _find_path(manifest.source)
-    return manifest.root not in (os.path.realpath(path), os.path.realpath(os.path.dirname(path)))
+    return "--root" not in manifest.options and manifest.root not in (
+        os.path.realpath(path),
+        os.path.realpath(os.path.dirname(path)),
+    )
 
 
 def find_place(manifest: Manifest) -> str:
-    """The folder or CSV that a data set was read from; empty of one that is neither, or goes by a word.
+    """The folder or table that a data set was read from; empty of one that is neither, or goes by a word.
 
     What is asked for behind its name (see `split_variant`) is behind the place as well.
     """
     path = os.path.normpath(_find_path(manifest.source))
-    if path.lower().endswith(".csv"):
-        return os.path.join(manifest.root, os.path.basename(path))
-    named = os.path.basename(path) == os.path.basename(manifest.root) or os.path.realpath(path) == manifest.root
-    return manifest.root + split_variant(manifest.source)[1] if named else ""
+    variant = split_variant(manifest.source)[1]
+    if os.path.basename(path) == os.path.basename(manifest.root):
+        return manifest.root + variant
+    if is_table(path):
+        return path if "--root" in manifest.options else os.path.join(manifest.root, os.path.basename(path))
+    return manifest.root + variant if os.path.realpath(path) == manifest.root else ""
+
+
+def is_table(path: str) -> bool:
+    """Whether a file lists a data set, by its name."""
+    return path.lower().endswith(TABLES)
 
 
 def _is_at(manifest: Manifest, source: str) -> bool:
-    """Whether a data set is that of the folder or CSV which a text means here, however it is spelt."""
+    """Whether a data set is that of the folder or table which a text means here, however it is spelt."""
     path, place = _find_path(source), _find_path(find_place(manifest))
     if not os.path.exists(path) or os.path.realpath(place) != os.path.realpath(path):
         return False

@@ -8,13 +8,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from fixgrid.cache.datasets import find_place
+from fixgrid.cache.datasets import find_place, is_table
 from fixgrid.cache.errors import FixgridError
 from fixgrid.cache.rows import Manifest, split_variant
 
 from .hashes import Digest, name_memo, read_memo
 from .manifest import list_source
 from .sources.catalogue import open_content
+from .sources.reading import Reading
 from .sources.source import Asked, Image, Label, Listing
 
 _WORDS = {"new": "new", "removed": "gone", "edited": "edited, it seems", "relabelled": "of another class or split"}
@@ -104,9 +105,10 @@ def _list_again(place: str, manifest: Manifest, rows: Mapping[bytes, _Row], cach
     """The listing as it was asked for; with links followed if images that were listed are reached by them alone."""
     options = list(manifest.options)
     seed = int(options[options.index("--seed") + 1]) if "--seed" in options else 0
+    reading = Reading.recall(options)
     for follow in (False, True):
-        followed = follow or "--follow-links" in options or place.lower().endswith(".csv")
-        listing = list_source(place, Asked(cache_dir, seed, follow_links=followed))
+        followed = follow or "--follow-links" in options or is_table(place)
+        listing = list_source(place, Asked(cache_dir, seed, follow_links=followed, reading=reading))
         root, listed = os.fsencode(manifest.root), {image.path for image in listing.images}
         if followed or not any(os.path.exists(os.path.join(root, path)) for path in rows if path not in listed):
             break

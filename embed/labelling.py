@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fixgrid.cache.errors import DataError
-from fixgrid.cache.rows import SPLITS, find_strata
+from fixgrid.cache.errors import DataError, UsageError
+from fixgrid.cache.rows import SPLITS, TASKS, find_strata
+from fixgrid.cache.text import show_path
 
+from .sources.reading import Reading
 from .sources.source import Image, Label, Listing
+from .sources.tasks import read_labels
 
 
 def list_classes(listing: Listing) -> tuple[str, ...]:
@@ -24,6 +28,31 @@ def list_classes(listing: Listing) -> tuple[str, ...]:
 def list_names(label: Label) -> tuple[str, ...]:
     """The classes of a label."""
     return label if isinstance(label, tuple) else (str(label),)
+
+
+def relabel(listing: Listing, reading: Reading, source: str) -> Listing:
+    """A listing whose classes are taken for what the user says they are.
+
+    Raises
+    ------
+    UsageError, DataError
+        If they cannot be; see `read_labels`.
+    """
+    if not (reading.task or reading.classes) or reading.task == listing.task == "unlabelled":
+        return listing
+    if listing.task != TASKS[0]:
+        raise UsageError(
+            f"found --task {reading.task} for {source}, whose labels are {listing.task}; leave it out."
+        )
+    names = [str(image.label) for image in listing.images]
+    found = read_labels(
+        names,
+        "value",
+        replace(reading, task=reading.task or listing.task),
+        lambda row: f"{source}, {show_path(listing.images[row].path)},",
+    )
+    images = [image._replace(label=label) for image, label in zip(listing.images, found.labels, strict=True)]
+    return replace(listing, images=images, classes=found.classes, task=found.task)
 
 
 def encode_labels(labels: Sequence[Label], classes: Sequence[str], task: str) -> NDArray[np.generic]:

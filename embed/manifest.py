@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fixgrid.cache.errors import DataError
+from fixgrid.cache.datasets import TABLES
+from fixgrid.cache.errors import DataError, UsageError
 from fixgrid.cache.rows import SPLITS, TASKS, Manifest, Rows
 from fixgrid.cache.text import show_path
 
@@ -24,10 +25,12 @@ from .labelling import (
     expect_whole_groups,
     list_classes,
     name_strata,
+    relabel,
 )
 from .naming import expect_distinct, note_names
 from .sources.catalogue import find_source
-from .sources.source import Asked, Image, Listing, Progress
+from .sources.reading import Reading
+from .sources.source import Asked, Image, Listing, Progress, expand_path
 from .splits import recall_split
 
 
@@ -41,6 +44,7 @@ def read_manifest(
     progress: hashes.Progress | None = None,
     download_progress: Progress | None = None,
     workers: int | None = None,
+    reading: Reading | None = None,
 ) -> tuple[Manifest, tuple[str, ...]]:
     """The data set that `source` names, every file hashed, and notes for the user.
 
@@ -67,6 +71,8 @@ def read_manifest(
         Called with (archive name, bytes done, bytes in all).
     workers : int, optional
         Threads that read and hash.
+    reading : Reading, optional
+        What the columns of a table are, and what labels are.
 
     Returns
     -------
@@ -85,7 +91,10 @@ def read_manifest(
     DiskError
         If the sample, a download or a split cannot be written.
     """
-    listing = list_source(source, Asked(cache_dir, seed, follow_links, download_progress))
+    reading = reading or Reading()
+    listing = list_source(source, Asked(cache_dir, seed, follow_links, download_progress, reading))
+    if reading.root:  # else its place is known by that of the images
+        source = os.path.join(os.path.realpath(expand_path(source).parent), os.path.basename(source))
     images, split_notes, kept = fill_splits(listing, seed=seed, folder=cache_dir / "splits")
     images.sort(key=lambda image: image.path)
     classes = list_classes(listing)
@@ -98,7 +107,7 @@ def read_manifest(
         progress=progress,
         workers=workers,
     )
-    options = _say_options(seed, follow_links)
+    options = (*_say_options(seed, follow_links), *reading.say())
     rows = _build_rows(images, encode_labels([image.label for image in images], classes, listing.task), found)
     manifest = Manifest(source, os.fsdecode(listing.root), classes, rows, options, listing.task)
     names = () if listing.task in ("regression", "unlabelled") else note_names(images, classes)
@@ -119,7 +128,13 @@ def list_source(text: str, asked: Asked) -> Listing:
     UsageError, DataError, DiskError
         As `read_manifest`.
     """
-    return find_source(text).list(text, asked)
+    source = find_source(text)
+    reading = asked.reading
+    columns = [word for word in reading.say()[::2] if word not in ("--task", "--classes")]
+    if columns and not source.reads_columns:
+        raise UsageError(f"found {columns[0]} with {text}; expected it with a table ({' '.join(TABLES)}) alone.")
+    listing = source.list(text, asked)
+    return listing if source.reads_columns else relabel(listing, reading, text)
 
 
 def fill_splits(listing: Listing, *, seed: int, folder: Path) -> tuple[list[Image], tuple[str, ...], Path | None]:

@@ -173,6 +173,7 @@ def read_data(request: Request, *, download: bool = True) -> Data:
     store = open_cache(request.folder, request.watcher)
     name, why = _choose_data(request, store)
     name = _add_split(request, name)
+    reading = request.reading
     _ = read_resolutions(request.res), request.look  # refused before anything is downloaded or hashed
     expect_name(request.name)
     choose_precision(request.precision, "cpu")
@@ -185,6 +186,7 @@ def read_data(request: Request, *, download: bool = True) -> Data:
         cache_dir=request.folder,
         seed=request.seed,
         follow_links=request.follow_links,
+        reading=reading,
         rehash=request.rehash,
         progress=request.watcher.show_hashed,
         download_progress=request.watcher.show_download,

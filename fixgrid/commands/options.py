@@ -47,7 +47,7 @@ def _all(*options: Callable[[Command], Command]) -> Callable[[Command], Command]
     return declare
 
 
-data = option("--data", help="Folder, CSV, stanford-dogs[:2020], torchvision:NAME or sample.")
+data = option("--data", help="Folder, table, stanford-dogs[:2020], torchvision:NAME or sample.")
 cache = option("--cache", type=Place(), default="features", show_default=True, help="Cache folder.")
 
 
@@ -132,6 +132,24 @@ engine = option(
     "--engine", default="local", show_default=True, help="Who runs them: local, or inline in this very process."
 )
 machine = _all(backend, device, workers, engine)
+table = _all(
+    option("--image-col", help="Column of a table that names the images. [default: by its name]"),
+    option("--label-col", help="Of labels; several, as in a,b, of 0 and 1, one a class; or none."),
+    option("--split-col", help="Of splits, or none: then the images are dealt."),
+    option("--group-col", help="Of what no dealt split parts, such as patients, or none."),
+    option(
+        "--root",
+        type=Place(exists=True, file_okay=False),
+        help="What a table's paths are relative to. [default: its folder]",
+    ),
+    option(
+        "--task",
+        type=click.Choice(["multiclass", "ordinal", "multilabel", "regression", "unlabelled"]),
+        help="What labels are. [default: what they look like]",
+    ),
+    option("--classes", help="In their order, as in low,mid,high. [default: sorted; of ordinal numbers ascending]"),
+)
+"""How a table is read, and what labels are; see `fixgrid.embed.sources.reading.Reading`."""
 
 extracts = _all(
     data,
@@ -163,6 +181,7 @@ extracts = _all(
         type=choice("official", "2020"),
         hidden=True,  # of earlier versions
     ),
+    table,
     option("--seed", type=int, default=0, show_default=True, help="Of splits and random crops."),
     backend,
     device,
