@@ -251,7 +251,7 @@ def choose_loss(y: NDArray[Any], n_classes: int, balanced: bool = False) -> Loss
     if y.dtype == np.bool_:
         return Sigmoid(y, _balance_labels(y) if balanced else None)
     if y.dtype == np.float64:
-        mean, scale = y.mean(), float(y.std()) if np.ptp(y) else 1.0  # rounding spreads equal numbers, too
+        mean, scale = y.mean(), float(y.std()) or 1.0
         return Squared(((y - mean) / scale)[:, None].astype(np.float32), np.array([mean], np.float32), scale)
     return Softmax(y, n_classes, _balance_classes(y) if balanced else None)
 
