@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .cache.reader import open_store as open  # noqa: F401
     from .cache_requests import GridRequest as GridRequest
     from .cache_requests import HeadRequest as HeadRequest
+    from .comparing import nearest as nearest
     from .embed.trunks.own import OwnTrunk as OwnTrunk
     from .exporting import export as export
     from .exporting_features import export_features as export_features
@@ -66,6 +67,7 @@ _FACE = {
     "duplicates": "fitting:duplicates",
     "predict": "predicting:predict",
     "evaluate": "predicting:evaluate",
+    "nearest": "comparing:nearest",
     "export": "exporting:export",
     "export_features": "exporting_features:export_features",
     "report": "reporting:report",
