@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fixgrid.cache.errors import DataError
-from fixgrid.cache.rows import SPLITS
+from fixgrid.cache.errors import DataError, UsageError
+from fixgrid.cache.rows import SPLITS, TASKS, find_strata
+from fixgrid.cache.text import show_path
 
+from .sources.reading import Reading
 from .sources.source import Image, Label, Listing
-
-_STRATA = 10  # of numbers: deciles
+from .sources.tasks import read_labels
 
 
 def list_classes(listing: Listing) -> tuple[str, ...]:
@@ -26,6 +28,31 @@ def list_classes(listing: Listing) -> tuple[str, ...]:
 def list_names(label: Label) -> tuple[str, ...]:
     """The classes of a label."""
     return label if isinstance(label, tuple) else (str(label),)
+
+
+def relabel(listing: Listing, reading: Reading, source: str) -> Listing:
+    """A listing whose classes are taken for what the user says they are.
+
+    Raises
+    ------
+    UsageError, DataError
+        If they cannot be; see `read_labels`.
+    """
+    if not (reading.task or reading.classes) or reading.task == listing.task == "unlabelled":
+        return listing
+    if listing.task != TASKS[0]:
+        raise UsageError(
+            f"found --task {reading.task} for {source}, whose labels are {listing.task}; leave it out."
+        )
+    names = [str(image.label) for image in listing.images]
+    found = read_labels(
+        names,
+        "value",
+        replace(reading, task=reading.task or listing.task),
+        lambda row: f"{source}, {show_path(listing.images[row].path)},",
+    )
+    images = [image._replace(label=label) for image, label in zip(listing.images, found.labels, strict=True)]
+    return replace(listing, images=images, classes=found.classes, task=found.task)
 
 
 def encode_labels(labels: Sequence[Label], classes: Sequence[str], task: str) -> NDArray[np.generic]:
@@ -54,24 +81,12 @@ def encode_groups(images: Sequence[Image]) -> NDArray[np.int64] | None:
 
 
 def name_strata(images: Sequence[Image], task: str) -> dict[bytes, str]:
-    """What each image is dealt by, so that every split has its share of it.
-
-    Its class; of several the one that fewest images have, which would be the first that a split lacks (as the
-    iterative stratification of Sechidis et al. 2011 begins); of numbers the decile.
-    """
-    if task == "regression":
-        values = np.array([image.label for image in images], dtype=np.float64)
-        cuts = np.quantile(values, np.arange(1, _STRATA) / _STRATA)
-        return {
-            image.path: f"{decile}"
-            for image, decile in zip(images, np.searchsorted(cuts, values, side="right").tolist(), strict=True)
-        }
-    if task == "multilabel":
-        count = Counter(name for image in images for name in list_names(image.label))
-        return {
-            image.path: min(list_names(image.label), key=lambda name: (count[name], name), default="")
-            for image in images
-        }
+    """What each image is dealt by: its class by name, else the number of its stratum, see `find_strata`."""
+    if task in ("multilabel", "regression"):
+        labels = [image.label for image in images]
+        classes = sorted({name for label in labels for name in list_names(label)})
+        strata = find_strata(encode_labels(labels, classes, task)).tolist()
+        return {image.path: str(stratum) for image, stratum in zip(images, strata, strict=True)}
     return {image.path: str(image.label) for image in images}
 
 

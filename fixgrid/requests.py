@@ -1,10 +1,11 @@
 """Requests: what to extract, and how the images are to be seen, each argument declared and documented once.
 
-What is asked of a cache is in `fixgrid.cache_requests`.
+What is asked of a cache is in `fixgrid.feature_requests` and `fixgrid.cache_requests`.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from .cache.health import find_exposure
 from .cache.store import FeatureStore
 from .embed.request import Wanted, read_resolutions
 from .embed.sizing import Machine
+from .embed.sources.reading import Reading, join_words
 from .embed.trunks.look import read_look
 from .embed.watcher import Quiet, Watcher
 
@@ -30,8 +32,8 @@ class Request:
     Attributes
     ----------
     data : str or Path, optional
-        A folder, a CSV, ``stanford-dogs``, ``torchvision:NAME`` or ``sample``; the cache's only data set, else the
-        sample, if not given.
+        A folder, a table, ``stanford-dogs``, ``stanford-dogs:2020``, ``torchvision:NAME`` or ``sample``; the
+        cache's only data set, else the sample, if not given.
     trunk : str, nn.Module or OwnTrunk, or several of them, optional
         A name, see `fixgrid.models`, or your own, from normalised float32 (B, 3, R, R) to features (B, D): a
         module, ``FILE.py:function`` that builds one, or ``FILE.onnx``. Several, as in ``"resnet18,resnet50"`` or a
@@ -58,8 +60,18 @@ class Request:
         Crop side over resized side.
     crop_mode : {"center", "squash", "border"}, optional
         See `fixgrid.cache.view.View`.
-    split : {"official", "2020"}
-        Of Stanford Dogs.
+    split : {"2020"}, optional
+        Deprecated: part of `data` now, as in ``stanford-dogs:2020``.
+    image_col, label_col, split_col, group_col : str
+        Columns of a table where their names do not say it: of the images' paths, of labels (several, as in
+        ``"cat,dog"``, of 0 and 1, one a class), of splits, and of what no deal of splits may part, such as
+        patients; ``none`` for no column.
+    root : str or Path
+        What the paths of a table are relative to; its own folder if not given.
+    task : {"multiclass", "ordinal", "multilabel", "regression", "unlabelled"}, optional
+        What labels are, in place of what they look like.
+    classes : str or sequence of str
+        The classes in their order, as in ``"low,mid,high"``.
     dtype : {"float32", "float16"}
         Of the features as stored.
     precision : {"auto", "fp32", "bf16", "fp16"}
@@ -99,7 +111,14 @@ class Request:
     interpolation: str | None = None
     crop_ratio: float | str | None = None
     crop_mode: str | None = None
-    split: str = "official"
+    split: str | None = None
+    image_col: str | None = None
+    label_col: str | Sequence[str] | None = None
+    split_col: str | None = None
+    group_col: str | None = None
+    root: str | Path | None = None
+    task: str | None = None
+    classes: str | Sequence[str] | None = None
     seed: int = 0
     backend: str = "auto"
     device: str = "auto"
@@ -129,6 +148,19 @@ class Request:
     def look(self) -> dict[str, Any]:
         """What is said here of the pixels, in place of the weights' own metadata; see `read_look`."""
         return read_look(self.mean, self.std, self.interpolation, self.crop_ratio, self.crop_mode)
+
+    @property
+    def reading(self) -> Reading:
+        """How a table is to be read, and what labels are."""
+        return Reading(
+            self.image_col or "",
+            join_words(self.label_col or ""),
+            self.split_col or "",
+            self.group_col or "",
+            os.path.realpath(Path(self.root).expanduser()) if self.root else "",
+            self.task or "",
+            join_words(self.classes or ""),
+        )
 
     @property
     def wanted(self) -> Wanted:
