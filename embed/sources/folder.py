@@ -12,10 +12,10 @@ from pathlib import Path
 from fixgrid.cache.errors import DataError
 from fixgrid.cache.text import show_path, show_text
 
-from .layout import describe_deep, judge_layout
-from .places import EXPECTED, LAYOUTS, Layout
+from .layouts.layout import describe_deep, judge_layout
+from .layouts.places import EXPECTED, LAYOUTS, Layout
+from .layouts.tree import describe_bare, grow_tree, say_folder
 from .source import Asked, DataSource, Image, Listing, expand_path
-from .tree import describe_bare, grow_tree, say_folder
 from .walk import HEIF, KINDS, OTHER, Walk, describe_passed, is_inside, walk_images
 
 _MOST_NAMED = 3
