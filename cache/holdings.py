@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from .datasets import find_source, list_sources
-from .errors import CacheError, UsageError, say_command
+from .errors import CacheError, DataError, UsageError, say_command
 from .features import FeatureSet
 from .hints import OPTIONS as OPTIONS
 from .hints import POOLED as POOLED
@@ -18,10 +19,13 @@ from .hints import RECALIBRATED as RECALIBRATED
 from .hints import Hint, Place, list_words, say_cache, say_extract
 from .key import explain_difference
 from .labels import Labels, Version, find_stem, find_version
+from .quarantine import find_loss, read_reasons
 from .rows import Manifest
 from .sealed import Sealed
 from .store import FeatureStore
 from .view import View, complete_spec, is_same
+
+_LOG = logging.getLogger("fixgrid")
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +81,7 @@ class Holdings:
         CacheError
             If it was not extracted.
         """
-        self.expect([(split, kind, res)])
+        self._expect_held([(split, kind, res)])
         return self.entries[split, kind, res]
 
     def expect(self, places: Iterable[Place]) -> None:
@@ -87,8 +91,20 @@ class Holdings:
         ------
         CacheError
             If any was not extracted.
+        DataError
+            If a split, or a class of the training images, has images and features of none.
         """
-        lacking = [place for place in dict.fromkeys(places) if place not in self.entries]
+        places = list(dict.fromkeys(places))
+        self._expect_held(places)
+        for split, kind, res in places:
+            entry = self.entries[split, kind, res]
+            if entry.seal.rows_not_ok:
+                loss = find_loss(self.manifest, split, entry.read_status(), read_reasons(entry.folder))
+                if loss and loss.is_fatal:
+                    raise DataError(f"found {loss}; {loss.say_cure(entry.spec)}.")
+
+    def _expect_held(self, places: Sequence[Place]) -> None:
+        lacking = [place for place in places if place not in self.entries]
         if lacking:
             splits, kinds = (" or ".join(dict.fromkeys(str(place[i]) for place in lacking)) for i in (0, 1))
             sides = ", ".join(map(str, sorted({res for _, _, res in lacking})))
@@ -121,7 +137,9 @@ class Holdings:
         CacheError
             If they were not extracted.
         """
-        labels = hashlib.sha256(self.manifest.splits[split].labels.tobytes()).hexdigest()
+        rows = self.manifest.splits[split]
+        groups = b"" if rows.groups is None else rows.groups.tobytes()
+        labels = hashlib.sha256(rows.labels.tobytes() + groups).hexdigest()
         entry = self.entry(split, kind, res)
         return f"{entry.spec.key}:{entry.digest}:{labels}"
 
@@ -176,6 +194,8 @@ def find_holdings(
     places = _by_place(entries, rows, view or {})
     places |= _by_place(_list_recalibrated(again, manifest), rows, view or {}, RECALIBRATED)
     _expect_one_look(places)
+    for (split, kind, res), entry in places.items():
+        _LOG.debug("key %s: %s of %s, %s at %d px", entry.folder.name[:12], node, split, kind, res)
     hint = Hint(manifest, entries[0], node, places, view or {}, store.root)
     return Holdings(manifest, labels.label(version, trunk), places, node, version, hint)
 

@@ -98,7 +98,7 @@ class Reader:
         n, views, dim = found.X.shape
         return FeatureTable(
             X=found.X.reshape(n * views, dim),
-            y=found.y.repeat(views),
+            y=found.y.repeat(views, axis=0),
             paths=tuple(paths[row] for row in found.row.tolist() for _ in range(views)),
             row=found.row.repeat(views),
             view=np.tile(np.arange(views), n),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,6 +14,15 @@ from numpy.typing import NDArray
 SPLITS = ("train", "val", "test")
 TASKS = ("multiclass", "ordinal", "multilabel", "regression", "unlabelled")
 """What labels are: a class of each image; a class of an order; any number of classes; a number; nothing."""
+DEALT_2020 = ":2020"
+"""Behind the name of Stanford Dogs, or of a folder that has them: their images dealt anew, as in the 2020 study."""
+
+
+def split_variant(source: str) -> tuple[str, str]:
+    """A data set's name without `DEALT_2020`, and that, or nothing where it is not there or part of a path."""
+    if source.endswith(DEALT_2020) and not os.path.lexists(os.path.expanduser(source)):
+        return source.removesuffix(DEALT_2020), DEALT_2020
+    return source, ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +67,27 @@ class Rows:
         for path, size, content in zip(self.paths, self.sizes.tolist(), self.sha256, strict=True):
             total.update(b"%d:%s %d " % (len(path), path, size) + content.tobytes())
         return total.hexdigest()
+
+
+def find_strata(labels: NDArray[Any]) -> NDArray[np.int64]:
+    """What images are dealt by, so that each part has its share of it: int64, shape (n,).
+
+    The class; of several the one that fewest images have, which would be the first that a part lacks (as the
+    iterative stratification of Sechidis et al. 2011 begins), and after the last for none; of numbers the tenth.
+
+    Parameters
+    ----------
+    labels : array
+        As `Rows` has them.
+    """
+    if labels.dtype.kind == "f":
+        cuts = np.quantile(labels, np.arange(1, 10) / 10)
+        return np.asarray(np.searchsorted(cuts, labels, side="right"), np.int64)
+    if labels.ndim == 1:
+        return np.asarray(labels, np.int64)
+    turn = np.argsort(labels.sum(0), kind="stable")
+    none = ~labels.any(1)
+    return np.asarray(np.where(none, labels.shape[1], turn[labels[:, turn].argmax(1)]), np.int64)
 
 
 @dataclass(frozen=True, eq=False)

@@ -126,6 +126,11 @@ class Sealed:
         origin = self.provenance.get("recalibrated")
         return origin if isinstance(origin, Mapping) else None
 
+    def describe_trunk(self) -> dict[str, Any]:
+        """What a later run needs to compute features of other images in the same way, beside the view."""
+        how = {"precision": self.spec.precision, "dtype": self.spec.dtype, "decode": dict(self.spec.decode)}
+        return {**self.spec.trunk, **self.provenance, **how}
+
     def check_digest(self) -> None:
         """Refuse a file whose bytes are not those that were sealed.
 

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import io
+import logging
 import struct
 import warnings
 import zlib
+from functools import cache
 
 import numpy as np
 from PIL import Image
 
 from fixgrid.cache.shard import Status
 
+from .metadata import shorten_metadata
+from .sniff import HEIC, is_heic, name_kind
+from .tiff import find_fault
+
 # PNG and TIFF named .jpg, and the reverse, are common and fine: the content decides, within this list. A stereo
 # pair (MPO) is a JPEG to Pillow, and gives its first picture.
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "TIFF", "GIF")
 MAX_PIXELS = 50_000_000
 # A strip of 1 x 50,000 px is no photograph, and resizing its short side would make it a thousand times larger.
 MAX_ASPECT = 100
@@ -29,6 +35,9 @@ POLICY = {
     "max_pixels": MAX_PIXELS,
     "max_aspect": MAX_ASPECT,
 }
+
+# A line of Pillow's on the terminal names no file; the reason of a bad image says the same, and more.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 _EXIF_ORIENTATION = 0x0112
 _TURNS = {
@@ -75,7 +84,7 @@ def decode_rgb(data: bytes) -> Image.Image:
     Parameters
     ----------
     data : bytes
-        A whole JPEG, PNG, WebP, BMP, TIFF or GIF file.
+        A whole JPEG, PNG, WebP, AVIF, BMP, TIFF or GIF file; HEIC where the package pillow-heif is installed.
 
     Returns
     -------
@@ -90,19 +99,47 @@ def decode_rgb(data: bytes) -> Image.Image:
     if not data:
         raise BadImage(Status.DECODE, "empty file")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                _expect_size(image.width, image.height)
-                # After loading: Pillow turns a TIFF by itself, and then forgets its orientation.
-                image.load()
-                turn = _TURNS.get(_read_orientation(image))
-                rgb = _to_rgb(image)
+        try:
+            return _decode(data)
+        except ValueError:
+            shorter = shorten_metadata(data)
+            if shorter is None:
+                raise
+            return _decode(shorter)
     except Image.DecompressionBombError as error:
         raise BadImage(Status.TOO_LARGE, str(error)) from error
     except _DECODER_ERRORS as error:
-        raise BadImage(Status.DECODE, _first_line(error, data)) from error
+        raise BadImage(Status.DECODE, _explain(error, data)) from error
+
+
+def _decode(data: bytes) -> Image.Image:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(io.BytesIO(data), formats=choose_formats(data[:64])) as image:
+            _expect_size(image.width, image.height)
+            if fault := find_fault(image):
+                raise BadImage(Status.DECODE, fault)
+            # After loading: Pillow turns a TIFF by itself, and then forgets its orientation.
+            image.load()
+            turn = _TURNS.get(_read_orientation(image))
+            rgb = _to_rgb(image)
     return rgb.transpose(turn) if turn is not None else rgb
+
+
+def choose_formats(head: bytes) -> tuple[str, ...]:
+    """Pillow's formats that a file which begins so may be; of HEIC only where pillow-heif is installed."""
+    return ("HEIF",) if is_heic(head) and _register_heif() else FORMATS
+
+
+@cache
+def _register_heif() -> bool:
+    """Whether HEIC can be decoded, by this process from now on."""
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        return False
+    register_heif_opener()
+    return True
 
 
 def _expect_size(width: int, height: int) -> None:
@@ -141,9 +178,9 @@ def _from_16_bit(image: Image.Image) -> Image.Image:
     return Image.fromarray(((grey + 128) // 257).astype(np.uint8), "L").convert("RGB")
 
 
-def _first_line(error: BaseException, data: bytes) -> str:
-    if data.startswith(b"version https://git-lfs"):
-        return "a Git LFS pointer, not the image: run git lfs pull"
+def _explain(error: BaseException, data: bytes) -> str:
+    if is_heic(data[:64]) and not _register_heif():
+        return HEIC
     if isinstance(error, Image.UnidentifiedImageError):
-        return "not a JPEG, PNG, WebP, BMP, TIFF or GIF image"
+        return name_kind(data)
     return (str(error) or type(error).__name__).splitlines()[0][:200]

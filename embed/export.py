@@ -37,7 +37,7 @@ Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 class Classifier(nn.Module):
-    """Pixels in, probabilities out: normalisation, trunk, pooling, head, temperature and softmax.
+    """Pixels in, probabilities out: normalisation, trunk, pooling, head, temperature and softmax or sigmoid.
 
     Parameters
     ----------
@@ -46,6 +46,8 @@ class Classifier(nn.Module):
     temperature : float
     res : int, optional
         Side of the crops, px; the trunk's native one if not given.
+    link : {"softmax", "sigmoid", "identity"}
+        What makes answers of scores: probabilities of one class, or of each; a number.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Classifier(nn.Module):
         intercept: NDArray[np.float32],
         temperature: float,
         res: int | None = None,
+        link: str = "softmax",
     ) -> None:
         super().__init__()
         if coef.shape[1] != trunk.dim:
@@ -68,12 +71,24 @@ class Classifier(nn.Module):
         self.head = nn.Linear(trunk.dim, len(coef))
         self.head.weight.data = torch.tensor(coef)
         self.head.bias.data = torch.tensor(intercept)
-        self.temperature = temperature
+        self.temperature, self.link = temperature, link
         self.eval().requires_grad_(False)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """uint8 (B, R, R, 3), RGB, to probabilities float32 (B, K)."""
-        return torch.softmax(self.head(self.trunk(pixels)) / self.temperature, dim=1)
+        """uint8 (B, R, R, 3), RGB, to probabilities or values float32 (B, K)."""
+        return self.answer(self.head(self.trunk(pixels)))
+
+    def answer(self, scores: Tensor) -> Tensor:
+        """Probabilities, or values, of scores float32 (B, K)."""
+        if self.link == "identity":
+            return scores
+        logits = scores / self.temperature
+        return torch.sigmoid(logits) if self.link == "sigmoid" else torch.softmax(logits, dim=1)
+
+    @property
+    def output(self) -> str:
+        """What its answers are called."""
+        return "values" if self.link == "identity" else "probabilities"
 
 
 def expect_center(view: View) -> None:
@@ -90,7 +105,7 @@ def expect_center(view: View) -> None:
 
 
 def export_onnx(classifier: Classifier, res: int, metadata: Mapping[str, str], path: Path) -> float:
-    """Write one ONNX file, uint8 ``pixels`` (B, res, res, 3) to float32 ``probabilities`` (B, K).
+    """Write one ONNX file, uint8 ``pixels`` (B, res, res, 3) to float32 ``probabilities``, or ``values``, (B, K).
 
     Parameters
     ----------
@@ -136,7 +151,7 @@ def _trace(classifier: Classifier, res: int, file: Path) -> Any:
     module = classifier.trunk.module
     if isinstance(module, OnnxModule):
         coef, intercept = classifier.head.weight.numpy(), classifier.head.bias.numpy()
-        head = Head(coef, intercept, classifier.temperature)
+        head = Head(coef, intercept, classifier.temperature, classifier.link)
         batch = "batch" if module.images.batch else 1
         return compose_graph(module, classifier.preprocess, res, head, batch=batch)
     try:
@@ -148,8 +163,8 @@ def _trace(classifier: Classifier, res: int, file: Path) -> Any:
                 dynamo=False,
                 opset_version=OPSET,
                 input_names=["pixels"],
-                output_names=["probabilities"],
-                dynamic_axes={"pixels": {0: "batch"}, "probabilities": {0: "batch"}},
+                output_names=[classifier.output],
+                dynamic_axes={"pixels": {0: "batch"}, classifier.output: {0: "batch"}},
             )
     except (RuntimeError, ValueError, TypeError) as error:
         raise refuse_export("ONNX", error) from error
@@ -205,7 +220,9 @@ def expect_equal(classifier: Classifier, res: int, run: Run) -> float:
             found = run(probe)
         except errors as error:
             raise refuse_export("this form", error) from error
-        distance = max(distance, float(np.abs(found - wanted).max()) if found.shape == wanted.shape else np.inf)
+        scale = max(1.0, float(np.abs(wanted).max()))  # of numbers; probabilities are at most 1
+        off = float(np.abs(found - wanted).max()) / scale if found.shape == wanted.shape else np.inf
+        distance = max(distance, off)
     if not distance <= TOLERANCE:
         raise UsageError(
             f"the exported file gives probabilities {distance:.1e} from the trunk's and head's, expected "

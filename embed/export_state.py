@@ -59,7 +59,7 @@ def export_state(
     scores = PixelTrunk(whole.eval(), classifier.preprocess)
 
     def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return torch.softmax(scores(torch.from_numpy(pixels)) / classifier.temperature, dim=1).detach().numpy()
+        return classifier.answer(scores(torch.from_numpy(pixels))).detach().numpy()
 
     distance = expect_equal(classifier, res, run)
     commit_bytes(stem.with_name(stem.name + ".safetensors"), data)

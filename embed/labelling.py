@@ -10,24 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fixgrid.cache.errors import DataError, UsageError
-from fixgrid.cache.rows import SPLITS, TASKS
+from fixgrid.cache.rows import SPLITS, TASKS, find_strata
 from fixgrid.cache.text import show_path
 
 from .sources.reading import Reading
 from .sources.source import Image, Label, Listing
 from .sources.tasks import read_labels
 
-_STRATA = 10  # of numbers: deciles
-
 
 def list_classes(listing: Listing) -> tuple[str, ...]:
     """Names of the labels, in the source's order or sorted as text; of numbers what they are."""
     if listing.classes or listing.task in ("regression", "unlabelled"):
         return listing.classes or ("value",) * (listing.task == "regression")
-    return tuple(sorted({name for image in listing.images for name in _list_names(image.label)}))
+    return tuple(sorted({name for image in listing.images for name in list_names(image.label)}))
 
 
-def _list_names(label: Label) -> tuple[str, ...]:
+def list_names(label: Label) -> tuple[str, ...]:
+    """The classes of a label."""
     return label if isinstance(label, tuple) else (str(label),)
 
 
@@ -67,7 +66,7 @@ def encode_labels(labels: Sequence[Label], classes: Sequence[str], task: str) ->
         return np.array([index[str(label)] for label in labels], dtype=np.int64)
     table = np.zeros((len(labels), len(classes)), np.bool_)
     for row, label in enumerate(labels):
-        table[row, [index[name] for name in _list_names(label)]] = True
+        table[row, [index[name] for name in list_names(label)]] = True
     return table
 
 
@@ -82,24 +81,12 @@ def encode_groups(images: Sequence[Image]) -> NDArray[np.int64] | None:
 
 
 def name_strata(images: Sequence[Image], task: str) -> dict[bytes, str]:
-    """What each image is dealt by, so that every split has its share of it.
-
-    Its class; of several the one that fewest images have, which would be the first that a split lacks (as the
-    iterative stratification of Sechidis et al. 2011 begins); of numbers the decile.
-    """
-    if task == "regression":
-        values = np.array([image.label for image in images], dtype=np.float64)
-        cuts = np.quantile(values, np.arange(1, _STRATA) / _STRATA)
-        return {
-            image.path: f"{decile}"
-            for image, decile in zip(images, np.searchsorted(cuts, values, side="right").tolist(), strict=True)
-        }
-    if task == "multilabel":
-        count = Counter(name for image in images for name in _list_names(image.label))
-        return {
-            image.path: min(_list_names(image.label), key=lambda name: (count[name], name), default="")
-            for image in images
-        }
+    """What each image is dealt by: its class by name, else the number of its stratum, see `find_strata`."""
+    if task in ("multilabel", "regression"):
+        labels = [image.label for image in images]
+        classes = sorted({name for label in labels for name in list_names(label)})
+        strata = find_strata(encode_labels(labels, classes, task)).tolist()
+        return {image.path: str(stratum) for image, stratum in zip(images, strata, strict=True)}
     return {image.path: str(image.label) for image in images}
 
 
@@ -146,7 +133,7 @@ def expect_learnable(images: Sequence[Image], classes: Sequence[str], task: str,
         if len(set(labels)) < 2:
             raise DataError(f"found one value of {classes[0]} in {source}; expected numbers that differ{blame}.")
         return
-    count = Counter(name for label in labels for name in _list_names(label))
+    count = Counter(name for label in labels for name in list_names(label))
     untrained = [name for name in classes if not count[name]]
     if untrained:
         raise DataError(

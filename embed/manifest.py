@@ -27,7 +27,8 @@ from .labelling import (
     name_strata,
     relabel,
 )
-from .sources.catalogue import SOURCES, find_source, load_source
+from .naming import expect_distinct, note_names
+from .sources.catalogue import find_source
 from .sources.reading import Reading
 from .sources.source import Asked, Image, Listing, Progress, expand_path
 from .splits import recall_split
@@ -38,7 +39,6 @@ def read_manifest(
     *,
     cache_dir: Path,
     seed: int = 0,
-    split: str = "official",
     follow_links: bool = False,
     rehash: bool = False,
     progress: hashes.Progress | None = None,
@@ -61,8 +61,6 @@ def read_manifest(
         Downloads, the sample, saved splits and remembered hashes go below it.
     seed : int
         Of every split that is dealt.
-    split : str
-        One of the source's own, such as ``2020`` of Stanford Dogs; see `DataSource`.
     follow_links : bool
         Follow symbolic links that stay inside the source.
     rehash : bool
@@ -87,14 +85,14 @@ def read_manifest(
     Raises
     ------
     UsageError
-        If no source takes `source`, or it does not have the `split`.
+        If no source takes `source`.
     DataError
         If there are no usable images or labels; the message names the file.
     DiskError
         If the sample, a download or a split cannot be written.
     """
     reading = reading or Reading()
-    listing = list_source(source, Asked(cache_dir, seed, split, follow_links, download_progress, reading))
+    listing = list_source(source, Asked(cache_dir, seed, follow_links, download_progress, reading))
     if reading.root:  # else its place is known by that of the images
         source = os.path.join(os.path.realpath(expand_path(source).parent), os.path.basename(source))
     images, split_notes, kept = fill_splits(listing, seed=seed, folder=cache_dir / "splits")
@@ -109,17 +107,17 @@ def read_manifest(
         progress=progress,
         workers=workers,
     )
-    options = (*_say_options(seed, split, follow_links), *reading.say())
+    options = (*_say_options(seed, follow_links), *reading.say())
     rows = _build_rows(images, encode_labels([image.label for image in images], classes, listing.task), found)
     manifest = Manifest(source, os.fsdecode(listing.root), classes, rows, options, listing.task)
-    notes = (*listing.notes, *split_notes, *found.notes, *find_collisions(images), *find_copies(manifest))
+    names = () if listing.task in ("regression", "unlabelled") else note_names(images, classes)
+    notes = (*listing.notes, *split_notes, *names, *found.notes, *find_collisions(images), *find_copies(manifest))
     return manifest, notes
 
 
-def _say_options(seed: int, split: str, follow_links: bool) -> tuple[str, ...]:
+def _say_options(seed: int, follow_links: bool) -> tuple[str, ...]:
     """Options of ``extract`` that list the same images in the same splits, where they are not the usual ones."""
-    seeded, chosen = ("--seed", str(seed)) * bool(seed), ("--split", split) * (split != "official")
-    return (*seeded, *chosen, *["--follow-links"] * follow_links)
+    return (*("--seed", str(seed)) * bool(seed), *["--follow-links"] * follow_links)
 
 
 def list_source(text: str, asked: Asked) -> Listing:
@@ -131,15 +129,6 @@ def list_source(text: str, asked: Asked) -> Listing:
         As `read_manifest`.
     """
     source = find_source(text)
-    if asked.split not in source.splits:
-        others = [
-            f"{split} of {name}"
-            for name, line in SOURCES.items()
-            for split in load_source(line).splits
-            if split not in source.splits
-        ]
-        expected = " or ".join([*source.splits, *others])
-        raise UsageError(f"found the split {asked.split!r} for {text}; expected {expected}.")
     reading = asked.reading
     columns = [word for word in reading.say()[::2] if word not in ("--task", "--classes")]
     if columns and not source.reads_columns:
@@ -201,17 +190,17 @@ def check_images(
     Raises
     ------
     DataError
-        If there is one class, a split without images, a group in two splits, or a class without training images.
+        If there is one class, a split without images, a group in two splits, a class without training images, or
+        one that is another in another spelling.
     """
     if task == "unlabelled":
         return
     if len(classes) < 2 and task in ("multiclass", "ordinal"):
-        inside = classes[0] + "/"
-        nested = all(image.path.count(b"/") > 1 and image.path.startswith(inside.encode()) for image in images)
-        hint = f" Did you mean {show_path(os.fsencode(os.path.join(source, inside)))}?" if nested else ""
         name = show_path(os.fsencode(classes[0]))
-        raise DataError(f"found one class ({name}) in {source}; expected at least two.{hint}")
+        raise DataError(f"found one class ({name}) in {source}; expected at least two.")
     blame = f"; or mend the split kept in {kept}, or delete that file to split anew" if kept else ""
+    if task != "regression":
+        expect_distinct(images, classes, source, blame)
     sizes = Counter(image.split for image in images)
     empty = [split for split in SPLITS if not sizes[split]]
     if empty:

@@ -18,7 +18,7 @@ from fixgrid.cache.errors import DataError
 from fixgrid.cache.rows import Manifest, Rows
 from fixgrid.cache.view import View, resize_side
 
-from .decode import FORMATS, BadImage, decode_rgb
+from .decode import BadImage, choose_formats, decode_rgb
 from .sources.catalogue import open_content
 from .sources.content import Content, Files
 from .views import plan_crops, render_crop
@@ -132,8 +132,11 @@ def _read_size(images: Content, path: bytes) -> tuple[int, int]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with images.open(path) as file, Image.open(file, formats=FORMATS) as image:
-                size, turn = image.size, image.getexif().get(_ORIENTATION)
+            with images.open(path) as file:
+                formats = choose_formats(file.read(64))
+                file.seek(0)
+                with Image.open(file, formats=formats) as image:
+                    size, turn = image.size, image.getexif().get(_ORIENTATION)
     except (*_HEADER_ERRORS, Image.DecompressionBombError):
         return 0, 0
     return (size[1], size[0]) if turn in _SIDEWAYS else size

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from fixgrid.cache.errors import UsageError, say_command
+from fixgrid.cache.disk import is_refused
+from fixgrid.cache.errors import DiskError, UsageError, say_command
 from fixgrid.cache.hints import say_cache
 from fixgrid.cache.store import FeatureStore
 
@@ -21,6 +22,7 @@ from . import forecast
 from .extraction import Extraction
 from .forecast import Work
 from .machine import extract_here
+from .outline import describe_classes
 from .sizing import Machine
 from .sources.catalogue import find_source
 from .speed import MIN_IMAGES, Speed, keep_speed, recall_speeds
@@ -52,11 +54,12 @@ def expect_local(text: str, cache_dir: Path) -> None:
     Raises
     ------
     UsageError
-        If the data set would have to be downloaded first, or no source takes `text`.
+        If no source takes `text`, whatever is there; or if it would have to be downloaded first.
     DataError
         If nothing is there.
     """
-    if not find_source(text).is_local(text, cache_dir):
+    source = find_source(text)
+    if not source.is_local(text, cache_dir):
         raise UsageError(
             f"found no {text} in {cache_dir}; expected its files, which plan does not download: run "
             f"{say_command(shlex.join(['extract', '--data', text, *say_cache(cache_dir)]))} first."
@@ -126,7 +129,9 @@ class Prospect:
         todo, whole = (forecast.count_gmacs(crops, macs) for crops in (work.crops, work.all_crops))
         trained = forecast.count_training_gmacs(work.images, macs)
         cells = f"each of {len(macs) ** 2} cells trained alone for {forecast.EPOCHS} epochs"
+        manifest = self.extraction.manifest
         return [
+            Item("classes", len(manifest.classes), "classes", describe_classes(manifest)),
             *_list_work(work, "at most, each once"),
             Item("multiply-adds", round(todo, 1), "GMAC", f"at most, of {whole:.1f}"),
             _describe_features(work),
@@ -237,7 +242,7 @@ def calibrate(extraction: Extraction, trunk: KnownTrunk, watcher: Watcher, machi
         As `extract_here`.
     """
     n = machine.size(trunk.facts.weights_bytes).workers
-    each = max(CALIBRATION[machine.device], math.ceil(MIN_IMAGES / n))
+    each = max(CALIBRATION[machine.device.partition(":")[0]], math.ceil(MIN_IMAGES / n))
     rows = extraction.manifest.splits["train"]
     places = np.linspace(0, len(rows) - 1, min(n * each, len(rows))).round().astype(np.int64)
     splits = {f"batch{i}": rows.take(places[i::n]) for i in range(min(n, len(places)))}
@@ -250,5 +255,11 @@ def calibrate(extraction: Extraction, trunk: KnownTrunk, watcher: Watcher, machi
             extraction.dtype,
         )
         extract_here([(small, trunk)], watcher, machine, max_bad=1.0)
-        for speed in recall_speeds(Path(folder, "speed")):
-            keep_speed(extraction.store.root / "speed", speed)
+        try:
+            for speed in recall_speeds(Path(folder, "speed")):
+                keep_speed(extraction.store.root / "speed", speed)
+        except DiskError as error:
+            if not is_refused(error):
+                raise
+            place = extraction.store.root / "speed"
+            watcher.notice(f"note: {place} may not be written: the speed that was measured is not kept")

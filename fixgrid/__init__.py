@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from .cache_requests import GridRequest as GridRequest
     from .cache_requests import HeadRequest as HeadRequest
     from .embed.trunks.own import OwnTrunk as OwnTrunk
+    from .evaluating import evaluate as evaluate
     from .exporting import export as export
+    from .exporting_features import export_features as export_features
     from .extracting import extract as extract
     from .fitting import curve as curve
     from .fitting import duplicates as duplicates
@@ -39,7 +41,6 @@ if TYPE_CHECKING:
     from .looking import list_cache as list_cache
     from .looking import verify_cache as verify_cache
     from .planning import plan as plan
-    from .predicting import evaluate as evaluate
     from .predicting import predict as predict
     from .reporting import report as report
     from .requests import Request as Request
@@ -64,8 +65,9 @@ _FACE = {
     "choose_again": "validating:choose_again",
     "duplicates": "fitting:duplicates",
     "predict": "predicting:predict",
-    "evaluate": "predicting:evaluate",
+    "evaluate": "evaluating:evaluate",
     "export": "exporting:export",
+    "export_features": "exporting_features:export_features",
     "report": "reporting:report",
     "models": "searching:models",
     "search": "halving:search",

@@ -1,22 +1,20 @@
-"""Requests: what is asked of cached features, each argument declared, documented and given its default once."""
+"""Requests: what heads are asked for, each argument declared, documented and given its default once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import KW_ONLY, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 from .cache.errors import FixgridError, UsageError
-from .cache.holdings import POOLED, Holdings, find_holdings
 from .cache.inventory import list_axes, list_labels
 from .cache.store import FeatureStore
 from .embed.trunks.look import read_look
 from .embed.trunks.nodes import read_nodes
-from .embed.watcher import Quiet, Watcher
-from .heads.ask import ask_cache, choose_kinds
+from .feature_requests import FeaturesRequest, spread
+from .heads.ask import ask_cache
 from .heads.cell import Cell
 from .heads.question import Asked, Pair
 from .heads.recipe import list_recipes
@@ -25,106 +23,13 @@ from .requests import open_cache
 from .weighing import weigh
 
 
-@dataclass(frozen=True)
-class FeaturesRequest:
-    """Which cached features.
-
-    Attributes
-    ----------
-    data : str or Path, optional
-        As given to `fixgrid.extract`; may be left out where the cache holds one.
-    trunk : str or sequence of str, optional
-        As given to `fixgrid.extract`, or its `name`, or what `fixgrid.list_cache` calls it; several or ``all``
-        where cells are compared; may be left out where the cache holds one.
-    features : str or sequence of str, optional
-        Kinds of features, several or ``all`` where cells are compared; the pooled ones, or else the only ones, if
-        not given.
-    cache : str or Path
-    resize, resampler, mean, std, interpolation, crop_ratio, crop_mode, train_views, seed
-        Fields of the view, where the cache holds several; as `fixgrid.extract` takes them. Several `crop_ratio`, or
-        ``all``, where cells are compared.
-    train_view : {"train", "center", "both"}, optional
-        Views of the training images; random crops if the cache holds any.
-    watcher : Watcher
-    """
-
-    data: str | Path | None = None
-    _: KW_ONLY
-    trunk: str | Sequence[str] | None = None
-    features: str | Sequence[str] | None = None
-    cache: str | Path = "features"
-    resize: str | None = None
-    resampler: str | None = None
-    mean: str | float | Sequence[float] | None = None
-    std: str | float | Sequence[float] | None = None
-    interpolation: str | None = None
-    crop_ratio: float | str | Sequence[float] | None = None
-    crop_mode: str | None = None
-    train_views: int | None = None
-    seed: int | None = None
-    train_view: str | None = None
-    watcher: Watcher = field(default_factory=Quiet, compare=False, repr=False)
-
-    @property
-    def folder(self) -> Path:
-        """The cache, ``~`` expanded."""
-        return Path(self.cache).expanduser()
-
-    def open(self) -> Holdings:
-        """The features; says which they are.
-
-        Raises
-        ------
-        CacheError, UsageError
-            See `fixgrid.cache.holdings.find_holdings`; also if several trunks or kinds are named.
-        """
-        open_cache(self.folder, self.watcher)
-        holdings = self.find()
-        self.settle([holdings])
-        return holdings
-
-    def find(self) -> Holdings:
-        """The features, as `open`, without a word."""
-        trunk, kind, ratio = (
-            _expect_one(name, asked)
-            for name, asked in (("trunk", self.trunk), ("features", self.features), ("crop-ratio", self.crop_ratio))
-        )
-        asked = {
-            "resize": self.resize,
-            "resampler": self.resampler,
-            "draws": self.train_views,
-            "seed": self.seed,
-            **read_look(self.mean, self.std, self.interpolation, ratio, self.crop_mode),
-        }
-        view = {name: value for name, value in asked.items() if value is not None}
-        features = read_nodes(kind)[0] if kind else None
-        return find_holdings(FeatureStore(self.folder), self.source, trunk, view, features)
-
-    @property
-    def source(self) -> str | None:
-        """The data set, as it was typed."""
-        return None if self.data is None else str(self.data)
-
-    def settle(self, found: Sequence[Holdings]) -> None:
-        """Say which features were found."""
-        kinds, in_cache = choose_kinds(found[0], self.train_view), "the cache holds it"
-        trunks, nodes = (dict.fromkeys(getattr(one, name) for one in found) for name in ("trunk", "features"))
-        self.watcher.settle(
-            data=(found[0].manifest.source, "" if self.data else in_cache),
-            trunk=(", ".join(trunks), "" if self.trunk else in_cache),
-            **({} if list(nodes) == [POOLED] else {"features": (", ".join(nodes), "")}),
-            cache=(self.cache, ""),
-            train_view=(f"{'+'.join(kinds)} for training, center for val and test", ""),
-        )
-
-
 @dataclass(frozen=True, kw_only=True)
 class GridRequest(FeaturesRequest):
     """Which cells of which features.
 
     Attributes
     ----------
-    pairs, heads, gap, mean_of, refit, drop_duplicates, strengths, folds, repeats, fold_seed
+    pairs, heads, gap, mean_of, refit, drop_duplicates, strengths, folds, repeats, fold_seed, metric, class_weight
         See `fixgrid.heads.ask.ask_cache`.
     test_view : str or sequence of str
         Views of val and test images, of center, five and ten; see there.
@@ -133,7 +38,7 @@ class GridRequest(FeaturesRequest):
     """
 
     pairs: str | Sequence[Pair] | None = None
-    heads: str | Sequence[str] = "logistic"
+    heads: str | Sequence[str] | None = None
     gap: str | Sequence[str] = "none"
     test_view: str | Sequence[str] = "center"
     mean_of: str = "probabilities"
@@ -143,6 +48,8 @@ class GridRequest(FeaturesRequest):
     folds: int | None = None
     repeats: int = 1
     fold_seed: int = 0
+    metric: str | None = None
+    class_weight: str = "none"
     on_cell: Callable[[Cell], None] | None = field(default=None, compare=False, repr=False)
 
     def list_asks(self) -> list[Asked]:
@@ -216,33 +123,12 @@ class GridRequest(FeaturesRequest):
             folds=self.folds,
             repeats=self.repeats,
             fold_seed=self.fold_seed,
+            metric=self.metric,
+            class_weight=self.class_weight,
             costs=partial(weigh, self.folder),
         )
         asked.holdings.expect(place for recipe in list_recipes(asked) for place in recipe.places)
         return asked
-
-
-def spread(
-    asked: object, held: Sequence[Any] = (), read: Callable[[Any], Sequence[Any]] | None = None
-) -> Sequence[Any]:
-    """Each of the values that are asked for: of ``a,b``, a sequence, ``all`` that are held, or only None."""
-    if asked == "all" and held:
-        return held
-    if asked is None:
-        return [None]
-    if read is not None:
-        return read(asked)
-    if isinstance(asked, str):
-        return [part.strip() for part in asked.split(",")]
-    return list(asked) if isinstance(asked, Sequence) else [asked]
-
-
-def _expect_one(option: str, asked: Any) -> Any:
-    values = spread(asked)
-    if len(values) > 1 or asked == "all":
-        found = ",".join(map(str, values))
-        raise UsageError(f"found --{option} {found}; expected one, or grid, fit-head or report.")
-    return values[0]
 
 
 @dataclass(frozen=True, kw_only=True)

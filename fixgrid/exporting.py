@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
-from .cache.disk import commit_bytes
+from .cache.disk import commit_bytes, expect_writable
 from .cache.errors import UsageError
 from .cache.view import read_view
 from .embed.trunks.catalogue import find_licence
@@ -18,8 +18,8 @@ from .embed.watcher import Quiet
 from .heads.artifact import SavedHead, load_head, name_files, save_coefficients
 from .heads.card import USES, CardFacts, write_card
 from .heads.leak import LEAK
-from .predicting import find_own
 from .recording import records
+from .seeing import find_own
 
 if TYPE_CHECKING:
     from torch import nn
@@ -95,6 +95,7 @@ def export(
     files = [stem.with_name(stem.name + end) for end in (SUFFIXES[to], ".json", SUFFIXES[to] + ".md")]
     if not {file.resolve() for file in name_files(Path(head))}.isdisjoint(file.resolve() for file in files):
         raise UsageError(f"{out} would replace the head itself; name another --out.")
+    expect_writable(files[0])
     distance, use = None, USES.get(to, "")
     if to == "sklearn":
         save_coefficients(stem, saved)
@@ -122,9 +123,14 @@ def _export_network(
 
     view = read_view(saved.view)
     expect_center(view)
-    given = find_own(saved, own, weights, Quiet())
+    given = find_own(saved.trunk, own, weights, Quiet())
     trunk = open_trunk(saved.trunk, view, Path(weights).expanduser() if weights else None, given)
-    classifier = Classifier(trunk, saved.head.coef, saved.head.intercept, saved.temperature, view.res)
+    classifier = Classifier(trunk, saved.head.coef, saved.head.intercept, saved.temperature, view.res, saved.link)
+    if to == "safetensors" and saved.link != "softmax":
+        raise UsageError(
+            f"found a head on {saved.task} labels; expected one of one class, as the state dict's library has it: "
+            "choose --to onnx, torch or sklearn."
+        )
     if to == "safetensors":
         find_use(trunk.architecture)  # refused before anything is written
         record = describe_timm(trunk.architecture, view, saved.classes, saved.temperature)
@@ -137,6 +143,8 @@ def _export_network(
         "architecture": trunk.architecture,
         "weights_sha256": trunk.weights_sha256,
         "temperature": repr(saved.temperature),
+        "task": saved.task,
+        **({} if saved.thresholds is None else {"thresholds": json.dumps(saved.thresholds.tolist())}),
         "fixgrid_version": __version__,
     }
     write = export_onnx if to == "onnx" else export_torch

@@ -13,13 +13,13 @@ from .asking import takes
 from .cache.errors import UsageError
 from .cache.holdings import Holdings
 from .cache.labels import find_version
-from .cache.rows import Manifest, Rows
+from .cache.rows import Manifest, Rows, find_strata
 from .cache.store import FeatureStore
 from .embed.extraction import Extraction
 from .embed.replica import adopt_known
 from .embed.trunks.costs import COSTS_FILE, recall_costs
 from .embed.trunks.identity import KnownTrunk
-from .extracting import ask_extractions, read_share
+from .extracting import ask_extractions, expect_usable, read_share
 from .fitting import make_grid
 from .heads.ask import ask_cache
 from .heads.curve import rank_images, take_share
@@ -136,7 +136,8 @@ class _Searching:
             adopt_known(narrow, main if share < 1 else shares)
             mine.append((narrow, trunk))
         max_bad = 0.0 if self.request.strict else read_share(self.request.max_bad)
-        extract_here(mine, self.request.watcher, self.request.machine, max_bad=max_bad)
+        outcome = extract_here(mine, self.request.watcher, self.request.machine, max_bad=max_bad)
+        expect_usable([narrow for narrow, _ in mine], outcome, self.request.watcher, whole=share == 1)
         # What a share's cells are is not worth remembering, and they have no test images.
         cells = self.request.folder / "cells" if share == 1 else None
         return [ask for extraction, _ in mine for ask in self._ask(extraction, cells)]
@@ -212,7 +213,7 @@ def _take(manifest: Manifest, share: float, seed: int) -> Manifest:
     """A share of the training and val images of every class: a larger one holds every image of a smaller one."""
 
     def take(rows: Rows) -> Rows:
-        return rows.take(take_share(rows.labels, rank_images(rows.sha256, seed), share))
+        return rows.take(take_share(find_strata(rows.labels), rank_images(rows.sha256, seed), share))
 
     return replace(manifest, splits={split: take(manifest.splits[split]) for split in ("train", "val")})
 

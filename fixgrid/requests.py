@@ -1,6 +1,6 @@
 """Requests: what to extract, and how the images are to be seen, each argument declared and documented once.
 
-What is asked of a cache is in `fixgrid.cache_requests`.
+What is asked of a cache is in `fixgrid.feature_requests` and `fixgrid.cache_requests`.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Request:
     Attributes
     ----------
     data : str or Path, optional
-        A folder, a table, ``stanford-dogs``, ``torchvision:NAME`` or ``sample``; the cache's only data set, else
-        the sample, if not given.
+        A folder, a table, ``stanford-dogs``, ``stanford-dogs:2020``, ``torchvision:NAME`` or ``sample``; the
+        cache's only data set, else the sample, if not given.
     trunk : str, nn.Module or OwnTrunk, or several of them, optional
         A name, see `fixgrid.models`, or your own, from normalised float32 (B, 3, R, R) to features (B, D): a
         module, ``FILE.py:function`` that builds one, or ``FILE.onnx``. Several, as in ``"resnet18,resnet50"`` or a
@@ -60,8 +60,8 @@ class Request:
         Crop side over resized side.
     crop_mode : {"center", "squash", "border"}, optional
         See `fixgrid.cache.view.View`.
-    split : {"official", "2020"}
-        Of Stanford Dogs.
+    split : {"2020"}, optional
+        Deprecated: part of `data` now, as in ``stanford-dogs:2020``.
     image_col, label_col, split_col, group_col : str
         Columns of a table where their names do not say it: of the images' paths, of labels (several, as in
         ``"cat,dog"``, of 0 and 1, one a class), of splits, and of what no deal of splits may part, such as
@@ -111,7 +111,7 @@ class Request:
     interpolation: str | None = None
     crop_ratio: float | str | None = None
     crop_mode: str | None = None
-    split: str = "official"
+    split: str | None = None
     image_col: str | None = None
     label_col: str | Sequence[str] | None = None
     split_col: str | None = None

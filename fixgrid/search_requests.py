@@ -58,7 +58,7 @@ class SearchRequest(Request):
 
     budget: str | None = None
     pairs: str | Sequence[Pair] | None = None
-    heads: str | Sequence[str] = "logistic"
+    heads: str | Sequence[str] | None = None
     strengths: str | Sequence[float] | None = None
     on_cell: Callable[[Cell], None] | None = field(default=None, compare=False, repr=False)
 

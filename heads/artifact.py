@@ -15,11 +15,14 @@ from numpy.typing import NDArray
 
 from fixgrid.cache.disk import commit_bytes, read_file
 from fixgrid.cache.errors import CacheError
+from fixgrid.cache.rows import TASKS
 
 from .gap import Correction
 from .linear import LinearHead
 
 FORMAT = "fixgrid-head-1"
+OTHER_LABELS = "fixgrid-head-2"
+"""Of heads on labels that are not of one class, which earlier versions must not take for such."""
 _FACTS = ("keys", "trunk", "view", "figures")
 _LATER_FACTS = ("data", "asked", "trained_on")  # earlier heads lack some
 _VECTORS = ("centre", "ratio", "target")  # of a correction
@@ -54,6 +57,10 @@ class SavedHead:
         the next.
     trained_on : dict
         By split the number of images that it learnt from, the digest of their rows, and how many were dropped.
+    task : str
+        What it answers, of `fixgrid.cache.rows.TASKS`: a class, several, or a number, which the scores are.
+    thresholds : float32 array, shape (K,), or None
+        Probability from which each of several classes is given, fitted on val.
     """
 
     head: LinearHead
@@ -68,6 +75,13 @@ class SavedHead:
     corrections: tuple[Correction, ...] = ()
     asked: dict[str, Any] = field(default_factory=dict)
     trained_on: dict[str, Any] = field(default_factory=dict)
+    task: str = TASKS[0]
+    thresholds: NDArray[np.float32] | None = None
+
+    @property
+    def link(self) -> str:
+        """What makes answers of scores, see `heads.metrics.read_link`."""
+        return {"multilabel": "sigmoid", "regression": "identity"}.get(self.task, "softmax")
 
     @property
     def seen(self) -> list[dict[str, Any]]:
@@ -98,14 +112,17 @@ def save_head(stem: Path, saved: SavedHead) -> tuple[Path, Path]:
     if saved.corrections:
         parts = [[getattr(part, name) for name in _VECTORS] for part in saved.corrections]
         tensors["corrections"] = np.array(parts, np.float32)
+    if saved.thresholds is not None:
+        tensors["thresholds"] = np.ascontiguousarray(saved.thresholds, np.float32)
     data = safetensors.numpy.save(tensors)
     record = {
-        "format": FORMAT,
+        "format": FORMAT if saved.task == TASKS[0] else OTHER_LABELS,
         "tensors_sha256": hashlib.sha256(data).hexdigest(),
         "C": saved.head.strength,
         "classes": list(saved.classes),
         **{name: getattr(saved, name) for name in (*_FACTS, *_LATER_FACTS)},
         **({"views": saved.views} if saved.views else {}),
+        **({"task": saved.task} if saved.task != TASKS[0] else {}),
     }
     files = name_files(stem)
     commit_bytes(files[0], data)
@@ -135,8 +152,8 @@ def load_head(stem: Path) -> SavedHead:
         record = json.loads(text)
     except ValueError as error:
         raise _refusal(stem, f"{record_file} is not JSON") from error
-    if not isinstance(record, dict) or record.get("format") != FORMAT:
-        raise _refusal(stem, f"{record_file} is not of format {FORMAT}")
+    if not isinstance(record, dict) or record.get("format") not in (FORMAT, OTHER_LABELS):
+        raise _refusal(stem, f"{record_file} is not of format {FORMAT} or {OTHER_LABELS}")
     if hashlib.sha256(data).hexdigest() != record.get("tensors_sha256"):
         raise _refusal(stem, f"{tensor_file} is not the file that {record_file} describes")
     try:
@@ -151,6 +168,11 @@ def _build_head(tensors: dict[str, NDArray[np.float32]], record: dict[str, Any])
     shapes = {"coef": (len(classes), coef.shape[-1]), "intercept": (len(classes),), "temperature": (1,)}
     if "corrections" in tensors:
         shapes["corrections"] = len(views), len(_VECTORS), coef.shape[-1]
+    if "thresholds" in tensors:
+        shapes["thresholds"] = (len(classes),)
+    task = str(record.get("task", TASKS[0]))
+    if task not in TASKS[:-1]:
+        raise ValueError(f"expected a task of {', '.join(TASKS[:-1])}, found {task}")
     for name, shape in shapes.items():
         tensor = tensors[name]
         if tensor.dtype != np.float32 or tensor.shape != shape or not np.isfinite(tensor).all():
@@ -159,15 +181,17 @@ def _build_head(tensors: dict[str, NDArray[np.float32]], record: dict[str, Any])
     facts: dict[str, Any] = {name: dict(record[name]) for name in _FACTS}
     facts |= {name: dict(record.get(name, {})) for name in _LATER_FACTS}
     corrections = tuple(Correction(*vectors) for vectors in tensors.get("corrections", ()))
-    return SavedHead(head, classes, float(tensors["temperature"][0]), **facts, views=views, corrections=corrections)
+    facts |= {"views": views, "corrections": corrections, "task": task, "thresholds": tensors.get("thresholds")}
+    return SavedHead(head, classes, float(tensors["temperature"][0]), **facts)
 
 
 def save_coefficients(stem: Path, saved: SavedHead) -> tuple[Path, Path]:
-    """Write ``<stem>.safetensors`` and ``<stem>.json`` with what scikit-learn's LogisticRegression is made of.
+    """Write ``<stem>.safetensors`` and ``<stem>.json`` with what scikit-learn's linear models are made of.
 
     Tensors ``coef_`` (K, D) and ``intercept_`` (K,), of two classes the difference (1, D) and (1,) as scikit-learn
     has it; ``classes_`` and ``temperature`` in the JSON. Both tensors over the temperature give calibrated
-    probabilities.
+    probabilities: of one class those of a LogisticRegression, of several the sigmoid of each; of numbers they are a
+    Ridge's.
 
     Raises
     ------
@@ -175,10 +199,12 @@ def save_coefficients(stem: Path, saved: SavedHead) -> tuple[Path, Path]:
         If a write fails.
     """
     coef, intercept = saved.head.coef, saved.head.intercept
-    if len(saved.classes) == 2:
+    if len(saved.classes) == 2 and saved.link == "softmax":
         coef, intercept = coef[1:] - coef[:1], intercept[1:] - intercept[:1]
     record = {
         "classes_": list(saved.classes),
+        "task": saved.task,
+        **({} if saved.thresholds is None else {"thresholds": saved.thresholds.tolist()}),
         "temperature": saved.temperature,
         "C": saved.head.strength,
         "trunk": saved.trunk,

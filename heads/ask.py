@@ -8,9 +8,10 @@ from pathlib import Path
 from fixgrid.cache.errors import UsageError, say_command
 from fixgrid.cache.holdings import RECALIBRATED, Holdings
 
-from .families import FAMILIES
+from .families import FAMILIES, expect_families, families_for
 from .gap import CORRECTIONS
 from .logistic import DINOV2_C
+from .measures import find_measure
 from .pool import fold_ask
 from .question import Asked, GridOptions, Pair, Weigh
 from .source import Shelf, Source
@@ -39,7 +40,7 @@ def ask_cache(
     *,
     train_view: str | None = None,
     pairs: str | Sequence[Pair] | None = None,
-    heads: str | Sequence[str] = "logistic",
+    heads: str | Sequence[str] | None = None,
     gap: str | Sequence[str] = "none",
     test_view: str = "center",
     mean_of: str = "probabilities",
@@ -49,6 +50,8 @@ def ask_cache(
     folds: int | None = None,
     repeats: int = 1,
     fold_seed: int = 0,
+    metric: str | None = None,
+    class_weight: str = "none",
     costs: Weigh | None = None,
 ) -> Asked:
     """The question that options ask of the features at hand.
@@ -62,8 +65,8 @@ def ask_cache(
         Views of the training images; random crops if there are any.
     pairs : str or sequence of (train_res, test_res), optional
         As in ``128:224,224:128+224``, or ``seed`` for `SEED_PAIRS`; all that the cache holds if not given.
-    heads : str or sequence of str
-        Some of `FAMILIES`, or ``all``.
+    heads : str or sequence of str, optional
+        Some of `FAMILIES`, or ``all`` that the labels allow; logistic ones, of numbers ridge ones, if not given.
     gap : str or sequence of str
         Some of `GAPS`, or ``all``.
     test_view, mean_of, refit
@@ -76,6 +79,10 @@ def ask_cache(
         So many folds of train and val choose in place of val; see `heads.pool.fold_ask`.
     repeats, fold_seed : int
         See `heads.deck.Folds`.
+    metric : str, optional
+        Of `heads.measures.MEASURES`, what chooses and compares; accuracy, or the first of the labels' task.
+    class_weight : {"none", "balanced"}
+        See `GridOptions`.
     costs : callable, optional
         See `Weigh`.
 
@@ -91,17 +98,40 @@ def ask_cache(
     kinds = choose_kinds(holdings, train_view)
     chosen = choose_pairs(holdings, kinds, pairs)
     gaps, notes = choose_gaps(holdings, chosen, gap, test_view)
-    families = _choose_some("--heads", heads, tuple(FAMILIES))
+    task = holdings.manifest.task
+    usual = "ridge" if task == "regression" else "logistic"
+    balanced = class_weight == "balanced"
+    suited = families_for(task, balanced) if heads == "all" else tuple(FAMILIES)
+    families = _choose_some("--heads", usual if heads is None else heads, suited)
+    expect_families(families, task, balanced)
     path = DINOV2_C if strengths is None or strengths == "full" else _read_strengths(strengths)
     options = GridOptions(
-        kinds, test_view, mean_of, families, gaps, path, coarse=2 if strengths is None else 1, refit=refit
+        kinds,
+        test_view,
+        mean_of,
+        families,
+        gaps,
+        path,
+        coarse=2 if strengths is None else 1,
+        refit=refit,
+        metric=find_measure(task, metric).name,
+        class_weight=class_weight,
     )
     source: Source = Shelf(holdings)
     if drop_duplicates:
         source, note = _drop_duplicates(holdings)
         notes = (*notes, note)
     asked = Asked(
-        source, chosen, options, folder, holdings=holdings, dropped=drop_duplicates, notes=notes, costs=costs
+        source,
+        chosen,
+        options,
+        folder,
+        task=task,
+        grouped=any(rows.groups is not None for rows in holdings.manifest.splits.values()),
+        holdings=holdings,
+        dropped=drop_duplicates,
+        notes=notes,
+        costs=costs,
     )
     if folds is None and repeats != 1:
         raise UsageError(f"found --repeats {repeats} without --folds, expected both: add --folds 5.")

@@ -43,9 +43,9 @@ def format_breakdown(
     if n_confused is not None:
         tables["confused"] = [_pair_record(pair, show) for pair in figures.confused[:n_confused]]
     if style == "json":
-        return format_fit({**record, **tables}, style)
+        return format_fit({**record, **tables}, figures, style)
     parts = [format_records(rows, style) for rows in tables.values()]
-    return "\n".join(parts if style == "csv" and parts else [format_fit(record, style), *parts])
+    return "\n".join(parts if style == "csv" and parts else [format_fit(record, figures, style), *parts])
 
 
 def _class_record(row: ClassRow, show: Show) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .measures import MEASURES, Measure
 from .metrics import Estimate
 from .views import TestRes
 
@@ -81,20 +82,24 @@ class Trial:
         Size of an object in a test view over its size in a training view; FixRes wants 1. Of several test
         resolutions the mean.
     val : Estimate
-        Top-1 with its Wilson interval.
+        Its figure, see ``measure``, with its 95 % interval.
     strength : float
         Chosen on val at ``test_res``: C of a logistic head.
     note : str
         How the search for C ended.
     val_row : int64 array, shape (n,)
-        Row ids of the val images.
+        Row ids of the val images; where images are grouped, the groups.
     val_correct : bool array, or float64 array, shape (n,)
-        Whether each is right; of several repeats of folds how often.
+        Whether each is right; of several repeats of folds how often; else its share in the figure.
     family, correction : str
         Kind of head, and how the resolution gap was corrected.
     axes : Axes
     cost : Cost or None
         None where it is not known.
+    metric : str
+        Of `heads.measures.MEASURES`, what its figures are.
+    units : str
+        What they count: images, or groups.
     chosen : bool
         Best on val.
     val_p : float
@@ -117,6 +122,8 @@ class Trial:
     correction: str = "none"
     axes: Axes = SAME
     cost: Cost | None = None
+    metric: str = "accuracy"
+    units: str = "images"
     chosen: bool = False
     val_p: float = 1.0
     front: bool = False
@@ -126,6 +133,11 @@ class Trial:
     def val_tie(self) -> bool:
         """Whether it is not the chosen one, and val cannot tell it from that."""
         return not self.chosen and self.val_p >= LEVEL
+
+    @property
+    def measure(self) -> Measure:
+        """What its figures are."""
+        return MEASURES[self.metric]
 
     @property
     def place(self) -> tuple[object, ...]:
@@ -140,18 +152,18 @@ class Cell(Trial):
     Attributes
     ----------
     test : Estimate
-        Top-1 with its Wilson interval.
+        As ``val``.
     row : int64 array, shape (n,)
-        Row ids of the test images.
-    correct : bool array, shape (n,)
-        Whether each is right.
+        As ``val_row``.
+    correct : bool or float64 array, shape (n,)
+        As ``val_correct``.
     test_p : float
         As ``val_p``, by test.
     """
 
     test: Estimate
     row: NDArray[np.int64]
-    correct: NDArray[np.bool_]
+    correct: NDArray[np.bool_] | NDArray[np.float64]
     test_p: float = 1.0
 
     @property

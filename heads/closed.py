@@ -16,11 +16,11 @@ LDA_SHRINKAGES = (0.999, 0.99, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1
 
 
 class RidgePath:
-    """Least squares on targets +1 and -1 for any alpha: a division once the design is in its eigenbasis.
+    """Least squares on targets +1 and -1, or on numbers, for any alpha: a division once in the eigenbasis.
 
     ``W_k = 2 s_k / (n spectrum + alpha)`` with ``s_k`` the sum of class k's centred rows, as big_vision's
     few-shot evaluator. The gradient of the log-loss at zero is ``-s_k / n``, so fewer rows than features serve
-    as well.
+    as well; a number's is the sum of the rows times their targets.
 
     Parameters
     ----------
@@ -29,15 +29,15 @@ class RidgePath:
 
     def __init__(self, design: Design):
         self._design = design
-        y, k = design.y, design.n_classes
-        start = np.zeros((len(y), k), np.float32)
-        self._sums = -len(y) * design.gradient(start)[:, :-1]
-        self._intercept = 2 * np.bincount(y, minlength=k).astype(np.float32) / len(y) - 1
+        loss = design.loss
+        start = np.zeros((loss.n, loss.width), np.float32)
+        self._sums = -loss.n * design.gradient([(loss, start)])[:, :-1]
 
     def head(self, strength: float) -> LinearHead:
         """The head at alpha ``strength``; the intercept is free of the penalty."""
-        scale = len(self._design.y) * self._design.spectrum[:-1] + strength
-        W = np.concatenate([2 * self._sums / scale, self._intercept[:, None]], axis=1)
+        loss = self._design.loss
+        coef = loss.target_scale * self._sums / (loss.n * self._design.spectrum[:-1] + strength)
+        W = np.concatenate([coef, loss.target_mean[:, None]], axis=1)
         return self._design.axes.fold(W, strength)
 
 
@@ -52,16 +52,20 @@ class LDAPath:
     X : float32 array, shape (n, D)
     y : int64 array, shape (n,)
     n_classes : int
+    balanced : bool
+        Take all classes that have rows for as likely.
     """
 
-    def __init__(self, X: NDArray[np.float32], y: NDArray[np.int64], n_classes: int):
+    def __init__(self, X: NDArray[np.float32], y: NDArray[np.int64], n_classes: int, balanced: bool = False):
         moments = measure_moments(X, y, n_classes)
         mean, scale = standard_scale(moments.mean, moments.covariance.diagonal())
         values, basis = eigh(moments.within / scale / scale[:, None])
         self._axes = Axes(mean, scale, basis.astype(np.float32))
         self._spectrum = values.clip(0)
         self._means = ((moments.class_means - moments.mean) / scale) @ basis
-        self._prior = np.where(moments.count > 0, np.log(moments.count.clip(1) / moments.n), -1e30)
+        seen = moments.count > 0
+        share = 1 / seen.sum() if balanced else moments.count.clip(1) / moments.n
+        self._prior = np.where(seen, np.log(share), -1e30)
 
     def head(self, strength: float) -> LinearHead:
         """The head at shrinkage ``strength`` in (0, 1]."""

@@ -10,25 +10,25 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .metrics import compare_paired
-from .select import Hits
+from .measures import Shares
+from .metrics import compare_shares
 
 _RESAMPLES = 2000
 
 
-def compare_with(correct: Hits, best: int, *, chosen_here: bool) -> NDArray[np.float64]:
+def compare_with(correct: Shares, best: int, *, chosen_here: bool) -> NDArray[np.float64]:
     """p that each head is as good as one of them, corrected for the number of comparisons.
 
     The largest standardised difference among all that are compared, over 2,000 resamples of the images, is what
     one of them must exceed (Westfall & Young 1993, single-step maxT; Romano & Wolf 2005). A difference's standard
     error is that of McNemar's table with one more discordant image (after Agresti & Min 2005). No p is below that
-    of McNemar's exact test of the two alone, so that few images tell nothing.
+    of McNemar's exact test, or Student's paired one, of the two alone, so that few images tell nothing.
 
     Parameters
     ----------
     correct : bool array, shape (n, k)
-        Whether each of k heads is right on each of n images; or float64, how often in repeats of folds: an image
-        counts once, with its share.
+        Whether each of k heads is right on each of n images; or float64, its share in the head's figure, as
+        `heads.measures.Judged` has it: of an image or a group.
     best : int
         The head that the others are compared with.
     chosen_here : bool
@@ -41,20 +41,19 @@ def compare_with(correct: Hits, best: int, *, chosen_here: bool) -> NDArray[np.f
         In (0, 1]; 1 for ``best`` itself.
     """
     n, k = correct.shape
-    C = correct.astype(np.float32)
+    C = _level(correct)
     moved = _resample(n) @ C / n - C.mean(0)
-    errors = _standard_errors(C)
+    errors = _standard_errors(correct)
     largest = np.zeros(len(moved), np.float32)
     for one in range(k) if chosen_here else (best,):
         np.maximum(largest, (np.abs(moved - moved[:, one, None]) / errors[one]).max(1), out=largest)
     found = np.abs(C.mean(0) - C[:, best].mean()) / errors[best]
     above = np.array([(largest >= value - 1e-6).sum() for value in found])
-    hits = correct > 0.5  # an image that is right in half of several deals or fewer is wrong
-    alone = [compare_paired(hits[:, one], hits[:, best]) for one in range(k)]
+    alone = [compare_shares(correct[:, one], correct[:, best]) for one in range(k)]
     return np.maximum((1.0 + above) / (1 + len(largest)), alone)
 
 
-def estimate_optimism(correct: Hits) -> float:
+def estimate_optimism(correct: Shares) -> float:
     """By how much the best accuracy of k heads exceeds what that head is worth, because it is the best of k.
 
     The best head of a resample is scored on the images that the resample left out, 2,000 times: what remains of the
@@ -78,7 +77,7 @@ def estimate_optimism(correct: Hits) -> float:
     return max(0.0, float(C.mean(0).max() - worth.mean())) if len(worth) else 0.0
 
 
-def find_resolution(correct: Hits, best: int) -> float:
+def find_resolution(correct: Shares, best: int) -> float:
     """The difference of accuracy that these images could tell between the best of k heads and another of them.
 
     Parameters
@@ -91,7 +90,7 @@ def find_resolution(correct: Hits, best: int) -> float:
     float
         For half of the others, at 5 % and without any correction: the least that is possible.
     """
-    errors = np.delete(_standard_errors(correct.astype(np.float32))[best], best)
+    errors = np.delete(_standard_errors(correct)[best], best)
     return 1.96 * float(np.median(errors)) if len(errors) else 0.0
 
 
@@ -100,11 +99,20 @@ def _resample(n: int) -> NDArray[np.float32]:
     return np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), _RESAMPLES).astype(np.float32)
 
 
-def _standard_errors(C: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Of the difference of each pair of heads' accuracies: shape (k, k)."""
-    n = len(C)
+def _level(correct: Shares) -> NDArray[np.float32]:
+    """The same differences between heads, in float32 without loss of digits."""
+    if correct.dtype == np.bool_:
+        return correct.astype(np.float32)
+    return np.asarray(correct - correct.mean(1, keepdims=True), np.float32)
+
+
+def _standard_errors(correct: Shares) -> NDArray[np.float32]:
+    """Of the difference of each pair of heads' figures: shape (k, k)."""
+    C, n = _level(correct), len(correct)
     both, hits = C.T @ C, C.sum(0)
     squares = both.diagonal()  # the hits themselves, unless an image's answers are shares
     discordant = squares[:, None] + squares[None, :] - 2 * both
     difference = hits[:, None] - hits[None, :]
-    return np.asarray(np.sqrt(discordant + 1 - difference**2 / n) / n, np.float32)
+    # One more image: one that is right and wrong, or like the one in which the two differ most.
+    more = 1.0 if correct.dtype == np.bool_ else np.stack([((C.T - row) ** 2).max(1) for row in C.T])
+    return np.asarray(np.sqrt(np.maximum(discordant + more - difference**2 / n, 1e-24)) / n, np.float32)

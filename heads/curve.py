@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fixgrid.cache.errors import UsageError
 from fixgrid.cache.features import FeatureSet
+from fixgrid.cache.rows import find_strata
 
 from .cell import Cell
 from .fit import choose_best
@@ -96,7 +97,7 @@ def fit_curve(ask: Ask, shares: Sequence[float], *, seed: int = 0, repeats: int 
     orders = [rank_images(train.sha256, seed + repeat) for repeat in range(repeats)]
     points = []
     for share in sorted(set(shares)):
-        drawn = [train.row[take_share(train.y, order, share)] for order in orders]
+        drawn = [train.row[take_share(find_strata(train.y), order, share)] for order in orders]
         drawn = drawn[: 1 if len(drawn[0]) == len(train.row) else repeats]
         each = [_recall_point(_learn_from(ask, train, rows, share), share, len(rows)) for rows in drawn]
         points.append(replace(each[0], seeds=len(each), mean_test=_average([point.test.value for point in each])))
@@ -114,7 +115,7 @@ def _average(tests: Sequence[float]) -> Estimate | None:
 def _learn_from(ask: Ask, train: FeatureSet, rows: NDArray[np.int64], share: float) -> Ask:
     """The question to some of the training images; folds stay, so all images judge what some of these teach."""
     for held in ask.folds.held if ask.folds else ():
-        left = np.unique(train.y[np.isin(train.row, rows) & ~np.isin(train.row, held)])
+        left = np.unique(find_strata(train.y)[np.isin(train.row, rows) & ~np.isin(train.row, held)])
         if len(left) < 2:
             raise UsageError(
                 f"found a share of {100 * share:g} % that is {len(rows)} images, of which a fold leaves "
@@ -169,7 +170,7 @@ def _fit_point(ask: Ask, share: float, images: int) -> CurvePoint:
         recipe.correction,
         float(choice.strength),
         choice.val,
-        score_head(head, recipe.see(test), test.y).accuracy,
+        score_head(head, recipe.see(test), test, recipe.options.measure).figure,
     )
 
 

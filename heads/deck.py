@@ -15,7 +15,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from fixgrid.cache.errors import UsageError
-from fixgrid.cache.rows import Rows
+from fixgrid.cache.rows import Rows, find_strata
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +27,7 @@ class Deck:
     row : int64 array, shape (n,)
         Row ids: those of the first split, then those of each other after all of the ones before.
     y : int64 array, shape (n,)
-        Labels.
+        Labels, or what images are dealt by where they are not of one class: see `find_strata`.
     group : int64 array, shape (n,)
         Images of one number stay together.
     splits : tuple of str
@@ -82,14 +82,14 @@ class Deck:
 
 
 def make_deck(splits: Mapping[str, Rows], groups: NDArray[np.int64] | None = None) -> Deck:
-    """All images of some splits; files of equal bytes are one group.
+    """All images of some splits; files of equal bytes are one group, and the groups of the data set stay whole.
 
     Parameters
     ----------
     splits : mapping of str to Rows
     groups : int64 array, shape (n,), optional
-        Images that belong together as well, as those of one animal or one day: one number for each image, split
-        after split. What a copy joins is one group.
+        Images that belong together, in place of the data set's own groups: one number for each image, split after
+        split. What a copy joins is one group.
 
     Raises
     ------
@@ -97,7 +97,9 @@ def make_deck(splits: Mapping[str, Rows], groups: NDArray[np.int64] | None = Non
         If there are not as many numbers as images.
     """
     parts = list(splits.values())
-    y = np.concatenate([part.labels for part in parts])
+    y = find_strata(np.concatenate([part.labels for part in parts]))
+    own = [part.groups for part in parts if part.groups is not None]
+    groups = np.concatenate(own) if groups is None and len(own) == len(parts) else groups
     files = np.concatenate([part.sha256 for part in parts])
     group = np.unique(files, axis=0, return_inverse=True)[1].reshape(-1)
     if groups is not None:

@@ -132,7 +132,7 @@ def draw_all(found: Findings, album: Album) -> list[Drawing]:
         draw_reliability(bin_answers(found.answers)),
         *([draw_front(found.cells)] if found.verdict.cheapest else []),
         draw_curve(found.curve),
-        draw_classes(figures.per_class, figures.class_mean.value),
+        draw_classes(figures.per_class, figures["class_mean"].value),
         draw_counts(manifest.classes, counts),
         *([draw_sizes(sizes, album.resize_side(found.used["test"][-1].spec.view))] if len(sizes) else []),
         *_draw_principle(found, album),

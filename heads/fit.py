@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fixgrid.cache.errors import UsageError
+from fixgrid.cache.features import FeatureSet
 from fixgrid.cache.holdings import Holdings
 from fixgrid.cache.rows import Rows
 
@@ -19,11 +20,13 @@ from .cell import Trial
 from .figures import HeadFigures, measure_head
 from .gap import Correction
 from .grid import note_trial, recall_cell, weigh_trial
+from .judging import Judged
 from .kept import describe_training
 from .linear import LinearHead
+from .metrics import read_link
 from .question import Ask
 from .recipe import Chosen, Recipe, find_recipe, list_recipes
-from .select import Choice, Score, score_head, score_views
+from .select import Choice, score_head, score_views
 from .source import Place
 from .verdict import Verdict, judge_trials
 from .views import TestRes
@@ -45,15 +48,21 @@ class Fitted:
         What val chose.
     temperature : float
         Divides the logits before a softmax; fitted on val.
-    score : Score
+    score : Judged
         On test.
     head : LinearHead
         On raw features, or on those that ``corrections`` gives.
     n_val : int
         Images it was chosen on.
     test_scores : float32 array, shape (n, K)
-    test_y : int64 array, shape (n,)
-        Labels of the test images.
+    test : FeatureSet
+        The test images.
+    metric : str
+        What chose, of `heads.measures.MEASURES`.
+    task : str
+        Of `fixgrid.cache.rows.TASKS`.
+    thresholds : float32 array, shape (K,), or None
+        Probability from which each of several labels is given, fitted on val.
     family, correction : str
         Kind of head, and how the resolution gap was corrected.
     places : tuple of (split, kind, px)
@@ -71,11 +80,14 @@ class Fitted:
     apparent: float
     choice: Choice
     temperature: float
-    score: Score
+    score: Judged
     head: LinearHead
     n_val: int
     test_scores: NDArray[np.float32]
-    test_y: NDArray[np.int64]
+    test: FeatureSet
+    metric: str = "accuracy"
+    task: str = "multiclass"
+    thresholds: NDArray[np.float32] | None = None
     family: str = "logistic"
     correction: str = "none"
     places: tuple[Place, ...] = ()
@@ -85,7 +97,16 @@ class Fitted:
 
     def measure(self, classes: Sequence[str], n_confused: int = 10) -> HeadFigures:
         """All figures on test, of the classes by name, and at most ``n_confused`` pairs of them."""
-        return measure_head(self.test_scores, self.test_y, classes, self.temperature, n_confused=n_confused)
+        return measure_head(
+            self.test_scores,
+            self.test.y,
+            classes,
+            self.temperature,
+            n_confused=n_confused,
+            task=self.task,
+            group=self.test.group,
+            thresholds=self.thresholds,
+        )
 
 
 def fit_best(asks: Sequence[Ask], prefer: str = "accurate") -> Fitted:
@@ -110,7 +131,7 @@ def fit_best(asks: Sequence[Ask], prefer: str = "accurate") -> Fitted:
         )
     temperature, test = recipe.fit_temperature(choice), recipe.load("test")
     seen = recipe.see(test)
-    score = score_head(head, seen, test.y)
+    score = score_head(head, seen, test, recipe.options.measure)
     kept, corrections = recipe.fold(head)
     return Fitted(
         train_res=recipe.train_res,
@@ -120,9 +141,12 @@ def fit_best(asks: Sequence[Ask], prefer: str = "accurate") -> Fitted:
         temperature=temperature,
         score=score,
         head=kept,
-        n_val=len(best.chosen.row),
-        test_scores=score_views(head, seen),
-        test_y=test.y,
+        n_val=len(choice.row),
+        test_scores=score_views(head, seen, read_link(test.y)),
+        test=test,
+        metric=recipe.options.metric,
+        task=ask.task,
+        thresholds=recipe.fit_thresholds(choice) if ask.task == "multilabel" else None,
         family=recipe.family,
         correction=recipe.correction,
         places=tuple(ask.list_passes(recipe.places)),
@@ -219,13 +243,14 @@ def keep_fitted(
             "expected one test resolution: name such --pairs, or leave batchnorm out of --gap."
         )
     identity = {name: value for each in used["test"] for name, value in each.spec.trunk.items()}
-    how = {"precision": entry.spec.precision, "dtype": entry.spec.dtype, "decode": dict(entry.spec.decode)}
     return SavedHead(
         fitted.head,
         holdings.manifest.classes,
         fitted.temperature,
+        task=holdings.manifest.task,
+        thresholds=fitted.thresholds,
         keys={split: [entry.spec.key for entry in entries] for split, entries in used.items()},
-        trunk={**identity, **entry.provenance, **how},
+        trunk={**identity, **entry.describe_trunk()},
         view=views[0] if len(views) == 1 else {},
         views=views if len(views) > 1 else [],
         corrections=fitted.corrections,

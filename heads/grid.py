@@ -76,9 +76,9 @@ def run_grid(ask: Ask, best: BestMade | None = None) -> Iterator[Cell]:
 
 def _make_cell(recipe: Recipe) -> Made:
     chosen, test = recipe.choose(), recipe.load("test")
-    score = score_head(chosen.head, recipe.see(test), test.y)
+    score = score_head(chosen.head, recipe.see(test), test, recipe.options.measure)
     known = vars(note_trial(recipe, chosen))
-    return Made(Cell(**known, test=score.accuracy, row=test.row, correct=score.correct), chosen)
+    return Made(Cell(**known, test=score.figure, row=score.unit, correct=score.share), chosen)
 
 
 def note_trial(recipe: Recipe, chosen: Chosen) -> Trial:
@@ -90,7 +90,7 @@ def note_trial(recipe: Recipe, chosen: Chosen) -> Trial:
         val=chosen.choice.val,
         strength=float(chosen.choice.strength),
         note=chosen.choice.note,
-        val_row=chosen.row,
+        val_row=chosen.choice.row,
         val_correct=chosen.choice.correct,
         family=recipe.family,
         correction=recipe.correction,
@@ -106,8 +106,8 @@ def recall_cell(recipe: Recipe, memo: Memo | None) -> Cell | None:
     return None if record is None else replace(_from_record(record), apparent=recipe.apparent)
 
 
-# As JSON has them: whether val's images are right, or how often where folds were repeated.
-_LISTS = {"row": np.int64, "correct": np.bool_, "val_row": np.int64, "val_correct": None}
+# As JSON has them: whether images are right, or their shares.
+_LISTS = {"row": np.int64, "correct": None, "val_row": np.int64, "val_correct": None}
 _FACTS = ("train_res", "test_res", "apparent", "val", "test", "strength", "note", "family", "correction")
 
 
@@ -130,4 +130,6 @@ def run_grids(asks: Sequence[Ask], best: BestMade | None = None) -> Iterator[Cel
 
 def weigh_trial(trial: Tried, ask: Ask) -> Tried:
     """A trial with what the question that it answers says of its axes and cost."""
-    return replace(trial, axes=ask.axes, cost=ask.weigh(trial.test_res))
+    units = "groups" if ask.grouped else "images"
+    cost = ask.weigh(trial.test_res)
+    return replace(trial, axes=ask.axes, cost=cost, metric=ask.options.metric, units=units)

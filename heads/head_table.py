@@ -9,34 +9,28 @@ from typing import Any
 from fixgrid.cache.text import format_records, to_csv
 
 from .curve import CurvePoint
-from .figures import HeadFigures
+from .figures import Figure, HeadFigures
 from .fit import Fitted
+from .measures import MEASURES
+from .metrics import Estimate
 from .table import record_estimate, show_interval
-
-# Of a head on some images: field, title, unit.
-_FIGURES = {
-    "top1": ("accuracy, %", 100),
-    "top5": ("top-5, %", 100),
-    "class_mean": ("mean of classes, %", 100),
-    "nll": ("log-loss, nats", 1),
-    "calibration": ("calibration error, %", 100),
-}
-
 
 _MEAN = ("mean_test", "mean_test_low", "mean_test_high")
 
 
 def fit_record(fitted: Fitted, figures: HeadFigures) -> dict[str, Any]:
     """A kept head as JSON values: how it was chosen, and its figures on test with their intervals."""
-    measured = {name: getattr(figures, name)._asdict() for name in ("top5", "class_mean", "nll", "calibration")}
+    metric = fitted.metric
+    measured = {figure.name: figure.value._asdict() for figure in figures.figures if not _is_of(metric, figure)}
     return {
         "train_res": fitted.train_res,
         "test_res": fitted.test_res,
         "family": fitted.family,
         "correction": fitted.correction,
         "strength": float(fitted.choice.strength),
+        **({"metric": metric} if metric != "accuracy" else {}),
         "val": fitted.choice.val._asdict(),
-        "test": fitted.score.accuracy._asdict(),
+        "test": fitted.score.figure._asdict(),
         "n_val": fitted.n_val,
         "n_test": figures.n,
         **measured,
@@ -44,36 +38,47 @@ def fit_record(fitted: Fitted, figures: HeadFigures) -> dict[str, Any]:
     }
 
 
-def format_fit(record: dict[str, Any], style: str) -> str:
+def _is_of(metric: str, figure: Figure) -> bool:
+    """Whether a figure is what chose."""
+    return metric == {"top1": "accuracy", "macro_f1": "f1"}.get(figure.name, figure.name)
+
+
+def format_fit(record: dict[str, Any], figures: HeadFigures, style: str) -> str:
     """What `fit_record` gives in one of `FORMATS`, ending in a newline."""
     if style == "json":
         return json.dumps(record, indent=2) + "\n"
-    named = {"val": ("val accuracy, %", 100), "test": ("test accuracy, %", 100)}
-    named |= {name: (f"test {title}", unit) for name, (title, unit) in _FIGURES.items() if name != "top1"}
-    rows = [
-        {"figure": title, **{part: f"{unit * value:.2f}" for part, value in record[name].items()}}
-        for name, (title, unit) in named.items()
+    measure = MEASURES[record.get("metric", "accuracy")]
+    chosen = [
+        Figure(split, f"{split} {measure.title}", measure.unit, Estimate(**record[split]))
+        for split in ("val", "test")
     ]
+    others = [figure._replace(title=f"test {figure.title}") for figure in figures.figures if figure.name in record]
+    rows = [_show_figure(figure) for figure in (*chosen, *others)]
     if style == "csv":
         return to_csv(rows)
-    chosen = (
+    chosen_line = (
         f"chosen on val: train at {record['train_res']} px, test at {record['test_res']} px\n"
         f"head {record['family']}, gap {record['correction']}, strength {record['strength']:.2e}, "
         f"temperature {record['temperature']:.2f}\n"
     )
-    return f"{chosen}\n{format_records(rows, style)}\n{record['n_test']} test images; 95 % intervals\n"
+    return f"{chosen_line}\n{format_records(rows, style)}\n{record['n_test']} test images; 95 % intervals\n"
 
 
 def format_figures(figures: HeadFigures, style: str) -> str:
     """How a head did on some images, in one of `FORMATS`, ending in a newline."""
     if style == "json":
-        measured = {name: getattr(figures, name)._asdict() for name in _FIGURES}
+        measured = {figure.name: figure.value._asdict() for figure in figures.figures}
         return json.dumps({"n": figures.n, **measured, "temperature": figures.temperature}, indent=2) + "\n"
-    rows = []
-    for name, (title, unit) in _FIGURES.items():
-        shown = {part: f"{unit * value:.2f}" for part, value in getattr(figures, name)._asdict().items()}
-        rows.append({"figure": title, **shown})
-    return format_records(rows, style)
+    return format_records([_show_figure(figure) for figure in figures.figures], style)
+
+
+def _show_figure(figure: Figure) -> dict[str, str]:
+    """A row: percent with two digits; all else with two, or with four significant ones where that says more."""
+    values = {part: figure.unit * value for part, value in figure.value._asdict().items()}
+    digits = figure.unit == 100 or figure.name == "nll"
+    title = f"{figure.title}, %" if figure.unit == 100 else figure.title
+    shown = {part: f"{value:.2f}" if digits else f"{value:.4g}" for part, value in values.items()}
+    return {"figure": title, **shown}
 
 
 def format_curve(points: Sequence[CurvePoint], style: str) -> str:

@@ -1,55 +1,70 @@
-"""Nearest neighbours by cosine, with votes that fade with distance."""
+"""Nearest neighbours by cosine, whose say fades with distance."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 KNN_SIZES = (200.0, 100.0, 50.0, 20.0, 10.0, 5.0, 1.0)
 _TEMPERATURE = 0.07  # a neighbour of cosine c votes with exp(c / .07) (Wu et al. 2018, eq. 8)
+_NOTHING = 1e-30  # a share that no neighbour votes for, whose logarithm is to be finite
 _BLOCK = 1024  # rows whose similarities to all training rows are in memory at once
 
 
 @dataclass(frozen=True, eq=False)
 class NeighbourHead:
-    """Scores of the k nearest training rows.
+    """What the k nearest training rows say: votes for classes, for and against each label, or their mean number.
 
     Attributes
     ----------
     X : float32 array, shape (n, D)
         Training rows of unit length.
-    y : int64 array, shape (n,)
+    y : array, shape (n,) or (n, K)
+        Labels of one class, of several or numbers, as `fixgrid.heads.losses.choose_loss` tells them apart.
     n_classes : int
     k : int
     """
 
     X: NDArray[np.float32]
-    y: NDArray[np.int64]
+    y: NDArray[Any]
     n_classes: int
     k: int
 
     def scores(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Log of each class's share of the votes for ``X`` (n, D), in its dtype: shape (n, K)."""
+        """Log of each class's share of the votes for ``X`` (n, D), in its dtype: shape (n, K).
+
+        Of several labels the log-odds of each one's share; of numbers their weighted mean, (n, 1).
+        """
         rows = unit_rows(X)
-        parts = [self._vote(rows[i : i + _BLOCK]) for i in range(0, len(rows), _BLOCK)]
+        parts = [self._ask(rows[i : i + _BLOCK]) for i in range(0, len(rows), _BLOCK)]
         return np.concatenate(parts)
 
-    def _vote(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _ask(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         cosine = rows @ self.X.T
         k = min(self.k, len(self.X))
         near = np.argpartition(-cosine, k - 1, axis=1)[:, :k]
         weight = np.exp((np.take_along_axis(cosine, near, 1) - 1) / _TEMPERATURE)
+        if self.y.dtype == np.float64:
+            return np.average(self.y[near], 1, weight)[:, None].astype(rows.dtype)
         votes = np.zeros((len(rows), self.n_classes), weight.dtype)
+        if self.y.dtype == np.bool_:
+            against = np.zeros_like(votes)
+            for place in range(k):  # not (b, k, K) at once
+                has = self.y[near[:, place]]
+                votes += has * weight[:, place, None]
+                against += ~has * weight[:, place, None]
+            return np.log((votes + _NOTHING) / (against + _NOTHING))
         np.add.at(votes, (np.arange(len(rows))[:, None], self.y[near]), weight)
-        return np.asarray(np.log(votes / votes.sum(1, keepdims=True) + 1e-30), rows.dtype)
+        return np.asarray(np.log(votes / votes.sum(1, keepdims=True) + _NOTHING), rows.dtype)
 
 
 class NeighbourPath:
     """The heads of one training set for any number of neighbours."""
 
-    def __init__(self, X: NDArray[np.float32], y: NDArray[np.int64], n_classes: int):
+    def __init__(self, X: NDArray[np.float32], y: NDArray[Any], n_classes: int):
         self._X, self._y, self._n_classes = unit_rows(X), y, n_classes
 
     def head(self, strength: float) -> NeighbourHead:

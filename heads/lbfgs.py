@@ -1,17 +1,16 @@
-"""L-BFGS for the multinomial loss: curvature known beforehand, line searches without a product with features."""
+"""L-BFGS for a penalised loss: curvature known beforehand, line searches without a product with features."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Generic
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .arrays import Precision, dot
-from .design import Design
-from .softmax import class_curvature, loss_along
+from .loss import Loss, loss_along, mean_curvature
+from .together import Gradient, Logits, Solver
 
 _MEMORY = 20  # pairs of a step and its change of gradient
 _TRIES = 10  # points of one line search
@@ -20,23 +19,26 @@ _PATIENCE = 3  # steps in a row lost in rounding before the arithmetic is called
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """``F(W) = mean loss + penalty / 2 |coefficients|^2`` on one design."""
+    """``F(W) = mean loss + penalty / 2 |coefficients|^2``.
 
-    design: Design
+    Attributes
+    ----------
+    loss : Loss
+    spectrum : float32 array, shape (R + 1,)
+        See `Design`.
+    penalty : float
+    """
+
+    loss: Loss
+    spectrum: NDArray[np.float32]
     penalty: float
 
     @property
     def ridge(self) -> NDArray[np.float32]:
         """Curvature that the penalty adds to each coordinate, shape (R + 1,): none to the intercept."""
-        ridge = np.full_like(self.design.spectrum, self.penalty)
+        ridge = np.full_like(self.spectrum, self.penalty)
         ridge[-1] = 0
         return ridge
-
-    @cached_property
-    def prior_loss(self) -> float:
-        """Mean loss of the class frequencies alone."""
-        share = np.bincount(self.design.y, minlength=self.design.n_classes) / len(self.design.y)
-        return -dot(share, np.log(share.clip(1e-300)))
 
     def narrow(self, tol: float, value: float) -> float:
         """The relative gap at which predictions stand still, at most ``tol``.
@@ -44,11 +46,11 @@ class Problem:
         A strong penalty keeps the loss near that of the class frequencies: all classes score alike, and what tells
         them apart is a small part of the objective, to whose square an error in the coefficients is hidden.
         """
-        return tol * min(1.0, max(self.prior_loss / value - 1, 0.0)) ** 2
+        return tol * min(1.0, max(self.loss.prior / value - 1, 0.0)) ** 2
 
-    def gradient(self, W: NDArray[Precision], Z: NDArray[Precision]) -> NDArray[Precision]:
+    def gradient(self, W: NDArray[Precision], Z: NDArray[Precision]) -> Solver[NDArray[Precision]]:
         """Gradient at ``W`` whose logits are ``Z``: shape (K, R + 1)."""
-        G = self.design.gradient(Z)
+        G: NDArray[Precision] = yield Gradient(self.loss, Z)
         G[:, :-1] += self.penalty * W[:, :-1]
         return G
 
@@ -64,7 +66,7 @@ class Line(Generic[Precision]):
         D: NDArray[Precision],
         DZ: NDArray[Precision],
     ):
-        self._y, self._penalty = problem.design.y, problem.penalty
+        self._loss, self._penalty = problem.loss, problem.penalty
         self._Z: NDArray[Precision] = Z
         self._DZ: NDArray[Precision] = DZ
         self._noise = _round_off(Z)
@@ -73,7 +75,7 @@ class Line(Generic[Precision]):
 
     def at(self, t: float) -> tuple[float, float]:
         """Value and slope at ``t``."""
-        loss, slope = loss_along(self._Z, self._DZ, t, self._y)
+        loss, slope = loss_along(self._loss, self._Z, self._DZ, t)
         square = self._ww + 2 * t * self._wd + t * t * self._dd
         return loss + self._penalty / 2 * square, slope + self._penalty * (self._wd + t * self._dd)
 
@@ -136,12 +138,13 @@ class _History(Generic[Precision]):
 
 def minimise(
     problem: Problem, W: NDArray[Precision], Z: NDArray[Precision], tol: float, max_steps: int
-) -> tuple[NDArray[Precision], NDArray[Precision], float, float, int]:
+) -> Solver[tuple[NDArray[Precision], NDArray[Precision], float, float, int]]:
     """Coefficients at the optimum, their logits, the objective, its certified gap and the steps taken.
 
-    Stops when ``|grad|^2 / (2 penalty)``, which strong convexity puts above ``F - F*``, is at most ``tol F``, and
-    less under a strong penalty (`Problem.narrow`); after ``max_steps``; or when the arithmetic, that of ``W`` and
-    ``Z``, can descend no further. Free intercepts, which no penalty bounds, add half their Newton decrement.
+    A generator that asks for its products with the features (`fixgrid.heads.together`). It stops when
+    ``|grad|^2 / (2 penalty)``, which strong convexity puts above ``F - F*``, is at most ``tol F``, and less under a
+    strong penalty (`Problem.narrow`); after ``max_steps``; or when the arithmetic, that of ``W`` and ``Z``, can
+    descend no further. Free intercepts, which no penalty bounds, add half their Newton decrement.
 
     Parameters
     ----------
@@ -153,12 +156,12 @@ def minimise(
     tol : float
     max_steps : int
     """
-    alpha = class_curvature(Z, problem.design.y).clip(1e-12)[:, None]
-    curvature: NDArray[Precision] = alpha * problem.design.spectrum
+    alpha = mean_curvature(problem.loss, Z).clip(1e-12)[:, None]
+    curvature: NDArray[Precision] = alpha * problem.spectrum
     curvature += problem.ridge
     history = _History(curvature)
     value = Line(problem, W, Z, W, Z).at(0.0)[0]
-    G = problem.gradient(W, Z)
+    G = yield from problem.gradient(W, Z)
     lost = 0
     for steps in range(max_steps + 1):
         slack = dot(G[:, :-1], G[:, :-1]) / (2 * problem.penalty) + dot(G[:, -1:], G[:, -1:] / alpha) / 2
@@ -166,7 +169,7 @@ def minimise(
         if gap <= problem.narrow(tol, value) or lost == _PATIENCE or steps == max_steps:
             break
         D = -history.apply(G)
-        DZ = problem.design.logits(D)
+        DZ: NDArray[Precision] = yield Logits(D)
         t, reached = Line(problem, W, Z, D, DZ).search(1.0, (value, dot(G, D)))
         lost = lost + 1 if value - reached <= _round_off(Z) * value else 0
         value = reached
@@ -177,7 +180,7 @@ def minimise(
         W, before = W + D, G
         DZ *= t
         Z += DZ
-        G = problem.gradient(W, Z)
+        G = yield from problem.gradient(W, Z)
         history.add(D, G - before)
     return W, Z, value, gap, steps
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
+from scipy.special import stdtr, stdtrit
 
 Z95 = 1.959963984540054  # 97.5 % point of the normal distribution
 _EXACT_UP_TO = 1000  # discordant pairs; above, the normal approximation is within .001 of the exact p
@@ -76,6 +76,24 @@ def compare_paired(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float
     return min(1.0, float(Fraction(2 * tail, 2**n)))
 
 
+def compare_shares(first: NDArray[Any], second: NDArray[Any]) -> float:
+    """p that two heads are equally good on the same images, of the share that each image has in their figures.
+
+    `compare_paired` where images are right or wrong; else Student's paired t.
+
+    Parameters
+    ----------
+    first, second : bool or float64 arrays, shape (n,)
+    """
+    if all(np.isin(one, (0, 1)).all() for one in (first, second)):
+        return compare_paired(first > 0, second > 0)
+    change = first.astype(np.float64) - second
+    n, mean, spread = len(change), float(change.mean()), float(change.std(ddof=1)) if len(change) > 1 else 0.0
+    if spread == 0 or n < 2:
+        return 1.0 if n < 2 or mean == 0 else 0.0
+    return float(2 * stdtr(n - 1, -abs(mean) / (spread / math.sqrt(n))))
+
+
 def top_hits(scores: NDArray[np.float32], y: NDArray[np.int64], k: int) -> NDArray[np.bool_]:
     """Whether the label is among the ``k`` highest of ``scores`` (n, K): bool, shape (n,).
 
@@ -94,15 +112,22 @@ def log_softmax(scores: NDArray[np.float32], temperature: float = 1.0) -> NDArra
     return Z
 
 
-def read_likelihoods(
-    scores: NDArray[np.float32], y: NDArray[np.int64], temperature: float = 1.0
-) -> NDArray[np.float64]:
+def read_link(y: NDArray[Any]) -> str:
+    """What makes answers of scores, by what the labels are: ``softmax`` of one class, ``sigmoid``, ``identity``."""
+    return "sigmoid" if y.ndim == 2 else "identity" if y.dtype.kind == "f" else "softmax"
+
+
+def read_likelihoods(scores: NDArray[np.float32], y: NDArray[Any], temperature: float = 1.0) -> NDArray[np.float64]:
     """Log-probability of each row's label, of its most probable class, and of all other classes than that.
+
+    Of several labels the means over labels, each of them being two classes; of numbers minus the squared error,
+    and twice 0.
 
     Parameters
     ----------
     scores : float32 array, shape (n, K)
-    y : int64 array, shape (n,)
+    y : array
+        Labels, see `fixgrid.cache.rows.Rows`.
     temperature : float
         Divides the scores.
 
@@ -110,12 +135,21 @@ def read_likelihoods(
     -------
     float64 array, shape (3, n)
     """
-    rows, top = np.arange(len(y)), scores.argmax(1)
+    link = read_link(y)
+    if link == "identity":
+        error = (scores[:, 0].astype(np.float64) - y) ** 2
+        return np.stack([-error, np.zeros(len(y)), np.zeros(len(y))])
+    if link == "sigmoid":
+        Z = scores.astype(np.float64) / temperature
+        sure = np.abs(Z)
+        top = -np.log1p(np.exp(-sure))
+        return np.stack([np.where((Z > 0) == y, top, top - sure).mean(1), top.mean(1), (top - sure).mean(1)])
+    rows, best = np.arange(len(y)), scores.argmax(1)
     Z = scores.astype(np.float64) / temperature
-    Z -= Z[rows, top][:, None]
+    Z -= Z[rows, best][:, None]
     label = Z[rows, y]
     np.exp(Z, out=Z)
-    Z[rows, top] = 0
+    Z[rows, best] = 0
     others = Z.sum(1)
     total = np.log1p(others)
     return np.stack([label - total, -total, np.log(np.maximum(others, 1e-300)) - total])
@@ -137,12 +171,14 @@ def smooth_loss(likelihoods: NDArray[np.float64]) -> float:
     return -float(label.sum() + top.mean() + others.mean()) / (len(label) + 2)
 
 
-def fit_temperature(scores: NDArray[np.float32], y: NDArray[np.int64]) -> float:
+def fit_temperature(scores: NDArray[np.float32], y: NDArray[Any]) -> float:
     """The temperature of ``scores`` (Guo et al. 2017): likeliest by `smooth_loss` and by a prior a decade wide.
 
     The prior, log-normal about 1, weighs as much as one image; without it the temperature of scores that are no
-    better than chance has no end. A golden-section search over log temperature in [1e-3, 1e3].
+    better than chance has no end. A golden-section search over log temperature in [1e-3, 1e3]. Of numbers 1.
     """
+    if read_link(y) == "identity":
+        return 1.0
 
     def loss(log_t: float) -> float:
         prior = (log_t / math.log(10)) ** 2 / 2 / (len(y) + 2)
@@ -153,6 +189,30 @@ def fit_temperature(scores: NDArray[np.float32], y: NDArray[np.int64]) -> float:
         left, right = high - golden * (high - low), low + golden * (high - low)
         low, high = (low, right) if loss(left) < loss(right) else (left, high)
     return math.exp((low + high) / 2)
+
+
+def fit_thresholds(logits: NDArray[np.float32], y: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """The probability from which each label is given so that its F1 is best, halfway to the next lower one.
+
+    Parameters
+    ----------
+    logits : float32 array, shape (n, K)
+    y : bool array, shape (n, K)
+
+    Returns
+    -------
+    float32 array, shape (K,)
+        .5 for a label that no image has.
+    """
+    found = np.full(y.shape[1], 0.5, np.float32)
+    for k in np.flatnonzero(y.any(0)):
+        order = np.argsort(-logits[:, k], kind="stable")
+        chance = 1 / (1 + np.exp(-logits[order, k].astype(np.float64)))
+        f1 = 2 * np.cumsum(y[order, k]) / (np.arange(1, len(y) + 1) + y[:, k].sum())
+        f1[:-1][chance[:-1] == chance[1:]] = 0  # equal ones are given or not together
+        best = int(f1.argmax())
+        found[k] = (chance[best] + (chance[best + 1] if best + 1 < len(y) else 0.0)) / 2
+    return found
 
 
 def calibration_error(
@@ -173,16 +233,28 @@ def calibration_error(
     return float(abs(gap).sum() / weight.sum())
 
 
-def bootstrap(figure: Callable[[NDArray[np.float64]], float], n: int) -> Estimate:
-    """A figure of weighted images with its percentile interval over 1,000 resamples of them.
+def bootstrap(
+    figure: Callable[[NDArray[np.float64]], float], n: int, group: NDArray[np.int64] | None = None
+) -> Estimate:
+    """A figure of weighted images with its percentile interval over 1,000 resamples of them, or of their groups.
 
     Parameters
     ----------
     figure : callable
         From the images' weights, float64 (n,), to the figure.
     n : int
+    group : int64 array, shape (n,), optional
+        Images of one number are drawn together.
     """
     rng = np.random.default_rng(0)
-    draws = [figure(rng.multinomial(n, np.full(n, 1 / n)).astype(np.float64)) for _ in range(_RESAMPLES)]
+    member = np.arange(n) if group is None else np.unique(group, return_inverse=True)[1]
+    m = int(member.max()) + 1
+
+    def draw() -> NDArray[np.float64]:
+        """Weights that add up to n, so that means may divide by it."""
+        weight = rng.multinomial(m, np.full(m, 1 / m)).astype(np.float64)[member]
+        return weight if group is None else weight * (n / weight.sum())
+
+    draws = [figure(draw()) for _ in range(_RESAMPLES)]
     low, high = np.percentile(draws, [2.5, 97.5])
     return Estimate(figure(np.ones(n)), float(low), float(high))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .arrays import add_by_label, cut_rows
+from .linear import standard_scale
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,8 +18,8 @@ class Moments:
     Attributes
     ----------
     shift : float32 array, shape (D,)
-    count : int64 array, shape (K,)
-        Rows of each class.
+    count : int64 or float64 array, shape (K,)
+        Rows of each class, or the sum of their weights.
     total : float64 array, shape (K, D)
         Sum of ``x - shift`` over the rows of each class.
     second : float64 array, shape (D, D)
@@ -26,14 +27,14 @@ class Moments:
     """
 
     shift: NDArray[np.float32]
-    count: NDArray[np.int64]
+    count: NDArray[np.int64] | NDArray[np.float64]
     total: NDArray[np.float64]
     second: NDArray[np.float64]
 
     @property
-    def n(self) -> int:
+    def n(self) -> float:
         """Rows counted."""
-        return int(self.count.sum())
+        return float(self.count.sum())
 
     @property
     def mean(self) -> NDArray[np.float64]:
@@ -68,7 +69,9 @@ class Moments:
         return self.total / rows[:, None]
 
 
-def measure_moments(X: NDArray[np.float32], y: NDArray[np.int64], n_classes: int) -> Moments:
+def measure_moments(
+    X: NDArray[np.float32], y: NDArray[np.int64], n_classes: int, weight: NDArray[np.float32] | None = None
+) -> Moments:
     """Moments of all rows, about the mean of the first few thousand.
 
     Parameters
@@ -76,6 +79,8 @@ def measure_moments(X: NDArray[np.float32], y: NDArray[np.int64], n_classes: int
     X : float32 array, shape (n, D)
     y : int64 array, shape (n,)
     n_classes : int
+    weight : float32 array, shape (n,), optional
+        How often each row counts.
 
     Raises
     ------
@@ -90,6 +95,14 @@ def measure_moments(X: NDArray[np.float32], y: NDArray[np.int64], n_classes: int
     total, second = np.zeros((n_classes, d)), np.zeros((d, d))
     for part in parts:
         rows = X[part] - shift
-        add_by_label(total, rows, y[part])
-        second += rows.T @ rows
-    return Moments(shift, np.bincount(y, minlength=n_classes), total, second)
+        heavy = rows if weight is None else rows * weight[part][:, None]
+        add_by_label(total, heavy, y[part])
+        second += rows.T @ heavy
+    return Moments(shift, np.bincount(y, weight, n_classes), total, second)
+
+
+def measure_scale(X: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean and standard deviation of each column of ``X`` (n, D), as `standard_scale` gives them."""
+    mean = X.mean(0, dtype=np.float64)
+    squares = (((X[part] - mean.astype(np.float32)) ** 2).sum(0, dtype=np.float64) for part in cut_rows(len(X)))
+    return standard_scale(mean, sum(squares, np.zeros(X.shape[1])) / len(X))

@@ -14,7 +14,9 @@ from fixgrid.cache.errors import UsageError
 
 from .contender import Contender, enter, find_best
 from .deck import Folds
-from .metrics import Estimate, wilson_interval
+from .judging import estimate_figure
+from .measures import MEASURES, Measure, Shares
+from .metrics import Estimate
 from .pool import Dealt
 from .question import Ask
 from .recipe import Recipe, find_recipe, list_recipes
@@ -36,7 +38,8 @@ class Round:
     test : Estimate
     row : int64 array, shape (n,)
         Row ids in the pool.
-    correct : bool array, shape (n,)
+    correct : bool or float64 array, shape (n,)
+        As `heads.measures.Judged` has it.
     """
 
     contender: Contender
@@ -44,7 +47,7 @@ class Round:
     val: Estimate
     test: Estimate
     row: NDArray[np.int64]
-    correct: NDArray[np.bool_]
+    correct: Shares
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,11 +61,17 @@ class Nested:
         Where the images are from.
     contenders : tuple of Contender
         All that could be chosen.
+    measure : Measure
+        What chose, and what the figures are.
+    grouped : bool
+        Whether they count groups.
     """
 
     rounds: tuple[Round, ...]
     splits: tuple[str, ...]
     contenders: tuple[Contender, ...] = ()
+    measure: Measure = MEASURES["accuracy"]
+    grouped: bool = False
 
     @property
     def n(self) -> int:
@@ -71,8 +80,9 @@ class Nested:
 
     @property
     def accuracy(self) -> Estimate:
-        """Of all images, each tested once, with Wilson's interval; heads of different folds count as one."""
-        return wilson_interval(sum(int(one.correct.sum()) for one in self.rounds), self.n)
+        """The figure of all images, each tested once, with its interval; heads of different folds count as one."""
+        shares = np.concatenate([one.correct for one in self.rounds])
+        return estimate_figure(self.measure, shares, grouped=self.grouped)
 
     @property
     def deviation(self) -> float:
@@ -129,7 +139,8 @@ def cross_validate(asks: Sequence[Ask], folds: Folds) -> Nested:
     for fold in range(folds.n):
         best = find_best([choice[fold][1].value for choice in choices], [one for one, _ in contenders])
         tested.append(_recall_round(*contenders[best], folds, fold, *choices[best][fold]))
-    return Nested(tuple(tested), folds.deck.splits, tuple(one for one, _ in contenders))
+    named, first = tuple(one for one, _ in contenders), contenders[0][1]
+    return Nested(tuple(tested), folds.deck.splits, named, first.options.measure, first.grouped)
 
 
 class _Rounds:
@@ -143,7 +154,7 @@ class _Rounds:
         """The strength that the other folds choose, and its accuracy on their images."""
         others = [other for other in range(self.folds.n) if other != fold]
         parts = [Part(self._leave_out(fold, other), self.folds.held[other]) for other in others]
-        choice, _ = replace(recipe, training=_learn_without(self.whole, self.folds, fold)).judge(parts)
+        choice = replace(recipe, training=_learn_without(self.whole, self.folds, fold)).judge(parts)
         return float(choice.strength), choice.val
 
     def _leave_out(self, *two: int) -> Training:
@@ -184,9 +195,10 @@ def _recall_round(one: Contender, ask: Ask, folds: Folds, fold: int, strength: f
     if record is None:
         made = replace(recipe, training=_learn_without(recipe.training, folds, fold))
         test = made.load("test")
-        score = score_head(made.learn(strength), made.see(test), test.y)
-        record = {"row": test.row.tolist(), "correct": score.correct.tolist()}
+        score = score_head(made.learn(strength), made.see(test), test, ask.options.measure)
+        record = {"row": score.unit.tolist(), "correct": score.share.tolist()}
         if memo:
             memo.keep(name, record)
-    row, correct = np.array(record["row"], np.int64), np.array(record["correct"], np.bool_)
-    return Round(one, strength, val, wilson_interval(int(correct.sum()), len(row)), row, correct)
+    row, correct = np.array(record["row"], np.int64), np.array(record["correct"])
+    test_figure = estimate_figure(ask.options.measure, correct, grouped=ask.grouped)
+    return Round(one, strength, val, test_figure, row, correct)

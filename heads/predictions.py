@@ -32,26 +32,33 @@ class Prediction:
     status : str
         ``ok``, or why there are no features to score.
     top : tuple of (class, probability)
-        The most probable first; empty unless the status is ok.
+        The most probable first; empty unless the status is ok. Of numbers what they are, and the number.
+    labels : tuple of str, or None
+        Of several classes those that the image is given, by their thresholds.
     """
 
     path: bytes
     status: str
     top: tuple[tuple[str, float], ...] = ()
+    labels: tuple[str, ...] | None = None
 
 
 def score_images(saved: SavedHead, X: NDArray[np.float32]) -> NDArray[np.float32]:
     """Scores of ``X`` (n, V, D), one for each class: float32, shape (n, K); the head's corrections are applied."""
-    return score_views(saved.head, see_views(X, saved.corrections, str(saved.figures.get("mean_of"))))
+    seen = see_views(X, saved.corrections, str(saved.figures.get("mean_of")))
+    return score_views(saved.head, seen, saved.link)
 
 
 def class_log_probabilities(saved: SavedHead, X: NDArray[np.float32]) -> NDArray[np.float64]:
     """Logarithms of the calibrated probabilities of ``X`` (n, V, D): float64, shape (n, K).
 
-    A softmax of the scores over the temperature (Guo et al. 2017); of several views the mean probability counts
-    as the score, as it did when the temperature was fitted.
+    A softmax of the scores over the temperature (Guo et al. 2017), or of several classes the sigmoid of each; of
+    several views the mean probability counts as the score, as it did when the temperature was fitted.
     """
-    return log_softmax(score_images(saved, X), saved.temperature)
+    scores = score_images(saved, X)
+    if saved.link == "sigmoid":
+        return -np.logaddexp(0, -scores.astype(np.float64) / saved.temperature)
+    return log_softmax(scores, saved.temperature)
 
 
 def join_blocks(kinds: Sequence[Iterator[FeatureSet]]) -> Iterator[FeatureSet]:
@@ -77,51 +84,73 @@ def predict_images(
         Classes per image, all of them if there are fewer.
     """
     best: dict[int, tuple[tuple[str, float], ...]] = {}
+    given: dict[int, tuple[str, ...]] = {}
     for block in blocks:
+        if saved.link == "identity":
+            values = score_images(saved, block.X)[:, 0].tolist()
+            best |= {
+                row: ((saved.classes[0], value),) for row, value in zip(block.row.tolist(), values, strict=True)
+            }
+            continue
         logs = class_log_probabilities(saved, block.X)
+        if saved.link == "sigmoid":
+            above = np.exp(logs) >= (0.5 if saved.thresholds is None else saved.thresholds)
+            for row, mine in zip(block.row.tolist(), above, strict=True):
+                given[row] = tuple(saved.classes[k] for k in np.flatnonzero(mine))
         # By the logarithms, stable: probabilities that underflow keep their order, ties go to the first class.
         order = np.argsort(-logs, axis=1, kind="stable")[:, :top]
         chances = np.exp(np.take_along_axis(logs, order, axis=1))
         for row, classes, values in zip(block.row.tolist(), order.tolist(), chances.tolist(), strict=True):
             best[row] = tuple(zip((saved.classes[k] for k in classes), values, strict=True))
     return [
-        Prediction(path, status, best.get(row, ()))
+        Prediction(path, status, best.get(row, ()), given.get(row))
         for row, (path, status) in enumerate(zip(paths, statuses, strict=True))
     ]
 
 
-def format_predictions(predictions: Sequence[Prediction], style: str) -> str:
-    """Predictions in one of `heads.table.FORMATS`, ending in a newline.
+def format_predictions(predictions: Sequence[Prediction], style: str, task: str = "multiclass") -> str:
+    """Predictions of a head of some task in one of `heads.table.FORMATS`, ending in a newline.
 
     JSON holds paths and classes as they are; the others escape what a terminal or a table would obey.
     """
     if style == "json":
-        records = [
-            {
-                "path": os.fsdecode(p.path),
-                "status": p.status,
-                "top": [{"class": name, "probability": value} for name, value in p.top],
-            }
-            for p in predictions
-        ]
-        return format_records(records, style)
+        return format_records([_full_record(p, task) for p in predictions], style)
     columns = max((len(p.top) for p in predictions), default=0)
     if style == "csv":
-        return format_records([_flat_record(p, columns) for p in predictions], style)
+        return format_records([_flat_record(p, columns, task) for p in predictions], style)
     escape = escape_markdown if style == "md" else str
-    return format_records([dict(_show_cells(p, columns, escape)) for p in predictions], style)
+    return format_records([dict(_show_cells(p, columns, escape, task)) for p in predictions], style)
 
 
-def _flat_record(p: Prediction, columns: int) -> dict[str, Any]:
+def _full_record(p: Prediction, task: str) -> dict[str, Any]:
+    record: dict[str, Any] = {"path": os.fsdecode(p.path), "status": p.status}
+    if task == "regression":
+        return {**record, "value": p.top[0][1] if p.top else None}
+    if task == "multilabel":
+        record["labels"] = None if p.labels is None else list(p.labels)
+    return {**record, "top": [{"class": name, "probability": value} for name, value in p.top]}
+
+
+def _flat_record(p: Prediction, columns: int, task: str) -> dict[str, Any]:
     record: dict[str, Any] = {"path": show_path(p.path), "status": p.status}
+    if task == "regression":
+        return {**record, "value": p.top[0][1] if p.top else None}
+    if task == "multilabel":
+        record["labels"] = "|".join(map(show_text, p.labels or ()))
     for rank in range(columns):
         name, value = p.top[rank] if rank < len(p.top) else ("", None)
         record |= {f"class_{rank + 1}": show_text(name), f"probability_{rank + 1}": value}
     return record
 
 
-def _show_cells(p: Prediction, columns: int, escape: Any) -> Iterator[tuple[str, str]]:
+def _show_cells(p: Prediction, columns: int, escape: Any, task: str) -> Iterator[tuple[str, str]]:
     yield "image", escape(show_path(p.path))
+    if task == "regression":
+        name = next((show_text(name) for name, _ in p.top), "value")
+        yield escape(name), f"{p.top[0][1]:.6g}" if p.top else f"skipped: {p.status}"
+        return
+    if task == "multilabel":
+        yield "labels", ", ".join(escape(show_text(name)) for name in p.labels or ())
     for rank in range(columns):
         shown = "" if rank or p.top else f"skipped: {p.status}"
         if rank < len(p.top):

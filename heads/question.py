@@ -12,6 +12,7 @@ from .cell import Axes, Cost
 from .deck import Folds
 from .families import FAMILIES
 from .logistic import DINOV2_C
+from .measures import MEASURES, Measure
 from .memo import Memo
 from .source import Place, Source
 from .views import TestRes, list_resolutions
@@ -49,6 +50,10 @@ class GridOptions:
         As `choose_strength`: 1 tries all of ``strengths``.
     refit : bool
         Fit the chosen strength once more on train and val together before test is scored.
+    metric : str
+        Of `heads.measures.MEASURES`: what chooses and compares.
+    class_weight : {"none", "balanced"}
+        How much training images weigh: alike, or those of each class together alike.
     """
 
     train_kinds: tuple[str, ...] = ("train",)
@@ -59,6 +64,13 @@ class GridOptions:
     strengths: tuple[float, ...] = DINOV2_C
     coarse: int = 2
     refit: bool = False
+    metric: str = "accuracy"
+    class_weight: str = "none"
+
+    @property
+    def measure(self) -> Measure:
+        """What chooses and compares."""
+        return MEASURES[self.metric]
 
     def walk(self, family: str) -> tuple[float, ...]:
         """The strengths that a family walks."""
@@ -78,6 +90,10 @@ class Ask:
         Where cells are remembered.
     folds : Folds or None
         They choose in place of val: ``source`` gives their images as train and as val, see `heads.pool.Pool`.
+    grouped : bool
+        Whether images are in groups.
+    task : str
+        What labels are, one of `fixgrid.cache.rows.TASKS`.
     """
 
     source: Source
@@ -85,6 +101,8 @@ class Ask:
     options: GridOptions = GridOptions()
     folder: Path | None = None
     folds: Folds | None = None
+    grouped: bool = False
+    task: str = "multiclass"
 
     @property
     def n_classes(self) -> int:

@@ -14,12 +14,12 @@ from fixgrid.cache.holdings import RECALIBRATED
 from fixgrid.cache.view import apparent_ratio
 
 from .cell import Axes
-from .families import FAMILIES
+from .families import fit_path
 from .gap import Correction
 from .linear import LinearHead
-from .metrics import fit_temperature
+from .metrics import fit_temperature, fit_thresholds, read_link
 from .question import Ask, GridOptions, Pair
-from .select import Choice, Fold, Head, average_repeats, choose_strength, score_views
+from .select import Choice, Fold, Head, HeadPath, choose_strength, score_views
 from .source import Place
 from .training import Part, Training
 from .views import TestRes, join_views, list_resolutions, see_views
@@ -34,13 +34,10 @@ class Chosen:
     choice : Choice
     head : Head
         To keep: the chosen one, or fitted once more on train and val, or on all images of the folds.
-    row : int64 array, shape (n,)
-        Row ids of the images that chose, as ``choice.correct`` has them.
     """
 
     choice: Choice
     head: Head
-    row: NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +97,8 @@ class Recipe:
         """All else that it depends on, as JSON values."""
         options = {**asdict(self.options), "strengths": self.strengths}
         del options["families"], options["corrections"]
+        for name, usual in (("metric", "accuracy"), ("class_weight", "none")):  # as cells of before have it
+            options = options if options[name] != usual else {k: v for k, v in options.items() if k != name}
         own = {"family": self.family, "correction": self.correction, "n_classes": self.training.source.n_classes}
         folds = {"folds": self.training.folds.facts} if self.training.folds else {}
         return {**options, **own, **folds, "train_res": self.train_res, "test_res": self.test_res}
@@ -121,23 +120,23 @@ class Recipe:
 
     def choose(self) -> Chosen:
         """What val or the folds chose, and the head to keep."""
-        choice, row = self.judge(self.training.parts)
-        return Chosen(choice, self.fit(choice), row)
+        choice = self.judge(self.training.parts)
+        return Chosen(choice, self.fit(choice))
 
-    def judge(self, parts: Iterable[Part]) -> tuple[Choice, NDArray[np.int64]]:
-        """The strength that the images of all parts choose together, and the row ids of those images."""
+    def judge(self, parts: Iterable[Part]) -> Choice:
+        """What the images of all parts choose together."""
         taught = [(part, replace(self, training=part.training)) for part in parts]
-        paths, val = [made._source.path(self.family) for _, made in taught], self.load("val")
+        paths, val = [made._walk_path() for _, made in taught], self.load("val")
         judges = [part.take(val) for part, _ in taught]
         folds = [
-            Fold(path, made.see(part), part.y) for path, (_, made), part in zip(paths, taught, judges, strict=True)
+            Fold(path, made.see(part), part.y, part.row, part.group)
+            for path, (_, made), part in zip(paths, taught, judges, strict=True)
         ]
-        choice = choose_strength(folds, self.strengths, coarse=self.options.coarse)
-        return average_repeats(choice, np.concatenate([part.row for part in judges]))
+        return choose_strength(folds, self.strengths, coarse=self.options.coarse, measure=self.options.measure)
 
     def learn(self, strength: float) -> Head:
         """The head of all training images."""
-        return self._source.path(self.family).head(strength)
+        return self._walk_path().head(strength)
 
     def fit(self, choice: Choice) -> Head:
         """The head to keep: the chosen one, or fitted once more on train and val, or on all that folds dealt."""
@@ -147,12 +146,22 @@ class Recipe:
 
     def fit_temperature(self, choice: Choice) -> float:
         """The temperature of the chosen heads on the images that chose them."""
+        return fit_temperature(*self._answer_val(choice))
+
+    def fit_thresholds(self, choice: Choice) -> NDArray[np.float32]:
+        """Probability from which each of several labels is given, by the images that chose: shape (K,)."""
+        scores, labels = self._answer_val(choice)
+        return fit_thresholds(scores / fit_temperature(scores, labels), labels)
+
+    def _answer_val(self, choice: Choice) -> tuple[NDArray[np.float32], NDArray[Any]]:
+        """Scores of the images that chose, each by a head that did not learn from it, and their labels."""
         val, scores, labels = self.load("val"), [], []
         for part, head in zip(self.training.parts, choice.heads, strict=True):
             judges = part.take(val)
-            scores.append(score_views(head, replace(self, training=part.training).see(judges)))
+            seen = replace(self, training=part.training).see(judges)
+            scores.append(score_views(head, seen, read_link(judges.y)))
             labels.append(judges.y)
-        return fit_temperature(np.concatenate(scores), np.concatenate(labels))
+        return np.concatenate(scores), np.concatenate(labels)
 
     def fold(self, head: LinearHead) -> tuple[LinearHead, tuple[Correction, ...]]:
         """What to keep: a head on uncorrected features, or ``head`` and the corrections, one for each resolution.
@@ -191,9 +200,16 @@ class Recipe:
         rows, val = self._source.rows, self.load("val")
         X = self.see(val)
         more = X.reshape(-1, X.shape[-1])
-        labels = np.repeat(val.y, len(more) // len(val.y))
+        labels = np.repeat(val.y, len(more) // len(val.y), axis=0)
         both = np.concatenate([rows[0], more]), np.concatenate([rows[1], labels])
-        return FAMILIES[self.family][0](*both, self.training.source.n_classes).head(strength)
+        return fit_path(self.family, *both, self.training.source.n_classes, self._is_balanced).head(strength)
+
+    def _walk_path(self) -> HeadPath:
+        return self._source.path(self.family, self._is_balanced)
+
+    @property
+    def _is_balanced(self) -> bool:
+        return self.options.class_weight == "balanced"
 
 
 def list_recipes(ask: Ask) -> Iterator[Recipe]:

@@ -125,4 +125,5 @@ def _answer(recipes: Sequence[Recipe]) -> list[tuple[float, float]]:
 
 def _answer_one(recipe: Recipe) -> tuple[float, float]:
     chosen, test = recipe.choose(), recipe.load("test")
-    return chosen.choice.val.value, score_head(chosen.head, recipe.see(test), test.y).accuracy.value
+    score = score_head(chosen.head, recipe.see(test), test, recipe.options.measure)
+    return chosen.choice.val.value, score.figure.value

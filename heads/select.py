@@ -7,21 +7,21 @@ has an argument through which a test image could reach it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol, TypeAlias
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fixgrid.cache.features import FeatureSet
+
 from .arrays import cut_rows
-from .metrics import Estimate, compare_paired, log_softmax, read_likelihoods, smooth_loss, wilson_interval
+from .judging import Judged, judge_shares
+from .measures import MEASURES, Measure, Shares
+from .metrics import Estimate, compare_shares, log_softmax, read_likelihoods, read_link, smooth_loss
 
 _BLOCK = 1024  # images whose scores are in memory at once: at 21,843 classes 180 MB as float64
 _NO_BETTER = 2  # coarse strengths in a row after which val has turned: a decade of DINOv2's C
-
-
-# Whether each image is right, or in which share of several repeats.
-Hits: TypeAlias = NDArray[np.bool_] | NDArray[np.float64]
 
 
 class Head(Protocol):
@@ -46,12 +46,19 @@ class Fold:
     ----------
     path : HeadPath
     X : float32 array, shape (n, D) or (n, V, D)
-    y : int64 array, shape (n,)
+    y : array
+        Labels, see `fixgrid.cache.rows.Rows`.
+    row : int64 array, shape (n,), optional
+        Which images, where some judge in several folds.
+    group : int64 array, shape (n,), optional
+        Images of one number belong together.
     """
 
     path: HeadPath
     X: NDArray[np.float32]
-    y: NDArray[np.int64]
+    y: NDArray[Any]
+    row: NDArray[np.int64] | None = None
+    group: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,45 +68,39 @@ class Choice:
     Attributes
     ----------
     strength : float
-        The strength with the best accuracy; of several, the one of the best likelihood (`smooth_loss`).
+        The strength with the best figure; of several, the one of the best likelihood (`smooth_loss`).
     heads : tuple of Head
         At that strength, one for each fold.
     val : Estimate
-        Its accuracy, optimistic by being the best of several.
+        Its figure, optimistic by being the best of several.
     correct : bool array, or float64 array, shape (n,)
-        Whether each image is right, fold after fold; of several repeats how often.
+        Whether each image is right; of several repeats how often; of other measures each image's or group's share.
+    row : int64 array, shape (n,)
+        Which images or groups.
     curve : dict of float to float
-        Accuracy at each strength tried, in the path's order.
+        The figure at each strength tried, in the path's order.
     note : str
-        Why the search ended where it did, and whether accuracy decided.
+        Why the search ended where it did, and whether the figure decided.
     """
 
     strength: float
     heads: tuple[Head, ...]
     val: Estimate
-    correct: Hits
+    correct: Shares
+    row: NDArray[np.int64]
     curve: dict[float, float]
     note: str
 
 
-@dataclass(frozen=True, eq=False)
-class Score:
-    """A chosen head on test.
+def score_views(head: Head, X: NDArray[np.float32], link: str = "softmax") -> NDArray[np.float32]:
+    """Scores of images seen once, ``X`` (n, D), or those that give the mean answer of V views, (n, V, D).
 
-    Attributes
+    Parameters
     ----------
-    accuracy : Estimate
-        Top-1 with its Wilson interval.
-    correct : bool array, shape (n,)
-        Whether each test image is right, in row order.
-    """
-
-    accuracy: Estimate
-    correct: NDArray[np.bool_]
-
-
-def score_views(head: Head, X: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scores of images seen once, ``X`` (n, D), or log of the mean probabilities of V views, (n, V, D).
+    head : Head
+    X : float32 array
+    link : {"softmax", "sigmoid", "identity"}
+        What makes answers of scores: probabilities of one class, or of each; a number.
 
     Returns
     -------
@@ -107,61 +108,80 @@ def score_views(head: Head, X: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     if X.ndim == 2:
         return head.scores(X)
-    return np.concatenate([_mean_views(head, X[part]) for part in cut_rows(len(X), _BLOCK)])
+    return np.concatenate([_mean_views(head, X[part], link) for part in cut_rows(len(X), _BLOCK)])
 
 
-def _mean_views(head: Head, X: NDArray[np.float32]) -> NDArray[np.float32]:
-    total = sum(np.exp(log_softmax(head.scores(X[:, v]))) for v in range(X.shape[1]))
+def _mean_views(head: Head, X: NDArray[np.float32], link: str) -> NDArray[np.float32]:
+    views = [head.scores(X[:, v]) for v in range(X.shape[1])]
+    if link == "identity":
+        return np.asarray(sum(views) / len(views), np.float32)
+    if link == "sigmoid":
+        yes, no = (sum(1 / (1 + np.exp(sign * view.astype(np.float64))) for view in views) for sign in (-1, 1))
+        return np.asarray(np.log(np.maximum(yes, 1e-300)) - np.log(np.maximum(no, 1e-300)), np.float32)
+    total = sum(np.exp(log_softmax(view)) for view in views)
     return np.asarray(np.log(np.maximum(total / X.shape[1], 1e-300)), np.float32)
 
 
 def _judge_rows(
-    head: Head, X: NDArray[np.float32], y: NDArray[np.int64]
-) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Whether each image is right (n,), and its `read_likelihoods` (3, n). No array of (n, K) is made."""
-    correct, likelihoods = np.empty(len(y), np.bool_), np.empty((3, len(y)))
+    head: Head, X: NDArray[np.float32], y: NDArray[Any], measure: Measure
+) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Each image's share in the figure (n,), and its `read_likelihoods` (3, n).
+
+    In place of shares that depend on other images, all scores (n, K); of accuracy no such array is made.
+    """
+    found: list[NDArray[Any]] = []
+    likelihoods = np.empty((3, len(y)))
     for part in cut_rows(len(y), _BLOCK):
-        scores = score_views(head, X[part])
-        correct[part] = scores.argmax(1) == y[part]
+        scores = score_views(head, X[part], read_link(y))
+        found.append(measure.share(scores, y[part]) if measure.alone else scores)
         likelihoods[:, part] = read_likelihoods(scores, y[part])
-    return correct, likelihoods
+    return np.concatenate(found), likelihoods
 
 
 class _Curve:
     """What the judging images say along the paths, each strength scored once."""
 
-    def __init__(self, folds: Sequence[Fold]):
-        self._folds = folds
-        self.correct: dict[float, NDArray[np.bool_]] = {}
+    def __init__(self, folds: Sequence[Fold], measure: Measure):
+        self._folds, self._measure = folds, measure
+        self.correct: dict[float, Shares] = {}
         self.loss: dict[float, float] = {}  # where the path is, for the walk
         self.smooth: dict[float, float] = {}  # which of several is the likeliest, for the choice
 
     def visit(self, strength: float) -> None:
         if strength not in self.correct:
-            parts = [_judge_rows(fold.path.head(strength), fold.X, fold.y) for fold in self._folds]
-            self.correct[strength] = np.concatenate([correct for correct, _ in parts])
-            likelihoods = np.concatenate([likelihoods for _, likelihoods in parts], axis=1)
+            judged = [_judge_rows(fold.path.head(strength), fold.X, fold.y, self._measure) for fold in self._folds]
+            found = np.concatenate([one for one, _ in judged])
+            if not self._measure.alone:
+                found = self._measure.share(found, np.concatenate([fold.y for fold in self._folds]))
+            likelihoods = np.concatenate([likelihoods for _, likelihoods in judged], axis=1)
+            self.correct[strength] = found
             self.loss[strength], self.smooth[strength] = -float(likelihoods[0].mean()), smooth_loss(likelihoods)
 
+    def figure(self, strength: float) -> float:
+        """The figure at a strength; those that differ by rounding are equal."""
+        return round(float(self.correct[strength].mean()), 12)
+
     def best(self, strengths: Sequence[float]) -> float:
-        """The strength right most often; of several, the likeliest, then the first in ``strengths``."""
+        """The strength of the best figure; of several, the likeliest, then the first in ``strengths``."""
         tried = (s for s in strengths if s in self.correct)
-        return max(tried, key=lambda s: (self.correct[s].sum(), -self.smooth[s]))
+        return max(tried, key=lambda s: (self.figure(s), -self.smooth[s]))
 
     def is_worse(self, strength: float, best: float) -> bool:
         """Whether ``strength`` is worse than ``best`` beyond what chance explains at 5 %."""
         mine, its = self.correct[strength], self.correct[best]
-        return bool(mine.sum() < its.sum()) and compare_paired(mine, its) < 0.05
+        return self.figure(strength) < self.figure(best) and compare_shares(mine, its) < 0.05
 
 
-def choose_strength(folds: Sequence[Fold], strengths: Sequence[float], *, coarse: int = 2) -> Choice:
-    """The strength whose accuracy on val is best, found coarse to fine.
+def choose_strength(
+    folds: Sequence[Fold], strengths: Sequence[float], *, coarse: int = 2, measure: Measure = MEASURES["accuracy"]
+) -> Choice:
+    """The strength whose figure on val is best, found coarse to fine.
 
     Every ``coarse``-th strength is tried in order until val has clearly turned: the last was significantly
-    worse than the best (McNemar, 5 %), and either its log-likelihood is past its best too or the one before was
-    as much worse; or the last two were better neither in accuracy nor in log-likelihood, which still improves
-    where a strong penalty leaves accuracy flat. Then the gap is halved around the best until no strength is
-    left between. With ``coarse`` 1 every strength is tried.
+    worse than the best (McNemar or paired t, 5 %), and either its log-likelihood is past its best too or the one
+    before was as much worse; or the last two were better neither in the figure nor in log-likelihood, which still
+    improves where a strong penalty leaves the figure flat. Then the gap is halved around the best until no strength
+    is left between. With ``coarse`` 1 every strength is tried.
 
     On DINOv2's 45 values of C a coarse step of 2 costs as many solver steps as 4 or as the whole path, whose
     warm starts are better; what the search saves is the values beyond the turn.
@@ -174,8 +194,10 @@ def choose_strength(folds: Sequence[Fold], strengths: Sequence[float], *, coarse
         From the most to the least regularised: warm starts follow this order.
     coarse : int
         A power of two.
+    measure : Measure
+        The figure.
     """
-    curve = _Curve(folds)
+    curve = _Curve(folds, measure)
     note = _walk(curve, strengths, coarse)
     step = coarse // 2
     while step:
@@ -185,13 +207,21 @@ def choose_strength(folds: Sequence[Fold], strengths: Sequence[float], *, coarse
                 curve.visit(strengths[near])
         step //= 2
     best = curve.best(strengths)
-    hits = {s: int(curve.correct[s].sum()) for s in strengths if s in curve.correct}
-    n, alike = len(curve.correct[best]), sum(count == hits[best] for count in hits.values())
+    figures = {s: curve.figure(s) for s in strengths if s in curve.correct}
+    alike = sum(figure == figures[best] for figure in figures.values())
     if alike > 1:
-        note += f"; {alike} of {len(hits)} are right as often, the likeliest was taken"
-    accuracies = {s: count / n for s, count in hits.items()}
+        note += f"; {alike} of {len(figures)} are right as often, the likeliest was taken"
+    judged = judge_shares(measure, curve.correct[best], *_join_names(folds))
     heads = tuple(fold.path.head(best) for fold in folds)
-    return Choice(best, heads, wilson_interval(hits[best], n), curve.correct[best], accuracies, note)
+    return Choice(best, heads, judged.figure, judged.share, judged.unit, figures, note)
+
+
+def _join_names(folds: Sequence[Fold]) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
+    """Row ids of the images that judge, fold after fold, and their groups."""
+    groups = [fold.group for fold in folds if fold.group is not None]
+    rows = [fold.row for fold in folds if fold.row is not None]
+    row = np.concatenate(rows) if rows else np.arange(sum(len(fold.y) for fold in folds))
+    return row, np.concatenate(groups) if groups else None
 
 
 def _walk(curve: _Curve, strengths: Sequence[float], coarse: int) -> str:
@@ -213,33 +243,19 @@ def _walk(curve: _Curve, strengths: Sequence[float], coarse: int) -> str:
     return f"tried up to {grid[-1]:.1e}"
 
 
-def average_repeats(choice: Choice, row: NDArray[np.int64]) -> tuple[Choice, NDArray[np.int64]]:
-    """A choice among answers of which one image has several, with one share for each image; and the row ids.
-
-    Images, not answers, are what the interval counts. The search before took answers for images, so it may end a
-    little early.
-
-    Parameters
-    ----------
-    choice : Choice
-    row : int64 array, shape (n,)
-        Row ids of ``choice.correct``.
-    """
-    images, place, times = np.unique(row, return_inverse=True, return_counts=True)
-    if len(images) == len(row):
-        return choice, row
-    share = np.bincount(place, choice.correct) / times
-    return replace(choice, val=wilson_interval(float(share.sum()), len(images)), correct=share), images
-
-
-def score_head(head: Head, X_test: NDArray[np.float32], y_test: NDArray[np.int64]) -> Score:
-    """The chosen head's accuracy on test. The only function that sees test images; call it once per choice.
+def score_head(
+    head: Head, X_test: NDArray[np.float32], test: FeatureSet, measure: Measure = MEASURES["accuracy"]
+) -> Judged:
+    """The chosen head's figure on test. The only function that sees test images; call it once per choice.
 
     Parameters
     ----------
     head : Head
     X_test : float32 array, shape (n, D) or (n, V, D)
-    y_test : int64 array, shape (n,)
+        The images of ``test`` as the head takes them.
+    test : FeatureSet
+    measure : Measure
     """
-    correct, _ = _judge_rows(head, X_test, y_test)
-    return Score(wilson_interval(int(correct.sum()), len(correct)), correct)
+    found, _ = _judge_rows(head, X_test, test.y, measure)
+    share = found if measure.alone else measure.share(found, test.y)
+    return judge_shares(measure, share, test.row, test.group)

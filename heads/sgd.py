@@ -1,4 +1,4 @@
-"""A softmax head trained by minibatch gradient descent, as FixRes and DINOv2 train theirs: for parity with them.
+"""A linear head trained by minibatch gradient descent, as FixRes and DINOv2 train theirs: for parity with them.
 
 The exact optimum at the best C is the better founded head; this one says what stopping early would have given.
 """
@@ -6,12 +6,13 @@ The exact optimum at the best C is the better founded head; this one says what s
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .linear import LinearHead, standard_scale
-from .softmax import residual
+from .losses import choose_loss
 
 # DINOv2's linear evaluation sweeps these, for batches of 256 (Oquab et al. 2023). From the most to the least
 # regularised, since coefficients start at zero and the number of steps is fixed.
@@ -23,7 +24,7 @@ _MOMENTUM = 0.9
 
 
 class SGDPath:
-    """Linear softmax heads of one training set for any learning rate, each trained once.
+    """Linear heads of one training set for any learning rate, each trained once: softmax, or a sigmoid a label.
 
     Momentum .9 and, from step to step, a cosine of the rate down to zero. FixRes' weight decay of 1e-4 is left
     out, for the rate regularises alone: in 30 epochs over 12,240 rows it would shrink coefficients by 7 % at rate
@@ -36,17 +37,19 @@ class SGDPath:
     ----------
     X : float32 array, shape (n, D)
         Standardised here, in a copy.
-    y : int64 array, shape (n,)
+    y : array, shape (n,) or (n, K)
     n_classes : int
+    balanced : bool
+        See `choose_loss` for all three. Losses of several labels are summed, so that each is trained as if alone.
     """
 
-    def __init__(self, X: NDArray[np.float32], y: NDArray[np.int64], n_classes: int):
+    def __init__(self, X: NDArray[np.float32], y: NDArray[Any], n_classes: int, balanced: bool = False):
         self._rows = np.ones((len(y), X.shape[1] + 1), np.float32)  # last column for the intercept
         mean = X.mean(0, dtype=np.float64)
         Z = np.subtract(X, mean.astype(np.float32), out=self._rows[:, :-1])
         self._mean, self._scale = standard_scale(mean, np.mean(Z * Z, axis=0, dtype=np.float64))
         Z /= self._scale
-        self._y, self._n_classes = y, n_classes
+        self._loss = choose_loss(y, n_classes, balanced)
         self._heads: dict[float, LinearHead] = {}
 
     def head(self, strength: float) -> LinearHead:
@@ -58,12 +61,12 @@ class SGDPath:
         return self._heads[strength]
 
     def _train(self, rate: float) -> NDArray[np.float32]:
-        W = np.zeros((self._n_classes, self._rows.shape[1]), np.float32)
+        W = np.zeros((self._loss.width, self._rows.shape[1]), np.float32)
         V = np.zeros_like(W)
         batches = self._shuffle()
         for step, batch in enumerate(batches):
             X = self._rows[batch]
-            R = residual(X @ W.T, self._y[batch])[0]
+            R = self._loss.residual(X @ W.T, batch)[0]
             V *= _MOMENTUM
             V += R.T @ X / len(batch)
             W -= rate * (1 + math.cos(math.pi * step / len(batches))) / 2 * V
@@ -71,6 +74,6 @@ class SGDPath:
 
     def _shuffle(self) -> list[NDArray[np.int64]]:
         """The rows of each step: every row once in an epoch, in batches as equal as they can be."""
-        rng, n = np.random.default_rng(_SEED), len(self._y)
+        rng, n = np.random.default_rng(_SEED), self._loss.n
         orders = (rng.permutation(n) for _ in range(_EPOCHS))
         return [batch for order in orders for batch in np.array_split(order, math.ceil(n / _BATCH))]

@@ -1,11 +1,11 @@
-"""Multinomial log-loss of given logits, its residual, and both along a line, in the logits' precision."""
+"""Multinomial log-loss of given logits and its residual, in the logits' precision."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import Precision, block_rows, dot
+from .arrays import Precision
 
 
 def residual(Z: NDArray[Precision], y: NDArray[np.int64]) -> tuple[NDArray[Precision], NDArray[Precision]]:
@@ -39,30 +39,3 @@ def residual(Z: NDArray[Precision], y: NDArray[np.int64]) -> tuple[NDArray[Preci
     E /= total[:, None]
     E[rows, y] = -others / total
     return E, np.where(behind > 0, np.log(total) + behind, np.log1p(others))
-
-
-def loss_along(Z: NDArray[Precision], D: NDArray[Precision], t: float, y: NDArray[np.int64]) -> tuple[float, float]:
-    """Mean loss of the logits ``Z + t D``, and its derivative by ``t``. No product with features.
-
-    Parameters
-    ----------
-    Z, D : float arrays, shape (n, K)
-    t : float
-    y : int64 array, shape (n,)
-    """
-    loss = slope = 0.0
-    for part in block_rows(len(y), Z.shape[1]):
-        R, losses = residual(Z[part] + t * D[part], y[part])
-        loss += float(losses.sum(dtype=np.float64))
-        slope += dot(R, D[part])
-    return loss / len(y), slope / len(y)
-
-
-def class_curvature(Z: NDArray[Precision], y: NDArray[np.int64]) -> NDArray[Precision]:
-    """Mean of ``p_k (1 - p_k)`` over rows of logits ``Z`` (n, K): float, shape (K,)."""
-    total = np.zeros(Z.shape[1], Z.dtype)
-    for part in block_rows(len(y), Z.shape[1]):
-        P = abs(residual(Z[part], y[part])[0])
-        total += (P * (1 - P)).sum(0)
-    total /= len(y)
-    return total

@@ -11,6 +11,7 @@ from typing import Any
 from fixgrid.cache.text import FORMATS, WIDTH, show_text, to_columns, to_csv, to_markdown
 
 from .cell import Axes, Cell, Cost, Trial, differs
+from .measures import MEASURES, Measure
 from .metrics import Estimate
 from .verdict import Verdict
 
@@ -93,6 +94,7 @@ def cell_record(cell: Cell) -> dict[str, Any]:
         **record_estimate("test", cell.test),
         "family": cell.family,
         "correction": cell.correction,
+        "metric": cell.metric,
         "n_test": len(cell.row),
         "C": cell.strength,
         **cost,
@@ -120,8 +122,8 @@ def _explain_marks(verdict: Verdict[Cell]) -> list[str]:
     """What the last column means, as far as it is used."""
     cells, best = verdict.cells, verdict.best
     said = [
-        f"* chosen on val, not on test: {name_cell(best, cells)}. {format_estimate(best.test)} on "
-        f"{len(best.row)} test images."
+        f"* chosen on val, not on test: {name_cell(best, cells)}. {name_figure(best)}"
+        f"{format_estimate(best.test, best.measure)} on {len(best.row)} test {best.units}."
     ]
     counted = {mark: sum(_mark(cell).startswith(mark) for cell in cells) for mark in "=vt"}
     words = {"=": "neither val nor test can", "v": "val cannot", "t": "test cannot"}
@@ -145,17 +147,27 @@ def explain_choice(verdict: Verdict[Any], folds: int = 0) -> list[str]:
     best, k = verdict.best, len(verdict.cells)
     if k == 1:
         return []
+    unit = best.measure.unit
+    optimism, value, least = (
+        f"{unit * figure:.{digits if unit == 100 else 3}f}"
+        for figure, digits in ((verdict.optimism, 1), (best.val.value, 1), (verdict.resolution, 0))
+    )
     said = (
-        f"Val: best of {k} on {verdict.n_val} images; {100 * verdict.optimism:.1f} of its "
-        f"{100 * best.val.value:.1f} % are the luck of being the best (BBC-CV, Tsamardinos et al. 2018)."
+        f"Val: best of {k} on {verdict.n_val} {best.units}; {optimism} of its {value}{best.measure.suffix} are the "
+        "luck of being the best (BBC-CV, Tsamardinos et al. 2018)."
     )
     if verdict.decides:
         return [said]
     more = "" if folds else ": --folds 5 lets more images choose"
     return [
-        f"{said} It cannot tell the best from most others, nor any difference below "
-        f"{100 * verdict.resolution:.0f} points{more}."
+        f"{said} It cannot tell the best from most others, nor any difference below {least}"
+        f"{' points' * (unit == 100)}{more}."
     ]
+
+
+def name_figure(cell: Trial) -> str:
+    """What its figure is, where that is not accuracy: ``mAP ``."""
+    return "" if cell.metric == "accuracy" else f"{cell.measure.title} "
 
 
 def name_cell(cell: Trial, cells: Sequence[Trial]) -> str:
@@ -193,14 +205,14 @@ def show_trunk(name: str) -> str:
     return short if len(short) <= _NAMED else f"{short[: _NAMED // 2 - 1]}…{short[-_NAMED // 2 :]}"
 
 
-def format_estimate(estimate: Estimate) -> str:
-    """A proportion in percent with its interval: ``94.73 % [94.01, 95.37]``."""
-    return f"{100 * estimate.value:.2f} % {show_interval(estimate)}"
+def format_estimate(estimate: Estimate, measure: Measure = MEASURES["accuracy"]) -> str:
+    """A figure with its interval: ``94.73 % [94.01, 95.37]``, or ``0.873 [0.811, 0.920]``."""
+    return f"{measure.show(estimate.value)}{measure.suffix} {show_interval(estimate, measure)}"
 
 
-def show_interval(estimate: Estimate) -> str:
-    """The ends of its interval, in percent."""
-    return f"[{100 * estimate.low:.2f}, {100 * estimate.high:.2f}]"
+def show_interval(estimate: Estimate, measure: Measure = MEASURES["accuracy"]) -> str:
+    """The ends of its interval."""
+    return f"[{measure.show(estimate.low)}, {measure.show(estimate.high)}]"
 
 
 def record_estimate(name: str, estimate: Estimate) -> dict[str, float]:
@@ -262,9 +274,9 @@ def _cell_row(cell: Cell) -> tuple[str, ...]:
         f"{cell.apparent:.2f}",
         _show_gmac(cell),
         f"{cell.cost.ms:.1f}" if cell.cost and cell.cost.ms else "",
-        f"{100 * cell.val.value:.2f}",
-        f"{100 * cell.test.value:.2f}",
-        show_interval(cell.test),
+        cell.measure.show(cell.val.value),
+        cell.measure.show(cell.test.value),
+        show_interval(cell.test, cell.measure),
         f"{cell.strength:.2e}",
         _mark(cell),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from fixgrid.cache.features import FeatureSet
 
 from .deck import Folds
-from .families import FAMILIES
+from .families import fit_path
 from .gap import Correction, fit_correction
 from .select import Head, HeadPath
 from .source import Source
 from .subset import TrainSubset, keep_rows
 from .views import mean_view, view_rows
 
-Rows = tuple[NDArray[np.float32], NDArray[np.int64]]  # training features (n, D) and labels (n,)
+Rows = tuple[NDArray[np.float32], NDArray[Any]]  # training features (n, D) and labels
 Views = tuple[tuple[str, int], ...]  # kind of view, px
 Walk = Callable[[str], Sequence[float]]
 
@@ -77,7 +77,7 @@ class Training:
 
     def __init__(self, source: Source, views: Views, folds: Folds | None = None, walk: Walk | None = None):
         self.source, self.views, self.folds, self.walk = source, views, folds, walk
-        self._path: tuple[str, HeadPath] | None = None
+        self._path: tuple[tuple[str, bool], HeadPath] | None = None
         self._other: Training | None = None
         self._corrections: dict[tuple[str, str, int], Correction] = {}
 
@@ -91,12 +91,12 @@ class Training:
         """Who judges: each fold, by heads that learn from the images that it does not hold out; or val."""
         return self._fold_parts if self.folds else (Part(self, None),)
 
-    def path(self, family: str) -> HeadPath:
+    def path(self, family: str, balanced: bool = False) -> HeadPath:
         """The heads of one family; only the last asked for is kept, for it may hold a copy of the features."""
-        if self._path is None or self._path[0] != family:
+        if self._path is None or self._path[0] != (family, balanced):
             self._path = None
-            path = FAMILIES[family][0](*self.rows, self.source.n_classes)
-            self._path = family, InOrder(path, self.walk(family)) if self.walk else path
+            path = fit_path(family, *self.rows, self.source.n_classes, balanced)
+            self._path = (family, balanced), InOrder(path, self.walk(family)) if self.walk else path
         return self._path[1]
 
     def see(self, views: Views) -> Training:

@@ -60,12 +60,16 @@ def choose_res(holdings: Holdings) -> int:
     ------
     CacheError
         If there is none.
+    DataError
+        See `fixgrid.cache.holdings.Holdings.expect`.
     """
     cached = (set(holdings.resolutions(split, "center")) for split in holdings.manifest.splits)
     common = set.intersection(*cached)
     if not common:
         raise CacheError("found no resolution with center views of train, val and test: run extract for all three.")
-    return min(common, key=lambda res: abs(res - _MEASURED_RES))
+    res = min(common, key=lambda res: abs(res - _MEASURED_RES))
+    holdings.expect((split, "center", res) for split in holdings.manifest.splits)
+    return res
 
 
 def find_twins(source: Source, res: int) -> list[Twin]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .cell import LEVEL, Cell, Trial
 from .contest import compare_with, estimate_optimism, find_resolution
-from .select import Hits
+from .measures import Shares
 
 PREFERENCES = ("accurate", "cheap")
 
@@ -104,7 +104,7 @@ def _cost(trial: Trial) -> float:
 
 def _find_front(trials: Sequence[Trial]) -> set[int]:
     """Places of those that none of the same cost or less equals or exceeds on val."""
-    front, height = set(), -1.0
+    front, height = set(), -float("inf")
     for i in sorted(range(len(trials)), key=lambda i: (_cost(trials[i]), -trials[i].val.value)):
         if trials[i].cost and trials[i].val.value > height:
             front.add(i)
@@ -112,8 +112,8 @@ def _find_front(trials: Sequence[Trial]) -> set[int]:
     return front
 
 
-def _line_up(answers: Sequence[tuple[NDArray[np.int64], Hits]]) -> Hits:
-    """Whether each of k is right on each image that all have, of their row ids and answers: shape (n, k)."""
+def _line_up(answers: Sequence[tuple[NDArray[np.int64], Shares]]) -> Shares:
+    """The share of each of k in each image or group that all have, of their ids and answers: shape (n, k)."""
     rows = reduce(np.intersect1d, (row for row, _ in answers))
     columns: list[Any] = []
     for row, correct in answers:

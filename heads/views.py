@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from dataclasses import replace
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +24,10 @@ def list_resolutions(test_res: TestRes) -> tuple[int, ...]:
     return tuple(map(int, str(test_res).split("+")))
 
 
-def view_rows(sets: Sequence[FeatureSet]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Every view of every set as a training row of its own: X (rows, D) and y (rows,)."""
+def view_rows(sets: Sequence[FeatureSet]) -> tuple[NDArray[np.float32], NDArray[Any]]:
+    """Every view of every set as a training row of its own: X (rows, D) and y (rows,) or (rows, K)."""
     X = [part.X.reshape(-1, part.X.shape[2]) for part in sets]
-    y = [np.repeat(part.y, part.X.shape[1]) for part in sets]
+    y = [np.repeat(part.y, part.X.shape[1], axis=0) for part in sets]
     return (X[0], y[0]) if len(sets) == 1 else (np.concatenate(X), np.concatenate(y))
 
 
@@ -54,9 +55,7 @@ def join_views(sets: Sequence[FeatureSet]) -> FeatureSet:
             )
     if not others:
         return first
-    return FeatureSet(
-        np.concatenate([part.X for part in sets], axis=1), first.y, first.row, first.sha256, first.group
-    )
+    return replace(first, X=np.concatenate([part.X for part in sets], axis=1))
 
 
 def see_views(X: NDArray[np.float32], corrections: Sequence[Correction], mean_of: str) -> NDArray[np.float32]:

@@ -47,7 +47,7 @@ def test_all_images_give_the_kept_head():
     (point,) = fit_curve(ask(Source(), PAIRS, FEW), (1.0,))
     best = fit_best([ask(Source().load, PAIRS, FEW)])
     assert (point.train_res, point.test_res) == (best.train_res, best.test_res)
-    assert (point.strength, point.val, point.test) == (best.choice.strength, best.choice.val, best.score.accuracy)
+    assert (point.strength, point.val, point.test) == (best.choice.strength, best.choice.val, best.score.figure)
 
 
 def test_a_curve_is_told_by_its_seed():

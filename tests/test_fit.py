@@ -45,7 +45,7 @@ def test_the_head_is_that_of_the_grids_chosen_cell(options):
     for name in ("train_res", "test_res", "apparent", "family", "correction"):
         assert getattr(fitted, name) == getattr(cell, name)
     assert (fitted.choice.strength, fitted.choice.val) == (cell.strength, cell.val)
-    assert fitted.score.accuracy == cell.test
+    assert fitted.score.figure == cell.test
     test = Cache()("test", "center", fitted.test_res)
     np.testing.assert_array_equal(fitted.head.scores(test.X[:, 0]).argmax(1) == test.y, cell.correct)
 

@@ -9,7 +9,9 @@ from certificate import certify_head
 from fixgrid.heads import logistic
 from fixgrid.heads.design import rotate_features
 from fixgrid.heads.logistic import DINOV2_C, LogisticPath
-from fixgrid.heads.softmax import loss_along, residual
+from fixgrid.heads.loss import loss_along
+from fixgrid.heads.losses import Softmax
+from fixgrid.heads.softmax import residual
 
 EASY_TO_HARD = (1e-5, 1e-3, 1e-1, 1e1, 1e4)
 
@@ -118,10 +120,10 @@ def test_the_residual_keeps_its_digits_when_the_loss_is_tiny():
 def test_the_residual_is_the_gradient_of_the_loss():
     rng = np.random.default_rng(0)
     Z, D = rng.standard_normal((2, 50, 4))
-    y = rng.integers(0, 4, 50)
+    loss = Softmax(rng.integers(0, 4, 50), 4)
     step = 1e-6
-    slope = (loss_along(Z, D, step, y)[0] - loss_along(Z, D, -step, y)[0]) / (2 * step)
-    assert loss_along(Z, D, 0.0, y)[1] == pytest.approx(slope, rel=1e-6)
+    slope = (loss_along(loss, Z, D, step)[0] - loss_along(loss, Z, D, -step)[0]) / (2 * step)
+    assert loss_along(loss, Z, D, 0.0)[1] == pytest.approx(slope, rel=1e-6)
 
 
 def test_a_logit_that_overflows_exp_is_a_finite_loss():

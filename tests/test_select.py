@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fixgrid.cache.features import FeatureSet
 from fixgrid.heads import select
 from fixgrid.heads.linear import LinearHead
 from fixgrid.heads.select import Fold, choose_strength, score_head, score_views
@@ -28,6 +29,11 @@ class Scripted:
 X = np.arange(1000, dtype=np.float32)[:, None] / 2
 Y = np.zeros(1000, np.int64)
 STRENGTHS = tuple(float(s) for s in range(33))
+
+
+def name_images(y):
+    n = len(y)
+    return FeatureSet(np.zeros((n, 1, 1), np.float32), y, np.arange(n), np.zeros((n, 32), np.uint8))
 
 
 def peak_at(best):
@@ -106,8 +112,8 @@ def test_the_whole_path_tries_every_strength():
 
 
 def test_a_score_counts_what_is_right():
-    score = score_head(peak_at(3).head(3.0), X, Y)
-    assert score.accuracy.value == score.correct.mean() == pytest.approx(0.9, abs=1e-3)
+    score = score_head(peak_at(3).head(3.0), X, name_images(Y))
+    assert score.figure.value == score.share.mean() == pytest.approx(0.9, abs=1e-3)
 
 
 def test_views_are_averaged_as_probabilities():
@@ -136,7 +142,7 @@ def test_many_images_are_scored_block_by_block(shape):
     rng = np.random.default_rng(1)
     views, y, head = rng.standard_normal(shape), rng.integers(0, 5, 2500), Marked()
     right = score_views(Marked(), views).argmax(1) == y
-    np.testing.assert_array_equal(score_head(head, views, y).correct, right)
+    np.testing.assert_array_equal(score_head(head, views, name_images(y)).share, right)
     assert max(head.blocks) < 1100
 
 

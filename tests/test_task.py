@@ -162,7 +162,7 @@ def test_a_broken_trunk_stops_the_run(tmp_path: Path, rows: Rows) -> None:
     def spoil(features: np.ndarray) -> None:
         features[:] = np.inf
 
-    with pytest.raises(DataError, match="no finite feature for rows 0 to 3 at 16 px"):
+    with pytest.raises(DataError, match="rows 0 to 3 have features that are not finite at 16 px; try --precision"):
         run_shard(make_job(tmp_path, rows, VIEWS[:1]), {0: lambda view: Batched(view, 4, [], spoil)})
 
 
@@ -170,10 +170,21 @@ def test_what_float16_cannot_hold_is_quarantined(tmp_path: Path, rows: Rows) -> 
     def spoil(features: np.ndarray) -> None:
         features[2] = 7e4
 
-    run_shard(make_job(tmp_path, rows, VIEWS[:1], "float16"), {0: lambda view: Batched(view, 12, [], spoil)})
+    job = make_job(tmp_path, rows, VIEWS[:1], "float16")
+    receipt = run_shard(job, {0: lambda view: Batched(view, 12, [], spoil)})
+    assert [bad.reason for bad in receipt.bad] == ["features up to 7e+04 at 16 px, float16 ends at 65,504"]
     shard = read_only(tmp_path, rows, dtype="float16")
     assert np.flatnonzero(shard.status).tolist() == [2]
     assert np.isfinite(shard.features[shard.status == Status.OK]).all()
+
+
+def test_a_batch_that_float16_cannot_hold_names_the_option(tmp_path: Path, rows: Rows) -> None:
+    def spoil(features: np.ndarray) -> None:
+        features *= 1e6
+
+    job = make_job(tmp_path, rows, VIEWS[:1], "float16")
+    with pytest.raises(DataError, match=r"features up to .*, float16 ends at 65,504; try --dtype float32"):
+        run_shard(job, {0: lambda view: Batched(view, 4, [], spoil)})
 
 
 def test_a_stop_keeps_whole_batches(tmp_path: Path, rows: Rows) -> None:

@@ -13,11 +13,12 @@ from .pixels import compute_scale
 
 
 class Head(NamedTuple):
-    """What comes after the features: coef (K, D) and intercept (K,), float32, and the softmax' temperature."""
+    """What comes after the features: coef (K, D) and intercept (K,), float32, temperature, what makes answers."""
 
     coef: NDArray[np.float32]
     intercept: NDArray[np.float32]
     temperature: float
+    link: str = "softmax"
 
 
 def compose_graph(
@@ -52,7 +53,7 @@ def compose_graph(
     graph.node.extend([*before, *inner, *after])
     graph.initializer.extend([*constants, *more])
     sides = (res, res) if res else ("height", "width")
-    name, width = ("probabilities", len(head.coef)) if head else ("features", None)
+    name, width = (_name_answers(head), len(head.coef)) if head else ("features", None)
     graph.input.append(helper.make_tensor_value_info("pixels", TensorProto.UINT8, [batch, *sides, 3]))
     graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [batch, width]))
     return module.fill(model)
@@ -95,9 +96,16 @@ def _classify(features: str, head: Head | None) -> tuple[list[Any], list[Any]]:
         "temperature": np.array([head.temperature], np.float32),
     }
     constants = [numpy_helper.from_array(value, f"head/{name}") for name, value in values.items()]
+    name = _name_answers(head)
+    last = {"softmax": ("Softmax", {"axis": 1}), "sigmoid": ("Sigmoid", {}), "identity": ("Identity", {})}
+    kind, attributes = last[head.link]
     nodes = [
         helper.make_node("Gemm", [features, "head/coef", "head/intercept"], ["head/scores"], transB=1),
         helper.make_node("Div", ["head/scores", "head/temperature"], ["head/logits"]),
-        helper.make_node("Softmax", ["head/logits"], ["probabilities"], axis=1),
+        helper.make_node(kind, ["head/logits"], [name], **attributes),
     ]
     return nodes, constants
+
+
+def _name_answers(head: Head) -> str:
+    return "values" if head.link == "identity" else "probabilities"

@@ -69,8 +69,6 @@ class Asked:
         Downloads go below it, each source into a folder of its own.
     seed : int
         Of a split that the source deals itself.
-    split : str
-        One of the source's `splits`.
     follow_links : bool
         Follow symbolic links that stay inside the source.
     progress : callable, optional
@@ -81,7 +79,6 @@ class Asked:
 
     cache_dir: Path
     seed: int = 0
-    split: str = "official"
     follow_links: bool = False
     progress: Progress | None = None
     reading: Reading = field(default_factory=Reading)
@@ -99,14 +96,11 @@ class DataSource(Protocol):
     ----------
     words : str
         What ``--data`` may say, for help and error messages.
-    splits : tuple of str
-        What ``--split`` may say; ``official`` is what comes with the data, or is dealt where nothing does.
     reads_columns : bool
         Whether it heeds all of `Reading`; of others labels alone are taken for what is asked.
     """
 
     words: str
-    splits: tuple[str, ...] = ("official",)
     reads_columns: bool = False
 
     def takes(self, text: str) -> bool:

@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fixgrid.cache.errors import DataError
+from fixgrid.cache.rows import split_variant
 from fixgrid.cache.text import show_path
 
 from ..dealing import STANFORD_2020, deal_counts
 from .downloads import Archive, fetch_archive, unpack_tar
-from .folder import check_file, walk_images
+from .folder import check_file
 from .source import Asked, DataSource, Image, Listing, Progress, expand_path
+from .walk import walk_images
 
 NAME = "stanford-dogs"
 STANFORD_URL = "http://vision.stanford.edu/aditya86/ImageNetDogs/"
@@ -25,31 +27,36 @@ STANFORD_LISTS = Archive("lists.tar", 481_280, "34b47cacd9a98b5d150e084f24d29391
 
 
 class StanfordDogs(DataSource):
-    """The word ``stanford-dogs``, and any folder in its published layout."""
+    """The word ``stanford-dogs``, and any folder in its published layout; with ``:2020`` behind either."""
 
-    words = NAME
-    splits = ("official", "2020")
+    words = f"{NAME}[:2020]"
 
     def takes(self, text: str) -> bool:
         """The word, or a folder with the published lists."""
-        return text == NAME or find_stanford_lists(expand_path(text)) is not None
+        place, _ = split_variant(text)
+        return place == NAME or find_stanford_lists(expand_path(place)) is not None
 
     def list(self, text: str, asked: Asked) -> Listing:
         """See `list_stanford`."""
-        if text == NAME:
+        place, dealt = split_variant(text)
+        if place == NAME:
             folder = download_stanford_dogs(asked.cache_dir / NAME, progress=asked.progress)
         else:
-            folder = expand_path(text)
+            folder = expand_path(place)
         lists = find_stanford_lists(folder)
         if lists is None:
             raise DataError(
                 f"found no lists/train_list.mat and lists/test_list.mat in {folder}; remove it and run again."
             )
-        return list_stanford(folder, lists, split=asked.split, seed=asked.seed, follow_links=asked.follow_links)
+        return list_stanford(
+            folder, lists, split=dealt[1:] or "official", seed=asked.seed, follow_links=asked.follow_links
+        )
 
     def is_local(self, text: str, cache_dir: Path) -> bool:
         """Whether both parts are unpacked."""
-        return text != NAME or all((cache_dir / NAME / part).is_dir() for part in ("lists", "Images"))
+        return split_variant(text)[0] != NAME or all(
+            (cache_dir / NAME / part).is_dir() for part in ("lists", "Images")
+        )
 
 
 def download_stanford_dogs(
@@ -132,7 +139,7 @@ def list_stanford(
     if split == "2020":
         found = deal_counts(labels, STANFORD_2020, "test", seed=seed)
     images = [Image(path, labels[path], found[path]) for path in found]
-    unlisted = set(walk_images(os.path.join(root, b"Images"), follow_links=follow_links)[0])
+    unlisted = set(walk_images(os.path.join(root, b"Images"), follow_links=follow_links).images)
     unlisted -= {path.removeprefix(b"Images/") for path in found}
     notes = (f"ignored {len(unlisted)} image(s) that neither list names",) if unlisted else ()
     return Listing(root, images, notes, classes)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 from fixgrid.cache.errors import UsageError, say_command
 
 from .source import Headless, TrunkSource, is_own
+from .spelling import suggest_spelling
 
 if TYPE_CHECKING:
     from torch import nn
@@ -160,6 +161,8 @@ def resolve_trunk(name: str) -> Found:
     UsageError
         If no library has it; the message lists close matches.
     """
+    if better := suggest_spelling(name):
+        raise UsageError(f"found the trunk {name!r}; expected {better}.")
     spelled = respell(name)
     prefix, colon, model = spelled.partition(":") if ":" in spelled else ("", "", spelled)
     for place in LIBRARIES if not prefix else {prefix} & LIBRARIES.keys():

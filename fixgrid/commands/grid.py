@@ -8,9 +8,10 @@ import click
 
 from . import options
 from .console import Console, say
+from .usage import command
 
 
-@click.command()
+@command(short_help="Print the accuracy of every train x test resolution pair.")
 @options.reads_features
 @options.makes_cells
 @options.option(

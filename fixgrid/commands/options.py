@@ -10,12 +10,20 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from .usage import Option
+
 Command = Callable[..., Any]
 
 
 def option(*names: str, **settings: Any) -> Callable[[Command], Command]:
     """A click option that can also be given as FIXGRID_<NAME>, and in fixgrid.toml."""
-    return click.option(*names, envvar="FIXGRID_" + names[0].lstrip("-").replace("-", "_").upper(), **settings)
+    envvar = "FIXGRID_" + names[0].lstrip("-").replace("-", "_").upper()
+    return click.option(*names, cls=Option, envvar=envvar, **settings)
+
+
+def choice(*values: str) -> click.Choice[str]:
+    """One of some words, in upper case, too."""
+    return click.Choice(values, case_sensitive=False)
 
 
 class Place(click.Path):
@@ -39,7 +47,7 @@ def _all(*options: Callable[[Command], Command]) -> Callable[[Command], Command]
     return declare
 
 
-data = option("--data", help="Folder, table, stanford-dogs, torchvision:NAME or sample.")
+data = option("--data", help="Folder, table, stanford-dogs[:2020], torchvision:NAME or sample.")
 cache = option("--cache", type=Place(), default="features", show_default=True, help="Cache folder.")
 
 
@@ -61,12 +69,12 @@ run_trunk = option(
 )
 resize = option(
     "--resize",
-    type=click.Choice(["short-side", "height"]),
+    type=choice("short-side", "height"),
     help="What Resize sets; height is FixRes' own. [default: short-side]",
 )
 resampler = option(
     "--resampler",
-    type=click.Choice(["pillow", "tensor"]),
+    type=choice("pillow", "tensor"),
     help="Whose pixels: Pillow's, or the faster ones of torchvision's tensors. [default: pillow]",
 )
 look = _all(
@@ -74,13 +82,13 @@ look = _all(
     option("--std", help="Likewise."),
     option(
         "--interpolation",
-        type=click.Choice(["nearest", "bilinear", "bicubic", "lanczos"]),
+        type=choice("nearest", "bilinear", "bicubic", "lanczos"),
         help="Of Resize. [default: the weights' own]",
     ),
     option("--crop-ratio", help="Crop side over resized side, as in 0.875. [default: the weights' own]"),
     option(
         "--crop-mode",
-        type=click.Choice(["center", "squash", "border"]),
+        type=choice("center", "squash", "border"),
         help="What center crops are cut from: the resized image, the image squashed or padded to a square. "
         "[default: the weights' own]",
     ),
@@ -89,7 +97,7 @@ look = _all(
 style = option(
     "--format",
     "style",
-    type=click.Choice(["table", "md", "csv", "json"]),
+    type=choice("table", "md", "csv", "json"),
     default="table",
     show_default=True,
     help="How results are printed.",
@@ -108,13 +116,18 @@ def _take_typed(ctx: click.Context, param: click.Parameter, value: str | None) -
 
 
 own_trunk = click.option(
-    "--trunk", callback=_take_typed, help="FILE.py:function or FILE.onnx, if the head was fitted on one."
+    "--trunk",
+    cls=Option,
+    callback=_take_typed,
+    help="FILE.py:function or FILE.onnx, if the head was fitted on one.",
 )
 backend = option(
     "--backend", default="auto", show_default=True, help="auto, onnxruntime, torch, eager, compile or openvino."
 )
 device = option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-workers = option("--workers", default="auto", show_default=True, help="Processes that decode and run the trunk.")
+workers = option(
+    "--workers", "-j", default="auto", show_default=True, help="Processes that decode and run the trunk."
+)
 engine = option(
     "--engine", default="local", show_default=True, help="Who runs them: local, or inline in this very process."
 )
@@ -159,27 +172,29 @@ extracts = _all(
         help="Kinds, from one pass: some of pooled,cls,patch_mean,gem,last4,projected, KIND@LAYER, joined by +.",
     ),
     option("--views", default="", help="More views: some of val_train,whole,five,ten."),
-    option(
-        "--jitter", type=click.Choice(["torch", "full"]), default="torch", show_default=True, help="FixRes' kinds."
-    ),
+    option("--jitter", type=choice("torch", "full"), default="torch", show_default=True, help="FixRes' kinds."),
     resize,
     resampler,
     look,
     option(
         "--split",
-        type=click.Choice(["official", "2020"]),
-        default="official",
-        show_default=True,
-        help="Dogs' split.",
+        type=choice("official", "2020"),
+        hidden=True,  # of earlier versions
     ),
     table,
     option("--seed", type=int, default=0, show_default=True, help="Of splits and random crops."),
     backend,
     device,
-    option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True),
+    option(
+        "--precision",
+        type=choice("auto", "fp32", "bf16", "fp16"),
+        default="auto",
+        show_default=True,
+        help="Of the trunk's arithmetic.",
+    ),
     option(
         "--dtype",
-        type=click.Choice(["float32", "float16"]),
+        type=choice("float32", "float16"),
         default="float32",
         show_default=True,
         help="As stored.",
@@ -199,22 +214,37 @@ recalibrate = option(
     help="Also see val and test with the last batch norm recalibrated at each resolution, for --gap batchnorm.",
 )
 
-reads_features = _all(
-    data,
-    cache,
-    option("--trunk", help="Which, as cache ls calls it; several, or all. [default: the cache's only one]"),
-    option("--features", help="Kinds of features: some that were extracted, or all. [default: pooled]"),
+_views = _all(
     resize,
     resampler,
     look,
     option("--train-views", type=click.IntRange(1), help="Which, if the cache holds several."),
     option("--seed", type=int, help="Which, if the cache holds several."),
+)
+reads_features = _all(
+    data,
+    cache,
+    option("--trunk", help="Which, as cache ls calls it; several, or all. [default: the cache's only one]"),
+    option("--features", help="Kinds of features: some that were extracted, or all. [default: pooled]"),
+    _views,
     option("--train-view", help="Some of train,center,both. [default: train, else what is cached]"),
 )
-"""Of every command that reads cached features; see `fixgrid.cache_requests.FeaturesRequest`."""
+"""Of every command that asks what heads on cached features are worth; see
+`fixgrid.feature_requests.FeaturesRequest`."""
+
+_CACHED_TRUNK = "Which, as cache ls calls it. [default: the cache's only one]"
+cached_trunk = option("--trunk", help=_CACHED_TRUNK)
+run_cached_trunk = option("--trunk", callback=_expect_asked, help=_CACHED_TRUNK)
+names_splits = _all(
+    option("--features", help="Kind of features. [default: pooled]"),
+    option("--res", type=click.IntRange(1), help="Resolution in px. [default: the cache's only one]"),
+    option("--split", help="Some of train,val,test. [default: all that are cached]"),
+    _views,
+)
+"""Of every command that takes cached features as they are; see `fixgrid.feature_requests.SplitsRequest`."""
 
 pairs = option("--pairs", help="As in 128:224,224:128+224, or seed. [default: every pair in the cache]")
-heads = option("--heads", default="logistic", show_default=True, help="all, or of logistic,ridge,lda,mean,knn,sgd.")
+heads = option("--heads", help="all, or of logistic,ridge,lda,mean,knn,sgd. [default: logistic; of numbers ridge]")
 strengths = option("--strengths", help="full, or values of C as in 1e-3,1e-2. [default: searched coarse to fine]")
 top = option("--top", type=click.IntRange(1), help="Show so many of the best on val. [default: all]")
 
@@ -230,7 +260,7 @@ makes_cells = _all(
     option("--test-view", default="center", show_default=True, help="Some of center,five,ten."),
     option(
         "--mean-of",
-        type=click.Choice(["probabilities", "features"]),
+        type=choice("probabilities", "features"),
         default="probabilities",
         show_default=True,
         help="What to average over several views of a test image.",
@@ -251,5 +281,17 @@ makes_cells = _all(
         help="Deals of folds, or draws of --curve.",
     ),
     option("--fold-seed", type=int, default=0, show_default=True, help="Of the first deal."),
+    option(
+        "--metric",
+        help="What chooses: accuracy, balanced, f1, auroc; kappa of an order, map or auroc of several labels, r2 "
+        "of numbers. [default: accuracy; of other labels kappa, map, r2]",
+    ),
+    option(
+        "--class-weight",
+        type=click.Choice(["none", "balanced"]),
+        default="none",
+        show_default=True,
+        help="Whether the training images of each class together weigh alike.",
+    ),
 )
 """Of every command that fits heads; see `fixgrid.GridRequest`."""

@@ -9,9 +9,10 @@ import click
 from . import options
 from .console import Console
 from .grid import say_cell
+from .usage import command
 
 
-@click.command()
+@command(short_help="Extract by several trunks and resolutions, within a budget.")
 @options.extracts
 @options.option("--budget", help="A time (30m), multiply-adds (5TMAC) or crops (20000images). [default: none]")
 @options.pairs

@@ -10,7 +10,7 @@ from pathlib import Path
 from fixgrid.cache.errors import DataError
 from fixgrid.cache.text import show_text
 
-from ..folder import SUFFIXES
+from ..walk import SUFFIXES
 from ..words import read_split_word
 from .encodings import Text, read_text
 from .names import is_known, names_images

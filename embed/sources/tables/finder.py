@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from ..folder import SUFFIXES, is_inside
+from ..walk import SUFFIXES, is_inside
 
 _BACKSLASH, _QUOTED = "with \\ for /", "with %20 and the like"
 _CASE, _BARE = "in another case of their suffix", "without their suffix"

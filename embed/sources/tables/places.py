@@ -10,7 +10,7 @@ from pathlib import Path
 from fixgrid.cache.errors import DataError
 from fixgrid.cache.text import show_path, show_text
 
-from ..folder import SUFFIXES
+from ..walk import SUFFIXES
 from .finder import Finder, Found
 from .table import Table
 

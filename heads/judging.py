@@ -1,0 +1,86 @@
+"""What images say of a head: its figure with an interval, and the share of each image or group in it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .measures import Measure, Shares
+from .metrics import Estimate, bootstrap, wilson_interval
+
+
+class Judged(NamedTuple):
+    """What some images say of a head.
+
+    Attributes
+    ----------
+    figure : Estimate
+        With its 95 % interval: Wilson's where images are right or wrong, each by itself; else percentiles of 1,000
+        resamples, of groups where there are any.
+    share : bool or float64 array, shape (m,)
+        Of each image or group in the figure.
+    unit : int64 array, shape (m,)
+        Row ids of the images, or numbers of the groups.
+    """
+
+    figure: Estimate
+    share: Shares
+    unit: NDArray[np.int64]
+
+
+def judge_shares(
+    measure: Measure, share: Shares, row: NDArray[np.int64], group: NDArray[np.int64] | None = None
+) -> Judged:
+    """The figure of some images' shares; see `join_units`.
+
+    Raises
+    ------
+    ValueError
+        If there are none.
+    """
+    share, unit = join_units(share, row, group)
+    return Judged(estimate_figure(measure, share, grouped=group is not None), share, unit)
+
+
+def estimate_figure(measure: Measure, share: Shares, *, grouped: bool = False) -> Estimate:
+    """The figure of shares of images, or of groups, with its interval; see `Judged`."""
+    n = len(share)
+    if measure.alone and not grouped:
+        return wilson_interval(float(share.sum()), n)
+    if not n:
+        raise ValueError("no predictions to score")
+    low, high = (0.0, 1.0) if measure.unit == 100 else (-np.inf, 1.0)
+    figure = bootstrap(lambda weight: float(weight @ share) / n, n)
+    return Estimate(*(min(max(value, low), high) for value in figure))
+
+
+def join_units(
+    share: Shares, row: NDArray[np.int64], group: NDArray[np.int64] | None
+) -> tuple[Shares, NDArray[np.int64]]:
+    """What is resampled as one, its share and its number: an image, however often it was judged; or a group.
+
+    A group's share is what a sample of such groups has it count for in the mean over images, linearised: groups of
+    many images weigh more.
+
+    Parameters
+    ----------
+    share : bool or float64 array, shape (n,)
+    row, group : int64 arrays, shape (n,)
+        Image of each answer, and its group where there are any.
+
+    Returns
+    -------
+    bool or float64 array, int64 array, shape (m,)
+        Their mean is that of ``share``, if every image was judged as often; bool if nothing was joined.
+    """
+    images, first, place, times = np.unique(row, return_index=True, return_inverse=True, return_counts=True)
+    if len(images) == len(row) and group is None:
+        return share, row
+    mean_of: NDArray[np.float64] = np.bincount(place, share) / times
+    if group is None:
+        return mean_of, images
+    groups, member = np.unique(group[first], return_inverse=True)
+    mean = float(mean_of.mean())
+    return np.asarray(mean + np.bincount(member, mean_of - mean) * (len(groups) / len(images))), groups
