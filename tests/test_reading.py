@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from test_sources import touch
-from zoo import write_photos
+from zoo import touch, write_photos
 
 from fixgrid.cache.errors import UsageError
 from fixgrid.cache.rows import Manifest
