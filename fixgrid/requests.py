@@ -25,8 +25,48 @@ if TYPE_CHECKING:
     from .embed.trunks.own import OwnTrunk
 
 
+@dataclass(frozen=True, kw_only=True)
+class TableRequest:
+    """How a table is read, and what labels are, where that is not what they look like.
+
+    Attributes
+    ----------
+    image_col, label_col, split_col, group_col : str
+        Columns of a table where their names do not say it: of the images' paths, of labels (several, as in
+        ``"cat,dog"``, of 0 and 1, one a class), of splits, and of what no deal of splits may part, such as
+        patients; ``none`` for no column.
+    root : str or Path
+        What the paths of a table are relative to; its own folder if not given.
+    task : {"multiclass", "ordinal", "multilabel", "regression", "unlabelled"}, optional
+        What labels are, in place of what they look like.
+    classes : str or sequence of str
+        The classes in their order, as in ``"low,mid,high"``.
+    """
+
+    image_col: str | None = None
+    label_col: str | Sequence[str] | None = None
+    split_col: str | None = None
+    group_col: str | None = None
+    root: str | Path | None = None
+    task: str | None = None
+    classes: str | Sequence[str] | None = None
+
+    @property
+    def reading(self) -> Reading:
+        """How a table is to be read, and what labels are."""
+        return Reading(
+            self.image_col or "",
+            join_words(self.label_col or ""),
+            self.split_col or "",
+            self.group_col or "",
+            os.path.realpath(Path(self.root).expanduser()) if self.root else "",
+            self.task or "",
+            join_words(self.classes or ""),
+        )
+
+
 @dataclass(frozen=True)
-class Request:
+class Request(TableRequest):
     """What to extract: images, seen by a trunk, at resolutions.
 
     Attributes
@@ -62,16 +102,6 @@ class Request:
         See `fixgrid.cache.view.View`.
     split : {"2020"}, optional
         Deprecated: part of `data` now, as in ``stanford-dogs:2020``.
-    image_col, label_col, split_col, group_col : str
-        Columns of a table where their names do not say it: of the images' paths, of labels (several, as in
-        ``"cat,dog"``, of 0 and 1, one a class), of splits, and of what no deal of splits may part, such as
-        patients; ``none`` for no column.
-    root : str or Path
-        What the paths of a table are relative to; its own folder if not given.
-    task : {"multiclass", "ordinal", "multilabel", "regression", "unlabelled"}, optional
-        What labels are, in place of what they look like.
-    classes : str or sequence of str
-        The classes in their order, as in ``"low,mid,high"``.
     dtype : {"float32", "float16"}
         Of the features as stored.
     precision : {"auto", "fp32", "bf16", "fp16"}
@@ -112,13 +142,6 @@ class Request:
     crop_ratio: float | str | None = None
     crop_mode: str | None = None
     split: str | None = None
-    image_col: str | None = None
-    label_col: str | Sequence[str] | None = None
-    split_col: str | None = None
-    group_col: str | None = None
-    root: str | Path | None = None
-    task: str | None = None
-    classes: str | Sequence[str] | None = None
     seed: int = 0
     backend: str = "auto"
     device: str = "auto"
@@ -148,19 +171,6 @@ class Request:
     def look(self) -> dict[str, Any]:
         """What is said here of the pixels, in place of the weights' own metadata; see `read_look`."""
         return read_look(self.mean, self.std, self.interpolation, self.crop_ratio, self.crop_mode)
-
-    @property
-    def reading(self) -> Reading:
-        """How a table is to be read, and what labels are."""
-        return Reading(
-            self.image_col or "",
-            join_words(self.label_col or ""),
-            self.split_col or "",
-            self.group_col or "",
-            os.path.realpath(Path(self.root).expanduser()) if self.root else "",
-            self.task or "",
-            join_words(self.classes or ""),
-        )
 
     @property
     def wanted(self) -> Wanted:

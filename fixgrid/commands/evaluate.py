@@ -28,6 +28,7 @@ from .usage import command
     help="Which split of them.",
 )
 @options.cache
+@options.table
 @options.own_trunk
 @options.moved_weights
 @options.style
