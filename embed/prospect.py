@@ -232,7 +232,7 @@ def _describe_speed(speed: Speed, rates: forecast.Rates, workers: int) -> str:
 
 
 def calibrate(extraction: Extraction, trunk: KnownTrunk, watcher: Watcher, machine: Machine) -> None:
-    """Time a few training images through the very same extraction, into a store that is thrown away.
+    """Time a few images through the very same extraction, into a store that is thrown away; of train if there are.
 
     Every worker gets a split of its own, since a split this small is one job.
 
@@ -243,7 +243,7 @@ def calibrate(extraction: Extraction, trunk: KnownTrunk, watcher: Watcher, machi
     """
     n = machine.size(trunk.facts.weights_bytes).workers
     each = max(CALIBRATION[machine.device.partition(":")[0]], math.ceil(MIN_IMAGES / n))
-    rows = extraction.manifest.splits["train"]
+    split, rows = next(iter(extraction.manifest.splits.items()))
     places = np.linspace(0, len(rows) - 1, min(n * each, len(rows))).round().astype(np.int64)
     splits = {f"batch{i}": rows.take(places[i::n]) for i in range(min(n, len(places)))}
     with tempfile.TemporaryDirectory(prefix="fixgrid-") as folder:
@@ -251,7 +251,7 @@ def calibrate(extraction: Extraction, trunk: KnownTrunk, watcher: Watcher, machi
             FeatureStore(Path(folder)),
             replace(extraction.manifest, splits=splits),
             extraction.trunk,
-            dict.fromkeys(splits, extraction.views["train"]),
+            dict.fromkeys(splits, extraction.views[split]),
             extraction.dtype,
         )
         extract_here([(small, trunk)], watcher, machine, max_bad=1.0)

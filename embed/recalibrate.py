@@ -51,8 +51,13 @@ def expect_norm(extraction: Extraction, facts: TrunkFacts) -> None:
     Raises
     ------
     UsageError
-        If it has no batch norm with running statistics, or is a user's own module.
+        If it has no batch norm with running statistics, is a user's own module, or there are no training images.
     """
+    if "train" not in extraction.manifest.splits:
+        raise UsageError(
+            f"found no training images in {extraction.manifest.source}, expected some to recalibrate by: leave out "
+            "--recalibrate."
+        )
     if is_own(facts.architecture):
         raise UsageError(
             f"found the module {facts.name}, expected a trunk of a library to recalibrate: run extract without "

@@ -234,6 +234,44 @@ class ExportFeaturesRequest(SplitsRequest):
     view: str = "center"
 
 
+@dataclass(frozen=True)
+class ImagesRequest:
+    """Which images to compare with.
+
+    Attributes
+    ----------
+    images : str, Path, or several
+        Files, folders, patterns, and paths of images of the data set, whose features are there.
+    """
+
+    images: str | Path | Iterable[str | Path | bytes]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NearestRequest(SplitsRequest, ImagesRequest):
+    """What to compare them with, and how.
+
+    Attributes
+    ----------
+    top : int
+        Neighbours of each image.
+    weights : str or Path, optional
+        Where a named trunk's weights are now.
+    follow_links : bool
+        Follow links that stay inside a folder.
+    backend, device, workers, engine
+        See `fixgrid.embed.sizing.Machine`.
+    """
+
+    top: int = 10
+    weights: str | Path | None = None
+    follow_links: bool = False
+    backend: str = "auto"
+    device: str = "auto"
+    workers: int | str = "auto"
+    engine: str = "local"
+
+
 def spread(
     asked: object, held: Sequence[Any] = (), read: Callable[[Any], Sequence[Any]] | None = None
 ) -> Sequence[Any]:

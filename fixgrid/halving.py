@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .asking import takes
-from .cache.errors import UsageError
+from .cache.errors import DataError, UsageError
 from .cache.holdings import Holdings
 from .cache.labels import find_version
 from .cache.rows import Manifest, Rows, find_strata
@@ -61,7 +61,14 @@ def search(request: SearchRequest) -> Search:
         As `fixgrid.extract` and `fixgrid.grid`; or if the budget is too small for the first share.
     """
     budget = read_budget(request.budget) if request.budget else None
-    return _Searching(request, ask_extractions(request), budget).run()
+    asked = ask_extractions(request)
+    manifest = asked[0][0].manifest
+    if manifest.task == "unlabelled":
+        raise DataError(
+            f"found no labels in {manifest.source}, expected class folders or a table to search by; extract gives "
+            "features without."
+        )
+    return _Searching(request, asked, budget).run()
 
 
 @dataclass

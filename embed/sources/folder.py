@@ -6,15 +6,16 @@ import os
 import posixpath
 from collections import Counter
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from fixgrid.cache.errors import DataError
 from fixgrid.cache.text import show_path, show_text
 
-from .layout import describe_deep, judge_layout
-from .places import EXPECTED, LAYOUTS, Layout
+from .layouts.layout import describe_deep, judge_layout
+from .layouts.places import EXPECTED, LAYOUTS, Layout
+from .layouts.tree import describe_bare, grow_tree, say_folder
 from .source import Asked, DataSource, Image, Listing, expand_path
-from .tree import describe_bare, grow_tree, say_folder
 from .walk import HEIF, KINDS, OTHER, Walk, describe_passed, is_inside, walk_images
 
 _MOST_NAMED = 3
@@ -116,10 +117,12 @@ def _count_loose(walk: Walk, images: Sequence[Image], layout: Layout) -> list[st
 
 
 def _count_heif(walk: Walk) -> list[str]:
-    """A note on images of a format that not every machine can decode."""
+    """A note on images of the one format that takes a package of its own to decode."""
     n = sum(path.lower().endswith(HEIF) for path in walk.images)
+    if not n or find_spec("pillow_heif"):
+        return []
     plain = KINDS.rpartition(" ")[0]
-    return [f"{n} image(s) are .heic or .heif, not {plain}: extract stops where it cannot decode them"] * (n > 0)
+    return [f"{n} image(s) are .heic or .heif, not {plain}: to have them decoded, pip install pillow-heif"]
 
 
 def check_file(root: bytes, path: bytes, *, follow_links: bool, listed_in: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from .completion import complete_by, complete_heads
 from .usage import Option
 
 Command = Callable[..., Any]
@@ -47,7 +48,13 @@ def _all(*options: Callable[[Command], Command]) -> Callable[[Command], Command]
     return declare
 
 
-data = option("--data", help="Folder, table, stanford-dogs[:2020], torchvision:NAME or sample.")
+complete_data, complete_trunk = complete_by("complete_data", files=True), complete_by("complete_trunk", files=True)
+data = option(
+    "--data",
+    shell_complete=complete_data,
+    help="Folder, table, stanford-dogs[:2020], torchvision:NAME or sample.",
+)
+head = click.argument("head", type=Place(dir_okay=False), shell_complete=complete_by("complete_head", files=True))
 cache = option("--cache", type=Place(), default="features", show_default=True, help="Cache folder.")
 
 
@@ -60,9 +67,9 @@ def _expect_asked(ctx: click.Context, param: click.Parameter, value: str | None)
     return value
 
 
-trunk = option("--trunk", help="Frozen network, see models. [default: efficientnet_lite0]")
 run_trunk = option(
     "--trunk",
+    shell_complete=complete_trunk,
     callback=_expect_asked,
     help="Frozen network: a name, see models, FILE.py:function or FILE.onnx; several, as in a,b, share one pass. "
     "[default: efficientnet_lite0]",
@@ -224,7 +231,11 @@ _views = _all(
 reads_features = _all(
     data,
     cache,
-    option("--trunk", help="Which, as cache ls calls it; several, or all. [default: the cache's only one]"),
+    option(
+        "--trunk",
+        shell_complete=complete_trunk,
+        help="Which, as cache ls calls it; several, or all. [default: the cache's only one]",
+    ),
     option("--features", help="Kinds of features: some that were extracted, or all. [default: pooled]"),
     _views,
     option("--train-view", help="Some of train,center,both. [default: train, else what is cached]"),
@@ -233,7 +244,7 @@ reads_features = _all(
 `fixgrid.feature_requests.FeaturesRequest`."""
 
 _CACHED_TRUNK = "Which, as cache ls calls it. [default: the cache's only one]"
-cached_trunk = option("--trunk", help=_CACHED_TRUNK)
+cached_trunk = option("--trunk", shell_complete=complete_trunk, help=_CACHED_TRUNK)
 run_cached_trunk = option("--trunk", callback=_expect_asked, help=_CACHED_TRUNK)
 names_splits = _all(
     option("--features", help="Kind of features. [default: pooled]"),
@@ -244,7 +255,11 @@ names_splits = _all(
 """Of every command that takes cached features as they are; see `fixgrid.feature_requests.SplitsRequest`."""
 
 pairs = option("--pairs", help="As in 128:224,224:128+224, or seed. [default: every pair in the cache]")
-heads = option("--heads", help="all, or of logistic,ridge,lda,mean,knn,sgd. [default: logistic; of numbers ridge]")
+heads = option(
+    "--heads",
+    shell_complete=complete_heads,
+    help="all, or of logistic,ridge,lda,mean,knn,sgd. [default: logistic; of numbers ridge]",
+)
 strengths = option("--strengths", help="full, or values of C as in 1e-3,1e-2. [default: searched coarse to fine]")
 top = option("--top", type=click.IntRange(1), help="Show so many of the best on val. [default: all]")
 

@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from fixgrid.cache.errors import DataError
 from fixgrid.cache.text import show_text
 
+from ..words import is_piece
 from .folds import judge_folds
 from .places import BESIDE, EXPECTED, Folders, Layout, Place
-from .splitfolders import judge_splits, judge_splits_of_classes
+from .splits import judge_splits, judge_splits_of_classes
 from .tree import Branch, have_common, name_some, say_folder, set_aside
-from .words import is_piece
 
 JUDGES: tuple[Callable[[Folders, os.PathLike[str]], Layout | None], ...] = (
     judge_folds,

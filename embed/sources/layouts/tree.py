@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from fixgrid.cache.text import show_path
 
-from .walk import HIDDEN, OTHER, Passed, Walk, count_suffixes
-from .words import fold_name, is_images, is_no_class, read_split_word
+from ..walk import HIDDEN, OTHER, Passed, Walk, count_suffixes
+from ..words import fold_name, is_images, is_no_class, read_split_word
 
 _MOST_NAMED = 10
 
