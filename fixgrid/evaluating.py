@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from .embed.listing import SPLIT
 from .embed.manifest import read_manifest
 from .embed.outcome import Outcome
 from .embed.sizing import Machine
+from .embed.sources.reading import Reading
 from .embed.watcher import Quiet, Watcher
 from .freshness import say_other_images
 from .heads.artifact import SavedHead, load_head
@@ -60,6 +62,13 @@ def evaluate(
     data: str | Path,
     *,
     split: str = "test",
+    image_col: str | None = None,
+    label_col: str | Sequence[str] | None = None,
+    split_col: str | None = None,
+    group_col: str | None = None,
+    root: str | Path | None = None,
+    task: str | None = None,
+    classes: str | Sequence[str] | None = None,
     trunk: str | nn.Module | OwnTrunk | None = None,
     weights: str | Path | None = None,
     cache: str | Path = "features",
@@ -79,6 +88,8 @@ def evaluate(
     data : str or Path
         As `fixgrid.extract` takes it. Its classes are matched by name, and each must be one of the head's.
     split : {"train", "val", "test"}
+    image_col, label_col, split_col, group_col, root, task, classes
+        As `fixgrid.extract` takes them; several classes and numbers are read as such for a head of them.
 
     Raises
     ------
@@ -88,10 +99,12 @@ def evaluate(
     watcher, folder = watcher or Quiet(), Path(cache).expanduser()
     saved, machine = load_head(Path(head).expanduser()), Machine(backend, device, str(workers), engine)
     replica = Replica(saved.trunk, saved.seen, trunk, weights, folder, machine, watcher)
+    task = task or (saved.task if saved.task in ("multilabel", "regression") else None)
     found, notes = read_manifest(
         str(data),
         cache_dir=folder,
         follow_links=follow_links,
+        reading=Reading.read(image_col, label_col, split_col, group_col, root, task, classes),
         progress=watcher.show_hashed,
         download_progress=watcher.show_download,
     )

@@ -27,6 +27,7 @@ from .usage import command
     show_default=True,
     help="Which split of them.",
 )
+@options.table
 @options.cache
 @options.own_trunk
 @options.moved_weights
