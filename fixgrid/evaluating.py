@@ -106,7 +106,7 @@ def evaluate(request: EvaluateRequest) -> Evaluated:
     saved, data = load_head(Path(request.head).expanduser()), str(request.data)
     machine = Machine(request.backend, request.device, str(request.workers), request.engine)
     replica = Replica(saved.trunk, saved.seen, request.trunk, request.weights, folder, machine, watcher)
-    found = _read_data(request, data, folder)
+    found = _read_data(request, data, folder, saved.task)
     manifest = _label_as(found, request.split, saved)
     say_other_images(saved, found, request.split, watcher)
     extraction, outcome = replica.see(manifest)
@@ -126,16 +126,19 @@ def evaluate(request: EvaluateRequest) -> Evaluated:
     return Evaluated(figures, outcome)
 
 
-def _read_data(request: EvaluateRequest, data: str, folder: Path) -> Manifest:
-    """The data set, with a notice of all that is odd about it."""
+def _read_data(request: EvaluateRequest, data: str, folder: Path, task: str) -> Manifest:
+    """The data set as it was extracted, else as is said, else as a head for ``task`` takes it."""
     known, _ = find_source(FeatureStore(folder), data)
     options = list(known.options) if known else []
+    reading = request.reading if request.reading != Reading() else Reading.recall(options)
+    if not known and not reading.task and task in ("multilabel", "regression"):
+        reading = replace(reading, task=task)
     found, notes = read_manifest(
         data,
         cache_dir=folder,
         seed=int(options[options.index("--seed") + 1]) if "--seed" in options else 0,
         follow_links=request.follow_links or "--follow-links" in options,
-        reading=request.reading if request.reading != Reading() else Reading.recall(options),
+        reading=reading,
         progress=request.watcher.show_hashed,
         download_progress=request.watcher.show_download,
     )

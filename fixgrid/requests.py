@@ -5,7 +5,6 @@ What is asked of a cache is in `fixgrid.feature_requests` and `fixgrid.cache_req
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
@@ -15,7 +14,7 @@ from .cache.health import find_exposure
 from .cache.store import FeatureStore
 from .embed.request import Wanted, read_resolutions
 from .embed.sizing import Machine
-from .embed.sources.reading import Reading, join_words
+from .embed.sources.reading import Reading
 from .embed.trunks.look import read_look
 from .embed.watcher import Quiet, Watcher
 
@@ -54,15 +53,8 @@ class TableRequest:
     @property
     def reading(self) -> Reading:
         """How a table is to be read, and what labels are."""
-        return Reading(
-            self.image_col or "",
-            join_words(self.label_col or ""),
-            self.split_col or "",
-            self.group_col or "",
-            os.path.realpath(Path(self.root).expanduser()) if self.root else "",
-            self.task or "",
-            join_words(self.classes or ""),
-        )
+        columns = self.image_col, self.label_col, self.split_col, self.group_col
+        return Reading.read(*columns, self.root, self.task, self.classes)
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from zoo import touch, write_photos
 
+import fixgrid
+from fixgrid import evaluating
 from fixgrid.cache.errors import UsageError
 from fixgrid.cache.rows import Manifest
 from fixgrid.embed.changes import Changes, find_changes
@@ -36,6 +39,33 @@ def test_a_request_says_all_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert asked.reading == Reading(
         "", 'a,"b, c"', root=str(tmp_path.resolve() / "here"), task="ordinal", classes="low,high"
     )
+
+
+@pytest.mark.parametrize(
+    ("answers", "said", "task"),
+    [
+        ("multiclass", None, ""),
+        ("ordinal", None, ""),
+        ("regression", None, "regression"),
+        ("multilabel", None, "multilabel"),
+        ("multilabel", "multiclass", "multiclass"),
+    ],
+)
+def test_labels_are_read_as_a_head_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: str, said: str | None, task: str
+) -> None:
+    asked = []
+
+    def stop(source: str, **options: Reading) -> None:
+        asked.append(options["reading"])
+        raise UsageError(source)
+
+    monkeypatch.setattr(evaluating, "read_manifest", stop)
+    monkeypatch.setattr(evaluating, "load_head", lambda _: SimpleNamespace(trunk={}, seen=(), task=answers))
+    monkeypatch.setattr(evaluating, "Replica", lambda *_: None)
+    with pytest.raises(UsageError, match=r"t\.csv"):
+        fixgrid.evaluate("head", "t.csv", label_col=["a", "b"], task=said, cache=tmp_path)
+    assert asked == [Reading(label_col="a,b", task=task)]
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from .usage import command
     show_default=True,
     help="Which split of them.",
 )
+@options.table
 @options.cache
 @options.table
 @options.own_trunk

@@ -140,10 +140,10 @@ engine = option(
 )
 machine = all_of(backend, device, workers, engine)
 table = all_of(
-    option("--image-col", help="Column of a table that names the images. [default: by its name]"),
-    option("--label-col", help="Of labels; several, as in a,b, of 0 and 1, one a class; or none."),
-    option("--split-col", help="Of splits, or none: then the images are dealt."),
-    option("--group-col", help="Of what no dealt split parts, such as patients, or none."),
+    option("--image-col", help="Column of a table that names the images. [default: known by its name]"),
+    option("--label-col", help="Column of labels; several, as in a,b, of 0 and 1, one a class; none."),
+    option("--split-col", help="Column of splits, or none: then the images are dealt."),
+    option("--group-col", help="Column of what no dealt split parts, such as patients, or none."),
     option(
         "--root",
         type=Place(exists=True, file_okay=False),
@@ -151,10 +151,10 @@ table = all_of(
     ),
     option(
         "--task",
-        type=click.Choice(["multiclass", "ordinal", "multilabel", "regression", "unlabelled"]),
+        type=choice("multiclass", "ordinal", "multilabel", "regression", "unlabelled"),
         help="What labels are. [default: what they look like]",
     ),
-    option("--classes", help="In their order, as in low,mid,high. [default: sorted; of ordinal numbers ascending]"),
+    option("--classes", help="The classes in their order, as in low,mid,high. [default: sorted]"),
 )
 """How a table is read, and what labels are; see `fixgrid.embed.sources.reading.Reading`."""
 

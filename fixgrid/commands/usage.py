@@ -32,6 +32,7 @@ HEADINGS: Mapping[str, tuple[str, ...]] = {
         "crop_ratio", "crop_mode", "interpolation", "mean", "std", "resize", "resampler", "jitter", "seed",
         "recalibrate",
     ),
+    "Tables and labels": ("task", "classes", "label_col", "image_col", "split_col", "group_col", "root"),
     "This machine": ("device", "workers", "precision", "dtype", "backend", "engine", "calibrate"),
     "Images and failures": ("max_bad", "strict", "follow_links", "rehash", "deep", "sample"),
     "Always": ("config", "quiet", "verbose", "version", "help"),
