@@ -251,6 +251,7 @@ def calibrate(extraction: Extraction, trunk: KnownTrunk, watcher: Watcher, machi
             extraction.trunk,
             dict.fromkeys(splits, extraction.views["train"]),
             extraction.dtype,
+            scale=extraction.scale,
         )
         extract_here([(small, trunk)], watcher, machine, max_bad=1.0)
         for speed in recall_speeds(Path(folder, "speed")):

@@ -12,6 +12,7 @@ from typing import Any
 from .cache.errors import FixgridError, UsageError
 from .cache.holdings import POOLED, Holdings, find_holdings
 from .cache.inventory import list_axes, list_labels
+from .cache.scale import read_scale
 from .cache.store import FeatureStore
 from .embed.trunks.look import read_look
 from .embed.trunks.nodes import read_nodes
@@ -40,7 +41,7 @@ class FeaturesRequest:
         Kinds of features, several or ``all`` where cells are compared; the pooled ones, or else the only ones, if
         not given.
     cache : str or Path
-    resize, resampler, mean, std, interpolation, crop_ratio, crop_mode, train_views, seed
+    resize, resampler, mean, std, interpolation, crop_ratio, crop_mode, scale, train_views, seed
         Fields of the view, where the cache holds several; as `fixgrid.extract` takes them. Several `crop_ratio`, or
         ``all``, where cells are compared.
     train_view : {"train", "center", "both"}, optional
@@ -60,6 +61,7 @@ class FeaturesRequest:
     interpolation: str | None = None
     crop_ratio: float | str | Sequence[float] | None = None
     crop_mode: str | None = None
+    scale: float | str | None = None
     train_views: int | None = None
     seed: int | None = None
     train_view: str | None = None
@@ -79,8 +81,7 @@ class FeaturesRequest:
             See `fixgrid.cache.holdings.find_holdings`; also if several trunks or kinds are named.
         """
         open_cache(self.folder, self.watcher)
-        holdings = self.find()
-        self.settle([holdings])
+        self.settle([holdings := self.find()])
         return holdings
 
     def find(self) -> Holdings:
@@ -90,10 +91,9 @@ class FeaturesRequest:
             for name, asked in (("trunk", self.trunk), ("features", self.features), ("crop-ratio", self.crop_ratio))
         )
         asked = {
-            "resize": self.resize,
-            "resampler": self.resampler,
+            **{name: getattr(self, name) for name in ("resize", "resampler", "seed")},
             "draws": self.train_views,
-            "seed": self.seed,
+            "scale": None if self.scale is None else str(read_scale(self.scale)),
             **read_look(self.mean, self.std, self.interpolation, ratio, self.crop_mode),
         }
         view = {name: value for name, value in asked.items() if value is not None}

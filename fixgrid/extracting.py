@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from .asking import takes
 from .cache.datasets import list_sources, name_here
 from .cache.errors import DataError, UsageError
+from .cache.remarks import describe_remarks
 from .cache.rows import Manifest
 from .cache.store import FeatureStore
 from .embed.extraction import Extraction
@@ -74,6 +75,7 @@ def extract(request: Request) -> Extracted:
     for extraction, trunk in asked if request.recalibrate else ():
         expect_norm(extraction, trunk.facts)
     outcome = extract_here(asked, request.watcher, machine, max_bad=max_bad)
+    say_remarks([extraction for extraction, _ in asked], request.watcher)
     expect_usable([extraction for extraction, _ in asked], outcome, request.watcher)
     again: dict[int, list[Outcome]] = {}
     for extraction, trunk in asked if request.recalibrate else ():
@@ -82,6 +84,14 @@ def extract(request: Request) -> Extracted:
             again.setdefault(res, []).append(more)
     recalibrated = {res: Outcome.join(outcomes) for res, outcomes in again.items()}
     return Extracted(outcome, recalibrated, [extraction for extraction, _ in asked])
+
+
+def say_remarks(extractions: Sequence[Extraction], watcher: Watcher) -> None:
+    """What decoding noticed of the images of one data set: blank ones, values that use little of their range."""
+    found = max((extraction.list_remarked() for extraction in extractions), key=len)
+    images = sum(len(extractions[0].manifest.splits[split]) for split in extractions[0].views)
+    for line in describe_remarks(found, images, extractions[0].scale):
+        watcher.notice(f"note: {line}")
 
 
 def expect_usable(
@@ -165,7 +175,8 @@ def read_data(request: Request, *, download: bool = True) -> Data:
     """
     store = open_cache(request.folder, request.watcher)
     name, why = _choose_data(request, store)
-    _ = read_resolutions(request.res), request.look  # refused before anything is downloaded or hashed
+    # Refused before anything is downloaded or hashed.
+    _ = read_resolutions(request.res), request.look, request.bounds
     expect_name(request.name)
     if not download:
         expect_local(name, request.folder, request.split)
@@ -236,4 +247,4 @@ def _build_one(request: Request, asked: Data, facts: TrunkFacts) -> Extraction:
         precision=choose_precision(request.precision, request.machine.device),
         dtype=request.dtype,
     )
-    return replace(extraction, called=expect_name(request.name), look=request.look)
+    return replace(extraction, called=expect_name(request.name), look=request.look, scale=request.bounds)

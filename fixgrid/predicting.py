@@ -29,6 +29,7 @@ from .embed.replica import adopt_known, build_replica, find_trunk
 from .embed.sizing import Machine
 from .embed.trunks.source import is_own
 from .embed.watcher import Quiet, Watcher
+from .extracting import say_remarks
 from .freshness import say_other_images
 from .heads.artifact import SavedHead, load_head
 from .heads.figures import HeadFigures, measure_head
@@ -106,8 +107,7 @@ def predict(
     ----------
     head : str or Path
         What `fixgrid.fit_head` wrote, with or without suffix.
-    images : str, Path, or several
-        Files, folders and patterns.
+    images : str, Path, or several files, folders and patterns
     trunk : str, nn.Module or OwnTrunk, optional
         What the head was fitted on, if it was the user's own: a module, ``FILE.py:function`` or ``FILE.onnx``.
     weights : str or Path, optional
@@ -151,7 +151,7 @@ class Evaluated:
     ----------
     figures : HeadFigures
     outcome : Outcome
-        What computing their features took; its bad images are not in the figures.
+        Its bad images are not in the figures.
     """
 
     figures: HeadFigures
@@ -289,7 +289,9 @@ class _Replica:
         for known in {self.folder, self.folder / PREDICTIONS} - {place}:
             adopt_known(extraction, FeatureStore(known))
         asked, shelf = [(extraction, self.trunk)], self.folder / SHELF
-        return extraction, extract_here(asked, self.watcher, self.machine, max_bad=1.0, shelf=shelf)
+        outcome = extract_here(asked, self.watcher, self.machine, max_bad=1.0, shelf=shelf)
+        say_remarks([extraction], self.watcher)
+        return extraction, outcome
 
     def read(self, extraction: Extraction) -> Iterator[FeatureSet]:
         """Blocks of the images that have features in every view."""

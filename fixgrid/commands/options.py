@@ -86,6 +86,10 @@ look = _all(
     ),
 )
 """How pixels are prepared, where it is not as the weights' own metadata says."""
+scale = option(
+    "--scale",
+    help="Of images above 8 bits: the value that is white, as 4095, or LOW:HIGH. [default: 65535]",
+)
 style = option(
     "--format",
     "style",
@@ -147,6 +151,7 @@ extracts = _all(
     resize,
     resampler,
     look,
+    scale,
     option(
         "--split",
         type=click.Choice(["official", "2020"]),
@@ -188,6 +193,7 @@ reads_features = _all(
     resize,
     resampler,
     look,
+    scale,
     option("--train-views", type=click.IntRange(1), help="Which, if the cache holds several."),
     option("--seed", type=int, help="Which, if the cache holds several."),
     option("--train-view", help="Some of train,center,both. [default: train, else what is cached]"),
