@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .cache.health import find_exposure
+from .cache.scale import Scale, read_scale
 from .cache.store import FeatureStore
 from .embed.request import Wanted, read_resolutions
 from .embed.sizing import Machine
@@ -92,6 +93,9 @@ class Request(TableRequest):
         Crop side over resized side.
     crop_mode : {"center", "squash", "border"}, optional
         See `fixgrid.cache.view.View`.
+    scale : float or str, optional
+        Of images above 8 bits: the value that is white, as 4095, or those that are black and white, as
+        ``"-1000:400"``; all 16 bits if not given.
     split : {"2020"}, optional
         Deprecated: part of `data` now, as in ``stanford-dogs:2020``.
     dtype : {"float32", "float16"}
@@ -133,6 +137,7 @@ class Request(TableRequest):
     interpolation: str | None = None
     crop_ratio: float | str | None = None
     crop_mode: str | None = None
+    scale: float | str | None = None
     split: str | None = None
     seed: int = 0
     backend: str = "auto"
@@ -163,6 +168,11 @@ class Request(TableRequest):
     def look(self) -> dict[str, Any]:
         """What is said here of the pixels, in place of the weights' own metadata; see `read_look`."""
         return read_look(self.mean, self.std, self.interpolation, self.crop_ratio, self.crop_mode)
+
+    @property
+    def bounds(self) -> Scale:
+        """The scale of images above 8 bits."""
+        return read_scale(self.scale)
 
     @property
     def wanted(self) -> Wanted:

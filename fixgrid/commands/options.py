@@ -101,6 +101,10 @@ look = all_of(
     ),
 )
 """How pixels are prepared, where it is not as the weights' own metadata says."""
+scale = option(
+    "--scale",
+    help="Of images above 8 bits: the value that is white, as 4095, or LOW:HIGH. [default: 65535]",
+)
 style = option(
     "--format",
     "style",
@@ -183,6 +187,7 @@ extracts = all_of(
     resize,
     resampler,
     look,
+    scale,
     option(
         "--split",
         type=choice("official", "2020"),
@@ -225,6 +230,7 @@ _views = all_of(
     resize,
     resampler,
     look,
+    scale,
     option("--train-views", type=click.IntRange(1), help="Which, if the cache holds several."),
     option("--seed", type=int, help="Which, if the cache holds several."),
 )
