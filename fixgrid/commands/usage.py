@@ -53,7 +53,8 @@ class Option(click.Option):
         """See `click.Parameter`."""
         if isinstance(value, str) and self.type.name != "boolean":
             for part in value.split(",") if self.name in _SEVERAL else [value]:
-                if better := suggest_value(str(self.name), part.strip()):
+                better = suggest_value(str(self.name), part.strip())
+                if better and (" " in better or better in getattr(self.type, "choices", [better])):
                     raise UsageError(f"found {self._say(ctx)} {part.strip()}; expected {better}.")
         if ctx.get_parameter_source(str(self.name)) is ParameterSource.DEFAULT_MAP:
             value = self._expect_type(ctx, value)
