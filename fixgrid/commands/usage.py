@@ -19,9 +19,6 @@ HEADINGS: Mapping[str, tuple[str, ...]] = {
         "data", "trunk", "res", "features", "train_views", "views", "split", "view", "cache", "weights",
         "name", "budget",
     ),
-    "How a table is read, and what labels are": (
-        "image_col", "label_col", "split_col", "group_col", "root", "task", "classes",
-    ),
     "Which cells": ("pairs", "heads", "gap", "train_view", "test_view", "strengths"),
     "How they are chosen": (
         "metric", "class_weight", "prefer", "folds", "repeats", "fold_seed", "refit", "drop_duplicates", "mean_of",
