@@ -11,6 +11,8 @@ from fixgrid.embed.sources.tables.encodings import Text, read_text
 
 TABLE = "path,label\na.png,gr\u00fcn\n"
 
+BYTES = "t.csv is not UTF-8: what is not text stays bytes, as \\xff in labels; better save it as UTF-8"
+
 
 def read(folder: Path, raw: bytes) -> Text:
     file = folder / "t.csv"
@@ -39,11 +41,11 @@ def test_every_encoding_gives_one_text(tmp_path: Path, encoding: str, note: tupl
 def test_bytes_beside_letters_in_utf_8_stay_what_they_are(tmp_path: Path) -> None:
     found = read(tmp_path, TABLE.encode() + b"\xff.png,x\n")
     assert found.text == TABLE + "\udcff.png,x\n"
-    assert found.notes == ()
+    assert found.notes == (BYTES,)
 
 
 def test_bytes_that_windows_does_not_know_stay_what_they_are(tmp_path: Path) -> None:
-    assert read(tmp_path, b"path\n\x81.png\n").text == "path\n\udc81.png\n"
+    assert read(tmp_path, b"path\n\x81.png\n") == Text("path\n\udc81.png\n", notes=(BYTES,))
 
 
 @pytest.mark.parametrize(

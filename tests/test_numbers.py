@@ -47,10 +47,11 @@ def test_for_any_unit_and_origin_the_prediction_is_the_same(unit, origin):
     np.testing.assert_allclose(moved / unit - origin, plain / unit, atol=1e-3)
 
 
-def test_equal_numbers_are_predicted():
+@pytest.mark.parametrize("number", [0.1, 0.5, 0.0])
+def test_equal_numbers_are_predicted(number):
     X, _ = draw()
-    head = fit("ridge", X, np.full(300, 0.1), 1.0)
-    np.testing.assert_allclose(head.scores(X), np.float32(0.1), rtol=1e-6)
+    head = fit("ridge", X, np.full(300, number), 1.0)
+    np.testing.assert_allclose(head.scores(X), np.float32(number), rtol=1e-6)
 
 
 def test_the_solver_finds_what_the_closed_form_gives(monkeypatch):

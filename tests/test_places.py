@@ -14,7 +14,16 @@ from fixgrid.embed.sources.tables.table import Table
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    for name in ("a.png", "b c.jpg", "sub/d.JPG", "sub/e.1.png", "twice.jpg", "twice.png", "sub/back\\slash.png"):
+    for name in (
+        "a.png",
+        "b c.jpg",
+        "sub/d.JPG",
+        "sub/e.1.png",
+        "twice.jpg",
+        "twice.png",
+        "sub/back\\slash.png",
+        "café.png",
+    ):
         file = tmp_path / "root" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
@@ -40,6 +49,7 @@ def find(root: Path, *cells: str, encoding: str = "utf-8") -> tuple[list[bytes],
         ("sub/d.jpg", b"sub/d.JPG", "in another case of their suffix"),
         ("sub/d", b"sub/d.JPG", "without their suffix"),
         ("sub/e.1", b"sub/e.1.png", "without their suffix"),
+        ("cafe\u0301.png", "caf\xe9.png".encode(), "in another Unicode form"),
         (".\\sub\\d ", b"sub/d.JPG", "with \\ for / and without their suffix"),
     ],
 )
@@ -49,9 +59,13 @@ def test_a_file_is_found_as_other_systems_spell_it(root: Path, cell: str, path: 
     assert [note.partition(", such as")[0] for note in notes] == [f"1 path(s) are spelt {how}"] * bool(how)
 
 
-def test_an_absolute_path_inside_is_taken_whatever_link_it_goes_by(root: Path, tmp_path: Path) -> None:
+def test_an_absolute_path_inside_is_taken_whatever_link_it_goes_by(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "link").symlink_to(root)
-    assert find(root, f"{root}/sub/d.JPG", f"{tmp_path}/link/a.png")[0] == [b"sub/d.JPG", b"a.png"]
+    monkeypatch.setenv("HOME", str(tmp_path))
+    cells = f"{root}/sub/d.JPG", f"{tmp_path}/link/a.png", f"file://{root}/a.png", "~/root/b c.jpg"
+    assert find(root, *cells)[0] == [b"sub/d.JPG", b"a.png", b"a.png", b"b c.jpg"]
 
 
 def test_a_name_in_the_tables_own_encoding_is_found(root: Path) -> None:
@@ -104,6 +118,9 @@ def test_a_folder_inside_a_folder_is_the_last_resort(root: Path) -> None:
         ("twice", "which may be twice.jpg or twice.png; expected one: add the suffix"),
         ("sub/d.png", "not there, but sub/d.JPG is; mend the name"),
         ("A.PNG", "not there, but a.png is"),
+        ("SUB/D.jpg", "not there, but sub/d.JPG is"),
+        ("s3://host/a.png", "an address"),
+        ("file:///nowhere/a.png", "not there"),
         ("root/a.png", r"not there, but below .*: --root /"),
         ("f.png", "which is not there; expected a path relative to the table's folder"),
     ],

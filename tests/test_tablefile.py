@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from fixgrid.cache.errors import DataError
+from fixgrid.cache.errors import DataError, UsageError
+from fixgrid.embed.sources.reading import Reading
 from fixgrid.embed.sources.source import Image
-from fixgrid.embed.sources.tables.tablefile import list_table
+from fixgrid.embed.sources.tables.tablefile import TableFile, list_table
 
 
 @pytest.fixture
@@ -101,3 +102,60 @@ def test_a_link_is_refused_unless_links_are_followed(folder):
 def test_a_table_that_cannot_be_read_is_named(tmp_path):
     with pytest.raises(DataError, match=r"could not read .*list\.csv: No such file"):
         list_table(tmp_path / "list.csv")
+
+
+def test_rows_that_say_the_same_of_an_image_count_once(folder):
+    found = list_table(write(folder, "path,label\n1.png,cat\n2.png,dog\n./1.png,cat\n"))
+    assert [image.path for image in found.images] == [b"1.png", b"2.png"]
+    assert found.notes == ("1 row(s) of list.csv name an image again",)
+
+
+def test_classes_of_an_image_in_several_rows_are_joined_only_if_asked(folder):
+    file = write(folder, "path,label\n1.png,dog\n2.png,ant\n1.png,cat\n")
+    with pytest.raises(DataError, match="with another label; --task multilabel gives it both"):
+        list_table(file)
+    found = list_table(file, Reading(task="multilabel"))
+    assert [image.label for image in found.images] == [("cat", "dog"), ("ant",)]
+
+
+def test_an_image_in_two_splits_is_refused_whatever_the_task(folder):
+    file = write(folder, "path,label,split\n1.png,dog,train\n1.png,cat,test\n")
+    with pytest.raises(DataError, match="in another split or group; keep one"):
+        list_table(file, Reading(task="multilabel"))
+
+
+def test_ids_beside_a_folder_of_images_need_nothing_more(folder):
+    for name in ("train/0a.jpg", "train/0b.jpg", "test/0c.jpg"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+    found = list_table(write(folder, "id,breed\n0a,pug\n0b,beagle\n"))
+    assert found.images == [Image(b"train/0a.jpg", "pug"), Image(b"train/0b.jpg", "beagle")]
+    assert found.notes == (
+        "read id as path, breed as label in list.csv",
+        "found the images of list.csv in train/",
+        "2 path(s) are spelt without their suffix, such as 0a for train/0a.jpg",
+    )
+
+
+def test_groups_and_unlabelled_images_are_listed(folder):
+    found = list_table(write(folder, "path,patient_id\n1.png,p1\n2.png,\n"))
+    assert (found.task, found.classes) == ("unlabelled", ())
+    assert found.images == [Image(b"1.png", "", "", "p1"), Image(b"2.png", "", "", "")]
+    with pytest.raises(
+        UsageError, match=r"found --task multiclass and no labels in .*; --label-col names their column"
+    ):
+        list_table(folder / "list.csv", Reading(task="multiclass"))
+
+
+def test_another_root_is_what_paths_begin_at(folder):
+    file = write(folder, "path,label\n3.png,cat\n")
+    assert list_table(file, Reading(root=str(folder / "sub"))).images == [Image(b"3.png", "cat")]
+    with pytest.raises(UsageError, match=r"found --root .*nowhere; expected a folder"):
+        list_table(file, Reading(root=str(folder / "nowhere")))
+
+
+@pytest.mark.parametrize("name", ["list.CSV", "l.tsv", "l.txt", "l.jsonl", "l.ndjson", "l.json", "l.parquet"])
+def test_every_suffix_of_a_table_is_taken(folder, name):
+    (folder / name).touch()
+    assert TableFile().takes(str(folder / name))
+    assert not TableFile().takes(str(folder / "1.png"))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 from fixgrid.cache.errors import UsageError
 from fixgrid.cache.rows import TASKS
@@ -43,6 +45,22 @@ class Reading:
             raise UsageError(f"found --task {self.task!r}; expected one of {', '.join(TASKS)}.")
         if self.classes and self.task in ("regression", "unlabelled"):
             raise UsageError(f"found --classes with --task {self.task}, which has none; leave one of them out.")
+
+    @classmethod
+    def read(
+        cls,
+        image_col: str | None = None,
+        label_col: str | Sequence[str] | None = None,
+        split_col: str | None = None,
+        group_col: str | None = None,
+        root: str | Path | None = None,
+        task: str | None = None,
+        classes: str | Sequence[str] | None = None,
+    ) -> Reading:
+        """What a user gave, each as text, words or nothing."""
+        folder = os.path.realpath(Path(root).expanduser()) if root else ""
+        names = image_col or "", join_words(label_col or ""), split_col or "", group_col or ""
+        return cls(*names, folder, task or "", join_words(classes or ""))
 
     @classmethod
     def recall(cls, options: Sequence[str]) -> Reading:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ _MARKS = (  # UTF-32 before UTF-16, whose mark begins its own
 )
 _LOOK = 4096  # bytes that tell UTF-16 without a mark by its NULs
 _WINDOWS = "cp1252"
+_BYTES = frozenset(map(chr, range(0xDC80, 0xDD00)))  # that were no UTF-8, as surrogateescape has them
 
 
 class Text(NamedTuple):
@@ -50,14 +52,15 @@ def read_text(file: Path) -> Text:
             raise DataError(f"could not read {file} as {wide.upper()}: {error}; save it as UTF-8.") from error
         return Text(_expect_text(text, file), notes=(f"read {file.name} as {wide[:6].upper()}",))
     text = raw.decode("utf-8-sig", "surrogateescape")
-    if not text.isascii() and all(char.isascii() or "\udc80" <= char <= "\udcff" for char in text):
-        try:
-            text = raw.decode(_WINDOWS)
-        except UnicodeDecodeError:  # five bytes mean nothing in it
-            return Text(_expect_text(text, file))
-        note = f"{file.name} is not UTF-8: read as Windows-1252; if letters look wrong, save it as UTF-8"
-        return Text(_expect_text(text, file), _WINDOWS, (note,))
-    return Text(_expect_text(text, file))
+    letters = {char for char in text if not char.isascii()}
+    if not any(char in _BYTES for char in letters):
+        return Text(_expect_text(text, file))
+    if letters <= _BYTES:
+        with suppress(UnicodeDecodeError):  # five bytes mean nothing in it
+            note = f"{file.name} is not UTF-8: read as Windows-1252; if letters look wrong, save it as UTF-8"
+            return Text(_expect_text(raw.decode(_WINDOWS), file), _WINDOWS, (note,))
+    note = f"{file.name} is not UTF-8: what is not text stays bytes, as \\xff in labels; better save it as UTF-8"
+    return Text(_expect_text(text, file), notes=(note,))
 
 
 def _find_wide(raw: bytes) -> str:

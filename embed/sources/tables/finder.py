@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -11,7 +12,7 @@ from urllib.parse import unquote
 
 from ..walk import SUFFIXES, is_inside
 
-_BACKSLASH, _QUOTED = "with \\ for /", "with %20 and the like"
+_BACKSLASH, _QUOTED, _FORM = "with \\ for /", "with %20 and the like", "in another Unicode form"
 _CASE, _BARE = "in another case of their suffix", "without their suffix"
 
 
@@ -26,7 +27,7 @@ class Finder:
     r"""Finds files below one folder.
 
     A name is taken as it is if there is such a file; else without blanks at its ends, with / for \, with %20 and
-    the like read; and each of these else with its suffix in another case, or with one of `SUFFIXES`.
+    the like read, composed or decomposed; and each of these with its suffix in another case, or one of `SUFFIXES`.
 
     Parameters
     ----------
@@ -52,7 +53,7 @@ class Finder:
 
     def spell(self, name: str) -> Iterator[tuple[str, str]]:
         """Ways to read a name as a path below the root, and what is odd about each; none that leads out."""
-        bare = name.strip()
+        bare = name.strip().removeprefix("file://")
         plain = bare.replace("\\", "/")
         both = f"{_BACKSLASH} and {_QUOTED}"
         seen = set()
@@ -62,6 +63,8 @@ class Finder:
             (plain, _BACKSLASH),
             (unquote(bare, errors="surrogateescape"), _QUOTED),
             (unquote(plain, errors="surrogateescape"), both),
+            (unicodedata.normalize("NFC", plain), _FORM),
+            (unicodedata.normalize("NFD", plain), _FORM),
         ):
             inside = self.relate(text)
             if inside and inside not in seen:
@@ -70,8 +73,8 @@ class Finder:
 
     def relate(self, path: str) -> str:
         """A path relative to the root, ``.`` and ``..`` resolved; empty if it leads out of it."""
-        if path.startswith("/"):
-            folder, name = posixpath.split(path)
+        if path.startswith(("/", "~/")):
+            folder, name = posixpath.split(os.path.expanduser(path))
             if folder not in self._real:
                 self._real[folder] = os.path.realpath(_encode(folder))
             full = posixpath.join(self._real[folder], _encode(name))
@@ -82,13 +85,26 @@ class Finder:
     def guess(self, name: str) -> bytes:
         """A file that a name may have been meant for: one of another suffix or case; empty if there is none."""
         for text, _ in self.spell(name):
-            folder, last = posixpath.split(_encode(text))
-            stem = posixpath.splitext(last)[0]
-            stems = self._list_stems(folder)
-            alike = stems.get(stem) or next((stems[one] for one in stems if one.lower() == stem.lower()), [])
-            if alike:
-                return posixpath.join(folder, alike[0])
+            *above, last = _encode(text).split(b"/")
+            folder = self._match_folder(above)
+            if folder is None:
+                continue
+            stems, stem = self._list_stems(folder), posixpath.splitext(last)[0]
+            found = stems.get(stem) or next((stems[one] for one in stems if one.lower() == stem.lower()), [])
+            if found:
+                return posixpath.join(folder, found[0])
         return b""
+
+    def _match_folder(self, parts: list[bytes]) -> bytes | None:
+        """A folder by its path, whatever the case of its letters; None if there is none."""
+        folder = b""
+        for part in parts:
+            alike = [one for one in self.list_folders(folder) if posixpath.basename(one).lower() == part.lower()]
+            if not alike:
+                return None
+            exact = posixpath.join(folder, part)
+            folder = exact if exact in alike else alike[0]
+        return folder
 
     def list_folders(self, folder: bytes = b"") -> list[bytes]:
         """The folders inside one, in the order of their names; neither links nor hidden ones."""

@@ -14,7 +14,7 @@ from ..walk import SUFFIXES
 from .finder import Finder, Found
 from .table import Table
 
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.]+://", re.IGNORECASE)
+_ADDRESS = re.compile(r"(?!file://)[a-z][a-z0-9+.]+://", re.IGNORECASE)
 _PROBED = 20  # rows that a folder must have one of before all are looked for in it
 _SUFFIXES = tuple(suffix.decode() for suffix in SUFFIXES)
 _DRIVE = re.compile(r"[a-z]:[\\/]|\\\\", re.IGNORECASE)

@@ -21,7 +21,7 @@ from .records import read_json, read_json_lines, read_parquet
 from .splitting import read_splits
 from .table import Table
 
-_READERS: dict[str, Callable[[Path], Table]] = {
+READERS: dict[str, Callable[[Path], Table]] = {
     ".txt": read_listed,
     ".jsonl": read_json_lines,
     ".ndjson": read_json_lines,
@@ -61,7 +61,7 @@ def list_table(file: Path, reading: Reading | None = None, *, follow_links: bool
         If what is asked for does not fit.
     """
     reading = reading or Reading()
-    table = _READERS.get(file.suffix.lower(), read_delimited)(file)
+    table = READERS.get(file.suffix.lower(), read_delimited)(file)
     columns = find_columns(table, reading)
     if not table.rows:
         raise DataError(f"found no image in {file}; expected lines of path,label[,split].")
