@@ -253,6 +253,7 @@ def calibrate(extraction: Extraction, trunk: KnownTrunk, watcher: Watcher, machi
             extraction.trunk,
             dict.fromkeys(splits, extraction.views[split]),
             extraction.dtype,
+            scale=extraction.scale,
         )
         extract_here([(small, trunk)], watcher, machine, max_bad=1.0)
         try:

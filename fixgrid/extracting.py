@@ -11,6 +11,7 @@ from .asking import takes
 from .cache.datasets import list_sources, name_here
 from .cache.errors import DataError, UsageError
 from .cache.key import DTYPES
+from .cache.remarks import describe_remarks
 from .cache.rows import Manifest
 from .cache.store import FeatureStore
 from .embed.extraction import Extraction
@@ -81,6 +82,7 @@ def extract(request: Request) -> Extracted:
     outcome = extract_here(asked, request.watcher, machine, max_bad=max_bad)
     for stage, seconds in outcome.stages.items():
         _LOG.debug("%s took %.2f s of all workers together", stage, seconds)
+    say_remarks([extraction for extraction, _ in asked], request.watcher)
     expect_usable([extraction for extraction, _ in asked], outcome, request.watcher)
     again: dict[int, list[Outcome]] = {}
     for extraction, trunk in asked if request.recalibrate else ():
@@ -89,6 +91,14 @@ def extract(request: Request) -> Extracted:
             again.setdefault(res, []).append(more)
     recalibrated = {res: Outcome.join(outcomes) for res, outcomes in again.items()}
     return Extracted(outcome, recalibrated, [extraction for extraction, _ in asked])
+
+
+def say_remarks(extractions: Sequence[Extraction], watcher: Watcher) -> None:
+    """What decoding noticed of the images of one data set: blank ones, values that use little of their range."""
+    found = max((extraction.list_remarked() for extraction in extractions), key=len)
+    images = sum(len(extractions[0].manifest.splits[split]) for split in extractions[0].views)
+    for line in describe_remarks(found, images, extractions[0].scale):
+        watcher.notice(f"note: {line}")
 
 
 def expect_usable(
@@ -174,7 +184,8 @@ def read_data(request: Request, *, download: bool = True) -> Data:
     name, why = _choose_data(request, store)
     name = _add_split(request, name)
     reading = request.reading
-    _ = read_resolutions(request.res), request.look  # refused before anything is downloaded or hashed
+    # Refused before anything is downloaded or hashed.
+    _ = read_resolutions(request.res), request.look, request.bounds
     expect_name(request.name)
     choose_precision(request.precision, "cpu")
     if request.dtype not in DTYPES:
@@ -260,4 +271,4 @@ def _build_one(request: Request, asked: Data, facts: TrunkFacts) -> Extraction:
     )
     for (split, view, node), entry in extraction.entries.items():
         _LOG.debug("key %s: %s of %s, %s at %d px", entry.folder.name[:12], node, split, view.kind, view.res)
-    return replace(extraction, called=expect_name(request.name), look=request.look)
+    return replace(extraction, called=expect_name(request.name), look=request.look, scale=request.bounds)

@@ -40,7 +40,7 @@ def report(request: ReportRequest) -> Path:
     manifest = found.asked.holdings.manifest
     shown = fill_report(
         found,
-        Album(manifest),
+        Album(manifest, found.asked.holdings.scale),
         made={
             "command": request.command,
             "fixgrid": __version__,

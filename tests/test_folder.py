@@ -77,6 +77,14 @@ def test_splits_of_images_alone_are_listed_without_labels(tmp_path):
     assert {(image.label, image.split) for image in listing.images} == {("", "train"), ("", "test")}
 
 
+def test_a_table_beside_images_without_labels_may_be_what_was_meant(tmp_path):
+    touch(tmp_path, "train/1.png", "test/2.png", "labels.csv", "deep/er/other.csv", "notes.txt")
+    assert f"did you mean {tmp_path}/labels.csv?" in notes_of(tmp_path)
+    touch(tmp_path / "one", "pictures/1.png", "all.tsv")
+    with pytest.raises(DataError, match=r"one class \(pictures\) .* Did you mean .*/one/all\.tsv\?$"):
+        list_folder(tmp_path / "one")
+
+
 @pytest.mark.parametrize(
     ("names", "note"),
     [

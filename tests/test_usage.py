@@ -73,6 +73,7 @@ def test_what_is_typed_most_comes_first() -> None:
         ("extract --train-views many", "found --train-views 'many'; expected a whole number, 0 or more."),
         ("extract --resize none", "found --resize 'none'; expected short-side or height."),
         ("extract --precision half", "found --precision half; expected fp16."),
+        ("extract --split valid", "found --split 'valid'; expected official or 2020."),
         ("grid --heads ridge,svm", "found --heads svm; expected ridge or logistic."),
         ("grid --format yaml", "found --format yaml; expected json."),
         ("--data photos", "found --data before the command; type it behind: "),

@@ -29,6 +29,7 @@ from .usage import command
 )
 @options.table
 @options.cache
+@options.table
 @options.own_trunk
 @options.moved_weights
 @options.style

@@ -8,9 +8,10 @@ import click
 
 from . import options
 from .console import Console, say
+from .usage import command
 
 
-@click.command()
+@command(short_help="List the cached images most alike to others.")
 @click.argument("images", nargs=-1, required=True)
 @options.data
 @options.cache

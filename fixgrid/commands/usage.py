@@ -15,11 +15,17 @@ from .defaults import read_defaults
 from .words import join_or, suggest_command, suggest_option, suggest_value
 
 HEADINGS: Mapping[str, tuple[str, ...]] = {
-    "What": ("data", "trunk", "res", "features", "train_views", "views", "cache", "weights", "name", "budget"),
+    "What": (
+        "data", "trunk", "res", "features", "train_views", "views", "split", "view", "cache", "weights",
+        "name", "budget",
+    ),
+    "How a table is read, and what labels are": (
+        "image_col", "label_col", "split_col", "group_col", "root", "task", "classes",
+    ),
     "Which cells": ("pairs", "heads", "gap", "train_view", "test_view", "strengths"),
     "How they are chosen": (
-        "prefer", "folds", "repeats", "fold_seed", "refit", "drop_duplicates", "mean_of", "nested", "resplit",
-        "curve",
+        "metric", "class_weight", "prefer", "folds", "repeats", "fold_seed", "refit", "drop_duplicates", "mean_of",
+        "nested", "resplit", "curve",
     ),
     "Output": ("to", "out", "top", "style", "per_class", "confused", "yes"),
     "How images are seen": (
@@ -28,7 +34,7 @@ HEADINGS: Mapping[str, tuple[str, ...]] = {
     ),
     "Tables and labels": ("task", "classes", "label_col", "image_col", "split_col", "group_col", "root"),
     "This machine": ("device", "workers", "precision", "dtype", "backend", "engine", "calibrate"),
-    "Images and failures": ("split", "max_bad", "strict", "follow_links", "rehash", "deep", "sample"),
+    "Images and failures": ("max_bad", "strict", "follow_links", "rehash", "deep", "sample"),
     "Always": ("config", "quiet", "verbose", "version", "help"),
 }  # fmt: skip
 """Options by heading, in the order in which help lists them: what is given most often first."""
@@ -47,7 +53,8 @@ class Option(click.Option):
         """See `click.Parameter`."""
         if isinstance(value, str) and self.type.name != "boolean":
             for part in value.split(",") if self.name in _SEVERAL else [value]:
-                if better := suggest_value(str(self.name), part.strip()):
+                better = suggest_value(str(self.name), part.strip())
+                if better and (" " in better or better in getattr(self.type, "choices", [better])):
                     raise UsageError(f"found {self._say(ctx)} {part.strip()}; expected {better}.")
         if ctx.get_parameter_source(str(self.name)) is ParameterSource.DEFAULT_MAP:
             value = self._expect_type(ctx, value)

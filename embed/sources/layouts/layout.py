@@ -75,6 +75,6 @@ def describe_deep(places: Sequence[Place]) -> list[str]:
         return []
     n = sum(place.branch.n - len(place.branch.images) for place in deep)
     example = f"{name_some([next(iter(deep[0].branch.filled.values()))])} for {show_text(deep[0].label)}"
-    doubt = "; if those are the classes, name one folder, or list the images in a CSV"
+    doubt = "; if those are the classes, name one folder, or list the images in a table"
     doubt = doubt if have_common([place.branch for place in deep]) else ""
     return [f"{n} image(s) in folders inside class folders count for these, such as {example}{doubt}"]
