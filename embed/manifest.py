@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from fixgrid.cache.datasets import TABLES
 from fixgrid.cache.errors import DataError, UsageError
 from fixgrid.cache.rows import SPLITS, TASKS, Manifest, Rows
-from fixgrid.cache.text import show_path
+from fixgrid.cache.text import show_path, show_text
 
 from . import hashes
-from .dealing import choose_shares
+from .dealing import choose_shares, deal_images
 from .labelling import (
     encode_groups,
     encode_labels,
@@ -98,7 +98,13 @@ def read_manifest(
     images, split_notes, kept = fill_splits(listing, seed=seed, folder=cache_dir / "splits")
     images.sort(key=lambda image: image.path)
     classes = list_classes(listing)
-    check_images(images, classes, source, kept, task=listing.task)
+    try:
+        check_images(images, classes, source, task=listing.task)
+    except DataError as error:
+        if not kept or not was_changed(images, listing, seed=seed):
+            raise
+        cure = f"or mend the split kept in {kept}, or delete that file to split anew"
+        raise DataError(f"{str(error).removesuffix('.')}; {cure}.") from error
     found = hashes.hash_files(
         listing.root,
         [image.path for image in images],
@@ -173,9 +179,22 @@ def fill_splits(listing: Listing, *, seed: int, folder: Path) -> tuple[list[Imag
     return images, (note,), file
 
 
-def check_images(
-    images: Sequence[Image], classes: Sequence[str], source: str, kept: Path | None = None, *, task: str = TASKS[0]
-) -> None:
+def _find_loose(listing: Listing) -> tuple[dict[bytes, str], dict[bytes, str]]:
+    """Of the images that are dealt: what by, and their groups."""
+    loose = [image for image in listing.images if image.split in ("", "train")]
+    groups = {image.path: image.group for image in loose if image.group}
+    return name_strata(loose, listing.task), groups
+
+
+def was_changed(images: Sequence[Image], listing: Listing, *, seed: int) -> bool:
+    """Whether a kept split, which gave the images theirs, is another than one that is dealt anew."""
+    strata, groups = _find_loose(listing)
+    shares = choose_shares({image.split for image in listing.images} - {""})
+    dealt = deal_images(strata, shares, seed=seed, groups=groups)
+    return any(dealt.get(image.path, image.split) != image.split for image in images)
+
+
+def check_images(images: Sequence[Image], classes: Sequence[str], source: str, *, task: str = TASKS[0]) -> None:
     """Refuse what no head can be trained, chosen and scored on.
 
     Parameters
@@ -185,8 +204,6 @@ def check_images(
     classes : sequence of str
     source : str
         As the user named them.
-    kept : Path, optional
-        The file that keeps the split, where it was dealt.
     task : str
         One of `TASKS`.
 
@@ -201,18 +218,30 @@ def check_images(
     if len(classes) < 2 and task in ("multiclass", "ordinal"):
         name = show_path(os.fsencode(classes[0]))
         raise DataError(f"found one class ({name}) in {source}; expected at least two.")
-    blame = f"; or mend the split kept in {kept}, or delete that file to split anew" if kept else ""
     if task != "regression":
-        expect_distinct(images, classes, source, blame)
+        expect_distinct(images, classes, source)
     sizes = Counter(image.split for image in images)
     empty = [split for split in SPLITS if not sizes[split]]
     if empty:
-        raise DataError(
-            f"found no {empty[0]} image in {source}: {len(images)} images of {len(classes)} classes are too few to "
-            f"split; add images, or a split {empty[0]}{blame}."
-        )
+        raise DataError(f"found no {empty[0]} image in {source}: {_say_few(images, classes, empty[0], task)}.")
     expect_whole_groups(images, source)
-    expect_learnable(images, classes, task, source, blame)
+    expect_learnable(images, classes, task, source)
+
+
+def _say_few(images: Sequence[Image], classes: Sequence[str], split: str, task: str) -> str:
+    """Why the images could not be split, and what to do."""
+    groups = {image.group for image in images} - {""}
+    kinds = f"{len(images)} images of {len(classes)} classes"
+    if groups:
+        return (
+            f"{kinds} in {len(groups)} groups, which stay whole, are too few to split; give the splits, or name no "
+            "groups with --group-col none"
+        )
+    several = 2 * len(classes) > len(images) and task == "multiclass"
+    other = (
+        f" (such as {show_text(classes[0])}; --task regression takes numbers as such, --label-col another column)"
+    )
+    return f"{kinds}{other * several} are too few to split; add images, or a split {split}"
 
 
 def _build_rows(images: Sequence[Image], labels: NDArray[np.generic], found: hashes.Hashes) -> dict[str, Rows]:

@@ -17,7 +17,7 @@ from .sources.words import fold_name
 _MOST_NAMED = 10
 
 
-def expect_distinct(images: Sequence[Image], classes: Sequence[str], source: str, blame: str = "") -> None:
+def expect_distinct(images: Sequence[Image], classes: Sequence[str], source: str) -> None:
     """Refuse names of classes that are one name to people: of which some are not trained, or that look the same.
 
     Parameters
@@ -26,8 +26,6 @@ def expect_distinct(images: Sequence[Image], classes: Sequence[str], source: str
         Each with a split.
     classes : sequence of str
     source : str
-    blame : str
-        What else may be mended, for the message.
 
     Raises
     ------
@@ -42,7 +40,7 @@ def expect_distinct(images: Sequence[Image], classes: Sequence[str], source: str
         named = " and ".join(f"{_show_name(name)} ({', '.join(splits[name])})" for name in alike)
         raise DataError(
             f"found the classes {named} in {source}, whose names differ only in {difference}; expected one name: "
-            f"rename one{blame}."
+            "rename one."
         )
 
 
