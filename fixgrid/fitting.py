@@ -138,6 +138,8 @@ def _summarise_grid(found: Grid) -> dict[str, Any]:
         "test_res": best.test_res,
         "family": best.family,
         "correction": best.correction,
+        "metric": best.metric,
+        "units": best.units,
         "val": best.val._asdict(),
         "test": best.test._asdict(),
     }
@@ -149,7 +151,10 @@ def _summarise_head(kept: KeptHead) -> dict[str, Any]:
 
 def _summarise_curve(found: Curve) -> dict[str, Any]:
     points = found.points
-    return {"points": [{"share": one.share, "images": one.images, "test": one.test.value} for one in points]}
+    return {
+        "metric": points[0].metric,
+        "points": [{"share": one.share, "images": one.images, "test": one.test.value} for one in points],
+    }
 
 
 @takes(GridRequest)

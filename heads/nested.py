@@ -74,12 +74,17 @@ class Nested:
     grouped: bool = False
 
     @property
+    def units(self) -> str:
+        """What figures count, see `Ask.units`."""
+        return "groups" if self.grouped else "images"
+
+    @property
     def n(self) -> int:
-        """Number of images."""
+        """Number of images, or of groups."""
         return sum(len(one.row) for one in self.rounds)
 
     @property
-    def accuracy(self) -> Estimate:
+    def figure(self) -> Estimate:
         """The figure of all images, each tested once, with its interval; heads of different folds count as one."""
         shares = np.concatenate([one.correct for one in self.rounds])
         return estimate_figure(self.measure, shares, grouped=self.grouped)

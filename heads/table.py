@@ -83,7 +83,7 @@ def _take_top(cells: Sequence[Cell], top: int | None) -> list[Cell]:
 
 
 def cell_record(cell: Cell) -> dict[str, Any]:
-    """A cell as flat JSON values; accuracies are fractions."""
+    """A cell as flat JSON values; percentages are fractions."""
     cost: dict[str, Any] = cell.cost._asdict() if cell.cost else dict.fromkeys(Cost._fields)
     return {
         **cell.axes._asdict(),
@@ -95,6 +95,7 @@ def cell_record(cell: Cell) -> dict[str, Any]:
         "family": cell.family,
         "correction": cell.correction,
         "metric": cell.metric,
+        "units": cell.units,
         "n_test": len(cell.row),
         "C": cell.strength,
         **cost,

@@ -157,7 +157,7 @@ def _pair_splits(a: str, A: FeatureSet, b: str, B: FeatureSet) -> Iterator[Twin]
             if value >= _NEAR_COSINE:
                 how = {2.0: "pixels", 3.0: "bytes"}.get(value, "near")
                 ends = (a, int(A.row[i])), (b, int(B.row[j]))
-                yield Twin(how, *ends, min(value, 1.0), bool(A.y[i] != B.y[j]))
+                yield Twin(how, *ends, min(value, 1.0), bool(np.any(A.y[i] != B.y[j])))
 
 
 def _name(features: FeatureSet, of: str) -> NDArray[np.int64]:

@@ -56,7 +56,7 @@ def test_every_image_is_tested_once_by_what_learnt_without_it():
     for one, held in zip(found.rounds, FOLDS.held, strict=True):
         np.testing.assert_array_equal(one.row, held)
     hits = sum(one.correct.sum() for one in found.rounds)
-    assert found.accuracy.value == hits / N
+    assert found.figure.value == hits / N
     assert found.deviation == pytest.approx(np.std([one.test.value for one in found.rounds], ddof=1))
     assert found.chosen.total() == 4
 
@@ -173,11 +173,11 @@ def test_no_pair_is_refused():
 def test_it_is_printed_in_every_format():
     found = cross_validate([all_of(EVERY, PAIRS[:2])], FOLDS)
     table = format_nested(found, "table", "leak!")
-    assert f"Accuracy {100 * found.accuracy.value:.2f} % [" in table
+    assert f"Accuracy {100 * found.figure.value:.2f} % [" in table
     assert max(map(len, table.splitlines())) <= 80
     assert "leak!" in table
     assert "| fold |" in format_nested(found, "md")
     assert format_nested(found, "csv").startswith("fold,trunk,")
     whole = json.loads(format_nested(found, "json"))
-    assert (whole["accuracy"], whole["n"], len(whole["folds"])) == (found.accuracy.value, N, 4)
+    assert (whole["accuracy"], whole["n"], len(whole["folds"])) == (found.figure.value, N, 4)
     assert sum(one["folds"] for one in whole["chosen"]) == 4

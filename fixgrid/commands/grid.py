@@ -50,4 +50,4 @@ def grid(
 def say_cell(cell: Any) -> None:
     """A cell that is made, on stderr."""
     where = f"{cell.axes.trunk} {cell.family} {cell.correction} {cell.train_res} -> {cell.test_res}"
-    say(f"{where}: val {100 * cell.val.value:.2f} %")
+    say(f"{where}: val {cell.measure.show(cell.val.value)}{cell.measure.suffix}")
