@@ -69,7 +69,7 @@ def cross_validate(request: GridRequest) -> CrossValidation:
     """
     asks, deck = _pool(request)
     folds = Folds(deck, request.folds or _FOLDS, request.fold_seed, request.repeats)
-    for note in note_thin(deck, folds.n, asks[0].holdings.manifest.classes):
+    for note in note_thin(deck, folds.n, asks[0].holdings.manifest):
         request.watcher.notice(note)
     return CrossValidation(nested.cross_validate(asks, folds), _warn(asks))
 

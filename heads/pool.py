@@ -124,7 +124,7 @@ def fold_ask(asked: Asked, n: int, *, seed: int = 0, repeats: int = 1) -> Asked:
         f"note: val is the accuracy on the {len(deck.row)} images of {' and '.join(deck.splits)}, held out by {n} "
         f"folds in turn{often}; the kept head learns from all of them"
     )
-    thin = note_thin(deck, n, asked.holdings.manifest.classes)
+    thin = note_thin(deck, n, asked.holdings.manifest)
     return replace(pooled, folds=folds, notes=(*pooled.notes, *notes, said, *thin))
 
 
