@@ -126,7 +126,7 @@ def _describe_figures(saved: SavedHead) -> str:
     units = str(figures.get("units", "images"))
     if measure is None:  # of a later version
         return _UNKNOWN
-    title = "Top-1" if measure.name == "accuracy" else f"{measure.title[0].upper()}{measure.title[1:]}"
+    title = "Top-1" if measure.name == "accuracy" else measure.heading
     for split, note in (("val", ", chosen on it"), ("test", ", scored once")):
         estimate, n = _read_estimate(figures.get(split)), figures.get(f"n_{split}")
         on = f" on {n} {units}" if n is not None else ""

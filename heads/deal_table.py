@@ -53,7 +53,7 @@ def format_nested(nested: Nested, style: str, warning: str = "") -> str:
     k, tests = len(nested.rounds), [one.test.value for one in nested.rounds]
     often = "; ".join(f"{names[one]}: {count} of {k}" for one, count in nested.chosen.most_common())
     said = [
-        f"{measure.title[0].upper()}{measure.title[1:]} {format_estimate(nested.figure, measure)} on {nested.n} "
+        f"{measure.heading} {format_estimate(nested.figure, measure)} on {nested.n} "
         f"{nested.units} of {', '.join(nested.splits)}, each tested once by a head that others chose "
         f"({name_interval(measure, nested.units)}).",
         f"From fold to fold {measure.show(min(tests))} to {measure.show(max(tests))}{measure.suffix}, with a "

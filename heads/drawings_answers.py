@@ -24,8 +24,8 @@ from .drawings import (
     name_rows,
     show_name,
 )
-from .metrics import Estimate
 from .per_class import ClassRow
+from .table import record_estimate
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -86,22 +86,13 @@ def draw_classes(rows: Sequence[ClassRow], mean: float, *, ordered: bool = False
         label_percent(axes.xaxis)
         axes.set_xlabel(f"{what} on test; line: mean of the classes")
 
-    return draw("classes", alt, [_class_record(row) for row in rows], fill, 50 + ROW_PT * len(shown))
+    return draw("classes", alt, [_class_record(row, several) for row in rows], fill, 50 + ROW_PT * len(shown))
 
 
-def _class_record(row: ClassRow) -> dict[str, Any]:
-    record = {
-        "class": show_name(row.name),
-        "n": row.n,
-        **_flatten("recall", row.recall),
-        "precision": row.precision,
-    }
-    return record | (_flatten("average_precision", row.average_precision) if row.average_precision else {})
-
-
-def _flatten(name: str, estimate: Estimate | None) -> dict[str, float | None]:
-    value, low, high = estimate or (None, None, None)
-    return {name: value, f"{name}_low": low, f"{name}_high": high}
+def _class_record(row: ClassRow, several: bool) -> dict[str, Any]:
+    record = {"class": show_name(row.name), "n": row.n, **record_estimate("recall", row.recall)}
+    ranked = record_estimate("average_precision", row.average_precision) if several else {}
+    return {**record, "precision": row.precision, **ranked}
 
 
 def draw_order(answers: Answers, classes: Sequence[str]) -> Drawing:
@@ -135,7 +126,10 @@ def draw_order(answers: Answers, classes: Sequence[str]) -> Drawing:
         axes.set_ylabel("what it is")
 
     records = [
-        {"class": show_name(name), **{show_name(other): int(n) for other, n in zip(classes, row, strict=True)}}
+        {
+            "class": show_name(name),
+            **{f"as {show_name(other)}": int(n) for other, n in zip(classes, row, strict=True)},
+        }
         for name, row in zip(classes, counts, strict=True)
     ]
     return draw("order", alt, records, fill, min(460, 110 + 34 * k))

@@ -16,8 +16,6 @@ from .measures import MEASURES
 from .metrics import Estimate
 from .table import record_estimate, show_interval
 
-_MEAN = ("mean_test", "mean_test_low", "mean_test_high")
-
 
 def fit_record(fitted: Fitted, figures: HeadFigures) -> dict[str, Any]:
     """A kept head as JSON values: how it was chosen, and its figures on test with their intervals."""
@@ -51,7 +49,7 @@ def format_fit(record: dict[str, Any], figures: HeadFigures, style: str) -> str:
         return json.dumps(record, indent=2) + "\n"
     measure = MEASURES[record.get("metric", "accuracy")]
     chosen = [
-        Figure(split, f"{split} {measure.title}", measure.unit, Estimate(**record[split]))
+        Figure(measure.name, f"{split} {measure.title}", measure.unit, Estimate(**record[split]))
         for split in ("val", "test")
     ]
     others = [figure._replace(title=f"test {figure.title}") for figure in figures.figures if figure.name in record]
@@ -83,12 +81,15 @@ def format_figures(figures: HeadFigures, style: str) -> str:
 
 
 def show_figure(figure: Figure) -> dict[str, str]:
-    """A row: percent with two digits; all else with two, or with four significant ones where that says more."""
-    values = {part: figure.unit * value for part, value in figure.value._asdict().items()}
-    digits = figure.unit == 100 or figure.name == "nll"
+    """A row: percent with two digits; kappa and R2 with three; all else with four significant ones, or two."""
     title = f"{figure.title}, %" if figure.unit == 100 else figure.title
-    shown = {part: f"{value:.2f}" if digits else f"{value:.4g}" for part, value in values.items()}
-    return {"figure": title, **shown}
+    return {"figure": title, **{part: _show(figure, value) for part, value in figure.value._asdict().items()}}
+
+
+def _show(figure: Figure, value: float) -> str:
+    if figure.unit == 100 or figure.name == "nll":
+        return f"{figure.unit * value:.2f}"
+    return MEASURES[figure.name].show(value) if figure.name in MEASURES else f"{value:.4g}"
 
 
 def format_curve(points: Sequence[CurvePoint], style: str) -> str:
@@ -108,7 +109,8 @@ def format_curve(points: Sequence[CurvePoint], style: str) -> str:
         }
         for point in points
     ]
-    said = [f"val, test: {measure.title}{', %' * (measure.unit == 100)}"] if points[0].metric != "accuracy" else []
+    shown = f"{'test, mean' if repeated else 'val, test'}: {measure.title}{', %' * (measure.unit == 100)}"
+    said = [shown] if points[0].metric != "accuracy" else []
     if repeated:
         interval = name_interval(measure, points[0].units)
         said.append(f"test: the first draw, {interval}; mean: all draws, Student's t; both 95 %")
@@ -129,5 +131,4 @@ def _point_record(point: CurvePoint, repeated: bool) -> dict[str, Any]:
     record = {**{name: value for name, value in vars(point).items() if name not in named}, **estimates}
     if not repeated:
         return record
-    mean = record_estimate("mean_test", point.mean_test) if point.mean_test else dict.fromkeys(_MEAN)
-    return {**record, "seeds": point.seeds, **mean}
+    return {**record, "seeds": point.seeds, **record_estimate("mean_test", point.mean_test)}

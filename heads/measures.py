@@ -61,6 +61,11 @@ class Measure(NamedTuple):
         return Estimate(*(min(max(value, low), high) for value in estimate))
 
     @property
+    def heading(self) -> str:
+        """Its title at the beginning of a sentence."""
+        return self.title if self.title[1].isupper() else self.title[0].upper() + self.title[1:]
+
+    @property
     def suffix(self) -> str:
         """What stands behind a value."""
         return " %" if self.unit == 100 else ""

@@ -137,7 +137,7 @@ def render_report(report: Report) -> str:
         "told": [say_told(cell) for cell in cells],
         "several": len({(cell.axes, cell.family, cell.correction) for cell in cells}) > 1,
         "measure": best.measure,
-        "title": best.measure.title[0].upper() + best.measure.title[1:],
+        "title": best.measure.heading,
         "percent": " %" * (best.measure.unit == 100),
         "figures": [show_figure(figure) for figure in report.answers.figures.figures],
         "words": WORDS[report.answers.task],

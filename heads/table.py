@@ -216,9 +216,9 @@ def show_interval(estimate: Estimate, measure: Measure = MEASURES["accuracy"]) -
     return f"[{measure.show(estimate.low)}, {measure.show(estimate.high)}]"
 
 
-def record_estimate(name: str, estimate: Estimate) -> dict[str, float]:
-    """An estimate as three flat JSON values."""
-    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+def record_estimate(name: str, estimate: Estimate | None) -> dict[str, float | None]:
+    """An estimate as three flat JSON values, empty if there is none."""
+    return dict(zip((name, f"{name}_low", f"{name}_high"), estimate or (None,) * 3, strict=True))
 
 
 def _cell_rows(cells: Sequence[Cell], shown: Sequence[Cell]) -> list[tuple[str, ...]]:

@@ -29,13 +29,13 @@ def show(style, *, per_class=True, n_confused=10):
 
 @pytest.mark.parametrize("style", FORMATS)
 def test_without_a_table_asked_for_the_text_is_that_of_the_figures(style):
-    assert show(style, per_class=False, n_confused=None) == format_fit(RECORD, style)
+    assert show(style, per_class=False, n_confused=None) == format_fit(RECORD, FIGURES, style)
 
 
 def test_the_tables_follow_the_figures():
     text = show("table")
-    assert text.startswith(format_fit(RECORD, "table"))
-    lines = text.removeprefix(format_fit(RECORD, "table")).splitlines()
+    assert text.startswith(format_fit(RECORD, FIGURES, "table"))
+    lines = text.removeprefix(format_fit(RECORD, FIGURES, "table")).splitlines()
     assert lines[1].split() == ["class", "n", "accuracy,", "95", "%", "interval", "precision"]
     assert [line.rstrip() for line in lines[3:7]] == [
         r"cat|dog    4  25.00 % [4.56, 69.94]     50.00 %",
