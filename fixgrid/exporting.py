@@ -38,7 +38,7 @@ class Exported:
     ----------
     file, card : Path
     distance : float or None
-        Largest difference of a probability from the trunk's and head's own, on a probe; None of a head alone.
+        Largest difference of an answer from the trunk's and head's own, on a probe; None of a head alone.
     """
 
     file: Path

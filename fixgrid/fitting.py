@@ -92,7 +92,7 @@ class KeptHead:
     warning: str
 
     def format(self, style: str = "table", *, per_class: bool = False, confused: int | None = None) -> str:
-        """As ``table``, ``md``, ``csv`` or ``json``, with the accuracy of each class and the confused pairs."""
+        """As ``table``, ``md``, ``csv`` or ``json``, with each class and the confused pairs."""
         return format_breakdown(self.record, self.figures, style, per_class, confused)
 
 
@@ -160,7 +160,7 @@ def _summarise_curve(found: Curve) -> dict[str, Any]:
 @takes(GridRequest)
 @records(_summarise_grid)
 def grid(request: GridRequest) -> Grid:
-    """The accuracy of every train x test resolution pair, the best marked by val, ties called ties.
+    """How good every train x test resolution pair is, the best marked by val, ties called ties.
 
     Arguments are those of `GridRequest`.
 

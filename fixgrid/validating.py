@@ -57,7 +57,7 @@ class Resplits:
 
 @takes(GridRequest)
 def cross_validate(request: GridRequest) -> CrossValidation:
-    """The accuracy of choosing here: each of `folds` (5) tests once what the others chose; no split is needed.
+    """How good choosing is here: each of `folds` (5) tests once what the others chose; no split is needed.
 
     All images are one pool, those of test as well, as far as they were seen as the training images were.
     Arguments are those of `GridRequest`.

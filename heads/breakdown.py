@@ -49,9 +49,17 @@ def format_breakdown(
     if style == "csv":
         parts = [format_records(rows, style) for rows in tables.values() if rows]
         return "\n".join(parts or [format_fit(record, figures, style)])
-    none = "no test image was taken for another class" if figures.per_class else "labels are numbers, not classes"
-    parts = [format_records(rows, style) if rows else f"{none}\n" for rows in tables.values()]
-    return "\n".join([format_fit(record, figures, style), *parts])
+    parts = [format_records(rows, style) if rows else f"{_say_none(figures)}\n" for rows in tables.values()]
+    return "\n".join([format_fit(record, figures, style), *dict.fromkeys(parts)])
+
+
+def _say_none(figures: HeadFigures) -> str:
+    """Why a table is empty."""
+    if not figures.per_class:
+        return "labels are numbers, not classes"
+    if any(row.average_precision for row in figures.per_class):
+        return "images may have several labels: none is taken for another"
+    return "no test image was taken for another class"
 
 
 def _class_record(row: ClassRow, show: Show, several: bool) -> dict[str, Any]:
