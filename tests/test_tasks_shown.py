@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from test_findings import Held
 from test_tasks import SIZES, D, Drawn, K
 
 from fixgrid.cache.errors import UsageError
+from fixgrid.cache.features import FeatureTable
 from fixgrid.cache.rows import Manifest, Rows
 from fixgrid.fitting import Grid
 from fixgrid.heads.answers import Answers, bin_answers, list_mistakes, spread_examples
@@ -25,7 +27,7 @@ from fixgrid.heads.cell import SAME
 from fixgrid.heads.curve import fit_curve
 from fixgrid.heads.deal_table import format_nested, format_resplits
 from fixgrid.heads.deck import Folds, make_deck, note_thin
-from fixgrid.heads.exhibits import fill_report
+from fixgrid.heads.exhibits import fill_report, show_twins
 from fixgrid.heads.findings import Findings, find_all
 from fixgrid.heads.fit import Fitted, fit_best
 from fixgrid.heads.grid import run_grid
@@ -41,7 +43,7 @@ from fixgrid.heads.question import Ask, Asked, GridOptions
 from fixgrid.heads.report import Report, render_report
 from fixgrid.heads.resplit import choose_again
 from fixgrid.heads.table import Notes
-from fixgrid.heads.twins import find_twins
+from fixgrid.heads.twins import Twin, find_twins
 from fixgrid.heads.uses import list_uses
 from fixgrid.heads.verdict import judge_cells
 from fixgrid.keeping import format_heads
@@ -388,3 +390,29 @@ def test_a_grids_record_names_metric_and_units() -> None:
     found = json.loads(Grid(cells, Notes()).format("json"))["cells"][0]
     assert (found["metric"], found["units"], found["n_test"]) == ("r2", "groups", 30)
     assert cells.best.axes == SAME._replace(train_view="center")
+
+
+@pytest.mark.parametrize(
+    ("task", "label"),
+    [("multilabel", "b, d"), ("regression", "size 1.25"), ("ordinal", "c")],
+)
+def test_a_twin_is_labelled_in_words(task: str, label: str) -> None:
+    y = {"multilabel": [[False, True, False, True]], "regression": [1.25], "ordinal": [2]}[task]
+    rows = rows_of(np.array(y))
+    manifest = Manifest("", "/", name_classes(task), {"train": rows, "test": rows}, task=task)
+    (shot,) = show_twins(
+        [Twin("bytes", ("train", 0), ("test", 0), 1.0, True)], SimpleNamespace(manifest=manifest), Named()
+    )
+    assert {end[2] for end in shot.ends} == {label.removeprefix("size ")}
+
+
+def test_lines_of_a_notebook_have_their_labels_by_name() -> None:
+    def table(y: object, *classes: str) -> FeatureTable:
+        n = len(y)
+        return FeatureTable(
+            np.zeros((n, 1), np.float32), np.array(y), ("x",) * n, np.arange(n), np.zeros(n), classes, "/"
+        )
+
+    assert table([1, -1, 0], "a", "b").labels.tolist() == ["b", "", "a"]
+    assert table([[True, True], [False, False]], "a", "b").labels.tolist() == [("a", "b"), ()]
+    assert table([1.5, 2.0], "size").labels.tolist() == [1.5, 2.0]
