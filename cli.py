@@ -11,12 +11,13 @@ from typing import Any
 import click
 
 from fixgrid import __version__
+from fixgrid.cache.causes import say_cure
 from fixgrid.cache.errors import DiskError, FixgridError, Interrupted, UsageError, say_typed
 from fixgrid.commands.usage import Group
 
 COMMANDS = (
     "extract", "plan", "search", "fit-head", "grid", "predict", "evaluate", "export", "export-features",
-    "report", "duplicates", "models", "doctor", "cache", "heads",
+    "report", "duplicates", "nearest", "models", "doctor", "cache", "heads",
 )  # fmt: skip
 """Each is a file of `fixgrid.commands`."""
 
@@ -56,9 +57,8 @@ class _Commands(Group):
             raise  # whoever read the output has enough of it: click ends quietly
         except OSError as error:
             where = "" if error.filename else " (where the output goes, or TMPDIR)"
-            raise _Failure(
-                DiskError(f"{error}{where}. Everything committed before is safe; mend it and run again.")
-            ) from error
+            cure = f"Everything committed before is safe; {say_cure(error)} and run again."
+            raise _Failure(DiskError(f"{error}{where}. {cure}")) from error
         except KeyboardInterrupt:
             raise _Failure(Interrupted(f"stopped. Resume with: {say_typed()}")) from None
 

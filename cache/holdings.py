@@ -16,14 +16,15 @@ from .features import FeatureSet
 from .hints import OPTIONS as OPTIONS
 from .hints import POOLED as POOLED
 from .hints import RECALIBRATED as RECALIBRATED
-from .hints import Hint, Place, list_words, say_cache, say_extract
+from .hints import Hint, Place, list_words, say_cache, say_extract, see_spec
 from .key import explain_difference
 from .labels import Labels, Version, find_stem, find_version
 from .quarantine import find_loss, read_reasons
 from .rows import Manifest
+from .scale import FIELD, Scale
 from .sealed import Sealed
 from .store import FeatureStore
-from .view import View, complete_spec, is_same
+from .view import View, is_same
 
 _LOG = logging.getLogger("fixgrid")
 
@@ -58,6 +59,11 @@ class Holdings:
     def n_classes(self) -> int:
         """Number of classes that labels index."""
         return len(self.manifest.classes)
+
+    @property
+    def scale(self) -> Scale:
+        """By which values above 8 bits were seen, in all of them."""
+        return Scale.from_decode(next(iter(self.entries.values())).spec.decode)
 
     def view(self, split: str, kind: str, res: int) -> View:
         """How the images of one split were seen.
@@ -256,7 +262,7 @@ def _by_place(
 ) -> dict[Place, Sealed]:
     places: dict[Place, Sealed] = {}
     for entry in entries:
-        seen = complete_spec(entry.spec.view)
+        seen = see_spec(entry.spec)
         if any(name in seen and not is_same(seen[name], value) for name, value in view.items()):
             continue
         place = (rows[entry.spec.rows_sha256], prefix + seen["kind"], seen["res"])
@@ -265,7 +271,7 @@ def _by_place(
             lines = explain_difference(entry.spec, other.spec)
             raise UsageError(
                 f"the cache holds {place[1]} views of {place[0]} at {place[2]} px twice ({'; '.join(lines)}): "
-                f"{_say_choice(line.split()[0].removeprefix('view.') for line in lines)}."
+                f"{_say_choice(_name_field(line) for line in lines)}."
             )
     return places
 
@@ -275,10 +281,20 @@ def _expect_one_look(places: Mapping[Place, Sealed]) -> None:
     first: Sealed | None = None
     for entry in places.values():
         first = first or entry
-        odd = [name for name in ("mean", "std") if entry.spec.view.get(name) != first.spec.view.get(name)]
+        one, other = see_spec(first.spec), see_spec(entry.spec)
+        odd = [name for name in ("mean", "std", "scale") if one[name] != other[name]]
         if odd:
-            found = " and ".join(", ".join(map(str, one.spec.view[odd[0]])) for one in (first, entry))
+            found = " and ".join(_write(seen[odd[0]]) for seen in (one, other))
             raise UsageError(f"the cache holds views of several {odd[0]} ({found}): {_say_choice(odd)}.")
+
+
+def _name_field(line: str) -> str:
+    """The field of a view, or the scale, that a line of `explain_difference` is about."""
+    return "scale" if line.startswith(f"decode.{FIELD} ") else line.split()[0].removeprefix("view.")
+
+
+def _write(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _say_choice(fields: Iterable[str]) -> str:

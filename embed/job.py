@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fixgrid.cache.quarantine import BadRow
+from fixgrid.cache.scale import USUAL, Scale
 from fixgrid.cache.shard import Status
 from fixgrid.cache.view import View
 
@@ -88,6 +89,8 @@ class ShardJob:
     opener : str
         What `find_opener` says of the root where the job is planned: whoever computes it may lack a line of the
         table of sources.
+    scale : Scale
+        Of values above 8 bits.
     """
 
     split: str
@@ -99,6 +102,7 @@ class ShardJob:
     quarantine: Mapping[int, Status] = field(default_factory=dict)
     careful: bool = False
     opener: str = ""
+    scale: Scale = USUAL
 
     @property
     def stop(self) -> int:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from fixgrid.cache.errors import UsageError, say_command
+from fixgrid.cache.disk import is_refused
+from fixgrid.cache.errors import DiskError, UsageError, say_command
 from fixgrid.cache.hints import say_cache
 from fixgrid.cache.store import FeatureStore
 
@@ -21,8 +22,9 @@ from . import forecast
 from .extraction import Extraction
 from .forecast import Work
 from .machine import extract_here
+from .outline import describe_classes
 from .sizing import Machine
-from .sources.catalogue import expect_split, find_source
+from .sources.catalogue import find_source
 from .speed import MIN_IMAGES, Speed, keep_speed, recall_speeds
 from .trunks.catalogue import find_licence
 from .trunks.identity import KnownTrunk, TrunkFacts, find_weights, recall_trunk, sketch_trunk
@@ -46,18 +48,17 @@ class Item(NamedTuple):
     trunk: str = ""
 
 
-def expect_local(text: str, cache_dir: Path, split: str = "official") -> None:
+def expect_local(text: str, cache_dir: Path) -> None:
     """Nothing, if planning for a data set downloads nothing.
 
     Raises
     ------
     UsageError
-        If no source takes `text` or has the `split`, whatever is there; or if it would have to be downloaded first.
+        If no source takes `text`, whatever is there; or if it would have to be downloaded first.
     DataError
         If nothing is there.
     """
     source = find_source(text)
-    expect_split(text, source, split)
     if not source.is_local(text, cache_dir):
         raise UsageError(
             f"found no {text} in {cache_dir}; expected its files, which plan does not download: run "
@@ -128,7 +129,9 @@ class Prospect:
         todo, whole = (forecast.count_gmacs(crops, macs) for crops in (work.crops, work.all_crops))
         trained = forecast.count_training_gmacs(work.images, macs)
         cells = f"each of {len(macs) ** 2} cells trained alone for {forecast.EPOCHS} epochs"
+        manifest = self.extraction.manifest
         return [
+            Item("classes", len(manifest.classes), "classes", describe_classes(manifest)),
             *_list_work(work, "at most, each once"),
             Item("multiply-adds", round(todo, 1), "GMAC", f"at most, of {whole:.1f}"),
             _describe_features(work),
@@ -229,7 +232,7 @@ def _describe_speed(speed: Speed, rates: forecast.Rates, workers: int) -> str:
 
 
 def calibrate(extraction: Extraction, trunk: KnownTrunk, watcher: Watcher, machine: Machine) -> None:
-    """Time a few training images through the very same extraction, into a store that is thrown away.
+    """Time a few images through the very same extraction, into a store that is thrown away; of train if there are.
 
     Every worker gets a split of its own, since a split this small is one job.
 
@@ -240,7 +243,7 @@ def calibrate(extraction: Extraction, trunk: KnownTrunk, watcher: Watcher, machi
     """
     n = machine.size(trunk.facts.weights_bytes).workers
     each = max(CALIBRATION[machine.device.partition(":")[0]], math.ceil(MIN_IMAGES / n))
-    rows = extraction.manifest.splits["train"]
+    split, rows = next(iter(extraction.manifest.splits.items()))
     places = np.linspace(0, len(rows) - 1, min(n * each, len(rows))).round().astype(np.int64)
     splits = {f"batch{i}": rows.take(places[i::n]) for i in range(min(n, len(places)))}
     with tempfile.TemporaryDirectory(prefix="fixgrid-") as folder:
@@ -248,9 +251,16 @@ def calibrate(extraction: Extraction, trunk: KnownTrunk, watcher: Watcher, machi
             FeatureStore(Path(folder)),
             replace(extraction.manifest, splits=splits),
             extraction.trunk,
-            dict.fromkeys(splits, extraction.views["train"]),
+            dict.fromkeys(splits, extraction.views[split]),
             extraction.dtype,
+            scale=extraction.scale,
         )
         extract_here([(small, trunk)], watcher, machine, max_bad=1.0)
-        for speed in recall_speeds(Path(folder, "speed")):
-            keep_speed(extraction.store.root / "speed", speed)
+        try:
+            for speed in recall_speeds(Path(folder, "speed")):
+                keep_speed(extraction.store.root / "speed", speed)
+        except DiskError as error:
+            if not is_refused(error):
+                raise
+            place = extraction.store.root / "speed"
+            watcher.notice(f"note: {place} may not be written: the speed that was measured is not kept")

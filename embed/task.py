@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 
 from fixgrid.cache.errors import DataError
 from fixgrid.cache.quarantine import BadRow
+from fixgrid.cache.remarks import WIDTH
 from fixgrid.cache.shard import Shard, Status, commit_shard
 from fixgrid.cache.text import show_path
 from fixgrid.cache.view import View
 
 from .clock import Clock
-from .decode import BadImage, decode_rgb
+from .decode import BadImage, decode_image
 from .groups import Crops, cut_rows, see_ahead, see_in_turn, size_group
 from .job import Receipt, ShardJob, Target
 from .sources.catalogue import open_content
@@ -155,6 +156,7 @@ class _Work:
             self._viewers[shape].append(trunk)
         self.bad: list[BadRow] = []
         n = len(job.paths)
+        self._remarks = np.zeros((n, WIDTH))
         self.status = {target: np.full(n, Status.OK, np.uint8) for target in job.targets}
         self._features = {
             target: np.full((n, target.view.count, target.dim), np.nan, target.dtype) for target in job.targets
@@ -176,7 +178,8 @@ class _Work:
             with self.clock.time("read", self.trunks):
                 data = self._read_bytes(i)
             with self.clock.time("decode", self.trunks):
-                image = decode_rgb(data)
+                image, remark = decode_image(data, self.job.scale)
+                self._remarks[i] = remark.to_numbers()
             crops: Crops = {}
             for shape, view in self._views.items():
                 with self.clock.time("view", self._viewers[shape]):
@@ -245,7 +248,7 @@ class _Work:
     def shard(self, target: Target, stop: int) -> Shard:
         """What is to be committed for a target: rows before `stop`."""
         n = stop - self.job.start
-        return Shard(self.job.start, self._features[target][:n], self.status[target][:n])
+        return Shard(self.job.start, self._features[target][:n], self.status[target][:n], self._remarks[:n])
 
     def _quarantine(self, row: int, status: Status, reason: str, targets: Sequence[Target]) -> None:
         i = row - self.job.start

@@ -100,6 +100,11 @@ def find_fault(image: Image.Image) -> str:
     return f"{layout.describe()}{order}, which cannot be decoded: save it as grey or RGB of 8 or 16 bits"
 
 
+def is_white_zero(image: Image.Image) -> bool:
+    """Whether zero is white in an opened TIFF of more than 8 bits, which Pillow does not heed."""
+    return image.format == "TIFF" and bool(image.tag_v2.get(262) == 0)
+
+
 def _read_layout(data: bytes) -> Layout:
     """The layout of the first image, read without Pillow, which does not say why it refuses."""
     order = "<" if data[:2] == b"II" else ">"

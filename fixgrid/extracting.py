@@ -11,11 +11,13 @@ from .asking import takes
 from .cache.datasets import list_sources, name_here
 from .cache.errors import DataError, UsageError
 from .cache.key import DTYPES
+from .cache.remarks import describe_remarks
 from .cache.rows import Manifest
 from .cache.store import FeatureStore
 from .embed.extraction import Extraction
 from .embed.manifest import read_manifest
 from .embed.outcome import Outcome
+from .embed.outline import describe_classes, describe_images, outline
 from .embed.prospect import expect_local
 from .embed.request import read_resolutions
 from .embed.sizing import choose_precision
@@ -25,7 +27,7 @@ from .embed.trunks.nodes import read_nodes
 from .embed.watcher import Watcher
 from .identifying import expect_name, identify_all, split_request
 from .preprocessing import say_assumed, summarise_origins
-from .recording import records
+from .recording import records, to_json
 from .requests import Request, open_cache
 
 SAMPLE = "sample"
@@ -53,7 +55,8 @@ class Extracted:
 
 def _summarise(done: Extracted) -> dict[str, Any]:
     again = {str(res): outcome.count() for res, outcome in done.recalibrated.items()}
-    return {**done.outcome.count(), **({"recalibrated": again} if again else {})}
+    data = to_json(outline(done.extractions[0].manifest))
+    return {**done.outcome.count(), **({"recalibrated": again} if again else {}), "data": data}
 
 
 @takes(Request)
@@ -79,6 +82,7 @@ def extract(request: Request) -> Extracted:
     outcome = extract_here(asked, request.watcher, machine, max_bad=max_bad)
     for stage, seconds in outcome.stages.items():
         _LOG.debug("%s took %.2f s of all workers together", stage, seconds)
+    say_remarks([extraction for extraction, _ in asked], request.watcher)
     expect_usable([extraction for extraction, _ in asked], outcome, request.watcher)
     again: dict[int, list[Outcome]] = {}
     for extraction, trunk in asked if request.recalibrate else ():
@@ -87,6 +91,14 @@ def extract(request: Request) -> Extracted:
             again.setdefault(res, []).append(more)
     recalibrated = {res: Outcome.join(outcomes) for res, outcomes in again.items()}
     return Extracted(outcome, recalibrated, [extraction for extraction, _ in asked])
+
+
+def say_remarks(extractions: Sequence[Extraction], watcher: Watcher) -> None:
+    """What decoding noticed of the images of one data set: blank ones, values that use little of their range."""
+    found = max((extraction.list_remarked() for extraction in extractions), key=len)
+    images = sum(len(extractions[0].manifest.splits[split]) for split in extractions[0].views)
+    for line in describe_remarks(found, images, extractions[0].scale):
+        watcher.notice(f"note: {line}")
 
 
 def expect_usable(
@@ -170,19 +182,22 @@ def read_data(request: Request, *, download: bool = True) -> Data:
     """
     store = open_cache(request.folder, request.watcher)
     name, why = _choose_data(request, store)
-    _ = read_resolutions(request.res), request.look  # refused before anything is downloaded or hashed
+    name = _add_split(request, name)
+    reading = request.reading
+    # Refused before anything is downloaded or hashed.
+    _ = read_resolutions(request.res), request.look, request.bounds
     expect_name(request.name)
     choose_precision(request.precision, "cpu")
     if request.dtype not in DTYPES:
         raise UsageError(f"found --dtype {request.dtype!r}; expected {' or '.join(DTYPES)}.")
     if not download:
-        expect_local(name, request.folder, request.split)
+        expect_local(name, request.folder)
     manifest, notes = read_manifest(
         name,
         cache_dir=request.folder,
         seed=request.seed,
-        split=request.split,
         follow_links=request.follow_links,
+        reading=reading,
         rehash=request.rehash,
         progress=request.watcher.show_hashed,
         download_progress=request.watcher.show_download,
@@ -200,6 +215,14 @@ def _choose_data(request: Request, store: FeatureStore) -> tuple[str, str]:
     return (known[0], "the cache holds it") if len(known) == 1 else (SAMPLE, "built in")
 
 
+def _add_split(request: Request, name: str) -> str:
+    """The data set's name, with the split that was asked for as an option behind it."""
+    if request.split in (None, "official") or name.endswith(f":{request.split}"):
+        return name
+    request.watcher.notice(f"note: --split is part of the data's name now: --data {name}:{request.split}")
+    return f"{name}:{request.split}"
+
+
 def build_extractions(requests: Sequence[Request], asked: Data, trunks: Sequence[TrunkFacts]) -> list[Extraction]:
     """An extraction for each trunk, after saying what options were resolved to."""
     request = requests[0]
@@ -210,6 +233,8 @@ def build_extractions(requests: Sequence[Request], asked: Data, trunks: Sequence
     origins = [summarise_origins(one, facts) for one, facts in zip(requests, trunks, strict=True)]
     request.watcher.settle(
         data=(asked.name, asked.why),
+        classes=(describe_classes(asked.manifest), ""),
+        images=(describe_images(asked.manifest), ""),
         trunk=(", ".join(facts.name for facts in trunks), ""),
         **called,
         res=res,
@@ -246,4 +271,4 @@ def _build_one(request: Request, asked: Data, facts: TrunkFacts) -> Extraction:
     )
     for (split, view, node), entry in extraction.entries.items():
         _LOG.debug("key %s: %s of %s, %s at %d px", entry.folder.name[:12], node, split, view.kind, view.res)
-    return replace(extraction, called=expect_name(request.name), look=request.look)
+    return replace(extraction, called=expect_name(request.name), look=request.look, scale=request.bounds)

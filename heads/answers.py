@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cell import Cell
-from .figures import HeadFigures, measure_head
+from .figures import HeadFigures
 from .grid import Made
 from .judging import estimate_rate
+from .measuring import measure_head
 from .metrics import BINS, Estimate, log_softmax, read_link
 from .question import Ask
 from .recipe import find_recipe

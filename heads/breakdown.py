@@ -7,9 +7,8 @@ from typing import Any
 
 from fixgrid.cache.text import escape_markdown, format_records, show_text
 
-from .figures import HeadFigures
+from .figures import ClassRow, Confusion, HeadFigures
 from .head_table import format_fit
-from .per_class import ClassRow, Confusion
 from .table import format_estimate, record_estimate
 
 Show = Callable[[str], str]  # how a name from the data is shown

@@ -24,7 +24,7 @@ from .drawings import (
     name_rows,
     show_name,
 )
-from .per_class import ClassRow
+from .figures import ClassRow
 from .table import record_estimate
 
 if TYPE_CHECKING:

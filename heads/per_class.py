@@ -3,48 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .figures import ClassRow, Confusion
 from .judging import estimate_rate
 from .measures import share_precision
 from .metrics import Estimate, draw_weights
-
-
-@dataclass(frozen=True)
-class ClassRow:
-    """One class.
-
-    Attributes
-    ----------
-    name : str
-    n : int
-        Images of the class.
-    recall : Estimate or None
-        Share of them that were recognised; None without images.
-    precision : float or None
-        Share of the images called so that are; None if none was.
-    average_precision : Estimate or None
-        Of its ranking of the images, where they may have several classes; None if none or all have it.
-    """
-
-    name: str
-    n: int
-    recall: Estimate | None
-    precision: float | None
-    average_precision: Estimate | None = None
-
-
-@dataclass(frozen=True)
-class Confusion:
-    """Two classes taken for one another: ``first`` for ``second`` in ``there`` images, ``back`` the other way."""
-
-    first: str
-    second: str
-    there: int
-    back: int
 
 
 def rate_classes(

@@ -11,8 +11,8 @@ import pytest
 
 from fixgrid.cache.text import FORMATS
 from fixgrid.heads.breakdown import format_breakdown
-from fixgrid.heads.figures import measure_head
 from fixgrid.heads.head_table import format_fit
+from fixgrid.heads.measuring import measure_head
 
 Y, GUESS = np.array([0, 0, 0, 0, 1, 1, 2, 2]), np.array([0, 1, 1, 2, 0, 1, 2, 2])
 FIGURES = measure_head(np.eye(4, dtype=np.float32)[GUESS], Y, ("cat|dog", "b\x1b[31m", "c", "no image"))

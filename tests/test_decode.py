@@ -119,7 +119,7 @@ BAD = {
     "half a png": (PNG[: len(PNG) // 2], Status.DECODE, "truncated"),
     "a jpeg without its end": (JPEG[:-2], Status.DECODE, "truncated"),
     "a png with a wrong checksum": (PNG[:60] + b"\0\0" + PNG[62:], Status.DECODE, ""),
-    "floats": (encode(Image.new("F", (9, 9)), "TIFF"), Status.DECODE, "no fixed range"),
+    "floats": (encode(Image.new("F", (9, 9)), "TIFF"), Status.DECODE, "say it, as in --scale 0:1"),
     "negative integers": (encode(Image.new("I", (9, 9), -5), "TIFF"), Status.DECODE, "outside 0 to 65535"),
     "60 million px": (png_bomb(10_000, 6_000), Status.TOO_LARGE, "10000 x 6000 px, over 50 million"),
     "400 million px": (png_bomb(20_000, 20_000), Status.TOO_LARGE, "exceeds limit"),

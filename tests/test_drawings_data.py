@@ -11,8 +11,8 @@ from shown import expect_shown
 from fixgrid.heads.answers import Bin
 from fixgrid.heads.drawings_answers import draw_classes, draw_reliability
 from fixgrid.heads.drawings_data import draw_counts, draw_principle, draw_sizes
+from fixgrid.heads.figures import ClassRow
 from fixgrid.heads.metrics import wilson_interval
-from fixgrid.heads.per_class import ClassRow
 
 
 class Crop(NamedTuple):

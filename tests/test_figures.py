@@ -7,9 +7,9 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from fixgrid.heads.figures import measure_head
+from fixgrid.heads.figures import ClassRow, Confusion
+from fixgrid.heads.measuring import measure_head
 from fixgrid.heads.metrics import Estimate, fit_temperature
-from fixgrid.heads.per_class import ClassRow, Confusion
 
 CLASSES = tuple("abcdefgh")
 

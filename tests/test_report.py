@@ -18,9 +18,9 @@ from fixgrid.heads.cell import Cell
 from fixgrid.heads.drawings_answers import draw_classes, draw_reliability
 from fixgrid.heads.drawings_data import draw_counts
 from fixgrid.heads.drawings_grid import draw_grid
+from fixgrid.heads.figures import ClassRow
 from fixgrid.heads.grid import run_grid
 from fixgrid.heads.metrics import Estimate, wilson_interval
-from fixgrid.heads.per_class import ClassRow
 from fixgrid.heads.report import Report, TwinShot, render_report, say_answer, say_ties
 from fixgrid.heads.shots import Shot
 from fixgrid.heads.verdict import judge_cells

@@ -19,7 +19,7 @@ from fixgrid.cache.rows import Rows
 from fixgrid.cache.shard import Shard, Status, list_shards, read_shard
 from fixgrid.cache.view import View
 from fixgrid.embed import groups, task
-from fixgrid.embed.decode import decode_rgb
+from fixgrid.embed.decode import decode_image, decode_rgb
 from fixgrid.embed.job import ShardJob, Target
 from fixgrid.embed.task import NO_ROW, run_shard
 from fixgrid.embed.views import render_view
@@ -61,7 +61,7 @@ def by_hand(tmp_path: Path, rows: Rows, view: View) -> np.ndarray:
 
 def test_one_decode_feeds_every_view(tmp_path: Path, rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
-    monkeypatch.setattr(task, "decode_rgb", lambda data: (calls.append(1), decode_rgb(data))[1])
+    monkeypatch.setattr(task, "decode_image", lambda *of: (calls.append(1), decode_image(*of))[1])
     receipt = run_shard(make_job(tmp_path, rows), {0: open_stub})
     assert (len(calls), receipt.decoded, receipt.forwards) == (12, 12, 12 * 4)
     assert (receipt.start, receipt.stop, receipt.bad) == (0, 12, ())

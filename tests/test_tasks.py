@@ -20,12 +20,12 @@ from fixgrid.cache.rows import Rows, find_strata
 from fixgrid.heads.artifact import FORMAT, SavedHead, load_head, save_head
 from fixgrid.heads.deck import Folds, make_deck
 from fixgrid.heads.families import expect_families
-from fixgrid.heads.figures import measure_head
 from fixgrid.heads.fit import fit_best
 from fixgrid.heads.grid import run_grid
 from fixgrid.heads.head_table import fit_record, format_figures, format_fit
 from fixgrid.heads.linear import LinearHead
 from fixgrid.heads.measures import DEFAULTS
+from fixgrid.heads.measuring import measure_head
 from fixgrid.heads.metrics import fit_thresholds
 from fixgrid.heads.predictions import format_predictions, predict_images
 from fixgrid.heads.question import Ask, GridOptions

@@ -15,7 +15,7 @@ SOURCES: dict[str, str] = {
     "stanford-dogs": "fixgrid.embed.sources.stanford:StanfordDogs",
     "torchvision": "fixgrid.embed.sources.torchvision:Torchvision",
     "folder": "fixgrid.embed.sources.folder:Folder",
-    "csv": "fixgrid.embed.sources.csvfile:CsvFile",
+    "table": "fixgrid.embed.sources.tables.tablefile:TableFile",
 }
 """Name to ``module:class`` of a `DataSource`, in the order in which they are asked; imported only then."""
 
@@ -53,25 +53,6 @@ def find_source(text: str) -> DataSource:
     if path.exists() or not (os.sep in text or path.suffix):
         raise UsageError(f"cannot read {text} as a data set; expected {describe_sources()}.")
     raise DataError(f"there is no {text}; expected {describe_sources()}.")
-
-
-def expect_split(text: str, source: DataSource, split: str) -> None:
-    """Refuse a ``--split`` that the source of a text does not have.
-
-    Raises
-    ------
-    UsageError
-    """
-    if split in source.splits:
-        return
-    others = [
-        f"{other} of {name}"
-        for name, line in SOURCES.items()
-        for other in load_source(line).splits
-        if other not in source.splits
-    ]
-    expected = " or ".join([*source.splits, *others])
-    raise UsageError(f"found the split {split!r} for {text}; expected {expected}.")
 
 
 def find_opener(root: str) -> str:

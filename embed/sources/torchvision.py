@@ -77,7 +77,7 @@ def _expect_known(name: str) -> None:
     if name not in TORCHVISION:
         raise UsageError(
             f"torchvision:{name} is not a data set of image files that torchvision can download; expected one of "
-            f"{', '.join(TORCHVISION)}. Anything else can be given as a folder or a CSV."
+            f"{', '.join(TORCHVISION)}. Anything else can be given as a folder or a table."
         )
 
 
@@ -131,7 +131,7 @@ def read_samples(dataset: Any, name: str) -> list[tuple[str, int]]:
             samples = list(zip(getattr(dataset, attribute), dataset._labels, strict=True))
     found = [(os.fspath(file), int(label)) for file, label in samples if isinstance(file, str | os.PathLike)]
     if not found or not all(file.lower().endswith(tuple(s.decode() for s in SUFFIXES)) for file, _ in found):
-        raise DataError(f"torchvision:{name} holds no image files this can read; give it as a folder or a CSV.")
+        raise DataError(f"torchvision:{name} holds no image files this can read; give it as a folder or a table.")
     return found
 
 
@@ -145,5 +145,5 @@ def name_classes(dataset: Any, samples: Sequence[tuple[str, int]]) -> tuple[str,
 def _relate(path: str, root: Path, name: str) -> bytes:
     relative = os.path.relpath(path, root)
     if relative.startswith(".."):
-        raise DataError(f"torchvision:{name} keeps {path} outside {root}; give it as a folder or a CSV.")
+        raise DataError(f"torchvision:{name} keeps {path} outside {root}; give it as a folder or a table.")
     return os.fsencode(relative)

@@ -185,9 +185,10 @@ def _list_prefixes() -> str:
 
 
 def _say_unknown(name: str, model: str) -> str:
-    known = [known for prefix in LIBRARIES for known in open_library(prefix).list_names()]
-    close = difflib.get_close_matches(model.partition(".")[0], known, n=4, cutoff=0.6)
-    hint = f"did you mean {', '.join(dict.fromkeys(close))}?" if close else f"see `{say_command('models')}`"
+    known = {known.lower(): known for prefix in LIBRARIES for known in open_library(prefix).list_names()}
+    close = difflib.get_close_matches(model.partition(".")[0].lower(), known, n=4, cutoff=0.6)
+    meant = ", ".join(known[name] for name in close)
+    hint = f"did you mean {meant}?" if meant else f"see `{say_command('models')}`"
     return f"no trunk named {name!r} in {_list_prefixes()}: {hint}"
 
 

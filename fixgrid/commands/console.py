@@ -56,8 +56,10 @@ def say_source(ctx: click.Context) -> str:
 
 
 def say_origin(ctx: click.Context, name: str) -> str:
-    """Where an option's value comes from."""
+    """Where an option's value comes from; empty for what is no option."""
     source = ctx.get_parameter_source(name)
+    if source is None:
+        return ""
     if source is click.core.ParameterSource.COMMANDLINE:
         return "option"
     if source is click.core.ParameterSource.ENVIRONMENT:
@@ -98,7 +100,8 @@ class Console:
         titles = {name: _TITLES.get(name, name) for name in settings}
         width = max(map(len, titles.values()))
         for name, (value, why) in settings.items():
-            say(f"{titles[name]:<{width}}  {value} ({why or say_origin(self._ctx, name)})")
+            origin = why or say_origin(self._ctx, name)
+            say(f"{titles[name]:<{width}}  {value}{f' ({origin})' if origin else ''}")
 
     def start(self, images: int, done: int) -> None:
         """See `fixgrid.embed.watcher.Watcher`."""

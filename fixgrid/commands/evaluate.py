@@ -12,8 +12,13 @@ from .usage import command
 
 
 @command(short_help="Score a kept head on labelled images.")
-@click.argument("head", type=options.Place(dir_okay=False))
-@options.option("--data", required=True, help="Labelled images: as of extract. Classes are matched by name.")
+@options.head
+@options.option(
+    "--data",
+    required=True,
+    shell_complete=options.complete_data,
+    help="Labelled images: as of extract. Classes are matched by name.",
+)
 @options.option(
     "--of",
     "split",
@@ -23,6 +28,7 @@ from .usage import command
     help="Which split of them.",
 )
 @options.cache
+@options.table
 @options.own_trunk
 @options.moved_weights
 @options.style

@@ -10,7 +10,7 @@ from .usage import command
 
 
 @command(short_help="Write trunk and head for other programs.")
-@click.argument("head", type=options.Place(dir_okay=False))
+@options.head
 @options.option("--to", type=options.choice("onnx", "torch", "safetensors", "sklearn"), required=True)
 @options.option(
     "--out",

@@ -6,14 +6,14 @@ from typing import Any
 
 import click
 
-from . import options
+from . import cell_options, options
 from .console import Console, say
 from .usage import command
 
 
 @command("fit-head", short_help="Fit, choose on val, score on test once, and keep the head.")
 @options.reads_features
-@options.makes_cells
+@cell_options.makes_cells
 @options.option("--curve", help="Print the learning curve at these shares of the images, as in 1,5,10,50%.")
 @options.option("--per-class", is_flag=True, help="Print how well each class is recognised as well.")
 @options.option(

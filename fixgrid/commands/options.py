@@ -10,6 +10,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from .completion import complete_by
 from .usage import Option
 
 Command = Callable[..., Any]
@@ -36,7 +37,7 @@ class Place(click.Path):
         return Path(os.fsdecode(super().convert(os.path.expanduser(value), param, ctx)))
 
 
-def _all(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+def all_of(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
     """Several options at once, listed in this order."""
 
     def declare(command: Command) -> Command:
@@ -47,7 +48,13 @@ def _all(*options: Callable[[Command], Command]) -> Callable[[Command], Command]
     return declare
 
 
-data = option("--data", help="Folder, CSV, stanford-dogs, torchvision:NAME or sample.")
+complete_data, complete_trunk = complete_by("complete_data", files=True), complete_by("complete_trunk", files=True)
+data = option(
+    "--data",
+    shell_complete=complete_data,
+    help="Folder, table, stanford-dogs[:2020], torchvision:NAME or sample.",
+)
+head = click.argument("head", type=Place(dir_okay=False), shell_complete=complete_by("complete_head", files=True))
 cache = option("--cache", type=Place(), default="features", show_default=True, help="Cache folder.")
 
 
@@ -60,9 +67,9 @@ def _expect_asked(ctx: click.Context, param: click.Parameter, value: str | None)
     return value
 
 
-trunk = option("--trunk", help="Frozen network, see models. [default: efficientnet_lite0]")
 run_trunk = option(
     "--trunk",
+    shell_complete=complete_trunk,
     callback=_expect_asked,
     help="Frozen network: a name, see models, FILE.py:function or FILE.onnx; several, as in a,b, share one pass. "
     "[default: efficientnet_lite0]",
@@ -77,7 +84,7 @@ resampler = option(
     type=choice("pillow", "tensor"),
     help="Whose pixels: Pillow's, or the faster ones of torchvision's tensors. [default: pillow]",
 )
-look = _all(
+look = all_of(
     option("--mean", help="Of pixels in 0..1, as in 0.5,0.5,0.5 or 0.5. [default: the weights' own]"),
     option("--std", help="Likewise."),
     option(
@@ -94,6 +101,10 @@ look = _all(
     ),
 )
 """How pixels are prepared, where it is not as the weights' own metadata says."""
+scale = option(
+    "--scale",
+    help="Of images above 8 bits: the value that is white, as 4095, or LOW:HIGH. [default: 65535]",
+)
 style = option(
     "--format",
     "style",
@@ -131,9 +142,27 @@ workers = option(
 engine = option(
     "--engine", default="local", show_default=True, help="Who runs them: local, or inline in this very process."
 )
-machine = _all(backend, device, workers, engine)
+machine = all_of(backend, device, workers, engine)
+table = all_of(
+    option("--image-col", help="Column of a table that names the images. [default: known by its name]"),
+    option("--label-col", help="Column of labels; several, as in a,b, of 0 and 1, one a class; none."),
+    option("--split-col", help="Column of splits, or none: then the images are dealt."),
+    option("--group-col", help="Column of what no dealt split parts, such as patients, or none."),
+    option(
+        "--root",
+        type=Place(exists=True, file_okay=False),
+        help="What a table's paths are relative to. [default: its folder]",
+    ),
+    option(
+        "--task",
+        type=choice("multiclass", "ordinal", "multilabel", "regression", "unlabelled"),
+        help="What labels are. [default: what they look like]",
+    ),
+    option("--classes", help="The classes in their order, as in low,mid,high. [default: sorted]"),
+)
+"""How a table is read, and what labels are; see `fixgrid.embed.sources.reading.Reading`."""
 
-extracts = _all(
+extracts = all_of(
     data,
     cache,
     run_trunk,
@@ -158,13 +187,13 @@ extracts = _all(
     resize,
     resampler,
     look,
+    scale,
     option(
         "--split",
         type=choice("official", "2020"),
-        default="official",
-        show_default=True,
-        help="Dogs' split.",
+        hidden=True,  # of earlier versions
     ),
+    table,
     option("--seed", type=int, default=0, show_default=True, help="Of splits and random crops."),
     backend,
     device,
@@ -197,17 +226,22 @@ recalibrate = option(
     help="Also see val and test with the last batch norm recalibrated at each resolution, for --gap batchnorm.",
 )
 
-_views = _all(
+_views = all_of(
     resize,
     resampler,
     look,
+    scale,
     option("--train-views", type=click.IntRange(1), help="Which, if the cache holds several."),
     option("--seed", type=int, help="Which, if the cache holds several."),
 )
-reads_features = _all(
+reads_features = all_of(
     data,
     cache,
-    option("--trunk", help="Which, as cache ls calls it; several, or all. [default: the cache's only one]"),
+    option(
+        "--trunk",
+        shell_complete=complete_trunk,
+        help="Which, as cache ls calls it; several, or all. [default: the cache's only one]",
+    ),
     option("--features", help="Kinds of features: some that were extracted, or all. [default: pooled]"),
     _views,
     option("--train-view", help="Some of train,center,both. [default: train, else what is cached]"),
@@ -216,65 +250,12 @@ reads_features = _all(
 `fixgrid.feature_requests.FeaturesRequest`."""
 
 _CACHED_TRUNK = "Which, as cache ls calls it. [default: the cache's only one]"
-cached_trunk = option("--trunk", help=_CACHED_TRUNK)
+cached_trunk = option("--trunk", shell_complete=complete_trunk, help=_CACHED_TRUNK)
 run_cached_trunk = option("--trunk", callback=_expect_asked, help=_CACHED_TRUNK)
-names_splits = _all(
+names_splits = all_of(
     option("--features", help="Kind of features. [default: pooled]"),
     option("--res", type=click.IntRange(1), help="Resolution in px. [default: the cache's only one]"),
     option("--split", help="Some of train,val,test. [default: all that are cached]"),
     _views,
 )
 """Of every command that takes cached features as they are; see `fixgrid.feature_requests.SplitsRequest`."""
-
-pairs = option("--pairs", help="As in 128:224,224:128+224, or seed. [default: every pair in the cache]")
-heads = option("--heads", help="all, or of logistic,ridge,lda,mean,knn,sgd. [default: logistic; of numbers ridge]")
-strengths = option("--strengths", help="full, or values of C as in 1e-3,1e-2. [default: searched coarse to fine]")
-top = option("--top", type=click.IntRange(1), help="Show so many of the best on val. [default: all]")
-
-makes_cells = _all(
-    pairs,
-    heads,
-    option(
-        "--gap",
-        default="none",
-        show_default=True,
-        help="all, or some of none,standardize,frechet,refit,batchnorm (that after extract --recalibrate).",
-    ),
-    option("--test-view", default="center", show_default=True, help="Some of center,five,ten."),
-    option(
-        "--mean-of",
-        type=choice("probabilities", "features"),
-        default="probabilities",
-        show_default=True,
-        help="What to average over several views of a test image.",
-    ),
-    option("--refit", is_flag=True, help="Fit what val chose once more on train and val before test is scored."),
-    option("--drop-duplicates", is_flag=True, help="Train without the images that val or test holds as well."),
-    strengths,
-    option(
-        "--folds",
-        type=click.IntRange(2),
-        help="Choose by so many folds of train and val instead of by val. [default: val chooses]",
-    ),
-    option(
-        "--repeats",
-        type=click.IntRange(1),
-        default=1,
-        show_default=True,
-        help="Deals of folds, or draws of --curve.",
-    ),
-    option("--fold-seed", type=int, default=0, show_default=True, help="Of the first deal."),
-    option(
-        "--metric",
-        help="What chooses: accuracy, balanced, f1, auroc; kappa of an order, map or auroc of several labels, r2 "
-        "of numbers. [default: accuracy; of other labels kappa, map, r2]",
-    ),
-    option(
-        "--class-weight",
-        type=click.Choice(["none", "balanced"]),
-        default="none",
-        show_default=True,
-        help="Whether the training images of each class together weigh alike.",
-    ),
-)
-"""Of every command that fits heads; see `fixgrid.GridRequest`."""

@@ -14,7 +14,7 @@ from .usage import command
 
 
 @command(short_help="Classify images with a kept head.")
-@click.argument("head", type=options.Place(dir_okay=False))
+@options.head
 @click.argument("images", nargs=-1, required=True)
 @options.cache
 @options.own_trunk

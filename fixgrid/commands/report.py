@@ -8,14 +8,14 @@ import click
 
 from fixgrid.cache.errors import say_typed
 
-from . import options
+from . import cell_options, options
 from .console import Console
 from .usage import command
 
 
 @command(short_help="Write the grid and the chosen head as one HTML page.")
 @options.reads_features
-@options.makes_cells
+@cell_options.makes_cells
 @options.option(
     "--out", "-o", type=options.Place(dir_okay=False), default="report.html", show_default=True, help="HTML file."
 )

@@ -12,22 +12,26 @@ from fixgrid.cache.errors import UsageError, say_command
 
 from .console import listen, say_source
 from .defaults import read_defaults
-from .words import join_or, suggest_command, suggest_option, suggest_value
+from .synonyms import join_or, suggest_command, suggest_option, suggest_value
 
 HEADINGS: Mapping[str, tuple[str, ...]] = {
-    "What": ("data", "trunk", "res", "features", "train_views", "views", "cache", "weights", "name", "budget"),
+    "What": (
+        "data", "trunk", "res", "features", "train_views", "views", "split", "view", "cache", "weights",
+        "name", "budget",
+    ),
     "Which cells": ("pairs", "heads", "gap", "train_view", "test_view", "strengths"),
     "How they are chosen": (
-        "prefer", "folds", "repeats", "fold_seed", "refit", "drop_duplicates", "mean_of", "nested", "resplit",
-        "curve",
+        "metric", "class_weight", "prefer", "folds", "repeats", "fold_seed", "refit", "drop_duplicates", "mean_of",
+        "nested", "resplit", "curve",
     ),
     "Output": ("to", "out", "top", "style", "per_class", "confused", "yes"),
     "How images are seen": (
         "crop_ratio", "crop_mode", "interpolation", "mean", "std", "resize", "resampler", "jitter", "seed",
         "recalibrate",
     ),
+    "Tables and labels": ("task", "classes", "label_col", "image_col", "split_col", "group_col", "root"),
     "This machine": ("device", "workers", "precision", "dtype", "backend", "engine", "calibrate"),
-    "Images and failures": ("split", "max_bad", "strict", "follow_links", "rehash", "deep", "sample"),
+    "Images and failures": ("max_bad", "strict", "follow_links", "rehash", "deep", "sample"),
     "Always": ("config", "quiet", "verbose", "version", "help"),
 }  # fmt: skip
 """Options by heading, in the order in which help lists them: what is given most often first."""
@@ -46,7 +50,8 @@ class Option(click.Option):
         """See `click.Parameter`."""
         if isinstance(value, str) and self.type.name != "boolean":
             for part in value.split(",") if self.name in _SEVERAL else [value]:
-                if better := suggest_value(str(self.name), part.strip()):
+                better = suggest_value(str(self.name), part.strip())
+                if better and (" " in better or better in getattr(self.type, "choices", [better])):
                     raise UsageError(f"found {self._say(ctx)} {part.strip()}; expected {better}.")
         if ctx.get_parameter_source(str(self.name)) is ParameterSource.DEFAULT_MAP:
             value = self._expect_type(ctx, value)
@@ -190,7 +195,7 @@ def _refuse_option(ctx: click.Context, option: str, typed: Sequence[str]) -> str
         value = typed[typed.index(word) + 1]
     takes = {name: one for one in ctx.command.get_params(ctx) for name in one.opts if name[:1] == "-"}
     own = [name for name, one in takes.items() if not getattr(one, "hidden", False)]
-    if isinstance(ctx.command, click.Group):
+    if isinstance(ctx.command, click.Group) and not suggest_option(flag, own, {}):
         return _refuse_early(ctx, f"{flag} {value}".rstrip())
     root = ctx.find_root().command
     others = {
@@ -200,7 +205,7 @@ def _refuse_option(ctx: click.Context, option: str, typed: Sequence[str]) -> str
     better = suggest_option(flag, own, others) or _say_usage(ctx)
     if better.startswith("type ") and " " not in better[5:] and not getattr(takes[better[5:]], "is_flag", False):
         better = f"{better} {value}".rstrip()
-    return f"found {flag}, which {_join(ctx)} does not take; {better}."
+    return f"found {flag}, which {_join(ctx) or 'fixgrid'} does not take; {better}."
 
 
 def _refuse_early(ctx: click.Context, typed: str) -> str:
