@@ -95,6 +95,11 @@ class HeadFigures:
         return f"{self.n} images" + f" in {self.n_groups} groups" * (self.n_groups > 0)
 
     @property
+    def said_intervals(self) -> str:
+        """What the intervals are, in words."""
+        return "95 % intervals" + ", groups resampled whole" * (self.n_groups > 0)
+
+    @property
     def main(self) -> Figure:
         """The first of them: accuracy, quadratic kappa, mAP or R2."""
         return self.figures[0]

@@ -61,12 +61,7 @@ def format_fit(record: dict[str, Any], figures: HeadFigures, style: str) -> str:
         f"head {record['family']}, gap {record['correction']}, strength {record['strength']:.2e}, "
         f"temperature {record['temperature']:.2f}\n"
     )
-    return f"{chosen_line}\n{format_records(rows, style)}\n{figures.said_n} of test; {say_intervals(figures)}\n"
-
-
-def say_intervals(figures: HeadFigures) -> str:
-    """What stands below figures with intervals."""
-    return "95 % intervals" + ", groups resampled whole" * (figures.n_groups > 0)
+    return f"{chosen_line}\n{format_records(rows, style)}\n{figures.said_n} of test; {figures.said_intervals}\n"
 
 
 def format_figures(figures: HeadFigures, style: str) -> str:

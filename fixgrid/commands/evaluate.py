@@ -41,12 +41,11 @@ def evaluate(ctx: click.Context, /, head: str, style: str, **asked: Any) -> None
     HEAD is what fit-head wrote. Features are cached as predict caches them.
     """
     import fixgrid
-    from fixgrid.heads.head_table import say_intervals
 
     with Console(ctx) as console:
         found = fixgrid.evaluate(head, **asked, watcher=console)
     click.echo(found.format(style), nl=False)
     for line in found.outcome.list_skipped():
         say(line, always=True)
-    say(f"{found.figures.said_n}, {len(found.outcome.bad)} skipped; {say_intervals(found.figures)}")
+    say(f"{found.figures.said_n}, {len(found.outcome.bad)} skipped; {found.figures.said_intervals}")
     ctx.exit(6 if found.outcome.bad else 0)
