@@ -19,6 +19,7 @@ from fixgrid.cache.errors import UsageError
 from fixgrid.cache.features import FeatureTable
 from fixgrid.cache.rows import Manifest, Rows
 from fixgrid.fitting import Grid
+from fixgrid.heads import findings
 from fixgrid.heads.answers import Answers, bin_answers, list_mistakes, spread_examples
 from fixgrid.heads.artifact import SavedHead
 from fixgrid.heads.breakdown import format_breakdown
@@ -90,7 +91,9 @@ class HeldTask(Held):
 @cache
 def find(task: str, grouped: bool = False) -> Findings:
     held = HeldTask(task, grouped)
-    return find_all([Asked(held, PAIR, options_of(task), grouped=grouped, task=task, holdings=held)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(findings, "CURVE_SHARES", (0.5,))
+        return find_all([Asked(held, PAIR, options_of(task), grouped=grouped, task=task, holdings=held)])
 
 
 @cache
