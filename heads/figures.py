@@ -89,10 +89,9 @@ class HeadFigures:
                 return Estimate(*figure.value)
         raise AttributeError(f"found no figure {name!r} of this task: see figures")
 
-    @property
-    def said_n(self) -> str:
-        """How many images, in words; and groups."""
-        return f"{self.n} images" + f" in {self.n_groups} groups" * (self.n_groups > 0)
+    def say_size(self, what: str = "images") -> str:
+        """How many images, and groups, in words."""
+        return f"{self.n} {what}" + f" in {self.n_groups} groups" * (self.n_groups > 0)
 
     @property
     def said_intervals(self) -> str:
