@@ -61,7 +61,8 @@ def format_fit(record: dict[str, Any], figures: HeadFigures, style: str) -> str:
         f"head {record['family']}, gap {record['correction']}, strength {record['strength']:.2e}, "
         f"temperature {record['temperature']:.2f}\n"
     )
-    return f"{chosen_line}\n{format_records(rows, style)}\n{figures.say_size('test images')}; {figures.said_intervals}\n"
+    counted = f"{figures.say_size('test images')}; {figures.said_intervals}\n"
+    return f"{chosen_line}\n{format_records(rows, style)}\n{counted}"
 
 
 def format_figures(figures: HeadFigures, style: str) -> str:
