@@ -129,9 +129,10 @@ class Prospect:
         todo, whole = (forecast.count_gmacs(crops, macs) for crops in (work.crops, work.all_crops))
         trained = forecast.count_training_gmacs(work.images, macs)
         cells = f"each of {len(macs) ** 2} cells trained alone for {forecast.EPOCHS} epochs"
-        manifest = self.extraction.manifest
+        n = len(self.extraction.manifest.classes)
+        names = describe_classes(self.extraction.manifest).removeprefix(f"{n}: ")
         return [
-            Item("classes", len(manifest.classes), "classes", describe_classes(manifest)),
+            Item("classes", n, "classes", names),
             *_list_work(work, "at most, each once"),
             Item("multiply-adds", round(todo, 1), "GMAC", f"at most, of {whole:.1f}"),
             _describe_features(work),
