@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +15,25 @@ from fixgrid.cache.rows import Manifest, Rows
 from fixgrid.cache.text import show_path
 
 from .hashes import Progress, hash_files
-from .sources.folder import SUFFIXES, describe_passed, is_inside, walk_images
+from .sources.walk import (
+    DANGLING,
+    KINDS,
+    LINK,
+    OTHER,
+    OUTSIDE,
+    SPECIAL,
+    SUFFIXES,
+    Passed,
+    describe_passed,
+    is_inside,
+    name_formats,
+    walk_images,
+)
 
 SPLIT = "test"
 """The split that named images form: images that a head meets after everything was chosen."""
 
-# Kinds of file passed over, as `walk_images` counts them.
-_LINK, _OUTSIDE = "link(s)", "link(s) that lead out of the folder"
-_OTHER = f"file(s) that are not {b' '.join(SUFFIXES).decode()}"
+_AGAIN = "path(s) that were named before"
 
 
 @dataclass(frozen=True)
@@ -69,36 +79,36 @@ def list_images(arguments: Iterable[bytes], *, follow_links: bool = False) -> Na
     """
     found: dict[bytes, bytes] = {}
     folders: list[bytes] = []
-    passed: Counter[str] = Counter()
+    passed: list[Passed] = []
     for argument in arguments:
         folder, files, others = _expand(os.path.expanduser(argument), follow_links)
         folders.append(folder)
-        passed.update(others)
+        passed += others
         for path, name in files:
-            passed["path(s) that were named before"] += path in found
+            passed += [Passed(name, _AGAIN)] * (path in found)
             found.setdefault(path, name)
-    notes = describe_passed(+passed)
+    notes = describe_passed(passed, hidden=not found)
     if not found:
-        raise DataError(
-            f"found no image to classify ({'; '.join(notes) or 'no path given'}); expected {_ACCEPTED}."
-        )
+        why = "; ".join(notes) or ("nothing is there" if folders else "no path given")
+        raise DataError(f"found no image to classify ({why}); expected {_ACCEPTED}.")
     root = os.path.commonpath(folders)
     paths = tuple(os.path.relpath(path, root) for path in found)
     return NamedImages(root, paths, tuple(found.values()), notes)
 
 
-_ACCEPTED = f"image files, a folder or a pattern of {b' '.join(SUFFIXES).decode()}"
-_Files = tuple[bytes, list[tuple[bytes, bytes]], Counter[str]]
+_ACCEPTED = f"image files, a folder or a pattern of {KINDS}"
+_Files = tuple[bytes, list[tuple[bytes, bytes]], list[Passed]]
 
 
 def _expand(argument: bytes, follow_links: bool) -> _Files:
     """Folder that holds what an argument names, the files (real path, name), and what was passed over."""
     real = os.path.realpath(argument)
     if os.path.isdir(real):
-        paths, passed = walk_images(real, follow_links=follow_links)
-        return real, [(os.path.join(real, path), os.path.join(argument, path)) for path in paths], passed
+        walk = walk_images(real, follow_links=follow_links)
+        files = [(os.path.join(real, path), os.path.join(argument, path)) for path in walk.images]
+        return real, files, walk.passed
     if os.path.isfile(real):
-        return os.path.dirname(real), [(real, argument)], Counter()
+        return os.path.dirname(real), [(real, argument)], []
     if os.path.lexists(argument) or not glob.has_magic(argument):
         what = "is no regular file" if os.path.exists(real) else "is not there"
         raise DataError(f"{show_path(argument)} {what}; expected {_ACCEPTED}.")
@@ -110,18 +120,22 @@ def _match(pattern: bytes, follow_links: bool) -> _Files:
     while glob.has_magic(base):
         base = os.path.dirname(base)
     root = os.path.realpath(base or b".")
-    files, passed = [], Counter[str]()
+    files, passed = [], list[Passed]()
     for name in sorted(set(glob.iglob(pattern, recursive=True))):
         real, plain = os.path.realpath(name), os.path.join(root, os.path.relpath(name, base or b"."))
         if os.path.isdir(real):
             continue
-        if real != plain and not (follow_links and is_inside(real, root)):
-            passed[_OUTSIDE if follow_links else _LINK] += 1
-        elif not (os.path.isfile(real) and real.lower().endswith(SUFFIXES)):
-            passed[_OTHER] += 1
+        if real != plain and not os.path.exists(real):
+            passed.append(Passed(plain, DANGLING))
+        elif real != plain and not (follow_links and is_inside(real, root)):
+            passed.append(Passed(plain, LINK if is_inside(real, root) else OUTSIDE))
+        elif not os.path.isfile(real):
+            passed.append(Passed(plain, SPECIAL))
+        elif not real.lower().endswith(SUFFIXES):
+            passed.append(Passed(plain, OTHER))
         else:
             files.append((real, name))
-    return root, files, passed
+    return root, files, name_formats(root, passed)
 
 
 def read_paths(lines: Iterable[bytes]) -> Iterator[bytes]:

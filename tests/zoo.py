@@ -36,6 +36,16 @@ def write_photos(folder: Path, n: int, *, seed: int = 0) -> None:
         path.write_bytes(encode(draw_photo(24, 20, seed * 10_000 + i)))
 
 
+def touch(folder: Path, *names: str) -> Path:
+    """Empty files, and folders where a name ends in ``/``: a listing opens none."""
+    for name in names:
+        path = folder / name
+        (path if name.endswith("/") else path.parent).mkdir(parents=True, exist_ok=True)
+        if not name.endswith("/"):
+            path.touch()
+    return folder
+
+
 def write_splits(folder: Path) -> None:
     """Twelve of them in each of ``train``, ``val`` and ``test``, all different."""
     for seed, split in enumerate(("train", "val", "test")):

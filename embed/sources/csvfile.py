@@ -11,8 +11,10 @@ from pathlib import Path
 from fixgrid.cache.errors import DataError
 from fixgrid.cache.text import show_path
 
-from .folder import SPLIT_FOLDERS, check_file, name_class
+from .folder import check_file
 from .source import Asked, DataSource, Image, Listing, expand_path
+from .tree import name_class
+from .words import read_split_word
 
 
 class CsvFile(DataSource):
@@ -89,7 +91,7 @@ def _clean_path(cell: str, where: str) -> bytes:
 def _clean_split(cell: str | None, where: str) -> str:
     if cell is None:
         return ""
-    try:
-        return SPLIT_FOLDERS[os.fsencode(cell.strip().lower())]
-    except KeyError:
-        raise DataError(f"{where} has the split {cell!r}; expected train, val or test.") from None
+    split = read_split_word(cell)
+    if not split:
+        raise DataError(f"{where} has the split {cell!r}; expected train, val or test.")
+    return split

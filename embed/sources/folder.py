@@ -1,29 +1,23 @@
-"""Which labelled image files a folder holds, before anything is split or read.
-
-File names are bytes throughout and sorted as bytes, so the order is the same on every machine and in every
-locale. Only regular files under the root are listed: a folder may come from a stranger.
-"""
+"""A folder as a data set: what lies under it, walked, and judged by its layout."""
 
 from __future__ import annotations
 
 import os
 import posixpath
-from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from fixgrid.cache.errors import DataError
-from fixgrid.cache.text import show_path
+from fixgrid.cache.text import show_path, show_text
 
+from .layout import describe_deep, judge_layout
+from .places import EXPECTED, LAYOUTS, Layout
 from .source import Asked, DataSource, Image, Listing, expand_path
+from .tree import describe_bare, grow_tree, say_folder
+from .walk import HEIF, KINDS, OTHER, Walk, describe_passed, is_inside, walk_images
 
-SUFFIXES = (b".jpg", b".jpeg", b".png", b".webp", b".bmp", b".tif", b".tiff", b".gif")
-SPLIT_FOLDERS = {b"train": "train", b"val": "val", b"valid": "val", b"validation": "val", b"test": "test"}
-LAYOUTS = "{train,val,test}/<class>/<images>, <class>/<images>"
-
-_FOLDER, _IMAGE, _LOOSE = "folder", "image", "image(s) outside a class folder"
-_OTHER = f"file(s) that are not {b' '.join(SUFFIXES).decode()}"
-_EXPECTED = f"{LAYOUTS}, or a CSV that says each image's class"
+_MOST_NAMED = 3
 
 
 class Folder(DataSource):
@@ -41,139 +35,91 @@ class Folder(DataSource):
 
 
 def list_folder(folder: Path, *, follow_links: bool = False) -> Listing:
-    """Images of ``{train,val,test}/<class>/...`` or ``<class>/...``; ``valid`` and ``validation`` mean val.
+    """Images of a folder by its layout, see `judge_layout`; without labels if none of them is in a folder.
+
+    Notes tell what was passed over, which folders hold no images, and how names that are not plain were read.
 
     Raises
     ------
     DataError
-        If there is no image, none in a class folder, or the two layouts are mixed.
+        If there is no image, none in a class folder, one class alone, or the layout is none or several.
     """
     root = os.path.realpath(os.fsencode(folder))
-    paths, passed = walk_images(root, follow_links=follow_links)
-    if not paths:
-        raise DataError(f"found no image in {folder}; expected {_EXPECTED}.")
-    has_splits = _find_layout(folder, paths)
-    images = []
-    for path in paths:
-        parts = path.split(b"/")
-        split = SPLIT_FOLDERS[parts.pop(0)] if has_splits and len(parts) > 1 else ""
-        if len(parts) > 1:
-            images.append(Image(path, name_class(parts[0]), split))
-        else:
-            passed[_LOOSE] += 1
-    if not images:
-        raise DataError(f"found {len(paths)} images in {folder}, none in a class folder; expected {_EXPECTED}.")
-    return Listing(root, images, describe_passed(passed))
+    walk = walk_images(root, follow_links=follow_links)
+    if not walk.images:
+        passed = "; ".join(describe_passed(walk.passed, hidden=True)) or "it is empty"
+        raise DataError(f"found no image in {folder}: {passed}; expected {EXPECTED}.")
+    layout = judge_layout(grow_tree(walk), folder)
+    images = [
+        Image(path, place.label, place.split, place.group)
+        for place in layout.places
+        for path in place.branch.list_images()
+    ]
+    left = [*_count_loose(walk, images, layout), *describe_bare(layout.parents, walk.passed)]
+    _expect_classes(layout, walk, folder, left)
+    notes = [*describe_passed(walk.passed), *_count_heif(walk), *layout.notes, *left, *describe_deep(layout.places)]
+    labelled = any(place.label for place in layout.places)
+    if not labelled:
+        notes.append("no labels: extract gives features; heads need class folders, or a CSV that says each class")
+    return Listing(root, images, tuple(notes), task="multiclass" if labelled else "unlabelled")
 
 
-def _find_layout(folder: Path, paths: list[bytes]) -> bool:
-    """True for ``{train,val,test}/<class>``, False for ``<class>``.
-
-    A folder that only looks like a split, ``train/`` among ``bus/`` and ``tram/`` without classes inside it,
-    is a class.
-    """
-    depths: dict[bytes, int] = defaultdict(int)
-    for path in paths:
-        top, *rest = path.split(b"/")
-        if rest:
-            depths[top] = max(depths[top], len(rest))
-    splits = [top for top in depths if top in SPLIT_FOLDERS]
-    classes = sorted(top for top in depths if top not in SPLIT_FOLDERS)
-    if classes and any(depths[top] > 1 for top in splits):
-        raise DataError(
-            f"found images both in split folders ({_name_some(splits)}) and in class folders "
-            f"({_name_some(classes)}) of {folder}; expected one layout: {LAYOUTS}."
-        )
-    repeated = [name for name, n in Counter(SPLIT_FOLDERS[top] for top in splits).items() if n > 1]
-    if repeated and not classes:
-        raise DataError(f"found two folders for {repeated[0]} in {folder} ({_name_some(splits)}); keep one.")
-    return bool(splits) and not classes
-
-
-def _name_some(names: Iterable[bytes]) -> str:
-    names = sorted(names)
-    return ", ".join(show_path(name) + "/" for name in names[:3]) + (", ..." if len(names) > 3 else "")
+def _expect_classes(layout: Layout, walk: Walk, folder: Path, left: Sequence[str]) -> None:
+    """Refuse a single class, and images of which none is in a class folder, with what may have been meant."""
+    labels, hint = {place.label for place in layout.places}, ""
+    if looks := _name_detection(walk):
+        hint = f" It has {looks}, for detection or segmentation; images are classified whole here."
+    if not labels:
+        n = len(walk.images)
+        raise DataError(f"found {n} image(s) in {folder}, none in a class folder; expected {EXPECTED}.{hint}")
+    place = layout.places[0]
+    where = say_folder(folder, place.branch)
+    if labels == {""} and looks and len(layout.places) > 1:
+        hint += f" For features without labels name one folder: --data {where}."
+        raise DataError(f"found no class folder in {folder}; expected {EXPECTED}.{hint}")
+    if len(labels) > 1 or labels == {""}:
+        return
+    nested = not any(place.branch.images for place in layout.places)
+    if nested and place.split:
+        hint = hint or f" Class folders may lie one deeper, in {where}: move them up."
+    else:
+        hint += f" Did you mean {where}?" if nested else f" For features without labels: --data {where}."
+    name, beside = show_text(place.label), "".join(f" ({note})" for note in left)
+    raise DataError(f"found one class ({name}) in {folder}{beside}; expected at least two.{hint}")
 
 
-def walk_images(root: bytes, *, follow_links: bool = False) -> tuple[list[bytes], Counter[str]]:
-    """Sorted paths of the image files under `root`, and how many files of each kind were passed over.
-
-    Hidden names are skipped silently. Real folders are walked before linked ones, and no folder twice, so a
-    file keeps its real path and a loop of links ends.
-
-    Parameters
-    ----------
-    root : bytes
-        As `os.path.realpath` gives it.
-    follow_links : bool
-        Follow symbolic links whose target lies under `root`. Off, every link is passed over.
-
-    Raises
-    ------
-    DataError
-        If a folder cannot be read.
-    """
-    found: list[bytes] = []
-    passed: Counter[str] = Counter()
-    real, linked, seen = [b""], list[bytes](), set[tuple[int, int]]()
-    while real or linked:
-        folder = real.pop() if real else linked.pop()
-        for entry in _scan_once(root, folder, seen):
-            path = posixpath.join(folder, entry.name)
-            kind = _judge_entry(entry, root, follow_links)
-            if kind == _FOLDER:
-                (linked if entry.is_symlink() else real).append(path)
-            elif kind == _IMAGE:
-                found.append(path)
-            else:
-                passed[kind] += 1
-    return sorted(found), passed
+def _name_detection(walk: Walk) -> str:
+    """What kind of annotations lies beside the images; empty for none that is known."""
+    for one in walk.passed:
+        parent, name = posixpath.split(one.path.lower())
+        parent = posixpath.basename(parent)
+        if one.why != OTHER:
+            continue
+        if name.endswith(b".json") and (b"annotation" in parent + name or name.startswith(b"instances")):
+            return "COCO annotations"
+        if name.endswith(b".xml") and parent.startswith((b"annotation", b"xml")):
+            return "Pascal VOC annotations"
+        if name.endswith(b".txt") and (parent == b"labels" or b"/labels/" in b"/" + one.path.lower()):
+            return "YOLO labels"
+    return ""
 
 
-def _scan_once(root: bytes, folder: bytes, seen: set[tuple[int, int]]) -> list[os.DirEntry[bytes]]:
-    """A folder's entries that are not hidden, last name first; nothing if the folder was scanned before."""
-    where = os.path.join(root, folder)
-    try:
-        status = os.stat(where)
-        if (status.st_dev, status.st_ino) in seen:
-            return []
-        seen.add((status.st_dev, status.st_ino))
-        with os.scandir(where) as entries:
-            visible = [entry for entry in entries if not entry.name.startswith(b".")]
-    except OSError as error:
-        raise DataError(f"could not read the folder {show_path(where)}: {error.strerror}.") from error
-    return sorted(visible, key=lambda entry: entry.name, reverse=True)
+def _count_loose(walk: Walk, images: Sequence[Image], layout: Layout) -> list[str]:
+    """A note on images outside class folders, and where they are."""
+    taken = {image.path for image in images}.union(*(branch.list_images() for branch in layout.aside))
+    where = Counter(posixpath.dirname(path) for path in walk.images if path not in taken)
+    if not where:
+        return []
+    named = [f"{n} in {show_path(path or b'.')}/" for path, n in where.most_common(_MOST_NAMED)]
+    more = ", ..." if len(where) > _MOST_NAMED else ""
+    return [f"ignored {sum(where.values())} image(s) outside a class folder: {', '.join(named)}{more}"]
 
 
-def _judge_entry(entry: os.DirEntry[bytes], root: bytes, follow_links: bool) -> str:
-    if entry.is_symlink():
-        if not follow_links:
-            return "link(s)"
-        if not is_inside(os.path.realpath(entry.path), root):
-            return "link(s) that lead out of the folder"
-        is_folder, is_file = os.path.isdir(entry.path), os.path.isfile(entry.path)
-    else:  # no stat: scandir knows the type
-        is_folder, is_file = entry.is_dir(), entry.is_file()
-    if is_folder:
-        return _FOLDER
-    if not is_file:  # a FIFO, socket, device or dangling link: opening it could block
-        return "special file(s)"
-    return _IMAGE if entry.name.lower().endswith(SUFFIXES) else _OTHER
-
-
-def is_inside(path: bytes, root: bytes) -> bool:
-    """Whether `path` lies under `root`, both resolved."""
-    return path.startswith(root.rstrip(b"/") + b"/")
-
-
-def describe_passed(passed: Counter[str]) -> tuple[str, ...]:
-    """One note per kind of file that a listing passed over."""
-    return tuple(f"ignored {n} {kind}" for kind, n in sorted(passed.items()))
-
-
-def name_class(folder: bytes) -> str:
-    r"""A class folder's name as text that any encoder accepts: bytes that are not UTF-8 become ``\xff``."""
-    return folder.decode("utf-8", "backslashreplace")
+def _count_heif(walk: Walk) -> list[str]:
+    """A note on images of a format that not every machine can decode."""
+    n = sum(path.lower().endswith(HEIF) for path in walk.images)
+    plain = KINDS.rpartition(" ")[0]
+    return [f"{n} image(s) are .heic or .heif, not {plain}: extract stops where it cannot decode them"] * (n > 0)
 
 
 def check_file(root: bytes, path: bytes, *, follow_links: bool, listed_in: str) -> None:

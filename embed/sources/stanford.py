@@ -12,8 +12,9 @@ from fixgrid.cache.text import show_path
 
 from ..dealing import STANFORD_2020, deal_counts
 from .downloads import Archive, fetch_archive, unpack_tar
-from .folder import check_file, walk_images
+from .folder import check_file
 from .source import Asked, DataSource, Image, Listing, Progress, expand_path
+from .walk import walk_images
 
 NAME = "stanford-dogs"
 STANFORD_URL = "http://vision.stanford.edu/aditya86/ImageNetDogs/"
@@ -132,7 +133,7 @@ def list_stanford(
     if split == "2020":
         found = deal_counts(labels, STANFORD_2020, "test", seed=seed)
     images = [Image(path, labels[path], found[path]) for path in found]
-    unlisted = set(walk_images(os.path.join(root, b"Images"), follow_links=follow_links)[0])
+    unlisted = set(walk_images(os.path.join(root, b"Images"), follow_links=follow_links).images)
     unlisted -= {path.removeprefix(b"Images/") for path in found}
     notes = (f"ignored {len(unlisted)} image(s) that neither list names",) if unlisted else ()
     return Listing(root, images, notes, classes)

@@ -11,8 +11,8 @@ from typing import Any
 
 from fixgrid.cache.errors import DataError, UsageError
 
-from .folder import SUFFIXES
 from .source import Asked, DataSource, Image, Listing
+from .walk import SUFFIXES
 
 PREFIX = "torchvision:"
 # Our split -> torchvision's word for it; an empty word where the class takes none.

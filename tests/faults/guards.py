@@ -208,8 +208,8 @@ GUARDS: dict[str, tuple[Callable[[], None], str]] = {
     "files that just changed": (patch("embed.hashes", "RACY_NS", -(10**18)), "tests/test_hashes.py"),
     "forged memo": (patch("embed.hashes", "_NO_ZIP", ()), "tests/test_hashes.py"),
     "links that lead out": (
-        patch("embed.sources.folder", "is_inside", lambda path, root: True),
-        "tests/test_sources.py",
+        patch("embed.sources.walk", "is_inside", lambda path, root: True),
+        "tests/test_walk.py",
     ),
     "no room for a worker": (patch("embed.engines.local", "_name_scarcity", nullcontext), "tests/test_workers.py"),
     "twins across splits": (patch("heads.twins", "_pair_splits", lambda *sides: []), "tests/test_twins.py"),
