@@ -228,7 +228,7 @@ class Extraction:
         """
         name = Name(self.called, self.trunk.name)
         facts = {"trunk": name.trunk, "host": platform.node(), "created": int(time.time()), **provenance}
-        facts |= {"look": dict(self.look)} | {"called": name.called} if name.called else {}
+        facts |= {"look": dict(self.look), **({"called": name.called} if name.called else {})}
         for entry in self.entries.values():
             if entry.read_seal() is None:
                 entry.seal(facts)
