@@ -255,7 +255,8 @@ def find_copies(manifest: Manifest) -> tuple[str, ...]:
     notes = []
     again = [d for d, n in copies.items() if n > 1 and len(splits[d]) == len(labels[d]) == 1]
     if again:
-        notes.append(f"{len(again)} image(s) occur more than once in a class, such as {show_path(paths[again[0]])}")
+        where = "" if manifest.task == "unlabelled" else " in a class"
+        notes.append(f"{len(again)} image(s) occur more than once{where}, such as {show_path(paths[again[0]])}")
     for found, what in ((splits, "in more than one split"), (labels, "under more than one label")):
         repeated = [digest for digest, values in found.items() if len(values) > 1]
         if repeated:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -124,15 +124,13 @@ class Prospect:
         """
         work, macs = self.work, self.macs
         todo, whole = (forecast.count_gmacs(crops, macs) for crops in (work.crops, work.all_crops))
-        trained = forecast.count_training_gmacs(work.images, macs)
-        cells = f"each of {len(macs) ** 2} cells trained alone for {forecast.EPOCHS} epochs"
         return [
             *_list_work(work, "at most, each once"),
             Item("multiply-adds", round(todo, 1), "GMAC", f"at most, of {whole:.1f}"),
             _describe_features(work),
             _describe_weights(self.facts),
             self.describe_time(work),
-            Item("grid by training", round(trained / whole, 1), "x", f"multiply-adds if {cells}, trunk frozen"),
+            *_describe_training(work, macs, whole),
         ]
 
     def describe_time(self, work: Work) -> Item:
@@ -193,6 +191,15 @@ def _list_work(work: Work, how: str) -> list[Item]:
     ]
 
 
+def _describe_training(work: Work, macs: Mapping[int, int], whole: float) -> list[Item]:
+    """What the grid's cells would take without a cache; nothing where there is nothing to train on."""
+    if "train" not in work.images:
+        return []
+    trained = forecast.count_training_gmacs(work.images, macs)
+    cells = f"each of {len(macs) ** 2} cells trained alone for {forecast.EPOCHS} epochs"
+    return [Item("grid by training", round(trained / whole, 1), "x", f"multiply-adds if {cells}, trunk frozen")]
+
+
 def _describe_features(work: Work) -> Item:
     note = f"{work.peak_bytes / 1e6:.1f} MB while it runs"
     return Item("features", round(work.sealed_bytes / 1e6, 1), "MB", note)
@@ -227,7 +234,7 @@ def _describe_speed(speed: Speed, rates: forecast.Rates, workers: int) -> str:
 
 
 def calibrate(extraction: Extraction, trunk: KnownTrunk, watcher: Watcher, machine: Machine) -> None:
-    """Time a few training images through the very same extraction, into a store that is thrown away.
+    """Time a few images of the first split through the very same extraction, into a store that is thrown away.
 
     Every worker gets a split of its own, since a split this small is one job.
 
@@ -238,7 +245,7 @@ def calibrate(extraction: Extraction, trunk: KnownTrunk, watcher: Watcher, machi
     """
     n = machine.size(trunk.facts.weights_bytes).workers
     each = max(CALIBRATION[machine.device], math.ceil(MIN_IMAGES / n))
-    rows = extraction.manifest.splits["train"]
+    first, rows = next(iter(extraction.manifest.splits.items()))
     places = np.linspace(0, len(rows) - 1, min(n * each, len(rows))).round().astype(np.int64)
     splits = {f"batch{i}": rows.take(places[i::n]) for i in range(min(n, len(places)))}
     with tempfile.TemporaryDirectory(prefix="fixgrid-") as folder:
@@ -246,7 +253,7 @@ def calibrate(extraction: Extraction, trunk: KnownTrunk, watcher: Watcher, machi
             FeatureStore(Path(folder)),
             replace(extraction.manifest, splits=splits),
             extraction.trunk,
-            dict.fromkeys(splits, extraction.views["train"]),
+            dict.fromkeys(splits, extraction.views[first]),
             extraction.dtype,
         )
         extract_here([(small, trunk)], watcher, machine, max_bad=1.0)

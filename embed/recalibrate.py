@@ -50,9 +50,16 @@ def expect_norm(extraction: Extraction, facts: TrunkFacts) -> None:
 
     Raises
     ------
+    DataError
+        If there are no training images to recalibrate it on.
     UsageError
         If it has no batch norm with running statistics, or is a user's own module.
     """
+    if "train" not in extraction.manifest.splits:
+        raise DataError(
+            f"found no training images in {extraction.manifest.source}, expected some whose statistics "
+            "--recalibrate can take: leave it out, or extract images with labels."
+        )
     if is_own(facts.architecture):
         raise UsageError(
             f"found the module {facts.name}, expected a trunk of a library to recalibrate: run extract without "

@@ -126,8 +126,10 @@ class FeaturesRequest(CachedRequest):
 
     def settle(self, found: Sequence[Holdings]) -> None:
         """Say which features were found."""
-        kinds = choose_kinds(found[0], self.train_view)
-        self.say(found, train_view=(f"{'+'.join(kinds)} for training, center for val and test", ""))
+        seen = "center"
+        if "train" in found[0].manifest.splits:
+            seen = f"{'+'.join(choose_kinds(found[0], self.train_view))} for training, center for val and test"
+        self.say(found, train_view=(seen, ""))
 
 
 @dataclass(frozen=True, kw_only=True)

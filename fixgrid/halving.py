@@ -25,6 +25,7 @@ from .heads.ask import ask_cache
 from .heads.curve import rank_images, take_share
 from .heads.fit import choose_best
 from .heads.halving import Pass, explain_drops, keep_best, plan_shares
+from .heads.measures import find_measure
 from .heads.question import Asked
 from .heads.table import show_trunk
 from .recording import records
@@ -61,7 +62,9 @@ def search(request: SearchRequest) -> Search:
         As `fixgrid.extract` and `fixgrid.grid`; or if the budget is too small for the first share.
     """
     budget = read_budget(request.budget) if request.budget else None
-    return _Searching(request, ask_extractions(request), budget).run()
+    asked = ask_extractions(request)
+    find_measure(asked[0][0].manifest.task)  # refused before a trunk runs
+    return _Searching(request, asked, budget).run()
 
 
 @dataclass
