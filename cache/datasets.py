@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 
 from .rows import Manifest
 from .rowsfile import list_manifests
 from .store import FeatureStore
+
+_LIMITED = re.compile(r"(.+)@(\d+|\d+(?:\.\d+)?%)")
+
+
+def split_limit(text: str) -> tuple[str, str]:
+    """A data set's name, and how much of it is meant: 500 of ``photos@500``, ``10%`` of ``photos@10%``, else empty.
+
+    What lies here under such a name is called so.
+    """
+    found = _LIMITED.fullmatch(text)
+    return (found[1], found[2]) if found and not os.path.exists(os.path.expanduser(text)) else (text, "")
+
+
+def find_limit(manifest: Manifest) -> tuple[str, str]:
+    """The same of a data set that was recorded, whose images need not be here."""
+    found = _LIMITED.fullmatch(manifest.source)
+    called_so = os.path.basename(os.path.normpath(manifest.source)) == os.path.basename(manifest.root)
+    return (found[1], found[2]) if found and not called_so else (manifest.source, "")
 
 
 def list_sources(store: FeatureStore) -> dict[str, Manifest]:
@@ -30,13 +49,13 @@ def find_source(store: FeatureStore, wanted: str) -> tuple[Manifest | None, dict
 def _list_records(store: FeatureStore) -> list[tuple[str, Manifest]]:
     """The newest record of every name, or of its place under another; names that mean another place here last."""
     newest = list_manifests(store.folder / "data")
-    at: dict[str, tuple[str, Manifest]] = {}
+    at: dict[tuple[str, str], tuple[str, Manifest]] = {}
     for digest, manifest in newest:
-        at.setdefault(find_place(manifest), (digest, manifest))
+        at.setdefault((find_place(manifest), find_limit(manifest)[1]), (digest, manifest))
     records: dict[str, tuple[str, Manifest]] = {}
     for digest, manifest in sorted(newest, key=lambda one: _is_elsewhere(one[1])):
-        place = find_place(manifest)
-        last = at[place] if place else (digest, manifest)
+        place, limit = find_place(manifest), find_limit(manifest)[1]
+        last = at[place, limit] if place else (digest, manifest)
         records.setdefault(manifest.source, (last[0], replace(last[1], source=manifest.source)))
     return list(records.values())
 
@@ -59,20 +78,20 @@ def name_splits(store: FeatureStore) -> dict[str, tuple[str, str]]:
 
 def name_here(manifest: Manifest) -> str:
     """What to type here for a data set whose name was typed in another folder: its name, or else its place."""
-    place = find_place(manifest)
-    known = os.path.exists(os.path.expanduser(manifest.source)) and not _is_elsewhere(manifest)
-    return manifest.source if known or not os.path.exists(place) else place
+    place, (name, limit) = find_place(manifest), find_limit(manifest)
+    known = os.path.exists(os.path.expanduser(name)) and not _is_elsewhere(manifest)
+    return manifest.source if known or not os.path.exists(place) else place + f"@{limit}" * bool(limit)
 
 
 def _is_elsewhere(manifest: Manifest) -> bool:
     """Whether its name, typed here, means another place than that of its images: of a folder, and of a CSV."""
-    path = os.path.expanduser(manifest.source)
+    path = os.path.expanduser(find_limit(manifest)[0])
     return manifest.root not in (os.path.realpath(path), os.path.realpath(os.path.dirname(path)))
 
 
 def find_place(manifest: Manifest) -> str:
     """The folder or CSV that a data set was read from; empty of one that is neither, or goes by a word."""
-    path = os.path.normpath(os.path.expanduser(manifest.source))
+    path = os.path.normpath(os.path.expanduser(find_limit(manifest)[0]))
     if path.lower().endswith(".csv"):
         return os.path.join(manifest.root, os.path.basename(path))
     named = os.path.basename(path) == os.path.basename(manifest.root) or os.path.realpath(path) == manifest.root
@@ -81,12 +100,18 @@ def find_place(manifest: Manifest) -> str:
 
 def _is_at(manifest: Manifest, source: str) -> bool:
     """Whether a data set is that of the folder or CSV which a text means here, however it is spelt."""
-    path, place = os.path.expanduser(source), find_place(manifest)
-    if not os.path.exists(path) or os.path.realpath(place) != os.path.realpath(path):
+    (name, limit), place = split_limit(source), find_place(manifest)
+    path = os.path.expanduser(name)
+    if (
+        limit != find_limit(manifest)[1]
+        or not os.path.exists(path)
+        or os.path.realpath(place) != os.path.realpath(path)
+    ):
         return False
     return os.path.isdir(path) or os.path.dirname(place) == os.path.realpath(os.path.dirname(path))
 
 
 def shorten_source(source: str) -> str:
     """The last part of a data set's name: ``dogs`` of ``../data/dogs/``."""
-    return os.path.basename(os.path.abspath(source))
+    name, limit = split_limit(source)
+    return os.path.basename(os.path.abspath(name)) + f"@{limit}" * bool(limit)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fixgrid.cache.datasets import split_limit
 from fixgrid.cache.errors import DataError, UsageError
 from fixgrid.cache.rows import SPLITS, TASKS, Manifest, Rows
 from fixgrid.cache.text import show_path
@@ -25,6 +26,7 @@ from .labelling import (
     list_classes,
     name_strata,
 )
+from .limit import choose_images
 from .sources.catalogue import SOURCES, find_source, load_source
 from .sources.source import Asked, Image, Listing, Progress
 from .splits import recall_split
@@ -52,7 +54,8 @@ def read_manifest(
     ----------
     source : str
         What one of `SOURCES` takes; ``~`` is expanded. A folder called like a word that one of them takes, such
-        as ``sample``, is ``./sample``.
+        as ``sample``, is ``./sample``. With ``@500`` or ``@10%`` behind it, so many of its images; see
+        `choose_images`.
     cache_dir : Path
         Downloads, the sample, saved splits and remembered hashes go below it.
     seed : int
@@ -87,6 +90,7 @@ def read_manifest(
     DiskError
         If the sample, a download or a split cannot be written.
     """
+    source, limit = split_limit(source)
     listing = list_source(source, Asked(cache_dir, seed, split, follow_links, download_progress))
     images, split_notes, kept = fill_splits(listing, seed=seed, folder=cache_dir / "splits")
     images.sort(key=lambda image: image.path)
@@ -101,7 +105,15 @@ def read_manifest(
         workers=workers,
     )
     options = _say_options(seed, split, follow_links)
-    rows = _build_rows(images, encode_labels([image.label for image in images], classes, listing.task), found)
+    labels = encode_labels([image.label for image in images], classes, listing.task)
+    chosen = choose_images(images, labels, found.sha256, limit, seed=seed)
+    if limit and len(chosen) == len(images):
+        split_notes = (*split_notes, f"--limit {limit} leaves out none of {len(images):,} images")
+    elif limit:
+        split_notes = (*split_notes, f"limited to {len(chosen):,} of {len(images):,} images")
+        source, images = f"{source}@{limit}", [images[place] for place in chosen]
+        check_images(images, classes, source, task=listing.task)
+    rows = _build_rows(images, labels[chosen], found.sizes[chosen], found.sha256[chosen])
     manifest = Manifest(source, os.fsdecode(listing.root), classes, rows, options, listing.task)
     notes = (*listing.notes, *split_notes, *found.notes, *find_collisions(images), *find_copies(manifest))
     return manifest, notes
@@ -209,7 +221,9 @@ def check_images(
     expect_learnable(images, classes, task, source, blame)
 
 
-def _build_rows(images: Sequence[Image], labels: NDArray[np.generic], found: hashes.Hashes) -> dict[str, Rows]:
+def _build_rows(
+    images: Sequence[Image], labels: NDArray[np.generic], sizes: NDArray[np.int64], sha256: NDArray[np.uint8]
+) -> dict[str, Rows]:
     places: dict[str, list[int]] = {split: [] for split in SPLITS}
     for place, image in enumerate(images):
         places[image.split].append(place)
@@ -217,8 +231,8 @@ def _build_rows(images: Sequence[Image], labels: NDArray[np.generic], found: has
     return {
         split: Rows(
             tuple(images[place].path for place in chosen),
-            found.sizes[chosen],
-            found.sha256[chosen],
+            sizes[chosen],
+            sha256[chosen],
             labels[chosen],
             None if groups is None else groups[chosen],
         )

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from .asking import takes
-from .cache.datasets import list_sources, name_here
+from .cache.datasets import list_sources, name_here, split_limit
 from .cache.errors import UsageError
 from .cache.rows import Manifest
 from .cache.store import FeatureStore
 from .embed.extraction import Extraction
+from .embed.limit import read_limit
 from .embed.manifest import read_manifest
 from .embed.outcome import Outcome
 from .embed.prospect import expect_local
@@ -135,7 +136,7 @@ def read_data(request: Request, *, download: bool = True) -> Data:
     _ = read_resolutions(request.res), request.look  # refused before anything is downloaded or hashed
     expect_name(request.name)
     if not download:
-        expect_local(name, request.folder)
+        expect_local(split_limit(name)[0], request.folder)
     manifest, notes = read_manifest(
         name,
         cache_dir=request.folder,
@@ -152,11 +153,17 @@ def read_data(request: Request, *, download: bool = True) -> Data:
 
 
 def _choose_data(request: Request, store: FeatureStore) -> tuple[str, str]:
-    """What is asked for, the cache's only data set, the sample: the first there is, and why."""
+    """What is asked for, the cache's only data set, the sample: the first there is, and why; with its limit."""
+    known = list(map(name_here, list_sources(store).values())) if request.data is None else []
+    name, why = (known[0], "the cache holds it") if len(known) == 1 else (SAMPLE, "built in")
     if request.data is not None:
-        return str(request.data), ""
-    known = list(map(name_here, list_sources(store).values()))
-    return (known[0], "the cache holds it") if len(known) == 1 else (SAMPLE, "built in")
+        name, why = str(request.data), ""
+    if request.limit is None:
+        return name, why
+    whole, limit = split_limit(name)
+    if limit and request.data is not None:
+        raise UsageError(f"found --limit {request.limit} with {name}, which has a limit; expected one of them.")
+    return f"{whole.rstrip('/') or whole}@{read_limit(request.limit)}", why
 
 
 def build_extractions(requests: Sequence[Request], asked: Data, trunks: Sequence[TrunkFacts]) -> list[Extraction]:

@@ -122,6 +122,7 @@ machine = _all(backend, device, workers, engine)
 
 extracts = _all(
     data,
+    option("--limit", help="So many of its images, or a share as in 10%, called NAME@LIMIT. [default: all]"),
     cache,
     run_trunk,
     option("--weights", type=Place(exists=True, dir_okay=False), help="State dict of the trunk."),
