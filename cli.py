@@ -16,7 +16,7 @@ from fixgrid.cache.errors import DiskError, FixgridError, Interrupted, UsageErro
 
 COMMANDS = (
     "extract", "plan", "search", "fit-head", "grid", "predict", "evaluate", "export", "export-features",
-    "report", "duplicates", "models", "doctor", "cache", "heads",
+    "report", "duplicates", "zero-shot", "models", "doctor", "cache", "heads",
 )  # fmt: skip
 """Each is a file of `fixgrid.commands`."""
 

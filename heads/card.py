@@ -15,6 +15,7 @@ from fixgrid.cache.view import read_view
 from .artifact import SavedHead
 from .metrics import Estimate
 from .table import format_estimate
+from .zero_shot import FAMILY
 
 _SHOWN_CLASSES = 20
 _UNKNOWN = "not recorded"
@@ -137,7 +138,8 @@ def _describe_figures(saved: SavedHead) -> str:
         estimate, n = _read_estimate(saved.figures.get(split)), saved.figures.get(f"n_{split}")
         on = f" on {n} images" if n is not None else ""
         lines[f"Top-1 on {split}"] = f"{format_estimate(estimate)}{on}{note}" if estimate else _UNKNOWN
-    lines["Temperature"] = f"{saved.temperature:.4f}, fitted on val; it divides the scores before the softmax"
+    if saved.figures.get("family") != FAMILY:
+        lines["Temperature"] = f"{saved.temperature:.4f}, fitted on val; it divides the scores before the softmax"
     return _bullets(lines) + "\n\nIntervals are 95 % (Wilson 1927)."
 
 
@@ -185,6 +187,15 @@ def _describe_origin(trunk: Mapping[str, Any]) -> str:
 
 def _describe_choice(saved: SavedHead) -> str:
     figures = saved.figures
+    if figures.get("family") == FAMILY:
+        prompts = "; ".join(map(str, figures.get("templates", ())))
+        return _bullets(
+            {
+                "Head": "class names, encoded by the trunk's text tower; no image was learnt from",
+                "Prompts": prompts,
+                "Features": f"divided by their length, then scored by cosines times {figures.get('logit_scale')}",
+            }
+        )
     lines = {
         "Resolutions": f"train at {figures.get('train_res', _UNKNOWN)} px, "
         f"test at {figures.get('test_res', _UNKNOWN)} px",

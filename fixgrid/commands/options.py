@@ -202,9 +202,12 @@ reads_features = _all(
 _CACHED_TRUNK = "Which, as cache ls calls it. [default: the cache's only one]"
 cached_trunk = option("--trunk", help=_CACHED_TRUNK)
 run_cached_trunk = option("--trunk", callback=_expect_asked, help=_CACHED_TRUNK)
+_one_res = option("--res", type=click.IntRange(1), help="Resolution in px. [default: the cache's only one]")
+names_view = _all(_one_res, _views)
+"""Of a command that takes features of one resolution and look."""
 names_splits = _all(
     option("--features", help="Kind of features. [default: pooled]"),
-    option("--res", type=click.IntRange(1), help="Resolution in px. [default: the cache's only one]"),
+    _one_res,
     option("--split", help="Some of train,val,test. [default: all that are cached]"),
     _views,
 )
