@@ -6,17 +6,18 @@ import io
 import os
 import sys
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import click
 
 from fixgrid import __version__
+from fixgrid.cache.causes import say_cure
 from fixgrid.cache.errors import DiskError, FixgridError, Interrupted, UsageError, say_typed
+from fixgrid.commands.usage import Group
 
 COMMANDS = (
     "extract", "plan", "search", "fit-head", "grid", "predict", "evaluate", "export", "export-features",
-    "report", "duplicates", "zero-shot", "models", "doctor", "cache", "heads",
+    "report", "duplicates", "nearest", "zero-shot", "models", "doctor", "cache", "heads",
 )  # fmt: skip
 """Each is a file of `fixgrid.commands`."""
 
@@ -29,10 +30,18 @@ class _Failure(click.ClickException):
         self.exit_code = error.exit_code  # type: ignore[misc]
 
 
-class _Commands(click.Group):
+class _Commands(Group):
     """Turns every known error of a command into its line and exit code."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """See `Group`."""
+        try:
+            return super().parse_args(ctx, args)
+        except FixgridError as error:
+            raise _Failure(error) from error
+
     def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command that is named."""
         try:
             return super().invoke(ctx)
         except Interrupted as error:
@@ -48,41 +57,15 @@ class _Commands(click.Group):
             raise  # whoever read the output has enough of it: click ends quietly
         except OSError as error:
             where = "" if error.filename else " (where the output goes, or TMPDIR)"
-            raise _Failure(
-                DiskError(f"{error}{where}. Everything committed before is safe; mend it and run again.")
-            ) from error
+            cure = f"Everything committed before is safe; {say_cure(error)} and run again."
+            raise _Failure(DiskError(f"{error}{where}. {cure}")) from error
         except KeyboardInterrupt:
             raise _Failure(Interrupted(f"stopped. Resume with: {say_typed()}")) from None
 
 
-def _read_settings(path: Path) -> dict[str, Any]:
-    """Defaults from fixgrid.toml: plain names for every command, a table [command] for one of them."""
-    from fixgrid.cache.settings import read_settings
-
-    found = read_settings(path, {name: _list_options(command) for name, command in main.commands.items()})
-
-    def merge(*tables: str) -> dict[str, Any]:
-        return {name: value for table in ("", *tables) for name, value in found.get(table, {}).items()}
-
-    settings = {name: merge(name) for name in main.commands}
-    settings["plan"] = merge("extract", "plan")  # what extract would do, so as it would do it
-    groups = {name: group for name, group in main.commands.items() if isinstance(group, click.Group)}
-    for name, group in groups.items():
-        tables = ("extract", "cache") if name == "cache" else (name,)
-        settings[name] = {part: merge(*tables) for part in group.commands}
-    return settings
-
-
-def _list_options(command: click.Command) -> dict[str, str]:
-    """Parameter by option, as in train-views: train_views, of every option that settings may give."""
-    parts = command.commands.values() if isinstance(command, click.Group) else [command]
-    return {one.opts[0].lstrip("-"): str(one.name) for part in parts for one in part.params if one.envvar}
-
-
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
 @click.version_option(__version__, prog_name="fixgrid")
-@click.pass_context
-def main(ctx: click.Context) -> None:
+def main() -> None:
     """Find the train x test resolution and the linear head that classify your images best.
 
     A frozen trunk runs once per split and resolution; its pooled features are cached, and heads train on
@@ -96,7 +79,6 @@ def main(ctx: click.Context) -> None:
     os.close(spare)
     if isinstance(sys.stdout, io.TextIOWrapper):  # a class that Latin-1 cannot print is escaped
         sys.stdout.reconfigure(errors="backslashreplace")
-    ctx.default_map = _read_settings(Path("fixgrid.toml"))
 
 
 for _name in COMMANDS:

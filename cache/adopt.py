@@ -78,9 +78,10 @@ def _adopt_from(donor: Sealed, entry: Entry, rows: Rows, missing: NDArray[np.boo
     wanted = missing & (source >= 0)
     if not wanted.any():
         return
-    features, status = donor.read()
+    (features, status), remarks = donor.read(), donor.read_remarks()
     wanted[wanted] = status[source[wanted]] == Status.OK
     for start, stop in find_runs(wanted, BLOCK_ROWS):
         rows_from = source[start:stop]
-        commit_shard(entry.shards_folder, entry.spec.key, Shard(start, features[rows_from], status[rows_from]))
+        taken = Shard(start, features[rows_from], status[rows_from], remarks[rows_from])
+        commit_shard(entry.shards_folder, entry.spec.key, taken)
         missing[start:stop] = False

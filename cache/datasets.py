@@ -6,10 +6,12 @@ import os
 import re
 from dataclasses import replace
 
-from .rows import Manifest
+from .rows import Manifest, split_variant
 from .rowsfile import list_manifests
 from .store import FeatureStore
 
+TABLES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet")
+"""Suffixes of files that list a data set."""
 _LIMITED = re.compile(r"(.+)@(\d+|\d+(?:\.\d+)?%)")
 
 
@@ -42,6 +44,8 @@ def find_source(store: FeatureStore, wanted: str) -> tuple[Manifest | None, dict
     records = _list_records(store)
     named = [manifest for _, manifest in records if manifest.source == wanted]
     here = [manifest for _, manifest in records if _is_at(manifest, wanted)]
+    if not named:  # as it was called when the split was an option
+        named = [manifest for _, manifest in records if split_variant(manifest.source)[0] == wanted]
     found = [*(one for one in named if not _is_elsewhere(one)), *here, *named]
     return next(iter(found), None), _list_once(records)
 
@@ -79,34 +83,49 @@ def name_splits(store: FeatureStore) -> dict[str, tuple[str, str]]:
 def name_here(manifest: Manifest) -> str:
     """What to type here for a data set whose name was typed in another folder: its name, or else its place."""
     place, (name, limit) = find_place(manifest), find_limit(manifest)
-    known = os.path.exists(os.path.expanduser(name)) and not _is_elsewhere(manifest)
-    return manifest.source if known or not os.path.exists(place) else place + f"@{limit}" * bool(limit)
+    known = os.path.exists(_find_path(name)) and not _is_elsewhere(manifest)
+    return manifest.source if known or not os.path.exists(_find_path(place)) else place + f"@{limit}" * bool(limit)
+
+
+def _find_path(source: str) -> str:
+    return os.path.expanduser(split_variant(source)[0])
 
 
 def _is_elsewhere(manifest: Manifest) -> bool:
-    """Whether its name, typed here, means another place than that of its images: of a folder, and of a CSV."""
-    path = os.path.expanduser(find_limit(manifest)[0])
-    return manifest.root not in (os.path.realpath(path), os.path.realpath(os.path.dirname(path)))
+    """Whether its name, typed here, means another place than that of its images: of a folder, and of a table."""
+    path = _find_path(find_limit(manifest)[0])
+    return "--root" not in manifest.options and manifest.root not in (
+        os.path.realpath(path),
+        os.path.realpath(os.path.dirname(path)),
+    )
 
 
 def find_place(manifest: Manifest) -> str:
-    """The folder or CSV that a data set was read from; empty of one that is neither, or goes by a word."""
-    path = os.path.normpath(os.path.expanduser(find_limit(manifest)[0]))
-    if path.lower().endswith(".csv"):
-        return os.path.join(manifest.root, os.path.basename(path))
-    named = os.path.basename(path) == os.path.basename(manifest.root) or os.path.realpath(path) == manifest.root
-    return manifest.root if named else ""
+    """The folder or table that a data set was read from; empty of one that is neither, or goes by a word.
+
+    What is asked for behind its name (see `split_variant`) is behind the place as well; a limit is not.
+    """
+    name = find_limit(manifest)[0]
+    path, variant = os.path.normpath(_find_path(name)), split_variant(name)[1]
+    if os.path.basename(path) == os.path.basename(manifest.root):
+        return manifest.root + variant
+    if is_table(path):
+        return path if "--root" in manifest.options else os.path.join(manifest.root, os.path.basename(path))
+    return manifest.root + variant if os.path.realpath(path) == manifest.root else ""
+
+
+def is_table(path: str) -> bool:
+    """Whether a file lists a data set, by its name."""
+    return path.lower().endswith(TABLES)
 
 
 def _is_at(manifest: Manifest, source: str) -> bool:
-    """Whether a data set is that of the folder or CSV which a text means here, however it is spelt."""
-    (name, limit), place = split_limit(source), find_place(manifest)
-    path = os.path.expanduser(name)
-    if (
-        limit != find_limit(manifest)[1]
-        or not os.path.exists(path)
-        or os.path.realpath(place) != os.path.realpath(path)
-    ):
+    """Whether a data set is that of the folder or table which a text means here, however it is spelt."""
+    (name, limit), (own, its_limit) = split_limit(source), find_limit(manifest)
+    path, place = _find_path(name), _find_path(find_place(manifest))
+    if not os.path.exists(path) or os.path.realpath(place) != os.path.realpath(path):
+        return False
+    if (limit, split_variant(name)[1]) != (its_limit, split_variant(own)[1]):
         return False
     return os.path.isdir(path) or os.path.dirname(place) == os.path.realpath(os.path.dirname(path))
 

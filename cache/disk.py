@@ -18,6 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from .causes import is_refused as is_refused
+from .causes import name_cause
 from .errors import DiskError
 
 TEMP_PREFIX = ".tmp-"
@@ -98,7 +100,7 @@ def commit_stream(path: Path, write: Callable[[BinaryIO], object]) -> None:
         os.replace(temp, path)
         sync_folder(path.parent)
     except OSError as error:
-        raise _disk_error(path, error) from error
+        raise name_cause(path, error) from error
     finally:
         with suppress(OSError):
             temp.unlink()
@@ -138,7 +140,7 @@ def make_folder(folder: Path) -> None:
     except FileExistsError as error:
         raise DiskError(f"{folder} is there, but is no folder; name another --cache.") from error
     except OSError as error:
-        raise _disk_error(folder, error) from error
+        raise name_cause(folder, error) from error
 
 
 def remove_file(path: Path) -> None:
@@ -152,7 +154,7 @@ def remove_file(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
-        raise _disk_error(path, error) from error
+        raise name_cause(path, error) from error
 
 
 def rename_file(path: Path, target: Path) -> None:
@@ -169,7 +171,7 @@ def rename_file(path: Path, target: Path) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise _disk_error(path, error) from error
+        raise name_cause(path, error) from error
 
 
 def expect_space(folder: Path, needed_bytes: int) -> None:
@@ -240,28 +242,18 @@ def is_abandoned(temp: Path) -> bool:
     return temp.name.startswith(mine) and not Path(f"/proc/{pid}").exists()
 
 
-_FULL = "the disk is full", "free some space (or name another --cache)"
-_REFUSED = "", "get leave to write there (or name another --cache)"
-_ADVICE = {
-    errno.ENOSPC: _FULL,
-    errno.EDQUOT: ("your share of the disk is full", _FULL[1]),
-    errno.EFBIG: ("the disk is full, or files may not be as large", "free some space, raise ulimit -f"),
-    errno.EROFS: _REFUSED,
-    errno.EACCES: _REFUSED,
-    errno.EPERM: _REFUSED,
-    errno.ENAMETOOLONG: ("", "name a shorter place with --out or --cache"),
-}
-"""What an error means, where the system's own words do not say it, and what to do about it."""
+def expect_writable(path: Path) -> None:
+    """Refuse at once what could not be written after long work, by trying: in the nearest folder that is there.
 
-
-def _disk_error(path: Path, error: OSError) -> DiskError:
-    what, cure = _ADVICE.get(error.errno or 0, ("", "mend it (or name another --cache)"))
-    return DiskError(
-        f"could not write {path}: {what or error.strerror}. Everything committed before is safe; "
-        f"{cure} and run the same command again."
-    )
-
-
-def is_refused(error: DiskError) -> bool:
-    """Whether nothing may be written in a place, however much room there is."""
-    return isinstance(error.__cause__, OSError) and _ADVICE.get(error.__cause__.errno or 0) is _REFUSED
+    Raises
+    ------
+    DiskError
+        As `commit_bytes`.
+    """
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    temp = name_temp(folder)
+    try:
+        temp.touch()
+        temp.unlink()
+    except OSError as error:
+        raise name_cause(path, error) from error

@@ -11,7 +11,9 @@ from typing import Any
 
 from .datasets import name_here
 from .errors import say_command
+from .key import Spec
 from .rows import Manifest
+from .scale import USUAL, Scale
 from .sealed import Sealed
 from .view import complete_spec
 
@@ -21,10 +23,11 @@ POOLED = "pooled"
 RECALIBRATED = "recalibrated "
 """Before a kind of view: as the trunk sees it once its last batch norm has the statistics of that resolution."""
 OPTIONS = {"draws": "train-views", "crop_ratio": "crop-ratio", "crop_mode": "crop-mode"} | {
-    name: name for name in ("seed", "resize", "resampler", "mean", "std", "interpolation")
+    name: name for name in ("seed", "resize", "resampler", "mean", "std", "interpolation", "scale")
 }
 """Options that choose among views, by the field of a view that they are about."""
 _USUAL = {"draws": 2, "seed": 0, "jitter": "torch", "resize": "short-side", "resampler": "pillow"}
+_USUAL |= {"scale": str(USUAL)}
 _LOOK = ("mean", "std", "interpolation", "crop_ratio", "crop_mode")
 _ALWAYS = ("center", "train")  # kinds that need no word
 _FOLDER = "features"  # the cache that is meant where none is named
@@ -82,7 +85,7 @@ class Hint:
         """
         seen: dict[str, Any] = {}
         for entry in self.entries.values():
-            seen = complete_spec(entry.spec.view) | seen
+            seen = see_spec(entry.spec) | seen
         told = self.made.provenance.get("look", _LOOK)
         fields = {name: seen[name] for name in _LOOK if name in seen and name in told}
         drawn = [entry.spec.view for (_, kind, _), entry in self.entries.items() if kind in ("train", "val_train")]
@@ -91,6 +94,11 @@ class Hint:
         fields |= {name: seen[name] for name, usual in _USUAL.items() if seen.get(name, usual) != usual}
         fields |= dict(self.view)
         return {name: value for name, value in fields.items() if value != _USUAL.get(name)}
+
+
+def see_spec(spec: Spec) -> dict[str, Any]:
+    """How images were seen, by the names of `OPTIONS`: the view, all of its fields, and the scale."""
+    return {"mean": None, "std": None} | complete_spec(spec.view) | {"scale": str(Scale.from_decode(spec.decode))}
 
 
 def list_words(places: Iterable[Place]) -> list[str]:

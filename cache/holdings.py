@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from .datasets import find_source, list_sources
-from .errors import CacheError, UsageError, say_command
+from .errors import CacheError, DataError, UsageError, say_command
 from .features import FeatureSet
 from .hints import OPTIONS as OPTIONS
 from .hints import POOLED as POOLED
 from .hints import RECALIBRATED as RECALIBRATED
-from .hints import Hint, Place, list_words, say_cache, say_extract
+from .hints import Hint, Place, list_words, say_cache, say_extract, see_spec
 from .key import explain_difference
 from .labels import Labels, Version, find_stem, find_version
+from .quarantine import find_loss, read_reasons
 from .rows import Manifest
+from .scale import FIELD, Scale
 from .sealed import Sealed
 from .store import FeatureStore
-from .view import View, complete_spec, is_same
+from .view import View, is_same
+
+_LOG = logging.getLogger("fixgrid")
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +60,11 @@ class Holdings:
         """Number of classes that labels index."""
         return len(self.manifest.classes)
 
+    @property
+    def scale(self) -> Scale:
+        """By which values above 8 bits were seen, in all of them."""
+        return Scale.from_decode(next(iter(self.entries.values())).spec.decode)
+
     def view(self, split: str, kind: str, res: int) -> View:
         """How the images of one split were seen.
 
@@ -77,7 +87,7 @@ class Holdings:
         CacheError
             If it was not extracted.
         """
-        self.expect([(split, kind, res)])
+        self._expect_held([(split, kind, res)])
         return self.entries[split, kind, res]
 
     def expect(self, places: Iterable[Place]) -> None:
@@ -87,8 +97,20 @@ class Holdings:
         ------
         CacheError
             If any was not extracted.
+        DataError
+            If a split, or a class of the training images, has images and features of none.
         """
-        lacking = [place for place in dict.fromkeys(places) if place not in self.entries]
+        places = list(dict.fromkeys(places))
+        self._expect_held(places)
+        for split, kind, res in places:
+            entry = self.entries[split, kind, res]
+            if entry.seal.rows_not_ok:
+                loss = find_loss(self.manifest, split, entry.read_status(), read_reasons(entry.folder))
+                if loss and loss.is_fatal:
+                    raise DataError(f"found {loss}; {loss.say_cure(entry.spec)}.")
+
+    def _expect_held(self, places: Sequence[Place]) -> None:
+        lacking = [place for place in places if place not in self.entries]
         if lacking:
             splits, kinds = (" or ".join(dict.fromkeys(str(place[i]) for place in lacking)) for i in (0, 1))
             sides = ", ".join(map(str, sorted({res for _, _, res in lacking})))
@@ -178,6 +200,8 @@ def find_holdings(
     places = _by_place(entries, rows, view or {})
     places |= _by_place(_list_recalibrated(again, manifest), rows, view or {}, RECALIBRATED)
     _expect_one_look(places)
+    for (split, kind, res), entry in places.items():
+        _LOG.debug("key %s: %s of %s, %s at %d px", entry.folder.name[:12], node, split, kind, res)
     hint = Hint(manifest, entries[0], node, places, view or {}, store.root)
     return Holdings(manifest, labels.label(version, trunk), places, node, version, hint)
 
@@ -238,7 +262,7 @@ def _by_place(
 ) -> dict[Place, Sealed]:
     places: dict[Place, Sealed] = {}
     for entry in entries:
-        seen = complete_spec(entry.spec.view)
+        seen = see_spec(entry.spec)
         if any(name in seen and not is_same(seen[name], value) for name, value in view.items()):
             continue
         place = (rows[entry.spec.rows_sha256], prefix + seen["kind"], seen["res"])
@@ -247,7 +271,7 @@ def _by_place(
             lines = explain_difference(entry.spec, other.spec)
             raise UsageError(
                 f"the cache holds {place[1]} views of {place[0]} at {place[2]} px twice ({'; '.join(lines)}): "
-                f"{_say_choice(line.split()[0].removeprefix('view.') for line in lines)}."
+                f"{_say_choice(_name_field(line) for line in lines)}."
             )
     return places
 
@@ -257,10 +281,20 @@ def _expect_one_look(places: Mapping[Place, Sealed]) -> None:
     first: Sealed | None = None
     for entry in places.values():
         first = first or entry
-        odd = [name for name in ("mean", "std") if entry.spec.view.get(name) != first.spec.view.get(name)]
+        one, other = see_spec(first.spec), see_spec(entry.spec)
+        odd = [name for name in ("mean", "std", "scale") if one[name] != other[name]]
         if odd:
-            found = " and ".join(", ".join(map(str, one.spec.view[odd[0]])) for one in (first, entry))
+            found = " and ".join(_write(seen[odd[0]]) for seen in (one, other))
             raise UsageError(f"the cache holds views of several {odd[0]} ({found}): {_say_choice(odd)}.")
+
+
+def _name_field(line: str) -> str:
+    """The field of a view, or the scale, that a line of `explain_difference` is about."""
+    return "scale" if line.startswith(f"decode.{FIELD} ") else line.split()[0].removeprefix("view.")
+
+
+def _write(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _say_choice(fields: Iterable[str]) -> str:

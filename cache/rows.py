@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,6 +14,15 @@ from numpy.typing import NDArray
 SPLITS = ("train", "val", "test")
 TASKS = ("multiclass", "ordinal", "multilabel", "regression", "unlabelled")
 """What labels are: a class of each image; a class of an order; any number of classes; a number; nothing."""
+DEALT_2020 = ":2020"
+"""Behind the name of Stanford Dogs, or of a folder that has them: their images dealt anew, as in the 2020 study."""
+
+
+def split_variant(source: str) -> tuple[str, str]:
+    """A data set's name without `DEALT_2020`, and that, or nothing where it is not there or part of a path."""
+    if source.endswith(DEALT_2020) and not os.path.lexists(os.path.expanduser(source)):
+        return source.removesuffix(DEALT_2020), DEALT_2020
+    return source, ""
 
 
 @dataclass(frozen=True, eq=False)

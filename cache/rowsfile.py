@@ -137,11 +137,19 @@ def _read_names(folder: Path) -> list[_Named]:
         with suppress(OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             record = json.loads(read_file(file))
             written = int(record.get("written", file.stat().st_mtime_ns))
-            options = tuple(map(str, record.get("options", ())))
-            name = _Named(record["source"], record["root"], options, written)
+            source, options = _take_in(record["source"], tuple(map(str, record.get("options", ()))))
+            name = _Named(source, record["root"], options, written)
             known = found.setdefault(name[:2], name)
             found[name[:2]] = max(known, name, key=lambda one: one.written)
     return list(found.values())
+
+
+def _take_in(source: str, options: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """A name with the split that earlier versions kept as an option, ``--split 2020``."""
+    if "--split" not in options:
+        return source, options
+    at = options.index("--split")
+    return f"{source}:{options[at + 1]}", options[:at] + options[at + 2 :]
 
 
 def _is_whole(folder: Path) -> bool:

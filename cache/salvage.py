@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from .errors import CacheError, DiskError
 from .key import Spec
+from .remarks import WIDTH
 from .sealedfile import open_sealed
-from .shard import Shard, Status, commit_shard, find_runs, list_shards, row_checksums
+from .shard import REMARKS, Shard, Status, commit_shard, find_runs, list_shards, row_checksums
 
 _FLETCHER_BYTES = 4
 _TIMEOUT_S = 600
@@ -46,13 +47,18 @@ def commit_intact(damaged: Path, spec: Spec, shards_folder: Path) -> None:
     """What the process of `salvage_rows` does; nothing if the file is beyond reading or the disk refuses."""
     with suppress(CacheError, DiskError), open_sealed(damaged, spec) as file:
         status, crc = (np.concatenate(list(_raw_chunks(file[name]))) for name in ("status", "row_crc"))
+        remarks = np.zeros((spec.rows, WIDTH))
+        if REMARKS in set(file):
+            remarks = np.concatenate(list(_raw_chunks(file[REMARKS])))
         start = 0
         for features in _raw_chunks(file["features"]):
             rows = slice(start, min(start + len(features), spec.rows))
             shard = Shard(start, features[: rows.stop - start], status[rows])
             intact = (row_checksums(spec.key, shard) == crc[rows]) & (shard.status <= max(Status))
             for a, b in find_runs(intact, len(features)):
-                commit_shard(shards_folder, spec.key, Shard(start + a, shard.features[a:b], shard.status[a:b]))
+                part = slice(start + a, start + b)
+                saved = Shard(part.start, shard.features[a:b], shard.status[a:b], remarks[part])
+                commit_shard(shards_folder, spec.key, saved)
             start += len(features)
 
 

@@ -15,9 +15,10 @@ from .disk import commit_bytes, hash_file, read_file
 from .errors import CacheError
 from .features import FeatureSet
 from .key import Spec
+from .remarks import WIDTH
 from .rows import Rows
 from .sealedfile import BLOCK_ROWS, check_sealed, open_sealed
-from .shard import Status
+from .shard import REMARKS, Status
 
 FEATURES, SEAL = "features.h5", "sealed.json"
 """Names, in an entry's folder, of the single file that holds every row, and of its seal."""
@@ -157,6 +158,20 @@ class Sealed:
         with open_sealed(self.file, self.spec) as file:
             status: NDArray[np.uint8] = file["status"][()]
             return status
+
+    def read_remarks(self) -> NDArray[np.float64]:
+        """What decoding noticed of every image, zeros where nothing; float64, shape (n, 3), see `Remark`.
+
+        Raises
+        ------
+        CacheError
+            If the file cannot be read.
+        """
+        with open_sealed(self.file, self.spec) as file:
+            if REMARKS not in set(file):
+                return np.zeros((self.spec.rows, WIDTH))
+            remarks: NDArray[np.float64] = file[REMARKS][()]
+            return remarks
 
     def read(self) -> tuple[NDArray[Any], NDArray[np.uint8]]:
         """All features, shape (n, V, D) in the stored dtype, and the status of each row, shape (n,).

@@ -5,15 +5,20 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from .errors import UsageError
 
+Suggest = Callable[[str, list[str]], str]
+"""From an unknown name and the known ones to the one that is meant; empty if it knows none."""
 
-def read_settings(path: Path, commands: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, Any]]:
+
+def read_settings(
+    path: Path, commands: Mapping[str, Mapping[str, str]], suggest: Suggest = lambda name, known: ""
+) -> dict[str, dict[str, Any]]:
     """Values of the file's plain names, and those of each table, by command and parameter.
 
     Parameters
@@ -22,6 +27,8 @@ def read_settings(path: Path, commands: Mapping[str, Mapping[str, str]]) -> dict
         Need not exist. Plain names serve every command, a table ``[command]`` that one.
     commands : mapping of command to (option to parameter)
         Options as typed, without the dashes: ``{"extract": {"train-views": "train_views"}}``.
+    suggest : callable
+        Is asked before the nearest name is.
 
     Returns
     -------
@@ -37,10 +44,10 @@ def read_settings(path: Path, commands: Mapping[str, Mapping[str, str]]) -> dict
     tables = {name: value for name, value in found.items() if isinstance(value, dict)}
     plain = {name: value for name, value in found.items() if name not in tables}
     every = {option: name for options in commands.values() for option, name in options.items()}
-    _expect_known(f"{path} has the table", tables, commands)
-    settings = {"": _name_parameters(f"{path} sets", plain, every)}
+    _expect_known(f"{path} has the table", tables, commands, lambda name, known: "")
+    settings = {"": _name_parameters(f"{path} sets", plain, every, suggest)}
     for name, table in tables.items():
-        settings[_dash(name)] = _name_parameters(f"{path} sets in [{name}]", table, commands[_dash(name)])
+        settings[_dash(name)] = _name_parameters(f"{path} sets in [{name}]", table, commands[_dash(name)], suggest)
     return settings
 
 
@@ -55,15 +62,18 @@ def _parse_toml(path: Path) -> dict[str, Any]:
     return found
 
 
-def _name_parameters(what: str, table: Mapping[str, Any], options: Mapping[str, str]) -> dict[str, Any]:
-    _expect_known(what, table, options)
+def _name_parameters(
+    what: str, table: Mapping[str, Any], options: Mapping[str, str], suggest: Suggest
+) -> dict[str, Any]:
+    _expect_known(what, table, options, suggest)
     return {options[_dash(name)]: _plain(f"{what} {name}", value) for name, value in table.items()}
 
 
-def _expect_known(what: str, found: Iterable[str], known: Iterable[str]) -> None:
+def _expect_known(what: str, found: Collection[str], known: Collection[str], suggest: Suggest) -> None:
     for name in found:
         if _dash(name) not in known:
-            near = get_close_matches(_dash(name), known, 1) or sorted(known)
+            meant = suggest(name, sorted(known))
+            near = [meant] if meant else get_close_matches(_dash(name), known, 1) or sorted(known)
             raise UsageError(f"{what} {name!r}, which does not exist; expected {', '.join(near)}.")
 
 

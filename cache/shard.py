@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -18,7 +19,10 @@ from . import schema
 from .disk import commit_bytes, read_file
 from .errors import CacheError
 from .key import Spec
+from .remarks import WIDTH
 
+REMARKS = "remarks"
+"""Name of the data set that a file need not have."""
 _NAME = re.compile(r"(\d{9})-(\d{9})\.([0-9a-f]{8})\.h5")
 
 
@@ -45,11 +49,14 @@ class Shard:
         NaN where the status is not ok.
     status : uint8 array, shape (n,)
         A `Status` per row.
+    remarks : float64 array, shape (n, 3), optional
+        What decoding noticed of each image, see `fixgrid.cache.remarks.Remark`; None if it noticed nothing.
     """
 
     start: int
     features: NDArray[Any]
     status: NDArray[np.uint8]
+    remarks: NDArray[np.float64] | None = None
 
     @property
     def stop(self) -> int:
@@ -97,6 +104,7 @@ def commit_shard(folder: Path, key: str, shard: Shard) -> Path:
             "row": np.arange(shard.start, shard.stop, dtype=np.int64),
             "status": shard.status,
             "row_crc": row_checksums(key, shard),
+            **({REMARKS: shard.remarks} if shard.remarks is not None and shard.remarks.any() else {}),
         }
     )
     digest = hashlib.sha256(image).hexdigest()[:8]
@@ -135,8 +143,9 @@ def read_shard(file: ShardFile, spec: Spec) -> Shard:
     try:
         handle = h5py.h5f.open_file_image(image)
         with h5py.File(handle) as opened:
-            schema.check_arrays(opened, arrays_of(spec, n))
-            shard = Shard(file.start, opened["features"][()], opened["status"][()])
+            schema.check_arrays(opened, arrays_of(spec, n, opened))
+            remarks = opened[REMARKS][()] if REMARKS in set(opened) else None
+            shard = Shard(file.start, opened["features"][()], opened["status"][()], remarks)
             row, crc = opened["row"][()], opened["row_crc"][()]
     except (OSError, RuntimeError, KeyError, ValueError) as error:
         raise CacheError(f"{file.path}: not a readable HDF5 file ({error})") from error
@@ -144,13 +153,17 @@ def read_shard(file: ShardFile, spec: Spec) -> Shard:
     return shard
 
 
-def arrays_of(spec: Spec, n: int) -> dict[str, tuple[Any, tuple[int, ...]]]:
-    """The data sets that a shard or sealed file of `n` rows holds: name -> (dtype, shape)."""
+def arrays_of(spec: Spec, n: int, names: Iterable[str] = ()) -> dict[str, tuple[Any, tuple[int, ...]]]:
+    """The data sets that a shard or sealed file of `n` rows holds: name -> (dtype, shape).
+
+    Remarks are held where there are any: if ``names``, those that a file has, say so.
+    """
     return {
         "features": (spec.dtype, (n, spec.views, spec.dim)),
         "row": ("int64", (n,)),
         "status": ("uint8", (n,)),
         "row_crc": ("uint32", (n,)),
+        **({REMARKS: ("float64", (n, WIDTH))} if REMARKS in set(names) else {}),
     }
 
 

@@ -8,13 +8,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from fixgrid.cache.datasets import find_limit, find_place
+from fixgrid.cache.datasets import find_limit, find_place, is_table
 from fixgrid.cache.errors import FixgridError
-from fixgrid.cache.rows import Manifest
+from fixgrid.cache.rows import Manifest, split_variant
 
 from .hashes import Digest, name_memo, read_memo
 from .manifest import list_source
 from .sources.catalogue import open_content
+from .sources.reading import Reading
 from .sources.source import Asked, Image, Label, Listing
 
 _WORDS = {"new": "new", "removed": "gone", "edited": "edited, it seems", "relabelled": "of another class or split"}
@@ -71,7 +72,7 @@ def find_changes(manifest: Manifest, cache_dir: Path) -> Changes:
         Whose hashes are remembered.
     """
     place = find_place(manifest)
-    if not place or not os.path.exists(place):
+    if not os.path.exists(split_variant(place)[0]):
         return Changes()
     rows = _list_rows(manifest)
     try:
@@ -104,10 +105,11 @@ def _list_rows(manifest: Manifest) -> dict[bytes, _Row]:
 def _list_again(place: str, manifest: Manifest, rows: Mapping[bytes, _Row], cache_dir: Path) -> Listing:
     """The listing as it was asked for; with links followed if images that were listed are reached by them alone."""
     options = list(manifest.options)
-    split = options[options.index("--split") + 1] if "--split" in options else "official"
+    seed = int(options[options.index("--seed") + 1]) if "--seed" in options else 0
+    reading = Reading.recall(options)
     for follow in (False, True):
-        followed = follow or "--follow-links" in options or place.lower().endswith(".csv")
-        listing = list_source(place, Asked(cache_dir, split=split, follow_links=followed))
+        followed = follow or "--follow-links" in options or is_table(place)
+        listing = list_source(place, Asked(cache_dir, seed, follow_links=followed, reading=reading))
         root, listed = os.fsencode(manifest.root), {image.path for image in listing.images}
         if followed or not any(os.path.exists(os.path.join(root, path)) for path in rows if path not in listed):
             break

@@ -19,16 +19,17 @@ from fixgrid.cache.errors import CacheError, DataError, Interrupted
 from fixgrid.cache.key import Spec
 from fixgrid.cache.labels import Name, find_version, read_name, record_name
 from fixgrid.cache.lock import hold_lock
+from fixgrid.cache.quarantine import BadRow, Loss, find_loss, read_reasons, write_reasons
+from fixgrid.cache.remarks import Remarked, list_remarked
 from fixgrid.cache.rows import Manifest
+from fixgrid.cache.scale import USUAL, Scale
 from fixgrid.cache.shard import Status
 from fixgrid.cache.store import FeatureStore
 from fixgrid.cache.text import show_path
 from fixgrid.cache.view import View
 
-from .decode import POLICY
-from .job import BadRow
+from .decode import describe_policy
 from .plan import Goal
-from .quarantine import read_reasons, write_reasons
 from .trunks.identity import TrunkFacts
 from .watcher import Watcher
 
@@ -73,7 +74,9 @@ def name_trunk(trunk: TrunkFacts, precision: str) -> TrunkKey:
     )
 
 
-def build_spec(trunk: TrunkKey, node: str, manifest: Manifest, split: str, view: View, dtype: str) -> Spec:
+def build_spec(
+    trunk: TrunkKey, node: str, manifest: Manifest, split: str, view: View, dtype: str, scale: Scale = USUAL
+) -> Spec:
     """The key of one kind of features of one split, seen one way, by one trunk."""
     identity = {"architecture": trunk.architecture, "node": node, "weights_sha256": trunk.weights_sha256}
     if trunk.rule and view.res != trunk.native_res:
@@ -81,7 +84,7 @@ def build_spec(trunk: TrunkKey, node: str, manifest: Manifest, split: str, view:
     return Spec(
         trunk=identity,
         view=view.to_spec(),
-        decode=POLICY,
+        decode=describe_policy(scale),
         precision=trunk.precision,
         dtype=dtype,
         views=view.count,
@@ -110,6 +113,8 @@ class Extraction:
         What the user calls the trunk; provenance, not key.
     look : mapping
         What the user said of the pixels in place of the weights' own metadata; provenance, as the views have it.
+    scale : Scale
+        Of values above 8 bits.
     """
 
     store: FeatureStore
@@ -119,11 +124,12 @@ class Extraction:
     dtype: str = "float32"
     called: str = ""
     look: Mapping[str, Any] = field(default_factory=dict)
+    scale: Scale = USUAL
 
     def __post_init__(self) -> None:
         self.entries = {
             (split, view, node): self.store.entry(
-                build_spec(self.trunk, node, self.manifest, split, view, self.dtype)
+                build_spec(self.trunk, node, self.manifest, split, view, self.dtype, self.scale)
             )
             for split, views in self.views.items()
             for view in views
@@ -212,12 +218,44 @@ class Extraction:
                 write_reasons(entry.folder, [row for row in found if row.split == split])
         images = sum(len(self.manifest.splits[split]) for split in self.views)
         if len(bad) > max_bad * images:
-            raise DataError(
-                f"found {len(bad)} of {images} images unusable, expected at most {max_bad:.2%}: first "
-                f"{show_path(found[0].path)} ({found[0].reason}). Mend or remove them, or allow them with "
-                f"--max-bad {100 * len(bad) / images + 0.05:.1f}%; nothing is computed again."
-            )
+            raise DataError(self._refuse(found, images, max_bad))
         return found
+
+    def _refuse(self, found: Sequence[BadRow], images: int, max_bad: float) -> str:
+        """Too many images without features, in a line: by the arithmetic, of a whole class, or of some files."""
+        fatal = [(loss, cure) for loss, cure in self.find_losses() if loss.is_fatal]
+        allow = "" if fatal else f", or allow them with --max-bad {100 * len(found) / images + 0.05:.1f}%"
+        spoilt = [row for row in found if row.status == Status.NONFINITE]
+        first, what, cure = found[0], "unusable", f"mend or remove them{allow}: nothing is computed again"
+        if len(found) - len(spoilt) <= max_bad * images:
+            first, what = spoilt[0], "without features that can be kept"
+            cure = first.say_cure(next(iter(self.entries.values())).spec) + allow
+        elif fatal:
+            return f"found {fatal[0][0]}; {fatal[0][1]}."
+        return (
+            f"found {len(found)} of {images} images {what}, expected at most {max_bad:.2%}: first "
+            f"{show_path(first.path)} ({first.reason}); {cure}."
+        )
+
+    def find_losses(self) -> list[tuple[Loss, str]]:
+        """Splits and classes of which no image has features, seen in some way, and what to do about each."""
+        losses: dict[tuple[str, tuple[str, ...]], tuple[Loss, str]] = {}
+        for (split, _, _), entry in self.entries.items():
+            loss = find_loss(self.manifest, split, entry.read_status(), read_reasons(entry.folder))
+            if loss:
+                losses.setdefault((loss.split, loss.classes), (loss, loss.say_cure(entry.spec)))
+        return list(losses.values())
+
+    def list_remarked(self) -> list[Remarked]:
+        """The images of which decoding noticed something, in the order of splits and rows; all keys are sealed.
+
+        Of keys that earlier versions sealed nothing is known, so the key that tells most of a split is asked.
+        """
+        told: dict[str, list[Remarked]] = {split: [] for split in self.views}
+        for (split, _, _), entry in self.entries.items():
+            found = list_remarked(self.manifest.splits[split].paths, entry.open().read_remarks())
+            told[split] = max(told[split], found, key=len)
+        return [one for found in told.values() for one in found]
 
     def seal(self, provenance: Mapping[str, Any]) -> None:
         """Make one file of each key's rows, all of which are committed; `provenance` is recorded with it.

@@ -6,10 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from fixgrid.cache.quarantine import BadRow
+from fixgrid.cache.scale import USUAL, Scale
 from fixgrid.cache.shard import Status
 from fixgrid.cache.view import View
 
 from .clock import Share
+
+MAX_FLOAT16 = float(np.finfo(np.float16).max)
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,24 @@ class Target:
     start: int = 0
     trunk: int = 0
 
+    def cut(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Its own columns of what the trunk gives: (B, V, all) to (B, V, D)."""
+        return features[..., self.start : self.start + self.dim]
+
+    def find_finite(self, features: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Of features (B, V, D), which rows its dtype can hold: bool (B,)."""
+        finite = np.isfinite(features).all(axis=(1, 2))
+        if self.dtype == "float16":
+            finite &= (np.abs(features) <= MAX_FLOAT16).all(axis=(1, 2))
+        return np.asarray(finite)
+
+    def explain(self, features: NDArray[np.float32]) -> str:
+        """Why its dtype cannot hold features: they are no finite numbers, or too large."""
+        if not np.isfinite(features).all():
+            return f"features that are not finite at {self.view.res} px"
+        largest = float(np.abs(features).max())
+        return f"features up to {largest:.3g} at {self.view.res} px, {self.dtype} ends at {MAX_FLOAT16:,.0f}"
+
 
 @dataclass(frozen=True)
 class ShardJob:
@@ -64,6 +89,8 @@ class ShardJob:
     opener : str
         What `find_opener` says of the root where the job is planned: whoever computes it may lack a line of the
         table of sources.
+    scale : Scale
+        Of values above 8 bits.
     """
 
     split: str
@@ -75,6 +102,7 @@ class ShardJob:
     quarantine: Mapping[int, Status] = field(default_factory=dict)
     careful: bool = False
     opener: str = ""
+    scale: Scale = USUAL
 
     @property
     def stop(self) -> int:
@@ -85,17 +113,6 @@ class ShardJob:
         """The same job without the rows before `row`."""
         done = row - self.start
         return replace(self, start=row, paths=self.paths[done:], sha256=self.sha256[done:])
-
-
-@dataclass(frozen=True)
-class BadRow:
-    """A row that has no features, and why."""
-
-    split: str
-    row: int
-    path: bytes
-    status: Status
-    reason: str
 
 
 @dataclass(frozen=True)

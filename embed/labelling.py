@@ -4,25 +4,55 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fixgrid.cache.errors import DataError
-from fixgrid.cache.rows import SPLITS, find_strata
+from fixgrid.cache.errors import DataError, UsageError
+from fixgrid.cache.rows import SPLITS, TASKS, find_strata
+from fixgrid.cache.text import show_path
 
+from .sources.reading import Reading
 from .sources.source import Image, Label, Listing
+from .sources.tasks import read_labels
 
 
 def list_classes(listing: Listing) -> tuple[str, ...]:
     """Names of the labels, in the source's order or sorted as text; of numbers what they are."""
     if listing.classes or listing.task in ("regression", "unlabelled"):
         return listing.classes or ("value",) * (listing.task == "regression")
-    return tuple(sorted({name for image in listing.images for name in _list_names(image.label)}))
+    return tuple(sorted({name for image in listing.images for name in list_names(image.label)}))
 
 
-def _list_names(label: Label) -> tuple[str, ...]:
+def list_names(label: Label) -> tuple[str, ...]:
+    """The classes of a label."""
     return label if isinstance(label, tuple) else (str(label),)
+
+
+def relabel(listing: Listing, reading: Reading, source: str) -> Listing:
+    """A listing whose classes are taken for what the user says they are.
+
+    Raises
+    ------
+    UsageError, DataError
+        If they cannot be; see `read_labels`.
+    """
+    if not (reading.task or reading.classes) or reading.task == listing.task == "unlabelled":
+        return listing
+    if listing.task != TASKS[0]:
+        raise UsageError(
+            f"found --task {reading.task} for {source}, whose labels are {listing.task}; leave it out."
+        )
+    names = [str(image.label) for image in listing.images]
+    found = read_labels(
+        names,
+        "value",
+        replace(reading, task=reading.task or listing.task),
+        lambda row: f"{source}, {show_path(listing.images[row].path)},",
+    )
+    images = [image._replace(label=label) for image, label in zip(listing.images, found.labels, strict=True)]
+    return replace(listing, images=images, classes=found.classes, task=found.task)
 
 
 def encode_labels(labels: Sequence[Label], classes: Sequence[str], task: str) -> NDArray[np.generic]:
@@ -36,7 +66,7 @@ def encode_labels(labels: Sequence[Label], classes: Sequence[str], task: str) ->
         return np.array([index[str(label)] for label in labels], dtype=np.int64)
     table = np.zeros((len(labels), len(classes)), np.bool_)
     for row, label in enumerate(labels):
-        table[row, [index[name] for name in _list_names(label)]] = True
+        table[row, [index[name] for name in list_names(label)]] = True
     return table
 
 
@@ -54,7 +84,7 @@ def name_strata(images: Sequence[Image], task: str) -> dict[bytes, str]:
     """What each image is dealt by: its class by name, else the number of its stratum, see `find_strata`."""
     if task in ("multilabel", "regression"):
         labels = [image.label for image in images]
-        classes = sorted({name for label in labels for name in _list_names(label)})
+        classes = sorted({name for label in labels for name in list_names(label)})
         strata = find_strata(encode_labels(labels, classes, task)).tolist()
         return {image.path: str(stratum) for image, stratum in zip(images, strata, strict=True)}
     return {image.path: str(image.label) for image in images}
@@ -103,7 +133,7 @@ def expect_learnable(images: Sequence[Image], classes: Sequence[str], task: str,
         if len(set(labels)) < 2:
             raise DataError(f"found one value of {classes[0]} in {source}; expected numbers that differ{blame}.")
         return
-    count = Counter(name for label in labels for name in _list_names(label))
+    count = Counter(name for label in labels for name in list_names(label))
     untrained = [name for name in classes if not count[name]]
     if untrained:
         raise DataError(

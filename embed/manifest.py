@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fixgrid.cache.datasets import split_limit
+from fixgrid.cache.datasets import TABLES, split_limit
 from fixgrid.cache.errors import DataError, UsageError
 from fixgrid.cache.rows import SPLITS, TASKS, Manifest, Rows
 from fixgrid.cache.text import show_path
@@ -25,10 +25,13 @@ from .labelling import (
     expect_whole_groups,
     list_classes,
     name_strata,
+    relabel,
 )
 from .limit import choose_images
-from .sources.catalogue import SOURCES, find_source, load_source
-from .sources.source import Asked, Image, Listing, Progress
+from .naming import expect_distinct, note_names
+from .sources.catalogue import find_source
+from .sources.reading import Reading
+from .sources.source import Asked, Image, Listing, Progress, expand_path
 from .splits import recall_split
 
 
@@ -37,12 +40,12 @@ def read_manifest(
     *,
     cache_dir: Path,
     seed: int = 0,
-    split: str = "official",
     follow_links: bool = False,
     rehash: bool = False,
     progress: hashes.Progress | None = None,
     download_progress: Progress | None = None,
     workers: int | None = None,
+    reading: Reading | None = None,
 ) -> tuple[Manifest, tuple[str, ...]]:
     """The data set that `source` names, every file hashed, and notes for the user.
 
@@ -60,8 +63,6 @@ def read_manifest(
         Downloads, the sample, saved splits and remembered hashes go below it.
     seed : int
         Of every split that is dealt.
-    split : str
-        One of the source's own, such as ``2020`` of Stanford Dogs; see `DataSource`.
     follow_links : bool
         Follow symbolic links that stay inside the source.
     rehash : bool
@@ -72,6 +73,8 @@ def read_manifest(
         Called with (archive name, bytes done, bytes in all).
     workers : int, optional
         Threads that read and hash.
+    reading : Reading, optional
+        What the columns of a table are, and what labels are.
 
     Returns
     -------
@@ -84,14 +87,16 @@ def read_manifest(
     Raises
     ------
     UsageError
-        If no source takes `source`, or it does not have the `split`.
+        If no source takes `source`.
     DataError
         If there are no usable images or labels; the message names the file.
     DiskError
         If the sample, a download or a split cannot be written.
     """
-    source, limit = split_limit(source)
-    listing = list_source(source, Asked(cache_dir, seed, split, follow_links, download_progress))
+    reading, (source, limit) = reading or Reading(), split_limit(source)
+    listing = list_source(source, Asked(cache_dir, seed, follow_links, download_progress, reading))
+    if reading.root:  # else its place is known by that of the images
+        source = os.path.join(os.path.realpath(expand_path(source).parent), os.path.basename(source))
     images, split_notes, kept = fill_splits(listing, seed=seed, folder=cache_dir / "splits")
     images.sort(key=lambda image: image.path)
     classes = list_classes(listing)
@@ -104,7 +109,7 @@ def read_manifest(
         progress=progress,
         workers=workers,
     )
-    options = _say_options(seed, split, follow_links)
+    options = (*_say_options(seed, follow_links), *reading.say())
     labels = encode_labels([image.label for image in images], classes, listing.task)
     chosen = choose_images(images, labels, found.sha256, limit, seed=seed)
     if limit and len(chosen) == len(images):
@@ -115,14 +120,14 @@ def read_manifest(
         check_images(images, classes, source, task=listing.task)
     rows = _build_rows(images, labels[chosen], found.sizes[chosen], found.sha256[chosen])
     manifest = Manifest(source, os.fsdecode(listing.root), classes, rows, options, listing.task)
-    notes = (*listing.notes, *split_notes, *found.notes, *find_collisions(images), *find_copies(manifest))
+    names = () if listing.task in ("regression", "unlabelled") else note_names(images, classes)
+    notes = (*listing.notes, *split_notes, *names, *found.notes, *find_collisions(images), *find_copies(manifest))
     return manifest, notes
 
 
-def _say_options(seed: int, split: str, follow_links: bool) -> tuple[str, ...]:
+def _say_options(seed: int, follow_links: bool) -> tuple[str, ...]:
     """Options of ``extract`` that list the same images in the same splits, where they are not the usual ones."""
-    seeded, chosen = ("--seed", str(seed)) * bool(seed), ("--split", split) * (split != "official")
-    return (*seeded, *chosen, *["--follow-links"] * follow_links)
+    return (*("--seed", str(seed)) * bool(seed), *["--follow-links"] * follow_links)
 
 
 def list_source(text: str, asked: Asked) -> Listing:
@@ -134,16 +139,12 @@ def list_source(text: str, asked: Asked) -> Listing:
         As `read_manifest`.
     """
     source = find_source(text)
-    if asked.split not in source.splits:
-        others = [
-            f"{split} of {name}"
-            for name, line in SOURCES.items()
-            for split in load_source(line).splits
-            if split not in source.splits
-        ]
-        expected = " or ".join([*source.splits, *others])
-        raise UsageError(f"found the split {asked.split!r} for {text}; expected {expected}.")
-    return source.list(text, asked)
+    reading = asked.reading
+    columns = [word for word in reading.say()[::2] if word not in ("--task", "--classes")]
+    if columns and not source.reads_columns:
+        raise UsageError(f"found {columns[0]} with {text}; expected it with a table ({' '.join(TABLES)}) alone.")
+    listing = source.list(text, asked)
+    return listing if source.reads_columns else relabel(listing, reading, text)
 
 
 def fill_splits(listing: Listing, *, seed: int, folder: Path) -> tuple[list[Image], tuple[str, ...], Path | None]:
@@ -199,17 +200,17 @@ def check_images(
     Raises
     ------
     DataError
-        If there is one class, a split without images, a group in two splits, or a class without training images.
+        If there is one class, a split without images, a group in two splits, a class without training images, or
+        one that is another in another spelling.
     """
     if task == "unlabelled":
         return
     if len(classes) < 2 and task in ("multiclass", "ordinal"):
-        inside = classes[0] + "/"
-        nested = all(image.path.count(b"/") > 1 and image.path.startswith(inside.encode()) for image in images)
-        hint = f" Did you mean {show_path(os.fsencode(os.path.join(source, inside)))}?" if nested else ""
         name = show_path(os.fsencode(classes[0]))
-        raise DataError(f"found one class ({name}) in {source}; expected at least two.{hint}")
+        raise DataError(f"found one class ({name}) in {source}; expected at least two.")
     blame = f"; or mend the split kept in {kept}, or delete that file to split anew" if kept else ""
+    if task != "regression":
+        expect_distinct(images, classes, source, blame)
     sizes = Counter(image.split for image in images)
     empty = [split for split in SPLITS if not sizes[split]]
     if empty:

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from fixgrid.cache.quarantine import BadRow
 from fixgrid.cache.text import show_path
 
 from .clock import Share
-from .job import BadRow
 
 _SHOWN = 20  # images without features; a file has all
 

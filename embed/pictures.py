@@ -16,9 +16,10 @@ from PIL import Image
 
 from fixgrid.cache.errors import DataError
 from fixgrid.cache.rows import Manifest, Rows
+from fixgrid.cache.scale import USUAL, Scale
 from fixgrid.cache.view import View, resize_side
 
-from .decode import FORMATS, BadImage, decode_rgb
+from .decode import BadImage, choose_formats, decode_rgb
 from .sources.catalogue import open_content
 from .sources.content import Content, Files
 from .views import plan_crops, render_crop
@@ -83,10 +84,12 @@ class Album:
     Parameters
     ----------
     manifest : Manifest
+    scale : Scale
+        By which values above 8 bits are shown.
     """
 
-    def __init__(self, manifest: Manifest) -> None:
-        self.manifest, self._images = manifest, _open_shown(manifest.root)
+    def __init__(self, manifest: Manifest, scale: Scale = USUAL) -> None:
+        self.manifest, self._images, self._scale = manifest, _open_shown(manifest.root), scale
 
     def measure(self) -> NDArray[np.int64]:
         """Width and height of every photograph that can be read, px: int64, shape (n, 2)."""
@@ -102,7 +105,7 @@ class Album:
 
     def thumbnail(self, split: str, row: int) -> bytes | None:
         """A small JPEG of one photograph."""
-        image = open_picture(self._images, self.manifest.splits[split], row)
+        image = open_picture(self._images, self.manifest.splits[split], row, self._scale)
         return None if image is None else make_thumbnail(image)
 
     def principle(
@@ -110,7 +113,7 @@ class Album:
     ) -> Principle | None:
         """One photograph as two views, described as keys hold them, show it."""
         rows = self.manifest.splits[split]
-        image = open_picture(self._images, rows, row)
+        image = open_picture(self._images, rows, row, self._scale)
         if image is None:
             return None
         return show_principle(image, rows.sha256[row].tobytes(), View.from_spec(train), View.from_spec(test))
@@ -132,19 +135,22 @@ def _read_size(images: Content, path: bytes) -> tuple[int, int]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with images.open(path) as file, Image.open(file, formats=FORMATS) as image:
-                size, turn = image.size, image.getexif().get(_ORIENTATION)
+            with images.open(path) as file:
+                formats = choose_formats(file.read(64))
+                file.seek(0)
+                with Image.open(file, formats=formats) as image:
+                    size, turn = image.size, image.getexif().get(_ORIENTATION)
     except (*_HEADER_ERRORS, Image.DecompressionBombError):
         return 0, 0
     return (size[1], size[0]) if turn in _SIDEWAYS else size
 
 
-def open_picture(images: Content, rows: Rows, row: int) -> Image.Image | None:
+def open_picture(images: Content, rows: Rows, row: int, scale: Scale = USUAL) -> Image.Image | None:
     """The upright image of one row; None if its file is gone, is no image, or is not what was hashed."""
     try:
         data = images.read(rows.paths[row])
         same = sha256(data).digest() == rows.sha256[row].tobytes()
-        return decode_rgb(data) if same else None
+        return decode_rgb(data, scale) if same else None
     except (OSError, BadImage):
         return None
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fixgrid.cache.entry import Entry
 from fixgrid.cache.rows import Rows
+from fixgrid.cache.scale import Scale
 from fixgrid.cache.view import View
 
 from .job import ShardJob, Target
@@ -77,7 +78,7 @@ def plan_jobs(goals: Sequence[Goal], root: str, workers: int = 1) -> list[ShardJ
     Parameters
     ----------
     goals : sequence of Goal
-        Goals of one split share its rows, whichever trunk they are of.
+        Goals of one split share its rows and its scale, whichever trunk they are of.
     root : str
         Of the manifest.
     workers : int
@@ -93,14 +94,14 @@ def plan_jobs(goals: Sequence[Goal], root: str, workers: int = 1) -> list[ShardJ
     jobs, opener = [], find_opener(root)
     for split in splits:
         mine = [goal for goal in goals if goal.split == split]
-        rows = mine[0].rows
+        rows, scale = mine[0].rows, Scale.from_decode(mine[0].entry.spec.decode)
         later -= int(np.any(missing[split], axis=0).sum())
         for start, stop in _cut_rows(missing[split], workers, later):
             wanting = [goal.target for goal, lacks in zip(mine, missing[split][:, start], strict=True) if lacks]
             if wanting:
                 content = tuple(digest.tobytes() for digest in rows.sha256[start:stop])
-                paths = rows.paths[start:stop]
-                jobs.append(ShardJob(split, root, start, paths, content, tuple(wanting), opener=opener))
+                what = split, root, start, rows.paths[start:stop], content, tuple(wanting)
+                jobs.append(ShardJob(*what, opener=opener, scale=scale))
     return jobs
 
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from fixgrid.cache.errors import UsageError, say_command
+from fixgrid.cache.disk import is_refused
+from fixgrid.cache.errors import DiskError, UsageError, say_command
 from fixgrid.cache.hints import say_cache
 from fixgrid.cache.store import FeatureStore
 
@@ -21,6 +22,7 @@ from . import forecast
 from .extraction import Extraction
 from .forecast import Work
 from .machine import extract_here
+from .outline import describe_classes
 from .sizing import Machine
 from .sources.catalogue import find_source
 from .speed import MIN_IMAGES, Speed, keep_speed, recall_speeds
@@ -52,11 +54,12 @@ def expect_local(text: str, cache_dir: Path) -> None:
     Raises
     ------
     UsageError
-        If the data set would have to be downloaded first, or no source takes `text`.
+        If no source takes `text`, whatever is there; or if it would have to be downloaded first.
     DataError
         If nothing is there.
     """
-    if not find_source(text).is_local(text, cache_dir):
+    source = find_source(text)
+    if not source.is_local(text, cache_dir):
         raise UsageError(
             f"found no {text} in {cache_dir}; expected its files, which plan does not download: run "
             f"{say_command(shlex.join(['extract', '--data', text, *say_cache(cache_dir)]))} first."
@@ -124,7 +127,9 @@ class Prospect:
         """
         work, macs = self.work, self.macs
         todo, whole = (forecast.count_gmacs(crops, macs) for crops in (work.crops, work.all_crops))
+        manifest = self.extraction.manifest
         return [
+            Item("classes", len(manifest.classes), "classes", describe_classes(manifest)),
             *_list_work(work, "at most, each once"),
             Item("multiply-adds", round(todo, 1), "GMAC", f"at most, of {whole:.1f}"),
             _describe_features(work),
@@ -234,7 +239,7 @@ def _describe_speed(speed: Speed, rates: forecast.Rates, workers: int) -> str:
 
 
 def calibrate(extraction: Extraction, trunk: KnownTrunk, watcher: Watcher, machine: Machine) -> None:
-    """Time a few images of the first split through the very same extraction, into a store that is thrown away.
+    """Time a few images through the very same extraction, into a store that is thrown away; of train if there are.
 
     Every worker gets a split of its own, since a split this small is one job.
 
@@ -244,8 +249,8 @@ def calibrate(extraction: Extraction, trunk: KnownTrunk, watcher: Watcher, machi
         As `extract_here`.
     """
     n = machine.size(trunk.facts.weights_bytes).workers
-    each = max(CALIBRATION[machine.device], math.ceil(MIN_IMAGES / n))
-    first, rows = next(iter(extraction.manifest.splits.items()))
+    each = max(CALIBRATION[machine.device.partition(":")[0]], math.ceil(MIN_IMAGES / n))
+    split, rows = next(iter(extraction.manifest.splits.items()))
     places = np.linspace(0, len(rows) - 1, min(n * each, len(rows))).round().astype(np.int64)
     splits = {f"batch{i}": rows.take(places[i::n]) for i in range(min(n, len(places)))}
     with tempfile.TemporaryDirectory(prefix="fixgrid-") as folder:
@@ -253,9 +258,16 @@ def calibrate(extraction: Extraction, trunk: KnownTrunk, watcher: Watcher, machi
             FeatureStore(Path(folder)),
             replace(extraction.manifest, splits=splits),
             extraction.trunk,
-            dict.fromkeys(splits, extraction.views[first]),
+            dict.fromkeys(splits, extraction.views[split]),
             extraction.dtype,
+            scale=extraction.scale,
         )
         extract_here([(small, trunk)], watcher, machine, max_bad=1.0)
-        for speed in recall_speeds(Path(folder, "speed")):
-            keep_speed(extraction.store.root / "speed", speed)
+        try:
+            for speed in recall_speeds(Path(folder, "speed")):
+                keep_speed(extraction.store.root / "speed", speed)
+        except DiskError as error:
+            if not is_refused(error):
+                raise
+            place = extraction.store.root / "speed"
+            watcher.notice(f"note: {place} may not be written: the speed that was measured is not kept")

@@ -25,7 +25,7 @@ from fixgrid.cache.sealed import Sealed
 from fixgrid.cache.store import FeatureStore
 from fixgrid.cache.view import View
 
-from .decode import POLICY
+from .decode import describe_policy
 from .engines.engine import Opener
 from .extraction import Extraction, TrunkKey
 from .machine import extract_here
@@ -50,15 +50,13 @@ def expect_norm(extraction: Extraction, facts: TrunkFacts) -> None:
 
     Raises
     ------
-    DataError
-        If there are no training images to recalibrate it on.
     UsageError
-        If it has no batch norm with running statistics, or is a user's own module.
+        If it has no batch norm with running statistics, is a user's own module, or there are no training images.
     """
     if "train" not in extraction.manifest.splits:
-        raise DataError(
-            f"found no training images in {extraction.manifest.source}, expected some whose statistics "
-            "--recalibrate can take: leave it out, or extract images with labels."
+        raise UsageError(
+            f"found no training images in {extraction.manifest.source}, expected some to recalibrate by: leave out "
+            "--recalibrate."
         )
     if is_own(facts.architecture):
         raise UsageError(
@@ -155,7 +153,7 @@ def _measure(
     native = trunk.preprocess.native_res
     key = TrunkKey(trunk.name, trunk.architecture, trunk.weights_sha256, nodes, rule=rule, native_res=native)
     store = FeatureStore(extraction.store.root / "moments")
-    asked = Extraction(store, extraction.manifest, key, {"train": views})
+    asked = Extraction(store, extraction.manifest, key, {"train": views}, scale=extraction.scale)
     sizing = machine.size(known.facts.weights_bytes)
     with tempfile.TemporaryDirectory(prefix="fixgrid-") as folder:
 
@@ -228,6 +226,7 @@ def recall_origin(extraction: Extraction, view: View) -> tuple[str, dict[str, An
 
 def _memo(extraction: Extraction, view: View) -> Path:
     rows = extraction.manifest.splits["train"].digest
-    asked = json.dumps([extraction.trunk.weights_sha256, view.to_spec(), POLICY, rows], sort_keys=True)
+    policy = describe_policy(extraction.scale)
+    asked = json.dumps([extraction.trunk.weights_sha256, view.to_spec(), policy, rows], sort_keys=True)
     name = hashlib.sha256(asked.encode()).hexdigest()[:32]
     return extraction.store.root / "moments" / "statistics" / f"{name}.json"

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fixgrid.cache.errors import CacheError, DataError
 from fixgrid.cache.rows import Manifest, Rows
 from fixgrid.cache.rowsfile import list_manifests
+from fixgrid.cache.scale import USUAL, Scale
 from fixgrid.cache.sealed import Sealed
 from fixgrid.cache.store import FeatureStore
 from fixgrid.cache.text import show_path
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def recompute_rows(
-    root: str, rows: Rows, row_ids: Sequence[int], view: View, backend: Backend
+    root: str, rows: Rows, row_ids: Sequence[int], view: View, backend: Backend, scale: Scale = USUAL
 ) -> NDArray[np.float32]:
     """Features of some rows of a split, at least one: float32, shape (k, V, D).
 
@@ -49,7 +50,7 @@ def recompute_rows(
             data = images.read(path)
             if hashlib.sha256(data).digest() != content:
                 raise DataError(f"{show_path(path)} is not the image it was; run extract again.")
-            features.append(backend(render_view(decode_rgb(data), view, content)))
+            features.append(backend(render_view(decode_rgb(data, scale), view, content)))
         except (OSError, BadImage) as error:
             raise DataError(f"could not read {show_path(path)}: {error}; mend it and run again.") from error
     return np.stack(features)
@@ -91,7 +92,8 @@ class Recomputer:
         place = tuple(sealed.spec.trunk.values()), view.res, view.mean, view.std
         if place not in self._backends:
             self._backends[place] = self._open_backend(sealed, view)
-        return recompute_rows(manifest.root, rows, row_ids, view, self._backends[place])
+        scale = Scale.from_decode(sealed.spec.decode)
+        return recompute_rows(manifest.root, rows, row_ids, view, self._backends[place], scale)
 
     def _find_rows(self, sealed: Sealed) -> tuple[Manifest, Rows]:
         for _, manifest in list_manifests(self.store.folder / "data"):

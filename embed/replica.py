@@ -11,11 +11,12 @@ from fixgrid.cache.adopt import Donors, adopt_rows
 from fixgrid.cache.errors import CacheError, UsageError
 from fixgrid.cache.key import DTYPES
 from fixgrid.cache.rows import Manifest
+from fixgrid.cache.scale import USUAL, Scale
 from fixgrid.cache.store import FeatureStore
 from fixgrid.cache.view import View
 
 from .backends.spec import TOLERANCE
-from .decode import POLICY
+from .decode import describe_policy
 from .extraction import Extraction, name_trunk
 from .listing import SPLIT
 from .resample import expect_resampler
@@ -127,11 +128,22 @@ def _identify_own(described: Mapping[str, Any], own: OwnTrunk | None) -> KnownTr
 def _read_trunk(described: Mapping[str, Any], weights: Path | None) -> tuple[str, Path | None]:
     """Name of the trunk, and the file of its weights if they are not the published ones."""
     missing = [name for name in _FIELDS if not isinstance(described.get(name), str)]
-    strange = missing or described["precision"] not in TOLERANCE or described.get("decode", POLICY) != POLICY
+    scale = read_decoding(described)
+    strange = missing or described["precision"] not in TOLERANCE or scale is None
     if strange or described.get("dtype", "float32") not in DTYPES:
         what = f"no {missing[0]}" if missing else "a precision, type or decoding that this version does not have"
         raise CacheError(f"the head's file says {what}, so its features cannot be computed; run fit-head again.")
     return described["trunk"], weights or (Path(described["weights"]) if described.get("weights") else None)
+
+
+def read_decoding(described: Mapping[str, Any]) -> Scale | None:
+    """By which scale a head's images were decoded; None if in a way that this version does not have."""
+    decode = described.get("decode", {})
+    try:
+        scale = Scale.from_decode(decode)
+    except (CacheError, AttributeError):
+        return None
+    return scale if decode in ({}, describe_policy(scale)) else None
 
 
 def _find_stem(described: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any] | None]:
@@ -165,7 +177,8 @@ def build_replica(
 ) -> Extraction:
     """The extraction that sees the images of `hash_listing` as the head's own were seen."""
     key = name_trunk(facts, described["precision"])
-    return Extraction(store, manifest, key, {SPLIT: views}, described.get("dtype", "float32"))
+    dtype, scale = described.get("dtype", "float32"), read_decoding(described) or USUAL
+    return Extraction(store, manifest, key, {SPLIT: views}, dtype, scale=scale)
 
 
 def adopt_known(extraction: Extraction, known: FeatureStore) -> int:

@@ -128,12 +128,19 @@ def read_resolutions(asked: str | int | Sequence[int] | None) -> tuple[int, ...]
     parts = [part for part in texts if part]
     for part in parts:
         if not part.isdecimal() or not MIN_RES_PX <= int(part) <= MAX_RES_PX:
-            raise UsageError(
-                f"found the resolution {part!r}; expected whole px, {MIN_RES_PX} to {MAX_RES_PX}, as in 224,320."
-            )
+            expected = f"expected whole px, {MIN_RES_PX} to {MAX_RES_PX}, as in 224,320"
+            raise UsageError(f"found the resolution {part!r}; {expected}{_guess_sides(parts)}.")
     if not parts:
         raise UsageError("found no resolution; expected px, as in --res 224,320.")
     return tuple(sorted({int(part) for part in parts}))
+
+
+def _guess_sides(parts: Sequence[str]) -> str:
+    """What to type for ``224x224``, ``224px``, ``(224,224)`` or ``224-320``; empty if the numbers are no sides."""
+    texts = [text for part in parts for text in re.split(r"[^\d.]+", part) if text]
+    if not texts or not all(text.isdecimal() and MIN_RES_PX <= int(text) <= MAX_RES_PX for text in texts):
+        return ""
+    return f"; crops are square: --res {','.join(dict.fromkeys(texts))}"
 
 
 def _list(asked: int | Sequence[int]) -> Sequence[int]:

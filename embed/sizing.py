@@ -26,7 +26,7 @@ class Machine:
     backend : str
         ``auto`` or one of `fixgrid.embed.backends`.
     device : str
-        ``auto``, ``cpu`` or ``cuda``.
+        ``auto``, ``cpu``, ``cuda``, which is every accelerator that this process sees, or ``cuda:N``, one of them.
     workers : str
         ``auto`` or a number of processes.
     engine : str
@@ -70,7 +70,7 @@ class Machine:
     def _fit(self, sizes: Sequence[int]) -> bool:
         each = sum(sizes) * WORKER_COPIES + WORKER_BYTES
         fitting = self.size(max(sizes)).workers * each <= read_available_bytes() * MEMORY_SHARE
-        return fitting and (self.device == "cpu" or sum(sizes) <= read_device_bytes() * WEIGHTS_SHARE)
+        return fitting and (self.device == "cpu" or sum(sizes) <= read_device_bytes(self.device) * WEIGHTS_SHARE)
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,8 @@ def size_workers(weights_bytes: int, device: str, wanted: str = "auto") -> Sizin
     weights_bytes : int
         Size of the trunk's parameters and buffers.
     device : str
-        ``cpu``, or ``cuda``: one worker for each accelerator, whose share of the cores decodes.
+        ``cpu``, or ``cuda``: one worker for each accelerator, whose share of the cores decodes. ``cuda:N`` has one
+        worker, which sees all accelerators and takes that one.
     wanted : str
         ``auto`` or a number of workers.
 
@@ -107,7 +108,7 @@ def size_workers(weights_bytes: int, device: str, wanted: str = "auto") -> Sizin
     if wanted != "auto" and not (wanted.isdecimal() and int(wanted) > 0):
         raise UsageError(f"found --workers {wanted!r}; expected auto or a whole number of processes.")
     if device != "cpu":
-        places = list_accelerators()
+        places = list_accelerators() if device == "cuda" else [device]
         workers = int(wanted) if wanted != "auto" else max(len(places), 1)
         shown = tuple({VISIBLE: place} for place in places) if len(places) > 1 else ({},)
         return Sizing(workers, 1, max(cores // workers - 1, 1), shown)
@@ -126,27 +127,37 @@ def list_accelerators() -> list[str]:
     return named if len(named) == n else [str(i) for i in range(n)]
 
 
-def read_device_bytes() -> int:
-    """Memory of the smallest accelerator, bytes."""
+def read_device_bytes(device: str) -> int:
+    """Memory of an accelerator, of the smallest if `device` is all of them, bytes."""
     import torch
 
-    return min(torch.cuda.get_device_properties(i).total_memory for i in range(torch.cuda.device_count()))
+    numbers = range(torch.cuda.device_count()) if device == "cuda" else [int(device.partition(":")[2])]
+    return min(torch.cuda.get_device_properties(i).total_memory for i in numbers)
 
 
 def choose_device(wanted: str) -> str:
-    """``cuda`` or ``cpu``; ``auto`` takes an accelerator if there is one.
+    """``cuda``, ``cuda:N`` or ``cpu``; ``auto`` takes all accelerators if there are any.
 
     Raises
     ------
     UsageError
         If `wanted` is not there.
     """
-    has_cuda = _has_cuda()
+    known = ["cpu", *_list_cuda()]
     if wanted == "auto":
-        return "cuda" if has_cuda else "cpu"
-    if wanted not in ("cpu", "cuda") or (wanted == "cuda" and not has_cuda):
-        raise UsageError(f"found --device {wanted!r}; expected auto or cpu{' or cuda' if has_cuda else ''} here.")
+        return "cuda" if "cuda" in known else "cpu"
+    if wanted not in known:
+        alone = "" if len(known) > 1 else ": torch finds no accelerator"
+        raise UsageError(f"found --device {wanted!r}; expected auto or {' or '.join(known)} here{alone}.")
     return wanted
+
+
+def _list_cuda() -> list[str]:
+    if not _has_cuda():
+        return []
+    import torch
+
+    return ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
 
 
 def _has_cuda() -> bool:
@@ -160,7 +171,15 @@ def _has_cuda() -> bool:
 
 
 def choose_precision(wanted: str, device: str) -> str:
-    """``fp32``, ``bf16`` or ``fp16``; ``auto`` is fp32 on a CPU and bf16 on an accelerator."""
+    """``fp32``, ``bf16`` or ``fp16``; ``auto`` is fp32 on a CPU and bf16 on an accelerator.
+
+    Raises
+    ------
+    UsageError
+        If `wanted` is none of these.
+    """
+    if wanted not in ("auto", "fp32", "bf16", "fp16"):
+        raise UsageError(f"found the precision {wanted!r}; expected auto, fp32, bf16 or fp16.")
     if wanted != "auto":
         return wanted
     return "fp32" if device == "cpu" else "bf16"

@@ -15,19 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fixgrid.cache.errors import DataError
+from fixgrid.cache.quarantine import BadRow
+from fixgrid.cache.remarks import WIDTH
 from fixgrid.cache.shard import Shard, Status, commit_shard
 from fixgrid.cache.text import show_path
 from fixgrid.cache.view import View
 
 from .clock import Clock
-from .decode import BadImage, decode_rgb
+from .decode import BadImage, decode_image
 from .groups import Crops, cut_rows, see_ahead, see_in_turn, size_group
-from .job import BadRow, Receipt, ShardJob, Target
+from .job import Receipt, ShardJob, Target
 from .sources.catalogue import open_content
 from .sources.content import Content
 from .views import render_view
 
-MAX_FLOAT16 = 6e4
 NO_ROW = -1
 
 
@@ -155,6 +156,7 @@ class _Work:
             self._viewers[shape].append(trunk)
         self.bad: list[BadRow] = []
         n = len(job.paths)
+        self._remarks = np.zeros((n, WIDTH))
         self.status = {target: np.full(n, Status.OK, np.uint8) for target in job.targets}
         self._features = {
             target: np.full((n, target.view.count, target.dim), np.nan, target.dtype) for target in job.targets
@@ -176,7 +178,8 @@ class _Work:
             with self.clock.time("read", self.trunks):
                 data = self._read_bytes(i)
             with self.clock.time("decode", self.trunks):
-                image = decode_rgb(data)
+                image, remark = decode_image(data, self.job.scale)
+                self._remarks[i] = remark.to_numbers()
             crops: Crops = {}
             for shape, view in self._views.items():
                 with self.clock.time("view", self._viewers[shape]):
@@ -222,12 +225,11 @@ class _Work:
             for rows, answer in batches:
                 with self.clock.time("trunk", [trunk], view.res):
                     features = answer().reshape(len(rows), view.count, -1)
-                finite = [_find_finite(target, _cut(target, features)).any() for target in targets]
-                if len(rows) > 1 and not all(finite):
-                    raise DataError(
-                        f"the trunk gave no finite feature for rows {rows[0]} to {rows[-1]} at "
-                        f"{view.res} px: expected finite numbers; try --precision fp32 or other weights."
-                    )
+                for target in targets if len(rows) > 1 else ():
+                    if not target.find_finite(target.cut(features)).any():
+                        why = target.explain(target.cut(features))
+                        cure = "--dtype float32" if target.dtype in why else "--precision fp32 or other weights"
+                        raise DataError(f"rows {rows[0]} to {rows[-1]} have {why}; try {cure}.")
                 found |= zip(rows, features, strict=True)
             for target in targets:
                 self._store(target, found)
@@ -237,16 +239,16 @@ class _Work:
         if not found:
             return  # every image was bad
         rows = np.array(list(found), dtype=np.int64)
-        features = _cut(target, np.array(list(found.values())).reshape(len(rows), target.view.count, -1))
-        finite = _find_finite(target, features)
+        features = target.cut(np.array(list(found.values())).reshape(len(rows), target.view.count, -1))
+        finite = target.find_finite(features)
         self._features[target][rows[finite] - self.job.start] = features[finite]
-        for row in rows[~finite].tolist():
-            self._quarantine(row, Status.NONFINITE, f"not finite at {target.view.res} px", (target,))
+        for row, spoilt in zip(rows[~finite].tolist(), features[~finite], strict=True):
+            self._quarantine(row, Status.NONFINITE, target.explain(spoilt), (target,))
 
     def shard(self, target: Target, stop: int) -> Shard:
         """What is to be committed for a target: rows before `stop`."""
         n = stop - self.job.start
-        return Shard(self.job.start, self._features[target][:n], self.status[target][:n])
+        return Shard(self.job.start, self._features[target][:n], self.status[target][:n], self._remarks[:n])
 
     def _quarantine(self, row: int, status: Status, reason: str, targets: Sequence[Target]) -> None:
         i = row - self.job.start
@@ -277,16 +279,3 @@ def _start(backend: Backend, pixels: NDArray[np.uint8]) -> Answer:
         return backend.start(pixels)
     features = backend(pixels)
     return lambda: features
-
-
-def _cut(target: Target, features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A target's own columns of what the trunk gives: (B, V, all) to (B, V, D)."""
-    return features[..., target.start : target.start + target.dim]
-
-
-def _find_finite(target: Target, features: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Of features (B, V, D), which rows the target's dtype can hold: bool (B,)."""
-    finite = np.isfinite(features).all(axis=(1, 2))
-    if target.dtype == "float16":
-        finite &= (np.abs(features) < MAX_FLOAT16).all(axis=(1, 2))
-    return np.asarray(finite)

@@ -31,20 +31,26 @@ class Watcher(Protocol):
 
 
 class Quiet:
-    """Passes on what the user should know to Python's logging, under the name ``fixgrid``, and nothing else."""
+    """Passes on what the user should know to Python's logging, under the name ``fixgrid``, and prints nothing.
+
+    Warnings are warnings there; all else is information, which nobody sees who did not ask for it.
+    """
 
     def settle(self, **settings: tuple[object, str]) -> None:
         """See `Watcher`."""
+        for name, (value, why) in settings.items():
+            _LOG.info("%s %s%s", name, value, f" ({why})" if why else "")
 
     def start(self, images: int, done: int) -> None:
         """See `Watcher`."""
+        _LOG.info("%d of %d images are cached", done, images)
 
     def advance(self, done: int) -> None:
         """See `Watcher`."""
 
     def notice(self, line: str) -> None:
         """See `Watcher`."""
-        _LOG.warning(line)
+        _LOG.log(logging.INFO if line.startswith("note: ") else logging.WARNING, "%s", line)
 
     def show_hashed(self, done: int, total: int) -> None:
         """See `Watcher`."""

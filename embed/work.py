@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fixgrid.cache.disk import expect_space
+from fixgrid.cache.quarantine import BadRow
 from fixgrid.cache.rowsfile import write_manifest
 from fixgrid.cache.view import View
 
 from .clock import Share
 from .extraction import Extraction, expect_running
-from .job import BadRow, Receipt, ShardJob
+from .job import Receipt, ShardJob
 from .outcome import Outcome
 from .plan import Goal, count_bytes, plan_jobs
 from .watcher import Watcher

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .cache.reader import open_store as open  # noqa: F401
     from .cache_requests import GridRequest as GridRequest
     from .cache_requests import HeadRequest as HeadRequest
+    from .comparing import nearest as nearest
     from .embed.trunks.own import OwnTrunk as OwnTrunk
     from .evaluating import evaluate as evaluate
     from .exporting import export as export
@@ -68,6 +69,7 @@ _FACE = {
     "zero_shot": "naming:zero_shot",
     "predict": "predicting:predict",
     "evaluate": "evaluating:evaluate",
+    "nearest": "comparing:nearest",
     "export": "exporting:export",
     "export_features": "exporting_features:export_features",
     "report": "reporting:report",

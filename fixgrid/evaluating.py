@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .asking import takes
+from .cache.datasets import find_source
 from .cache.errors import DataError, UsageError
 from .cache.rows import Manifest
+from .cache.store import FeatureStore
 from .embed.listing import SPLIT
 from .embed.manifest import read_manifest
 from .embed.outcome import Outcome
 from .embed.sizing import Machine
+from .embed.sources.reading import Reading
 from .embed.watcher import Quiet, Watcher
 from .freshness import say_other_images
 from .heads.artifact import SavedHead, load_head
-from .heads.figures import HeadFigures, measure_head
+from .heads.figures import HeadFigures
 from .heads.head_table import format_figures
+from .heads.measuring import measure_head
 from .heads.predictions import join_blocks, score_images
 from .recording import records
+from .requests import TableRequest
 from .seeing import Replica
 
 if TYPE_CHECKING:
@@ -54,55 +60,59 @@ def _summarise_figures(found: Evaluated) -> dict[str, Any]:
     return {"images": figures.n, main.name: main.value._asdict(), "bad": len(found.outcome.bad)}
 
 
-@records(_summarise_figures)
-def evaluate(
-    head: str | Path,
-    data: str | Path,
-    *,
-    split: str = "test",
-    trunk: str | nn.Module | OwnTrunk | None = None,
-    weights: str | Path | None = None,
-    cache: str | Path = "features",
-    follow_links: bool = False,
-    backend: str = "auto",
-    device: str = "auto",
-    workers: int | str = "auto",
-    engine: str = "local",
-    watcher: Watcher | None = None,
-) -> Evaluated:
-    """Score a kept head on a split of labelled images, its own or others of the same classes.
+@dataclass(frozen=True)
+class EvaluateRequest(TableRequest):
+    """Which head, and on what.
 
-    Parameters
+    Attributes
     ----------
     head, trunk, weights, cache, follow_links, backend, device, workers, engine, watcher
-        As `predict` takes them.
+        As `fixgrid.predict` takes them.
     data : str or Path
         As `fixgrid.extract` takes it. Its classes are matched by name, and each must be one of the head's.
     split : {"train", "val", "test"}
+    """
+
+    head: str | Path
+    data: str | Path
+    _: KW_ONLY
+    split: str = "test"
+    trunk: str | nn.Module | OwnTrunk | None = None
+    weights: str | Path | None = None
+    cache: str | Path = "features"
+    follow_links: bool = False
+    backend: str = "auto"
+    device: str = "auto"
+    workers: int | str = "auto"
+    engine: str = "local"
+    watcher: Watcher = field(default_factory=Quiet, compare=False, repr=False)
+
+
+@takes(EvaluateRequest)
+@records(_summarise_figures)
+def evaluate(request: EvaluateRequest) -> Evaluated:
+    """Score a kept head on a split of labelled images, its own or others of the same classes.
+
+    Of data that this cache was extracted from, splits and labels are read as they were then, unless it is said
+    otherwise. Arguments are those of `EvaluateRequest`.
 
     Raises
     ------
     FixgridError
-        As `predict`; also if the data have no such split, a class the head does not know, or no usable image.
+        As `fixgrid.predict`; also if the data have no such split, a class that the head does not know, or no usable
+        image.
     """
-    watcher, folder = watcher or Quiet(), Path(cache).expanduser()
-    saved, machine = load_head(Path(head).expanduser()), Machine(backend, device, str(workers), engine)
-    replica = Replica(saved.trunk, saved.seen, trunk, weights, folder, machine, watcher)
-    found, notes = read_manifest(
-        str(data),
-        cache_dir=folder,
-        follow_links=follow_links,
-        progress=watcher.show_hashed,
-        download_progress=watcher.show_download,
-    )
-    for note in notes:
-        watcher.notice(f"note: {note}")
-    manifest = _label_as(found, split, saved)
-    say_other_images(saved, found, split, watcher)
+    watcher, folder = request.watcher, Path(request.cache).expanduser()
+    saved, data = load_head(Path(request.head).expanduser()), str(request.data)
+    machine = Machine(request.backend, request.device, str(request.workers), request.engine)
+    replica = Replica(saved.trunk, saved.seen, request.trunk, request.weights, folder, machine, watcher)
+    found = _read_data(request, data, folder, saved.task)
+    manifest = _label_as(found, request.split, saved)
+    say_other_images(saved, found, request.split, watcher)
     extraction, outcome = replica.see(manifest)
     blocks = list(join_blocks(replica.read(extraction)))
     if not any(len(block.y) for block in blocks):
-        raise DataError(f"found no usable image in the split {split} of {data}; expected some to score.")
+        raise DataError(f"found no usable image in the split {request.split} of {data}; expected some to score.")
     groups = [block.group for block in blocks if block.group is not None]
     figures = measure_head(
         np.concatenate([score_images(saved, block.X) for block in blocks]),
@@ -114,6 +124,27 @@ def evaluate(
         thresholds=saved.thresholds,
     )
     return Evaluated(figures, outcome)
+
+
+def _read_data(request: EvaluateRequest, data: str, folder: Path, task: str) -> Manifest:
+    """The data set as it was extracted, else as is said, else as a head for ``task`` takes it."""
+    known, _ = find_source(FeatureStore(folder), data)
+    options = list(known.options) if known else []
+    reading = request.reading if request.reading != Reading() else Reading.recall(options)
+    if not known and not reading.task and task in ("multilabel", "regression"):
+        reading = replace(reading, task=task)
+    found, notes = read_manifest(
+        data,
+        cache_dir=folder,
+        seed=int(options[options.index("--seed") + 1]) if "--seed" in options else 0,
+        follow_links=request.follow_links or "--follow-links" in options,
+        reading=reading,
+        progress=request.watcher.show_hashed,
+        download_progress=request.watcher.show_download,
+    )
+    for note in notes:
+        request.watcher.notice(f"note: {note}")
+    return found
 
 
 def _label_as(found: Manifest, split: str, saved: SavedHead) -> Manifest:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
-from .cache.disk import commit_bytes
+from .cache.disk import commit_bytes, expect_writable
 from .cache.errors import UsageError
 from .cache.view import read_view
 from .embed.trunks.catalogue import find_licence
@@ -100,6 +100,7 @@ def export(
     files = [stem.with_name(stem.name + end) for end in (SUFFIXES[to], ".json", SUFFIXES[to] + ".md")]
     if not {file.resolve() for file in name_files(Path(head))}.isdisjoint(file.resolve() for file in files):
         raise UsageError(f"{out} would replace the head itself; name another --out.")
+    expect_writable(files[0])
     distance, use = None, USES.get(to, "")
     if to == "sklearn":
         save_coefficients(stem, saved)

@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from .asking import takes
 from .cache.datasets import list_sources, name_here, split_limit
-from .cache.errors import UsageError
+from .cache.errors import DataError, UsageError
+from .cache.key import DTYPES
+from .cache.remarks import describe_remarks
 from .cache.rows import Manifest
 from .cache.store import FeatureStore
 from .embed.extraction import Extraction
 from .embed.limit import read_limit
 from .embed.manifest import read_manifest
 from .embed.outcome import Outcome
+from .embed.outline import describe_classes, describe_images, outline
 from .embed.prospect import expect_local
 from .embed.request import read_resolutions
 from .embed.sizing import choose_precision
 from .embed.trunks.identity import KnownTrunk, TrunkFacts, take_nodes
 from .embed.trunks.look import describe_look
 from .embed.trunks.nodes import read_nodes
+from .embed.watcher import Watcher
 from .identifying import expect_name, identify_all, split_request
 from .preprocessing import say_assumed, summarise_origins
-from .recording import records
+from .recording import records, to_json
 from .requests import Request, open_cache
 
 SAMPLE = "sample"
+_LOG = logging.getLogger("fixgrid")
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +56,8 @@ class Extracted:
 
 def _summarise(done: Extracted) -> dict[str, Any]:
     again = {str(res): outcome.count() for res, outcome in done.recalibrated.items()}
-    return {**done.outcome.count(), **({"recalibrated": again} if again else {})}
+    data = to_json(outline(done.extractions[0].manifest))
+    return {**done.outcome.count(), **({"recalibrated": again} if again else {}), "data": data}
 
 
 @takes(Request)
@@ -63,7 +70,8 @@ def extract(request: Request) -> Extracted:
     Raises
     ------
     FixgridError
-        One line: what was found, what was expected, what to do next.
+        One line: what was found, what was expected, what to do next. If a split, or a class of the training images,
+        has no usable image, all other features are sealed by then.
     """
     from .embed.machine import extract_here
     from .embed.recalibrate import expect_norm, recalibrate_here
@@ -73,6 +81,10 @@ def extract(request: Request) -> Extracted:
     for extraction, trunk in asked if request.recalibrate else ():
         expect_norm(extraction, trunk.facts)
     outcome = extract_here(asked, request.watcher, machine, max_bad=max_bad)
+    for stage, seconds in outcome.stages.items():
+        _LOG.debug("%s took %.2f s of all workers together", stage, seconds)
+    say_remarks([extraction for extraction, _ in asked], request.watcher)
+    expect_usable([extraction for extraction, _ in asked], outcome, request.watcher)
     again: dict[int, list[Outcome]] = {}
     for extraction, trunk in asked if request.recalibrate else ():
         done = recalibrate_here(extraction, trunk, request.watcher, machine, max_bad=max_bad)
@@ -80,6 +92,44 @@ def extract(request: Request) -> Extracted:
             again.setdefault(res, []).append(more)
     recalibrated = {res: Outcome.join(outcomes) for res, outcomes in again.items()}
     return Extracted(outcome, recalibrated, [extraction for extraction, _ in asked])
+
+
+def say_remarks(extractions: Sequence[Extraction], watcher: Watcher) -> None:
+    """What decoding noticed of the images of one data set: blank ones, values that use little of their range."""
+    found = max((extraction.list_remarked() for extraction in extractions), key=len)
+    images = sum(len(extractions[0].manifest.splits[split]) for split in extractions[0].views)
+    for line in describe_remarks(found, images, extractions[0].scale):
+        watcher.notice(f"note: {line}")
+
+
+def expect_usable(
+    extractions: Sequence[Extraction], outcome: Outcome, watcher: Watcher, *, whole: bool = True
+) -> None:
+    """Say which classes have lost all images, and refuse to go on where no head can do without them.
+
+    Parameters
+    ----------
+    extractions : sequence of Extraction
+        Sealed.
+    outcome : Outcome
+        Of all of them.
+    watcher : Watcher
+    whole : bool
+        Whether they are of the whole data set: the bad images of a share may well be all of a class.
+
+    Raises
+    ------
+    DataError
+        If a split, or a class of the training images of the `whole`, has no usable image.
+    """
+    losses = [found for extraction in extractions for found in extraction.find_losses()] if outcome.bad else []
+    for loss, cure in losses:
+        if loss.whole or (whole and loss.is_fatal):
+            for line in outcome.list_skipped():
+                watcher.notice(line)
+            raise DataError(f"found {loss}; {cure}. The features of the others are kept.")
+    for line in dict.fromkeys(str(loss) for loss, _ in losses):
+        watcher.notice(f"note: {line}")
 
 
 def ask_extractions(request: Request) -> list[tuple[Extraction, KnownTrunk]]:
@@ -133,16 +183,22 @@ def read_data(request: Request, *, download: bool = True) -> Data:
     """
     store = open_cache(request.folder, request.watcher)
     name, why = _choose_data(request, store)
-    _ = read_resolutions(request.res), request.look  # refused before anything is downloaded or hashed
+    name = _add_limit(request, name)
+    reading = request.reading
+    # Refused before anything is downloaded or hashed.
+    _ = read_resolutions(request.res), request.look, request.bounds
     expect_name(request.name)
+    choose_precision(request.precision, "cpu")
+    if request.dtype not in DTYPES:
+        raise UsageError(f"found --dtype {request.dtype!r}; expected {' or '.join(DTYPES)}.")
     if not download:
         expect_local(split_limit(name)[0], request.folder)
     manifest, notes = read_manifest(
         name,
         cache_dir=request.folder,
         seed=request.seed,
-        split=request.split,
         follow_links=request.follow_links,
+        reading=reading,
         rehash=request.rehash,
         progress=request.watcher.show_hashed,
         download_progress=request.watcher.show_download,
@@ -153,17 +209,30 @@ def read_data(request: Request, *, download: bool = True) -> Data:
 
 
 def _choose_data(request: Request, store: FeatureStore) -> tuple[str, str]:
-    """What is asked for, the cache's only data set, the sample: the first there is, and why; with its limit."""
-    known = list(map(name_here, list_sources(store).values())) if request.data is None else []
-    name, why = (known[0], "the cache holds it") if len(known) == 1 else (SAMPLE, "built in")
+    """What is asked for, the cache's only data set, the sample: the first there is, and why."""
     if request.data is not None:
-        name, why = str(request.data), ""
-    if request.limit is None:
-        return name, why
+        return str(request.data), ""
+    known = list(map(name_here, list_sources(store).values()))
+    return (known[0], "the cache holds it") if len(known) == 1 else (SAMPLE, "built in")
+
+
+def _add_limit(request: Request, name: str) -> str:
+    """The data set's name, with the split and the limit that were asked for as options behind it."""
     whole, limit = split_limit(name)
-    if limit and request.data is not None:
-        raise UsageError(f"found --limit {request.limit} with {name}, which has a limit; expected one of them.")
-    return f"{whole.rstrip('/') or whole}@{read_limit(request.limit)}", why
+    whole = _add_split(request, whole)
+    if request.limit is not None:
+        if limit and request.data is not None:
+            raise UsageError(f"found --limit {request.limit} with {name}, which has a limit; expected one of them.")
+        whole, limit = whole.rstrip("/") or whole, read_limit(request.limit)
+    return whole + f"@{limit}" * bool(limit)
+
+
+def _add_split(request: Request, name: str) -> str:
+    """The data set's name, with the split that was asked for as an option behind it."""
+    if request.split in (None, "official") or name.endswith(f":{request.split}"):
+        return name
+    request.watcher.notice(f"note: --split is part of the data's name now: --data {name}:{request.split}")
+    return f"{name}:{request.split}"
 
 
 def build_extractions(requests: Sequence[Request], asked: Data, trunks: Sequence[TrunkFacts]) -> list[Extraction]:
@@ -176,6 +245,8 @@ def build_extractions(requests: Sequence[Request], asked: Data, trunks: Sequence
     origins = [summarise_origins(one, facts) for one, facts in zip(requests, trunks, strict=True)]
     request.watcher.settle(
         data=(asked.name, asked.why),
+        classes=(describe_classes(asked.manifest), ""),
+        images=(describe_images(asked.manifest), ""),
         trunk=(", ".join(facts.name for facts in trunks), ""),
         **called,
         res=res,
@@ -210,4 +281,6 @@ def _build_one(request: Request, asked: Data, facts: TrunkFacts) -> Extraction:
         precision=choose_precision(request.precision, request.machine.device),
         dtype=request.dtype,
     )
-    return replace(extraction, called=expect_name(request.name), look=request.look)
+    for (split, view, node), entry in extraction.entries.items():
+        _LOG.debug("key %s: %s of %s, %s at %d px", entry.folder.name[:12], node, split, view.kind, view.res)
+    return replace(extraction, called=expect_name(request.name), look=request.look, scale=request.bounds)

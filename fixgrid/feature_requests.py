@@ -10,6 +10,7 @@ from typing import Any
 from .cache.errors import UsageError
 from .cache.hints import Place
 from .cache.holdings import POOLED, Holdings, find_holdings
+from .cache.scale import read_scale
 from .cache.store import FeatureStore
 from .cache.view import KINDS
 from .embed.trunks.look import read_look
@@ -37,7 +38,7 @@ class CachedRequest:
         Kinds of features, several or ``all`` where cells are compared; the pooled ones, or else the only ones, if
         not given.
     cache : str or Path
-    resize, resampler, mean, std, interpolation, crop_ratio, crop_mode, train_views, seed
+    resize, resampler, mean, std, interpolation, crop_ratio, crop_mode, scale, train_views, seed
         Fields of the view, where the cache holds several; as `fixgrid.extract` takes them. Several `crop_ratio`, or
         ``all``, where cells are compared.
     watcher : Watcher
@@ -55,6 +56,7 @@ class CachedRequest:
     interpolation: str | None = None
     crop_ratio: float | str | Sequence[float] | None = None
     crop_mode: str | None = None
+    scale: float | str | None = None
     train_views: int | None = None
     seed: int | None = None
     watcher: Watcher = field(default_factory=Quiet, compare=False, repr=False)
@@ -75,6 +77,7 @@ class CachedRequest:
             "resampler": self.resampler,
             "draws": self.train_views,
             "seed": self.seed,
+            "scale": None if self.scale is None else str(read_scale(self.scale)),
             **read_look(self.mean, self.std, self.interpolation, ratio, self.crop_mode),
         }
         view = {name: value for name, value in asked.items() if value is not None}
@@ -126,10 +129,9 @@ class FeaturesRequest(CachedRequest):
 
     def settle(self, found: Sequence[Holdings]) -> None:
         """Say which features were found."""
-        seen = "center"
-        if "train" in found[0].manifest.splits:
-            seen = f"{'+'.join(choose_kinds(found[0], self.train_view))} for training, center for val and test"
-        self.say(found, train_view=(seen, ""))
+        kinds = "+".join(choose_kinds(found[0], self.train_view))
+        trained = "train" in found[0].manifest.splits
+        self.say(found, train_view=(f"{kinds} for training, center for val and test" if trained else kinds, ""))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,6 +236,44 @@ class ExportFeaturesRequest(SplitsRequest):
 
     out: str | Path
     view: str = "center"
+
+
+@dataclass(frozen=True)
+class ImagesRequest:
+    """Which images to compare with.
+
+    Attributes
+    ----------
+    images : str, Path, or several
+        Files, folders, patterns, and paths of images of the data set, whose features are there.
+    """
+
+    images: str | Path | Iterable[str | Path | bytes]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NearestRequest(SplitsRequest, ImagesRequest):
+    """What to compare them with, and how.
+
+    Attributes
+    ----------
+    top : int
+        Neighbours of each image.
+    weights : str or Path, optional
+        Where a named trunk's weights are now.
+    follow_links : bool
+        Follow links that stay inside a folder.
+    backend, device, workers, engine
+        See `fixgrid.embed.sizing.Machine`.
+    """
+
+    top: int = 10
+    weights: str | Path | None = None
+    follow_links: bool = False
+    backend: str = "auto"
+    device: str = "auto"
+    workers: int | str = "auto"
+    engine: str = "local"
 
 
 def spread(

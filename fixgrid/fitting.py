@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .asking import takes
+from .cache.disk import expect_writable
 from .cache.errors import UsageError
 from .cache.holdings import POOLED, Holdings
 from .cache_requests import CurveRequest, GridRequest, HeadRequest
@@ -191,6 +192,9 @@ def fit_head(request: HeadRequest) -> KeptHead:
     FixgridError
         As `grid`; also if it cannot be written.
     """
+    out = Path(request.out).expanduser() if request.out else None
+    if out:
+        expect_writable(out)
     asks = request.list_asks()
     say_changes(asks[0].holdings, request.folder, request.watcher)
     wanted = asks[0].options.families
@@ -214,7 +218,6 @@ def fit_head(request: HeadRequest) -> KeptHead:
         **({} if holdings.features == POOLED else {"features": holdings.features}),
     }
     saved = keep_fitted(fitted, holdings, {**record, **how}, _describe_asked(request, asked, wanted))
-    out = Path(request.out).expanduser() if request.out else None
     files = keep_head(saved, holdings, request.folder, out, request.watcher)
     return KeptHead(fitted, measured, record, files, warn_of_leak(holdings))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .asking import takes
-from .cache.errors import UsageError
+from .cache.errors import DataError, UsageError
 from .cache.holdings import Holdings
 from .cache.labels import find_version
 from .cache.rows import Manifest, Rows, find_strata
@@ -20,12 +20,11 @@ from .embed.extraction import Extraction
 from .embed.replica import adopt_known
 from .embed.trunks.costs import COSTS_FILE, recall_costs
 from .embed.trunks.identity import KnownTrunk
-from .extracting import ask_extractions, read_share
+from .extracting import ask_extractions, expect_usable, read_share, say_remarks
 from .fitting import make_grid
 from .heads.ask import ask_cache
 from .heads.fit import choose_best
 from .heads.halving import Pass, explain_drops, keep_best, plan_shares
-from .heads.measures import find_measure
 from .heads.question import Asked
 from .heads.table import show_trunk
 from .recording import records
@@ -63,7 +62,12 @@ def search(request: SearchRequest) -> Search:
     """
     budget = read_budget(request.budget) if request.budget else None
     asked = ask_extractions(request)
-    find_measure(asked[0][0].manifest.task)  # refused before a trunk runs
+    manifest = asked[0][0].manifest
+    if manifest.task == "unlabelled":
+        raise DataError(
+            f"found no labels in {manifest.source}, expected class folders or a table to search by; extract gives "
+            "features without."
+        )
     return _Searching(request, asked, budget).run()
 
 
@@ -139,7 +143,10 @@ class _Searching:
             adopt_known(narrow, main if share < 1 else shares)
             mine.append((narrow, trunk))
         max_bad = 0.0 if self.request.strict else read_share(self.request.max_bad)
-        extract_here(mine, self.request.watcher, self.request.machine, max_bad=max_bad)
+        outcome = extract_here(mine, self.request.watcher, self.request.machine, max_bad=max_bad)
+        expect_usable([narrow for narrow, _ in mine], outcome, self.request.watcher, whole=share == 1)
+        if share == 1:
+            say_remarks([narrow for narrow, _ in mine], self.request.watcher)
         # What a share's cells are is not worth remembering, and they have no test images.
         cells = self.request.folder / "cells" if share == 1 else None
         return [ask for extraction, _ in mine for ask in self._ask(extraction, cells)]

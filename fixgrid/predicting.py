@@ -84,8 +84,7 @@ def predict(
     ----------
     head : str or Path
         What `fixgrid.fit_head` wrote, with or without suffix.
-    images : str, Path, or several
-        Files, folders and patterns.
+    images : str, Path, or several files, folders and patterns
     trunk : str, nn.Module or OwnTrunk, optional
         What the head was fitted on, if it was the user's own: a module, ``FILE.py:function`` or ``FILE.onnx``.
     weights : str or Path, optional

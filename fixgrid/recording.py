@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import logging
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +21,8 @@ from .cache.text import first_line
 
 Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")
+
+_LOG = logging.getLogger("fixgrid")
 
 RUNS = "runs"
 """Folder of the records, in the cache's."""
@@ -59,12 +62,14 @@ def records(
                 said = _say_end(error)
                 raise
             finally:
+                seconds = time.monotonic() - clock
+                _LOG.info("%s: %s, %.2f s", command, said, seconds)
                 facts = {
                     "command": command,
                     "options": options,
                     "versions": list_versions(),
                     "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began)),
-                    "seconds": round(time.monotonic() - clock, 3),
+                    "seconds": round(seconds, 3),
                     "exit": said,
                     "results": results,
                 }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from . import __version__
 from .asking import takes
-from .cache.disk import commit_bytes
+from .cache.disk import commit_bytes, expect_writable
 from .cache.text import format_records
 from .cache_requests import ReportRequest
 from .embed.manifest import find_copies
@@ -32,13 +32,15 @@ def report(request: ReportRequest) -> Path:
     FixgridError
         As `fixgrid.grid`; also if it cannot be written.
     """
+    out = Path(request.out).expanduser()
+    expect_writable(out)
     asks = request.list_asks()
     say_changes(asks[0].holdings, request.folder, request.watcher)
     found = find_all(asks)
     manifest = found.asked.holdings.manifest
     shown = fill_report(
         found,
-        Album(manifest),
+        Album(manifest, found.asked.holdings.scale),
         made={
             "command": request.command,
             "fixgrid": __version__,
@@ -47,7 +49,7 @@ def report(request: ReportRequest) -> Path:
         leak=warn_of_leak(*(asked.holdings for asked in asks)),
         copies=find_copies(manifest),
     )
-    page, out = render_report(shown), Path(request.out).expanduser()
+    page = render_report(shown)
     beside = out.with_name(f"{out.stem}_files")
     for drawing in shown.drawings.values():
         commit_bytes(beside / f"{drawing.name}.png", drawing.png)

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .cache.health import find_exposure
+from .cache.scale import Scale, read_scale
 from .cache.store import FeatureStore
 from .embed.request import Wanted, read_resolutions
 from .embed.sizing import Machine
+from .embed.sources.reading import Reading
 from .embed.trunks.look import read_look
 from .embed.watcher import Quiet, Watcher
 
@@ -23,15 +25,48 @@ if TYPE_CHECKING:
     from .embed.trunks.own import OwnTrunk
 
 
+@dataclass(frozen=True, kw_only=True)
+class TableRequest:
+    """How a table is read, and what labels are, where that is not what they look like.
+
+    Attributes
+    ----------
+    image_col, label_col, split_col, group_col : str
+        Columns of a table where their names do not say it: of the images' paths, of labels (several, as in
+        ``"cat,dog"``, of 0 and 1, one a class), of splits, and of what no deal of splits may part, such as
+        patients; ``none`` for no column.
+    root : str or Path
+        What the paths of a table are relative to; its own folder if not given.
+    task : {"multiclass", "ordinal", "multilabel", "regression", "unlabelled"}, optional
+        What labels are, in place of what they look like.
+    classes : str or sequence of str
+        The classes in their order, as in ``"low,mid,high"``.
+    """
+
+    image_col: str | None = None
+    label_col: str | Sequence[str] | None = None
+    split_col: str | None = None
+    group_col: str | None = None
+    root: str | Path | None = None
+    task: str | None = None
+    classes: str | Sequence[str] | None = None
+
+    @property
+    def reading(self) -> Reading:
+        """How a table is to be read, and what labels are."""
+        columns = self.image_col, self.label_col, self.split_col, self.group_col
+        return Reading.read(*columns, self.root, self.task, self.classes)
+
+
 @dataclass(frozen=True)
-class Request:
+class Request(TableRequest):
     """What to extract: images, seen by a trunk, at resolutions.
 
     Attributes
     ----------
     data : str or Path, optional
-        A folder, a CSV, ``stanford-dogs``, ``torchvision:NAME`` or ``sample``; the cache's only data set, else the
-        sample, if not given.
+        A folder, a table, ``stanford-dogs``, ``stanford-dogs:2020``, ``torchvision:NAME`` or ``sample``; the
+        cache's only data set, else the sample, if not given.
     limit : int or str, optional
         So many of its images, or a share as in ``"10%"``: the first in an order drawn from their contents, of every
         class in every split its share. The data set is then called as in ``photos@500``.
@@ -61,8 +96,11 @@ class Request:
         Crop side over resized side.
     crop_mode : {"center", "squash", "border"}, optional
         See `fixgrid.cache.view.View`.
-    split : {"official", "2020"}
-        Of Stanford Dogs.
+    scale : float or str, optional
+        Of images above 8 bits: the value that is white, as 4095, or those that are black and white, as
+        ``"-1000:400"``; all 16 bits if not given.
+    split : {"2020"}, optional
+        Deprecated: part of `data` now, as in ``stanford-dogs:2020``.
     dtype : {"float32", "float16"}
         Of the features as stored.
     precision : {"auto", "fp32", "bf16", "fp16"}
@@ -103,7 +141,8 @@ class Request:
     interpolation: str | None = None
     crop_ratio: float | str | None = None
     crop_mode: str | None = None
-    split: str = "official"
+    scale: float | str | None = None
+    split: str | None = None
     seed: int = 0
     backend: str = "auto"
     device: str = "auto"
@@ -133,6 +172,11 @@ class Request:
     def look(self) -> dict[str, Any]:
         """What is said here of the pixels, in place of the weights' own metadata; see `read_look`."""
         return read_look(self.mean, self.std, self.interpolation, self.crop_ratio, self.crop_mode)
+
+    @property
+    def bounds(self) -> Scale:
+        """The scale of images above 8 bits."""
+        return read_scale(self.scale)
 
     @property
     def wanted(self) -> Wanted:

@@ -21,6 +21,7 @@ from .embed.replica import adopt_known, build_replica, find_trunk
 from .embed.sizing import Machine
 from .embed.trunks.source import is_own
 from .embed.watcher import Watcher
+from .extracting import say_remarks
 from .preprocessing import wrap_module
 
 if TYPE_CHECKING:
@@ -116,7 +117,9 @@ class Replica:
         for known in {self.folder, self.folder / PREDICTIONS} - {place}:
             adopt_known(extraction, FeatureStore(known))
         asked, shelf = [(extraction, self.trunk)], self.folder / SHELF
-        return extraction, extract_here(asked, self.watcher, self.machine, max_bad=1.0, shelf=shelf)
+        outcome = extract_here(asked, self.watcher, self.machine, max_bad=1.0, shelf=shelf)
+        say_remarks([extraction], self.watcher)
+        return extraction, outcome
 
     def read(self, extraction: Extraction) -> list[Iterator[FeatureSet]]:
         """Blocks of the images that have features, for each view."""

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cell import Cell
-from .figures import HeadFigures, measure_head
+from .figures import HeadFigures
 from .grid import Made
+from .measuring import measure_head
 from .metrics import BINS, Estimate, log_softmax, wilson_interval
 from .question import Ask
 from .recipe import find_recipe

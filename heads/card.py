@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fixgrid.cache.errors import CacheError
+from fixgrid.cache.scale import Scale
 from fixgrid.cache.text import escape_markdown
 from fixgrid.cache.view import read_view
 
@@ -96,7 +97,7 @@ def write_card(saved: SavedHead, facts: CardFacts) -> str:
         "## How to use it",
         f"```python\n{_fill_use(saved, facts)}```",
         "## What it sees",
-        _describe_view(saved.view),
+        _describe_view(saved),
         "## How well it does",
         _describe_figures(saved),
     ]
@@ -125,9 +126,11 @@ def _fill_use(saved: SavedHead, facts: CardFacts) -> str:
     return re.sub(r"\b(FILE|RECORD|RES)\b", lambda found: quoted[found[0]], facts.use)
 
 
-def _describe_view(spec: Mapping[str, Any]) -> str:
+def _describe_view(saved: SavedHead) -> str:
     try:
-        return _bullets(read_view(spec).describe())
+        scale = Scale.from_decode(saved.trunk.get("decode", {})).describe()
+        pixels = f"upright by EXIF, transparency over white; {scale}"
+        return _bullets({"Pixels": pixels, **read_view(saved.view).describe()})
     except CacheError:
         return _bullets({"Crop": _UNKNOWN})
 

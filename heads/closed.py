@@ -63,8 +63,9 @@ class LDAPath:
         self._axes = Axes(mean, scale, basis.astype(np.float32))
         self._spectrum = values.clip(0)
         self._means = ((moments.class_means - moments.mean) / scale) @ basis
-        prior = np.log(moments.count.clip(1) / moments.n)
-        self._prior = np.where(moments.count > 0, 0.0 if balanced else prior, -1e30)
+        seen = moments.count > 0
+        share = 1 / seen.sum() if balanced else moments.count.clip(1) / moments.n
+        self._prior = np.where(seen, np.log(share), -1e30)
 
     def head(self, strength: float) -> LinearHead:
         """The head at shrinkage ``strength`` in (0, 1]."""

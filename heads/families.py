@@ -55,7 +55,7 @@ def fit_knn(X: NDArray[np.float32], y: NDArray[Any], n_classes: int, balanced: b
         If classes are to be balanced: what is nearest is nearest.
     """
     if balanced:
-        expect_families(("knn",), "multilabel" if y.dtype == np.bool_ else "multiclass", balanced)
+        expect_families(("knn",), "multilabel" if y.dtype.kind == "b" else "multiclass", balanced)
     return NeighbourPath(X, y, n_classes)
 
 

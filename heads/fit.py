@@ -17,12 +17,13 @@ from fixgrid.cache.rows import Rows
 
 from .artifact import SavedHead
 from .cell import Trial
-from .figures import HeadFigures, measure_head
+from .figures import HeadFigures
 from .gap import Correction
 from .grid import note_trial, recall_cell, weigh_trial
 from .judging import Judged
 from .kept import describe_training
 from .linear import LinearHead
+from .measuring import measure_head
 from .metrics import read_link
 from .question import Ask
 from .recipe import Chosen, Recipe, find_recipe, list_recipes

@@ -47,10 +47,10 @@ class NeighbourHead:
         k = min(self.k, len(self.X))
         near = np.argpartition(-cosine, k - 1, axis=1)[:, :k]
         weight = np.exp((np.take_along_axis(cosine, near, 1) - 1) / _TEMPERATURE)
-        if self.y.dtype == np.float64:
+        if self.y.dtype.kind == "f":
             return np.average(self.y[near], 1, weight)[:, None].astype(rows.dtype)
         votes = np.zeros((len(rows), self.n_classes), weight.dtype)
-        if self.y.dtype == np.bool_:
+        if self.y.dtype.kind == "b":
             against = np.zeros_like(votes)
             for place in range(k):  # not (b, k, K) at once
                 has = self.y[near[:, place]]

@@ -94,7 +94,8 @@ class SquaresPath:
 
     def head(self, strength: float) -> LinearHead:
         """The head at alpha ``strength``; the intercept is free of the penalty."""
-        design, W = self._path.design, self._path.solve(1 / strength).W.copy()
+        design = self._path.design
+        W = design.loss.target_scale * self._path.solve(1 / strength).W
         W[:, -1] += design.loss.target_mean
         return design.axes.fold(W, strength)
 

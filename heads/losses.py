@@ -248,10 +248,10 @@ def choose_loss(y: NDArray[Any], n_classes: int, balanced: bool = False) -> Loss
         Each class, and of several labels those with and those without each, counts as much as any other, as
         ``class_weight="balanced"`` of scikit-learn: n / (K n_c).
     """
-    if y.dtype == np.bool_:
+    if y.dtype.kind == "b":
         return Sigmoid(y, _balance_labels(y) if balanced else None)
-    if y.dtype == np.float64:
-        mean, scale = y.mean(), float(y.std()) if np.ptp(y) else 1.0  # rounding spreads equal numbers, too
+    if y.dtype.kind == "f":
+        mean, scale = y.mean(), float(y.std()) or 1.0
         return Squared(((y - mean) / scale)[:, None].astype(np.float32), np.array([mean], np.float32), scale)
     return Softmax(y, n_classes, _balance_classes(y) if balanced else None)
 

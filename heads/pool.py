@@ -183,6 +183,6 @@ def _is_seen_as_train(holdings: Holdings, split: str, kind: str, res: int) -> bo
 
 
 def _expect_seen(asked: Asked, split: str) -> None:
-    """Refuse a split that was not seen as test images are."""
-    for res in sorted({res for _, test_res in asked.pairs for res in list_resolutions(test_res)}):
-        asked.holdings.entry(split, asked.options.test_kind, res)
+    """Refuse a split that was not seen as test images are, or of which nothing usable is left."""
+    sides = sorted({res for _, test_res in asked.pairs for res in list_resolutions(test_res)})
+    asked.holdings.expect((split, asked.options.test_kind, res) for res in sides)

@@ -60,13 +60,17 @@ def choose_res(holdings: Holdings) -> int:
     ------
     CacheError
         If there is none.
+    DataError
+        See `fixgrid.cache.holdings.Holdings.expect`.
     """
     cached = (set(holdings.resolutions(split, "center")) for split in holdings.manifest.splits)
     common = set.intersection(*cached)
     if not common:
         splits = ", ".join(holdings.manifest.splits)
         raise CacheError(f"found no resolution with center views of {splits}: run extract at one for all of them.")
-    return min(common, key=lambda res: abs(res - _MEASURED_RES))
+    res = min(common, key=lambda res: abs(res - _MEASURED_RES))
+    holdings.expect((split, "center", res) for split in holdings.manifest.splits)
+    return res
 
 
 def find_twins(source: Source, res: int, splits: Collection[str] = SPLITS) -> list[Twin]:

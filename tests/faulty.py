@@ -8,12 +8,12 @@ import time
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from stub import StubBackend
 
+from fixgrid.cache.scale import Scale
 from fixgrid.cache.view import View
 from fixgrid.embed import task
-from fixgrid.embed.decode import decode_rgb
+from fixgrid.embed.decode import Decoded, decode_image
 
 ENDS = (b"segv", b"exit", b"hang", b"once")
 TIRED_AFTER = 130  # calls
@@ -24,7 +24,7 @@ def spoil(path: Path, end: bytes) -> None:
     path.write_bytes(path.read_bytes() + end)
 
 
-def _decode(data: bytes) -> Image.Image:
+def _decode(data: bytes, scale: Scale) -> Decoded:
     if data.endswith(b"segv"):
         os.kill(os.getpid(), signal.SIGSEGV)
     if data.endswith(b"exit"):
@@ -34,12 +34,12 @@ def _decode(data: bytes) -> Image.Image:
     if data.endswith(b"once") and not os.path.exists(os.environ["FAULT_ONCE"]):
         Path(os.environ["FAULT_ONCE"]).touch()
         os._exit(9)
-    return decode_rgb(data)
+    return decode_image(data, scale)
 
 
 def open_faulty(view: View) -> StubBackend:
     """An opener whose process decodes with the faults."""
-    task.decode_rgb = _decode
+    task.decode_image = _decode
     return StubBackend(view)
 
 
@@ -112,11 +112,11 @@ class _Tiring(StubBackend):
 def open_slow_decoder(view: View) -> StubBackend:
     """Images that take a while."""
 
-    def decode(data: bytes) -> Image.Image:
+    def decode(data: bytes, scale: Scale) -> Decoded:
         time.sleep(0.02)
-        return decode_rgb(data)
+        return decode_image(data, scale)
 
-    task.decode_rgb = decode
+    task.decode_image = decode
     return StubBackend(view)
 
 

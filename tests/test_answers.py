@@ -8,8 +8,8 @@ from drawn import FEW, PAIRS, SIZES, Cache, K, ask
 
 from fixgrid.heads import answers as listing
 from fixgrid.heads.answers import Answers, answer_test, bin_answers, list_mistakes, pick_example
-from fixgrid.heads.figures import measure_head
 from fixgrid.heads.grid import run_grid
+from fixgrid.heads.measuring import measure_head
 from fixgrid.heads.verdict import judge_cells
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from fixgrid.cache.text import FORMATS
 from fixgrid.heads.breakdown import format_breakdown
-from fixgrid.heads.figures import measure_head
 from fixgrid.heads.head_table import format_fit
+from fixgrid.heads.measuring import measure_head
 
 Y, GUESS = np.array([0, 0, 0, 0, 1, 1, 2, 2]), np.array([0, 1, 1, 2, 0, 1, 2, 2])
 FIGURES = measure_head(np.eye(4, dtype=np.float32)[GUESS], Y, ("cat|dog", "b\x1b[31m", "c", "no image"))
@@ -29,13 +29,13 @@ def show(style, *, per_class=True, n_confused=10):
 
 @pytest.mark.parametrize("style", FORMATS)
 def test_without_a_table_asked_for_the_text_is_that_of_the_figures(style):
-    assert show(style, per_class=False, n_confused=None) == format_fit(RECORD, style)
+    assert show(style, per_class=False, n_confused=None) == format_fit(RECORD, FIGURES, style)
 
 
 def test_the_tables_follow_the_figures():
     text = show("table")
-    assert text.startswith(format_fit(RECORD, "table"))
-    lines = text.removeprefix(format_fit(RECORD, "table")).splitlines()
+    assert text.startswith(format_fit(RECORD, FIGURES, "table"))
+    lines = text.removeprefix(format_fit(RECORD, FIGURES, "table")).splitlines()
     assert lines[1].split() == ["class", "n", "accuracy,", "95", "%", "interval", "precision"]
     assert [line.rstrip() for line in lines[3:7]] == [
         r"cat|dog    4  25.00 % [4.56, 69.94]     50.00 %",

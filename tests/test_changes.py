@@ -102,6 +102,24 @@ def test_links_that_were_followed_are_followed_again(data: Path) -> None:
         assert look(manifest, data) == Changes()
 
 
+@pytest.mark.parametrize(
+    "folders",
+    [
+        [""],
+        ["fold_1/a", "fold_1/b", "fold_2/a", "fold_2/b", "fold_3/a", "fold_3/b"],
+        ["Train/a", "Train/b", "Test/a", "Test/b"],
+        ["a/train", "b/train", "a/test", "b/test"],
+    ],
+)
+def test_layouts_are_read_again_as_they_were(tmp_path: Path, folders: list[str]) -> None:
+    root = tmp_path / "odd"
+    for i in range(24):
+        file = root / folders[i % len(folders)] / f"{i}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(encode(draw_photo(8, 6, i)))
+    assert look(read(root), root) == Changes()
+
+
 @pytest.mark.parametrize("source", ["sample", "torchvision:Flowers102"])
 def test_what_is_no_folder_of_the_users_is_left_alone(
     source: str, data: Path, monkeypatch: pytest.MonkeyPatch

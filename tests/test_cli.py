@@ -39,12 +39,12 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 COMMANDS = {
     "extract", "plan", "search", "fit-head", "grid", "predict", "evaluate", "export", "export-features",
-    "report", "duplicates", "zero-shot", "models", "doctor", "cache", "heads",
+    "report", "duplicates", "nearest", "zero-shot", "models", "doctor", "cache", "heads",
 }  # fmt: skip
 
 
 def test_help_names_every_command_and_every_command_has_help() -> None:
-    listed = run("--help").stdout.partition("Commands:")[2]
+    listed = run("--help").stdout.partition("Commands:")[2].partition("Always:")[0]
     assert {line.split()[0] for line in listed.splitlines() if line.strip()} == COMMANDS
     for command in COMMANDS:
         assert run(command, "--help").stdout.startswith(f"Usage: cli.py {command} ")

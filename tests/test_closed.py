@@ -103,3 +103,15 @@ def test_neighbours_vote_by_cosine():
 def test_one_neighbour_of_a_training_image_is_itself():
     X, y = draw()
     np.testing.assert_array_equal(NeighbourPath(X, y, 4).head(1.0).scores(X).argmax(1), y)
+
+
+def test_neighbours_vote_for_and_against_each_of_several_labels():
+    X, y = draw()
+    several = np.eye(4, dtype=bool)[y] | (np.arange(300) % 3 == 0)[:, None]
+    unit = X / np.linalg.norm(X, axis=1, keepdims=True)
+    found = NeighbourPath(X, several, 4).head(7.0).scores(X)
+    for i in (0, 5, 299):
+        cosine = unit @ unit[i]
+        near = np.argsort(-cosine)[:7]
+        share = np.average(several[near], 0, np.exp((cosine[near] - 1) / 0.07))
+        np.testing.assert_allclose(1 / (1 + np.exp(-found[i])), share, atol=1e-4)

@@ -129,3 +129,20 @@ def test_garbage_is_no_record_that_another_name_needs(store: FeatureStore) -> No
     assert {item.path.name for item in find_garbage(store)} >= {first}
     assert len([item for item in find_garbage(store) if item.path.name == first]) == 1
     assert {source for source, _ in name_splits(store).values()} == {"b.csv"}
+
+
+def test_a_table_is_found_by_its_place_wherever_its_images_are(
+    store: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "t.TSV"
+    for folder in ("here", "images"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "here" / name).write_text("")
+    (tmp_path / name).write_text("")
+    record(store, name, tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    assert find(store, f"../here/{name}").root == str(tmp_path / "here")
+    record(store, str(tmp_path / name), tmp_path / "images", 9, "--root", str(tmp_path / "images"))
+    assert name_here(find(store, f"../{name}")) == str(tmp_path / name)
+    assert len(find(store, f"../{name}").splits["train"]) == 9
+    assert len(find(store, name).splits["train"]) == 8

@@ -15,6 +15,7 @@ from fixgrid.cache.disk import (
     commit_bytes,
     commit_stream,
     expect_space,
+    expect_writable,
     hash_file,
     make_folder,
     read_file,
@@ -179,28 +180,11 @@ def test_two_writers_of_one_file_leave_one_of_them_whole(tmp_path: Path) -> None
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
 
 
-@pytest.mark.parametrize(
-    ("number", "advice"),
-    [
-        (errno.ENOSPC, "the disk is full.*free some space"),
-        (errno.EDQUOT, "your share of the disk is full.*free some space"),
-        (errno.EFBIG, "ulimit -f"),
-        (errno.EROFS, "get leave to write there"),
-        (errno.EACCES, "get leave to write there"),
-        (errno.EPERM, "get leave to write there"),
-        (errno.ENAMETOOLONG, "name a shorter place with --out or --cache"),
-        (errno.EIO, "mend it"),
-    ],
-)
-def test_the_advice_fits_its_cause(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, advice: str
+def test_a_place_that_cannot_be_written_is_told_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*args: object) -> None:
-        raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr(os, "replace", refuse)
-    with pytest.raises(DiskError, match=advice) as caught:
-        commit_bytes(tmp_path / "file", b"")
-    said = str(caught.value)
-    assert disk.is_refused(caught.value) == (number in (errno.EROFS, errno.EACCES, errno.EPERM))
-    assert ("space" in said) == (number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+    expect_writable(tmp_path / "new" / "page.html")
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(Path, "touch", fail)
+    with pytest.raises(DiskError, match=r"could not write .*/new/page\.html: the disk reports a fault"):
+        expect_writable(tmp_path / "new" / "page.html")

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -163,6 +164,12 @@ def test_equal_features_make_equal_bytes(cache: Path, tmp_path: Path, name: str)
     for file in files:
         fixgrid.export_features(cache=cache, out=file)
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_npz_has_no_date_of_today(cache: Path, tmp_path: Path) -> None:
+    fixgrid.export_features(cache=cache, out=tmp_path / "f.npz")
+    with zipfile.ZipFile(tmp_path / "f.npz") as archive:
+        assert {info.date_time[0] for info in archive.infolist()} == {1980}
 
 
 def test_images_without_labels_are_written_without(tmp_path: Path, name: str) -> None:

@@ -7,7 +7,8 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from fixgrid.heads.figures import ClassRow, Confusion, measure_head
+from fixgrid.heads.figures import ClassRow, Confusion
+from fixgrid.heads.measuring import measure_head
 from fixgrid.heads.metrics import Estimate, fit_temperature
 
 CLASSES = tuple("abcdefgh")

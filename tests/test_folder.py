@@ -9,12 +9,13 @@ import pytest
 from zoo import touch
 
 from fixgrid.cache.errors import DataError
+from fixgrid.embed.sources import folder
 from fixgrid.embed.sources.folder import check_file, list_folder
 from fixgrid.embed.sources.source import Image
 
 
-def notes_of(folder: Path, **options: bool) -> str:
-    return " | ".join(list_folder(folder, **options).notes)
+def notes_of(root: Path, **options: bool) -> str:
+    return " | ".join(list_folder(root, **options).notes)
 
 
 def test_split_folders_give_splits_and_classes(tmp_path):
@@ -76,6 +77,14 @@ def test_splits_of_images_alone_are_listed_without_labels(tmp_path):
     assert {(image.label, image.split) for image in listing.images} == {("", "train"), ("", "test")}
 
 
+def test_a_table_beside_images_without_labels_may_be_what_was_meant(tmp_path):
+    touch(tmp_path, "train/1.png", "test/2.png", "labels.csv", "deep/er/other.csv", "notes.txt")
+    assert f"did you mean {tmp_path}/labels.csv?" in notes_of(tmp_path)
+    touch(tmp_path / "one", "pictures/1.png", "all.tsv")
+    with pytest.raises(DataError, match=r"one class \(pictures\) .* Did you mean .*/one/all\.tsv\?$"):
+        list_folder(tmp_path / "one")
+
+
 @pytest.mark.parametrize(
     ("names", "note"),
     [
@@ -110,9 +119,13 @@ def test_of_many_classes_without_images_ten_are_named(tmp_path):
     assert "c10/" not in notes
 
 
-def test_photographs_that_may_not_be_decodable_are_counted(tmp_path):
+def test_photographs_that_a_package_decodes_are_counted_where_it_is_missing(tmp_path, monkeypatch):
     touch(tmp_path, "a/1.HEIC", "b/2.heif", "b/3.avif")
+    monkeypatch.setattr(folder, "find_spec", lambda name: None)
     assert notes_of(tmp_path).startswith("2 image(s) are .heic or .heif, not .jpg")
+    assert "pip install pillow-heif" in notes_of(tmp_path)
+    monkeypatch.setattr(folder, "find_spec", lambda name: name)
+    assert notes_of(tmp_path) == ""
 
 
 @pytest.mark.parametrize(

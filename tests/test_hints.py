@@ -70,6 +70,7 @@ CASES = {
         "grid --train-view train --pairs 24:24",
         {("train", "train", 24)},
     ),
+    "scale": ("--scale -9:250 --train-views 0", "grid --pairs 24:32", {(s, "center", 32) for s in ALL}),
     "look": (LOOK + NAMED, "grid --pairs 24:32", {(s, "center", 32) for s in ALL}),
     "height": ("--resize height --resampler tensor --train-views 3 --jitter full", "grid --pairs 32:24", None),
     "another crop": ("--train-views 0", "grid --crop-ratio 0.8 --pairs 24:24", None),

@@ -9,12 +9,12 @@ import pytest
 from entries import count_reads
 
 from fixgrid.cache.datasets import list_sources, shorten_source
-from fixgrid.cache.errors import CacheError, UsageError
+from fixgrid.cache.errors import CacheError, DataError, UsageError
 from fixgrid.cache.holdings import RECALIBRATED, find_holdings
 from fixgrid.cache.key import Spec
 from fixgrid.cache.rows import Manifest, Rows
 from fixgrid.cache.rowsfile import write_manifest
-from fixgrid.cache.shard import Shard, commit_shard
+from fixgrid.cache.shard import Shard, Status, commit_shard
 from fixgrid.cache.store import FeatureStore
 
 
@@ -33,7 +33,9 @@ def seal(
     weights: str = "0",
     node: str = "pooled",
     rule: str = "",
+    status: Status = Status.OK,
     made_by: Mapping[str, object] | None = None,
+    decode: Mapping[str, object] | None = None,
     **view: object,
 ) -> None:
     spec = Spec(
@@ -44,7 +46,7 @@ def seal(
             **({"resampled": rule} if rule else {}),
         },
         view={"kind": "center", "res": res, "resize": "short-side", **view},
-        decode={},
+        decode=decode or {},
         precision="fp32",
         dtype="float32",
         views=1,
@@ -55,7 +57,7 @@ def seal(
     entry = store.entry(spec)
     entry.create(rows)
     features = np.full((len(rows), 1, 3), res, np.float32)
-    commit_shard(entry.shards_folder, spec.key, Shard(0, features, np.zeros(len(rows), np.uint8)))
+    commit_shard(entry.shards_folder, spec.key, Shard(0, features, np.full(len(rows), status, np.uint8)))
     entry.seal({"trunk": trunk, **(made_by or {})})
 
 
@@ -307,3 +309,29 @@ def test_two_hundred_entries_cost_a_read_of_each_spec_and_each_seal(
     assert len(find_holdings(store).entries) == 200
     counted = [reads[path] for path in store.folder.glob("??/*/*.json")]
     assert counted == [1] * 400
+
+
+def test_features_of_two_scales_are_told_apart(store: FeatureStore, dogs: Manifest) -> None:
+    for decode in ({"16 bit": "/257"}, {"16 bit": "0:4095"}):
+        seal(store, dogs.splits["train"], decode=decode)
+    with pytest.raises(UsageError, match=r"twice \(decode.16 bit .*\): choose with --scale"):
+        find_holdings(store)
+    for scale, high in (("0:4095", 4095), ("0:65535", 65535)):
+        assert find_holdings(store, view={"scale": scale}).scale.high == high
+
+
+def test_splits_seen_on_two_scales_are_refused(store: FeatureStore, dogs: Manifest) -> None:
+    seal(store, dogs.splits["train"])
+    seal(store, dogs.splits["val"], decode={"16 bit": "0:4095"})
+    with pytest.raises(UsageError, match=r"several scale \(0:.* and 0:.*\): choose with --scale"):
+        find_holdings(store)
+
+
+def test_what_is_lost_of_a_place_is_refused_there_alone(store: FeatureStore, dogs: Manifest) -> None:
+    seal(store, dogs.splits["val"])
+    seal(store, dogs.splits["val"], res=64, status=Status.NONFINITE)
+    holdings = find_holdings(store)
+    holdings.expect([("val", "center", 32)])
+    with pytest.raises(DataError, match=r"no usable image of the split val: all 4 files.* other weights"):
+        holdings.expect([("val", "center", 32), ("val", "center", 64)])
+    assert len(holdings.load("val", "center", 64).row) == 0

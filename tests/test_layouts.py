@@ -9,8 +9,8 @@ import pytest
 from zoo import touch
 
 from fixgrid.cache.errors import DataError
-from fixgrid.embed.sources.layout import Layout, judge_layout
-from fixgrid.embed.sources.tree import grow_tree
+from fixgrid.embed.sources.layouts.layout import Layout, judge_layout
+from fixgrid.embed.sources.layouts.tree import grow_tree
 from fixgrid.embed.sources.walk import walk_images
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from scipy.io import savemat
 from zoo import write_photos
 
-from fixgrid.cache.errors import DataError, UsageError
+from fixgrid.cache.errors import DataError, FixgridError, UsageError
 from fixgrid.cache.rows import Manifest
 from fixgrid.embed.manifest import read_manifest
 from fixgrid.embed.sources import stanford
@@ -74,7 +74,7 @@ def test_rows_are_sorted_labelled_and_hashed(data, read):
     for path, size, content in zip(train.paths, train.sizes, train.sha256, strict=True):
         file = data / os.fsdecode(path)
         assert (size, content.tobytes()) == (file.stat().st_size, hashlib.sha256(file.read_bytes()).digest())
-    assert notes == ()
+    assert notes == ("val has no image of 1 of 2 classes: b",)
 
 
 def test_class_folders_are_split_once_and_the_split_is_kept(data, read, tmp_path):
@@ -179,6 +179,7 @@ def test_stanford_dogs_keeps_its_test_list_and_carves_val_from_train(data, read)
             ["train/a/1.png", "train/b/1.png", "val/c/1.png", "test/a/2.png"],
             "no training image of 1 .* such as c",
         ),
+        (["train/a/1.png", "train/b/1.png", "test/B/1.png"], "'B' .test. and 'b' .train. .* differ only in case"),
         (["val/a/1.png", "test/b/1.png"], r"only the split\(s\) test, val; expected train"),
     ],
 )
@@ -188,8 +189,28 @@ def test_data_that_cannot_be_learnt_from_is_refused(data, read, names, message):
         read()
 
 
+def test_images_without_labels_are_all_test_or_in_the_splits_that_are_given(data, read):
+    draw(data, "1.png", "2.png")
+    manifest, _ = read()
+    assert (manifest.task, manifest.classes) == ("unlabelled", ())
+    assert {split: rows.labels.tolist() for split, rows in manifest.splits.items()} == {"test": [-1, -1]}
+    draw(data.parent / "split", "train/1.png", "test/2.png")
+    assert [*read(data.parent / "split")[0].splits] == ["train", "test"]
+
+
+def test_folds_are_kept_whole_and_nothing_is_dealt(data, read, tmp_path):
+    draw(data, *(f"fold_{fold}/{label}/{i}.png" for fold in range(4) for label in "ab" for i in range(2)))
+    manifest, notes = read()
+    assert {split: len(rows) for split, rows in manifest.splits.items()} == {"train": 8, "val": 4, "test": 4}
+    assert all(path.startswith(b"fold_3/") for path in manifest.splits["test"].paths)
+    assert manifest.splits["test"].groups is not None
+    assert len({*manifest.splits["train"].groups.tolist()}) == 2
+    assert not (tmp_path / "cache" / "splits").exists()
+    assert any("fold_2 is val, fold_3 is test" in note for note in notes)
+
+
 def test_one_word_that_names_nothing_lists_what_is_accepted(read):
-    with pytest.raises(UsageError, match=r"expected sample, stanford-dogs, torchvision:NAME .*<class>/<images>"):
+    with pytest.raises(UsageError, match=r"expected sample, stanford-dogs.*, torchvision:NAME .*<class>/<images>"):
         read("smaple")
 
 
@@ -212,9 +233,9 @@ def test_a_file_that_is_no_csv_is_a_usage_error(data, read):
 
 def test_the_2020_split_is_for_stanford_dogs_only(data, read):
     draw_classes(data)
-    for source, split in ((data, "2020"), ("sample", "2020"), (data, "2019")):
-        with pytest.raises(UsageError, match="2020"):
-            read(source, split=split)
+    for source in (f"{data}:2020", "sample:2020", f"{data}:2019"):
+        with pytest.raises(FixgridError, match=r"stanford-dogs\[:2020\]"):
+            read(source)
 
 
 def test_home_and_relative_paths_are_resolved(data, read, tmp_path, monkeypatch):

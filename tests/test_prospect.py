@@ -18,9 +18,11 @@ from fixgrid.cache.errors import UsageError
 from fixgrid.cache.store import FeatureStore
 from fixgrid.embed.extraction import Extraction
 from fixgrid.embed.machine import build_extraction, extract_here
+from fixgrid.embed.manifest import list_source
 from fixgrid.embed.prospect import Prospect, calibrate, describe_trunk, expect_local
 from fixgrid.embed.request import Wanted
 from fixgrid.embed.sizing import Machine
+from fixgrid.embed.sources.source import Asked
 from fixgrid.embed.speed import recall_speeds
 from fixgrid.embed.trunks import trunk as trunks
 from fixgrid.embed.trunks.identity import find_weights, identify_trunk, recall_trunk, sketch_trunk
@@ -53,7 +55,7 @@ def test_a_plan_reads_no_weights_and_writes_no_features(
     facts = sketch_trunk(LITE, None, store)
     items = Prospect(ask(store, facts), facts, ONE).list_items()
     assert {**values(items), "multiply-adds": 0, "grid by training": 0} == {
-        "images": 40, "trunk passes": 2, "to decode": 40, "to run": 80, "multiply-adds": 0,
+        "classes": 2, "images": 40, "trunk passes": 2, "to decode": 40, "to run": 80, "multiply-adds": 0,
         "features": round(80 * 1280 * 4 / 1e6, 1), "weights": 0.0, "time left": "unknown", "grid by training": 0,
     }  # fmt: skip
     assert not store.root.exists()
@@ -110,6 +112,14 @@ def test_a_plan_downloads_no_data_set(source: str, tmp_path: Path) -> None:
         (tmp_path / part).mkdir(parents=True)
     expect_local(source, tmp_path)
     expect_local("sample", tmp_path)
+
+
+@pytest.mark.parametrize("source", ["torchvision:CIFAR10", "torchvision:Flowers102:2020"])
+def test_what_extract_would_refuse_is_refused_before_files_are_looked_for(source: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="not a data set of image files"):
+        expect_local(source, tmp_path)
+    with pytest.raises(UsageError, match="not a data set of image files"):
+        list_source(source, Asked(tmp_path))
 
 
 def test_plan_takes_the_options_of_extract(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_what_would_have_to_be_computed_is_refused_with_the_advice_that_fits(loc
     words = [word.replace("24", "32") for word in asked(locked)]
     said = type_in("extract", *words, "--cache", str(locked / "c"), code=5)
     assert "Read-only file system" in said
-    assert "get leave to write there (or name another --cache)" in said
+    assert "get leave to write there (or name another --cache or --out)" in said
     assert "space" not in said
 
 

@@ -23,6 +23,27 @@ def test_what_is_not_a_resolution_is_refused(text: str) -> None:
         read_resolutions(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "typed"),
+    [
+        ("224x224", "224"),
+        ("224px", "224"),
+        ("(224, 320)", "224,320"),
+        ("224-320", "224,320"),
+        ("224*192", "224,192"),
+    ],
+)
+def test_sides_that_are_written_otherwise_are_told_as_typed_here(text: str, typed: str) -> None:
+    with pytest.raises(UsageError, match=f"crops are square: --res {typed}[.]$"):
+        read_resolutions(text)
+
+
+@pytest.mark.parametrize("text", ["22.4", "9999", "large"])
+def test_what_are_no_sides_is_not_guessed(text: str) -> None:
+    with pytest.raises(UsageError, match=r"as in 224,320[.]$"):
+        read_resolutions(text)
+
+
 def test_every_split_is_seen_at_its_center_and_only_training_images_are_drawn() -> None:
     views = choose_views(PREPROCESS, ("train", "val", "test"), Wanted((64, 96)))
     assert [(view.kind, view.res, view.count) for view in views["train"]] == [

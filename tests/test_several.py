@@ -187,7 +187,10 @@ def test_an_image_without_a_feature_of_one_trunk_has_those_of_the_others(
     monkeypatch.setattr("test_several.BLIND", [data])
     seeing = part_of(data, 1, views=VIEWS[:1])
     blind = replace(part_of(data, 2, views=VIEWS[:1]), open_backends=lambda missing: Blind)
-    with pytest.raises(DataError, match=r"1 of 40 images unusable.*first a/0002\.png \(not finite at 8 px\)"):
+    with pytest.raises(
+        DataError,
+        match=r"1 of 40 images without features.*first a/0002\.png \(features that are not finite at 8 px\)",
+    ):
         run(seeing, blind, max_bad=0)
     assert not list(data.parent.rglob("sealed.json"))  # nor of the trunk that sees all
     outcome = run(seeing, blind, max_bad=0.1)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from types import SimpleNamespace
 
 import pytest
 
@@ -66,6 +67,43 @@ def test_what_is_not_a_number_of_workers_is_refused(wanted: str) -> None:
 def test_a_device_that_is_not_there_is_refused() -> None:
     with pytest.raises(UsageError, match="expected auto or cpu"):
         choose_device("tpu")
+
+
+@pytest.fixture
+def two_accelerators(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sizing, "_has_cuda", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+
+
+def test_an_accelerator_is_taken_by_its_number(eight_cores: None, two_accelerators: None) -> None:
+    assert [choose_device(wanted) for wanted in ("auto", "cuda", "cuda:1")] == ["cuda", "cuda", "cuda:1"]
+    found = size_workers(20 << 20, "cuda:1")
+    assert (found.workers, found.environments) == (1, ({},))  # all are seen, one is taken
+
+
+def test_the_memory_of_the_accelerator_that_is_named_counts(
+    two_accelerators: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = [SimpleNamespace(total_memory=8), SimpleNamespace(total_memory=4)]
+    monkeypatch.setattr("torch.cuda.get_device_properties", lambda i: sizes[i])
+    assert [sizing.read_device_bytes(device) for device in ("cuda", "cuda:0", "cuda:1")] == [4, 8, 4]
+
+
+@pytest.mark.parametrize("wanted", ["cuda:2", "gpu", "cuda:", "cuda:-1", "cpu:0"])
+def test_an_accelerator_that_is_not_there_is_told_with_those_that_are(two_accelerators: None, wanted: str) -> None:
+    with pytest.raises(UsageError, match="expected auto or cpu or cuda or cuda:0 or cuda:1 here"):
+        choose_device(wanted)
+
+
+def test_without_an_accelerator_it_is_said_that_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sizing, "_has_cuda", lambda: False)
+    with pytest.raises(UsageError, match="'cuda:0'; expected auto or cpu here: torch finds no accelerator"):
+        choose_device("cuda:0")
+
+
+def test_a_precision_that_there_is_not_is_refused() -> None:
+    with pytest.raises(UsageError, match="'bfloat16'; expected auto, fp32, bf16 or fp16"):
+        choose_precision("bfloat16", "cpu")
 
 
 def test_precision_is_full_on_a_cpu_unless_asked() -> None:

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.io import savemat
+from stub import SilentWatcher
+from zoo import draw_photo, encode
 
+from fixgrid.cache.datasets import find_source, name_here
 from fixgrid.cache.errors import DataError
+from fixgrid.cache.hints import say_extract
+from fixgrid.cache.rowsfile import write_manifest
+from fixgrid.cache.store import FeatureStore
+from fixgrid.embed.changes import Changes, find_changes
+from fixgrid.embed.manifest import read_manifest
 from fixgrid.embed.sources import stanford
 from fixgrid.embed.sources.source import Image
 from fixgrid.embed.sources.stanford import find_stanford_lists, list_stanford, name_breeds
+from fixgrid.extracting import read_data
+from fixgrid.requests import Request
 
 
 def write_list(file: Path, names: list[str]) -> None:
@@ -67,6 +78,62 @@ def test_the_2020_split_deals_all_images_anew(dogs, monkeypatch):
     counts = Counter((image.label, image.split) for image in listing.images)
     sizes = {"train": 3, "val": 1, "test": 2}
     assert counts == {(breed, split): n for breed in listing.classes for split, n in sizes.items()}
+
+
+@pytest.fixture
+def published(dogs: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same with pictures, in a folder beside which an experiment runs."""
+    folder = tmp_path_factory.mktemp("work")
+    for i, file in enumerate(sorted((dogs / "Images").rglob("*.jpg"))):
+        file.write_bytes(encode(draw_photo(24, 20, i)))
+    shutil.copytree(dogs, folder / "dogs")
+    monkeypatch.setattr(stanford, "STANFORD_2020", {"train": 3, "val": 1})
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def test_a_name_asks_for_the_split_behind_a_colon(published):
+    cache = published / "c"
+    official, dealt = (read_manifest(name, cache_dir=cache)[0] for name in ("dogs", "dogs:2020"))
+    assert {split: len(rows) for split, rows in dealt.splits.items()} == {"train": 6, "val": 2, "test": 4}
+    assert official.splits["test"].digest != dealt.splits["test"].digest
+    assert (dealt.source, dealt.options) == ("dogs:2020", ())
+    (published / "dogs:2020").symlink_to("dogs")  # a folder that is called so is that folder
+    assert read_manifest("dogs:2020", cache_dir=cache)[0].splits["test"].digest == official.splits["test"].digest
+
+
+def test_both_splits_of_a_folder_are_found_in_one_cache_from_anywhere(published, monkeypatch):
+    store = FeatureStore(published / "c")
+    made = {name: read_manifest(name, cache_dir=store.root)[0] for name in ("dogs:2020", "dogs")}
+    for manifest in made.values():
+        write_manifest(store.folder / "data", manifest)
+    monkeypatch.chdir(published.parent)
+    for name, manifest in made.items():
+        found, known = find_source(store, f"{published}/{name}")
+        assert found.splits["test"].digest == manifest.splits["test"].digest
+        assert name_here(found) == f"{published}/{name}"
+        assert len(known) == 2
+        assert find_changes(found, store.root) == Changes()
+
+
+def test_a_data_set_recorded_with_the_split_as_an_option_is_found_under_both_names(published):
+    store = FeatureStore(published / "c")
+    manifest = read_manifest("dogs:2020", cache_dir=store.root, seed=1)[0]
+    old = replace(manifest, source="dogs", options=("--seed", "1", "--split", "2020"))
+    write_manifest(store.folder / "data", old)
+    for name in ("dogs:2020", "dogs"):
+        found, _ = find_source(store, name)
+        assert (found.source, found.options) == ("dogs:2020", ("--seed", "1"))
+        assert "--data dogs:2020 --res 24 --seed 1" in say_extract(found, store.root, ["--res", "24"])
+        assert find_changes(found, store.root) == Changes()
+
+
+def test_the_split_as_an_option_is_taken_and_told_as_typed_now(published):
+    watcher = SilentWatcher()
+    asked = {"cache": published / "c", "watcher": watcher}
+    assert read_data(Request("dogs", split="2020", **asked)).name == "dogs:2020"
+    assert watcher.notices[0].startswith("note: --split is part of the data's name now: --data dogs:2020")
+    assert read_data(Request("dogs", split="official", **asked)).name == "dogs"
 
 
 def test_a_listed_image_that_is_missing_is_named(dogs):

@@ -19,7 +19,7 @@ from fixgrid.cache.rows import Rows
 from fixgrid.cache.shard import Shard, Status, list_shards, read_shard
 from fixgrid.cache.view import View
 from fixgrid.embed import groups, task
-from fixgrid.embed.decode import decode_rgb
+from fixgrid.embed.decode import decode_image, decode_rgb
 from fixgrid.embed.job import ShardJob, Target
 from fixgrid.embed.task import NO_ROW, run_shard
 from fixgrid.embed.views import render_view
@@ -61,7 +61,7 @@ def by_hand(tmp_path: Path, rows: Rows, view: View) -> np.ndarray:
 
 def test_one_decode_feeds_every_view(tmp_path: Path, rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
-    monkeypatch.setattr(task, "decode_rgb", lambda data: (calls.append(1), decode_rgb(data))[1])
+    monkeypatch.setattr(task, "decode_image", lambda *of: (calls.append(1), decode_image(*of))[1])
     receipt = run_shard(make_job(tmp_path, rows), {0: open_stub})
     assert (len(calls), receipt.decoded, receipt.forwards) == (12, 12, 12 * 4)
     assert (receipt.start, receipt.stop, receipt.bad) == (0, 12, ())
@@ -162,7 +162,7 @@ def test_a_broken_trunk_stops_the_run(tmp_path: Path, rows: Rows) -> None:
     def spoil(features: np.ndarray) -> None:
         features[:] = np.inf
 
-    with pytest.raises(DataError, match="no finite feature for rows 0 to 3 at 16 px"):
+    with pytest.raises(DataError, match="rows 0 to 3 have features that are not finite at 16 px; try --precision"):
         run_shard(make_job(tmp_path, rows, VIEWS[:1]), {0: lambda view: Batched(view, 4, [], spoil)})
 
 
@@ -170,10 +170,21 @@ def test_what_float16_cannot_hold_is_quarantined(tmp_path: Path, rows: Rows) -> 
     def spoil(features: np.ndarray) -> None:
         features[2] = 7e4
 
-    run_shard(make_job(tmp_path, rows, VIEWS[:1], "float16"), {0: lambda view: Batched(view, 12, [], spoil)})
+    job = make_job(tmp_path, rows, VIEWS[:1], "float16")
+    receipt = run_shard(job, {0: lambda view: Batched(view, 12, [], spoil)})
+    assert [bad.reason for bad in receipt.bad] == ["features up to 7e+04 at 16 px, float16 ends at 65,504"]
     shard = read_only(tmp_path, rows, dtype="float16")
     assert np.flatnonzero(shard.status).tolist() == [2]
     assert np.isfinite(shard.features[shard.status == Status.OK]).all()
+
+
+def test_a_batch_that_float16_cannot_hold_names_the_option(tmp_path: Path, rows: Rows) -> None:
+    def spoil(features: np.ndarray) -> None:
+        features *= 1e6
+
+    job = make_job(tmp_path, rows, VIEWS[:1], "float16")
+    with pytest.raises(DataError, match=r"features up to .*, float16 ends at 65,504; try --dtype float32"):
+        run_shard(job, {0: lambda view: Batched(view, 4, [], spoil)})
 
 
 def test_a_stop_keeps_whole_batches(tmp_path: Path, rows: Rows) -> None:

@@ -175,6 +175,8 @@ def test_every_torchvision_crop_ratio_floors_to_its_published_resize() -> None:
 def test_a_wrong_name_is_refused_with_close_matches() -> None:
     with pytest.raises(UsageError, match=r"'eficientnet_b0'.*did you mean efficientnet_b0"):
         load_trunk("eficientnet_b0")
+    with pytest.raises(UsageError, match=r"'EfficientNet-B0'.*did you mean .*efficientnet_b0"):
+        load_trunk("EfficientNet-B0")
     with pytest.raises(UsageError, match=r"choose from.*ns_jft_in1k"):
         load_trunk("tf_efficientnet_b0.nope")
     with pytest.raises(UsageError, match="IMAGENET1K_V2"):

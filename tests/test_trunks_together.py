@@ -105,7 +105,7 @@ def test_a_group_holds_what_fits_and_keeps_the_workers_of_its_largest(monkeypatc
 def test_weights_leave_an_accelerator_room_for_feature_maps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sizing, "read_available_bytes", lambda: 100 << 30)
     monkeypatch.setattr(sizing, "list_accelerators", lambda: ["0"])
-    monkeypatch.setattr(sizing, "read_device_bytes", lambda: 8 << 30)
+    monkeypatch.setattr(sizing, "read_device_bytes", lambda device: 8 << 30)
     assert Machine(device="cuda").group([1 << 30, 2 << 30, 1 << 30]) == [[0, 2], [1]]
 
 

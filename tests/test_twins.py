@@ -61,7 +61,9 @@ def test_training_images_that_val_or_test_holds_are_dropped_and_no_other():
 def holding(**resolutions):
     """A data set whose splits are cached in centre views at these resolutions."""
     manifest = SimpleNamespace(splits=resolutions)
-    return SimpleNamespace(manifest=manifest, resolutions=lambda split, kind: resolutions[split])
+    return SimpleNamespace(
+        manifest=manifest, resolutions=lambda split, kind: resolutions[split], expect=lambda places: None
+    )
 
 
 def test_near_images_are_copies_unless_so_many_look_alike():

@@ -66,7 +66,6 @@ NEEDS = {
     "curve": lambda work: fixgrid.curve(cache=work / "c"),
     "cross_validate": lambda work: fixgrid.cross_validate(cache=work / "c"),
     "batchnorm": lambda work: fixgrid.grid(cache=work / "c", gap="batchnorm", pairs="24:24"),
-    "search": lambda work: fixgrid.search(work / "data", **ask(work, cache=work / "none")),
 }
 
 
@@ -74,7 +73,12 @@ NEEDS = {
 def test_what_needs_labels_says_so_and_what_to_type(work: Path, name: str) -> None:
     with pytest.raises(DataError, match=r"found images without labels, .*; expected classes or numbers: extract a"):
         NEEDS[name](work)
-    assert not (work / "none" / "v1").exists() or not FeatureStore(work / "none").entries()
+
+
+def test_a_search_without_labels_runs_no_trunk(work: Path) -> None:
+    with pytest.raises(DataError, match=r"found no labels in .*data, expected class folders or a table"):
+        fixgrid.search(work / "data", **ask(work, cache=work / "none"))
+    assert not FeatureStore(work / "none").entries()
 
 
 def test_nothing_is_seen_as_training_images_are(work: Path) -> None:
@@ -90,7 +94,7 @@ def test_nothing_is_seen_as_training_images_are(work: Path) -> None:
     ("asked", "error", "line"),
     [
         ({"views": "val_train"}, UsageError, "found the view val_train of images none of which is for training"),
-        ({"recalibrate": True}, DataError, "found no training images in .*data, .*--recalibrate"),
+        ({"recalibrate": True}, UsageError, "found no training images in .*data, .*--recalibrate"),
     ],
 )
 def test_what_needs_training_images_is_refused(

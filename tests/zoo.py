@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import struct
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -26,6 +28,36 @@ def encode(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
     file = io.BytesIO()
     image.save(file, kind, **options)
     return file.getvalue()
+
+
+def encode_tiff(
+    pixels: np.ndarray, photometric: int = 1, *, number: int = 1, planar: bool = False, packed: bool = False
+) -> bytes:
+    """A TIFF of (height, width, bands), in the byte order of its dtype, as Pillow cannot write it.
+
+    ``number`` is its SampleFormat; ``planar`` lays its bands one after another, ``packed`` compresses it.
+    """
+    height, width, bands = pixels.shape
+    order, bits = ">" if pixels.dtype.byteorder == ">" else "<", 8 * pixels.itemsize
+    strips = [
+        (np.moveaxis(pixels, 2, 0)[band] if planar else pixels).tobytes() for band in range(bands if planar else 1)
+    ]
+    strips = [zlib.compress(strip) for strip in strips] if packed else strips
+    tags = {
+        256: ("I", [width]), 257: ("I", [height]), 258: ("H", [bits] * bands), 259: ("H", [8 if packed else 1]),
+        262: ("H", [photometric]), 273: ("I", [0] * len(strips)), 277: ("H", [bands]), 278: ("I", [height]),
+        279: ("I", [len(strip) for strip in strips]), 284: ("H", [1 + planar]), 339: ("H", [number] * bands),
+    }  # fmt: skip
+    end = 8 + 2 + 12 * len(tags) + 4
+    room = end + sum(len(v) * struct.calcsize(k) for k, v in tags.values() if len(v) * struct.calcsize(k) > 4)
+    tags[273] = "I", [room + sum(map(len, strips[:i])) for i in range(len(strips))]
+    head, beside = struct.pack(f"{order}2sHIH", b"II" if order == "<" else b"MM", 42, 8, len(tags)), b""
+    for tag, (kind, values) in tags.items():
+        value = struct.pack(f"{order}{len(values)}{kind}", *values)
+        if len(value) > 4:
+            value, beside = struct.pack(f"{order}I", end + len(beside)), beside + value
+        head += struct.pack(f"{order}HHI", tag, {"H": 3, "I": 4}[kind], len(values)) + value.ljust(4, b"\0")
+    return head + bytes(4) + beside + b"".join(strips)
 
 
 def write_photos(folder: Path, n: int, *, seed: int = 0) -> None:

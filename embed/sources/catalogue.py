@@ -15,7 +15,7 @@ SOURCES: dict[str, str] = {
     "stanford-dogs": "fixgrid.embed.sources.stanford:StanfordDogs",
     "torchvision": "fixgrid.embed.sources.torchvision:Torchvision",
     "folder": "fixgrid.embed.sources.folder:Folder",
-    "csv": "fixgrid.embed.sources.csvfile:CsvFile",
+    "table": "fixgrid.embed.sources.tables.tablefile:TableFile",
 }
 """Name to ``module:class`` of a `DataSource`, in the order in which they are asked; imported only then."""
 

@@ -6,18 +6,20 @@ import os
 import posixpath
 from collections import Counter
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from fixgrid.cache.errors import DataError
 from fixgrid.cache.text import show_path, show_text
 
-from .layout import describe_deep, judge_layout
-from .places import EXPECTED, LAYOUTS, Layout
+from .layouts.layout import describe_deep, judge_layout
+from .layouts.places import EXPECTED, LAYOUTS, Layout
+from .layouts.tree import describe_bare, grow_tree, say_folder
 from .source import Asked, DataSource, Image, Listing, expand_path
-from .tree import describe_bare, grow_tree, say_folder
 from .walk import HEIF, KINDS, OTHER, Walk, describe_passed, is_inside, walk_images
 
 _MOST_NAMED = 3
+_TABLES = (b".csv", b".tsv", b".jsonl", b".parquet")
 
 
 class Folder(DataSource):
@@ -60,7 +62,8 @@ def list_folder(folder: Path, *, follow_links: bool = False) -> Listing:
     notes = [*describe_passed(walk.passed), *_count_heif(walk), *layout.notes, *left, *describe_deep(layout.places)]
     labelled = any(place.label for place in layout.places)
     if not labelled:
-        notes.append("no labels: extract gives features; heads need class folders, or a CSV that says each class")
+        table = f"; did you mean {where}?" if (where := _find_table(walk, folder)) else ""
+        notes.append(f"no labels: extract gives features; heads need class folders, or a table of classes{table}")
     return Listing(root, images, tuple(notes), task="multiclass" if labelled else "unlabelled")
 
 
@@ -80,12 +83,21 @@ def _expect_classes(layout: Layout, walk: Walk, folder: Path, left: Sequence[str
     if len(labels) > 1 or labels == {""}:
         return
     nested = not any(place.branch.images for place in layout.places)
-    if nested and place.split:
+    if table := _find_table(walk, folder):
+        hint += f" Did you mean {table}?"
+    elif nested and place.split:
         hint = hint or f" Class folders may lie one deeper, in {where}: move them up."
     else:
         hint += f" Did you mean {where}?" if nested else f" For features without labels: --data {where}."
     name, beside = show_text(place.label), "".join(f" ({note})" for note in left)
     raise DataError(f"found one class ({name}) in {folder}{beside}; expected at least two.{hint}")
+
+
+def _find_table(walk: Walk, folder: Path) -> str:
+    """The uppermost table beside the images, as it can be typed; empty if there is none."""
+    found = [one.path for one in walk.passed if one.why == OTHER and one.path.lower().endswith(_TABLES)]
+    path = min(found, key=lambda path: (path.count(b"/"), path), default=b"")
+    return show_path(os.path.join(os.fsencode(folder), path)) if path else ""
 
 
 def _name_detection(walk: Walk) -> str:
@@ -116,10 +128,12 @@ def _count_loose(walk: Walk, images: Sequence[Image], layout: Layout) -> list[st
 
 
 def _count_heif(walk: Walk) -> list[str]:
-    """A note on images of a format that not every machine can decode."""
+    """A note on images of the one format that takes a package of its own to decode."""
     n = sum(path.lower().endswith(HEIF) for path in walk.images)
+    if not n or find_spec("pillow_heif"):
+        return []
     plain = KINDS.rpartition(" ")[0]
-    return [f"{n} image(s) are .heic or .heif, not {plain}: extract stops where it cannot decode them"] * (n > 0)
+    return [f"{n} image(s) are .heic or .heif, not {plain}: to have them decoded, pip install pillow-heif"]
 
 
 def check_file(root: bytes, path: bytes, *, follow_links: bool, listed_in: str) -> None:

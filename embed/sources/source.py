@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from fixgrid.cache.rows import TASKS
 
 from .content import Content, Files
+from .reading import Reading
 
 Progress = Callable[[str, int, int], None]
 """Called with (archive name, bytes done, bytes in all) while something is downloaded."""
@@ -68,19 +69,19 @@ class Asked:
         Downloads go below it, each source into a folder of its own.
     seed : int
         Of a split that the source deals itself.
-    split : str
-        One of the source's `splits`.
     follow_links : bool
         Follow symbolic links that stay inside the source.
     progress : callable, optional
         Hears of downloads.
+    reading : Reading
+        Of a table's columns; what its labels are.
     """
 
     cache_dir: Path
     seed: int = 0
-    split: str = "official"
     follow_links: bool = False
     progress: Progress | None = None
+    reading: Reading = field(default_factory=Reading)
 
 
 def expand_path(text: str) -> Path:
@@ -95,12 +96,12 @@ class DataSource(Protocol):
     ----------
     words : str
         What ``--data`` may say, for help and error messages.
-    splits : tuple of str
-        What ``--split`` may say; ``official`` is what comes with the data, or is dealt where nothing does.
+    reads_columns : bool
+        Whether it heeds all of `Reading`; of others labels alone are taken for what is asked.
     """
 
     words: str
-    splits: tuple[str, ...] = ("official",)
+    reads_columns: bool = False
 
     def takes(self, text: str) -> bool:
         """Whether ``--data text`` means this source: cheap, from the text or a look at the disk."""

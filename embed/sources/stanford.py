@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fixgrid.cache.errors import DataError
+from fixgrid.cache.rows import split_variant
 from fixgrid.cache.text import show_path
 
 from ..dealing import STANFORD_2020, deal_counts
@@ -26,31 +27,36 @@ STANFORD_LISTS = Archive("lists.tar", 481_280, "34b47cacd9a98b5d150e084f24d29391
 
 
 class StanfordDogs(DataSource):
-    """The word ``stanford-dogs``, and any folder in its published layout."""
+    """The word ``stanford-dogs``, and any folder in its published layout; with ``:2020`` behind either."""
 
-    words = NAME
-    splits = ("official", "2020")
+    words = f"{NAME}[:2020]"
 
     def takes(self, text: str) -> bool:
         """The word, or a folder with the published lists."""
-        return text == NAME or find_stanford_lists(expand_path(text)) is not None
+        place, _ = split_variant(text)
+        return place == NAME or find_stanford_lists(expand_path(place)) is not None
 
     def list(self, text: str, asked: Asked) -> Listing:
         """See `list_stanford`."""
-        if text == NAME:
+        place, dealt = split_variant(text)
+        if place == NAME:
             folder = download_stanford_dogs(asked.cache_dir / NAME, progress=asked.progress)
         else:
-            folder = expand_path(text)
+            folder = expand_path(place)
         lists = find_stanford_lists(folder)
         if lists is None:
             raise DataError(
                 f"found no lists/train_list.mat and lists/test_list.mat in {folder}; remove it and run again."
             )
-        return list_stanford(folder, lists, split=asked.split, seed=asked.seed, follow_links=asked.follow_links)
+        return list_stanford(
+            folder, lists, split=dealt[1:] or "official", seed=asked.seed, follow_links=asked.follow_links
+        )
 
     def is_local(self, text: str, cache_dir: Path) -> bool:
         """Whether both parts are unpacked."""
-        return text != NAME or all((cache_dir / NAME / part).is_dir() for part in ("lists", "Images"))
+        return split_variant(text)[0] != NAME or all(
+            (cache_dir / NAME / part).is_dir() for part in ("lists", "Images")
+        )
 
 
 def download_stanford_dogs(

@@ -45,8 +45,10 @@ class Torchvision(DataSource):
         return list_torchvision(text.removeprefix(PREFIX), asked.cache_dir / "torchvision")
 
     def is_local(self, text: str, cache_dir: Path) -> bool:
-        """Whether it was unpacked whole."""
-        return (cache_dir / "torchvision" / text.removeprefix(PREFIX)).is_dir()
+        """Whether it was unpacked whole; a name that cannot be listed is refused as `list_torchvision` does."""
+        name = text.removeprefix(PREFIX)
+        _expect_known(name)
+        return (cache_dir / "torchvision" / name).is_dir()
 
 
 def list_torchvision(name: str, folder: Path) -> Listing:
@@ -59,11 +61,7 @@ def list_torchvision(name: str, folder: Path) -> Listing:
     DataError
         If the download fails, or the installed torchvision keeps the samples in another way.
     """
-    if name not in TORCHVISION:
-        raise UsageError(
-            f"torchvision:{name} is not a data set of image files that torchvision can download; expected one of "
-            f"{', '.join(TORCHVISION)}. Anything else can be given as a folder or a CSV."
-        )
+    _expect_known(name)
     root = _download_whole(name, folder)
     images: list[Image] = []
     classes: tuple[str, ...] = ()
@@ -73,6 +71,14 @@ def list_torchvision(name: str, folder: Path) -> Listing:
         classes = classes or name_classes(dataset, samples)
         images += [Image(_relate(path, root, name), classes[label], split) for path, label in samples]
     return Listing(os.path.realpath(os.fsencode(root)), images, (), classes)
+
+
+def _expect_known(name: str) -> None:
+    if name not in TORCHVISION:
+        raise UsageError(
+            f"torchvision:{name} is not a data set of image files that torchvision can download; expected one of "
+            f"{', '.join(TORCHVISION)}. Anything else can be given as a folder or a table."
+        )
 
 
 def _download_whole(name: str, folder: Path) -> Path:
@@ -125,7 +131,7 @@ def read_samples(dataset: Any, name: str) -> list[tuple[str, int]]:
             samples = list(zip(getattr(dataset, attribute), dataset._labels, strict=True))
     found = [(os.fspath(file), int(label)) for file, label in samples if isinstance(file, str | os.PathLike)]
     if not found or not all(file.lower().endswith(tuple(s.decode() for s in SUFFIXES)) for file, _ in found):
-        raise DataError(f"torchvision:{name} holds no image files this can read; give it as a folder or a CSV.")
+        raise DataError(f"torchvision:{name} holds no image files this can read; give it as a folder or a table.")
     return found
 
 
@@ -139,5 +145,5 @@ def name_classes(dataset: Any, samples: Sequence[tuple[str, int]]) -> tuple[str,
 def _relate(path: str, root: Path, name: str) -> bytes:
     relative = os.path.relpath(path, root)
     if relative.startswith(".."):
-        raise DataError(f"torchvision:{name} keeps {path} outside {root}; give it as a folder or a CSV.")
+        raise DataError(f"torchvision:{name} keeps {path} outside {root}; give it as a folder or a table.")
     return os.fsencode(relative)

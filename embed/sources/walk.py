@@ -197,7 +197,7 @@ def _add_detail(why: str, alike: list[Passed]) -> str:
     if why == OTHER:
         return f": {count_suffixes(alike)}"
     if why.endswith("without extension"):
-        return f", such as {show_path(alike[0].path)}: add one to their names, or list them in a CSV"
+        return f", such as {show_path(alike[0].path)}: add one to their names, or list them in a table"
     return _REMEDIES.get(why, "")
 
 

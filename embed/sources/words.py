@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 SPLIT_WORDS: dict[str, tuple[str, ...]] = {
     "train": ("train", "training", "trn"),
@@ -72,6 +73,11 @@ def is_no_class(text: str, *, beside_images: bool) -> bool:
     Some may be classes as well, ``masks`` beside ``gloves``; not so beside a folder of images.
     """
     return _join(text) in (_NO_CLASS | _MAYBE_NO_CLASS if beside_images else _NO_CLASS)
+
+
+def fold_name(name: str) -> str:
+    """Equal for names that differ only in Unicode form, case or blanks."""
+    return " ".join(unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold()).split())
 
 
 def _join(text: str) -> str:

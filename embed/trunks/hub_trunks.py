@@ -82,6 +82,13 @@ class _Described(NamedTuple):
     cfg: Any
 
 
+def _fetch_config(model: str) -> Path:
+    try:
+        return fetch_file(model, ["config.json"])
+    except UsageError as error:
+        raise UsageError(f"{error} A model of transformers is transformers:{model}.") from error
+
+
 def _read_config(model: str) -> _Described:
     """What a folder's or a repository's config.json says.
 
@@ -93,7 +100,7 @@ def _read_config(model: str) -> _Described:
     from timm.models import PretrainedCfg
     from timm.models._hub import load_model_config_from_path
 
-    file = Path(model, "config.json") if _is_folder(model) else fetch_file(model, ["config.json"])
+    file = Path(model, "config.json") if _is_folder(model) else _fetch_config(model)
     if not file.is_file():
         raise UsageError(f"found no {file}; expected a folder that timm.models.save_for_hf wrote.")
     try:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 from fixgrid.cache.errors import UsageError, say_command
 
 from .source import Headless, TrunkSource, is_own
+from .spelling import suggest_spelling
 
 if TYPE_CHECKING:
     from torch import nn
@@ -160,6 +161,8 @@ def resolve_trunk(name: str) -> Found:
     UsageError
         If no library has it; the message lists close matches.
     """
+    if better := suggest_spelling(name):
+        raise UsageError(f"found the trunk {name!r}; expected {better}.")
     spelled = respell(name)
     prefix, colon, model = spelled.partition(":") if ":" in spelled else ("", "", spelled)
     for place in LIBRARIES if not prefix else {prefix} & LIBRARIES.keys():
@@ -182,9 +185,10 @@ def _list_prefixes() -> str:
 
 
 def _say_unknown(name: str, model: str) -> str:
-    known = [known for prefix in LIBRARIES for known in open_library(prefix).list_names()]
-    close = difflib.get_close_matches(model.partition(".")[0], known, n=4, cutoff=0.6)
-    hint = f"did you mean {', '.join(dict.fromkeys(close))}?" if close else f"see `{say_command('models')}`"
+    known = {known.lower(): known for prefix in LIBRARIES for known in open_library(prefix).list_names()}
+    close = difflib.get_close_matches(model.partition(".")[0].lower(), known, n=4, cutoff=0.6)
+    meant = ", ".join(known[name] for name in close)
+    hint = f"did you mean {meant}?" if meant else f"see `{say_command('models')}`"
     return f"no trunk named {name!r} in {_list_prefixes()}: {hint}"
 
 

@@ -10,9 +10,10 @@ from fixgrid.cache.errors import CacheError
 
 from . import options
 from .console import Console
+from .usage import Option, group
 
 
-@click.group("cache")
+@group("cache")
 def cache() -> None:
     """Look into the feature cache, check it, clean it."""
 
@@ -28,7 +29,7 @@ def cache_ls(cache: str, style: str) -> None:
     click.echo(format_cache(fixgrid.list_cache(cache), style), nl=False)
 
 
-@cache.command("verify")
+@cache.command("verify", short_help="Hash every file again and check every row.")
 @options.cache
 @options.option(
     "--sample", type=click.IntRange(0), default=0, show_default=True, help="Rows per key to compute again."
@@ -45,7 +46,7 @@ def cache_verify(cache: str, sample: int) -> None:
     click.echo(f"{keys} keys: every byte is as it was written")
 
 
-@cache.command("why")
+@cache.command("why", short_help="Explain how a key differs from its nearest neighbour.")
 @click.argument("key", required=False)
 @options.extracts
 @click.pass_context
@@ -78,9 +79,9 @@ def _echo_nearest(nearest: str, lines: list[str]) -> None:
         click.echo(f"  {line}")
 
 
-@cache.command("gc")
+@cache.command("gc", short_help="Find what nothing needs any more, and remove it.")
 @options.cache
-@click.option("--yes", is_flag=True, help="Remove it; without, only say what would be removed.")
+@click.option("--yes", cls=Option, is_flag=True, help="Remove it; without, only say what would be removed.")
 def cache_gc(cache: str, yes: bool) -> None:
     """Find what nothing needs any more: features of data sets as they were, damaged files, leftovers.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from contextlib import suppress
@@ -9,21 +10,61 @@ from typing import Any
 
 import click
 
+SETTINGS = "fixgrid.settings"
+"""Where a context keeps the name of the file of settings."""
+_LOUDNESS = "fixgrid.loudness"
 
-def say(line: str = "") -> None:
-    """A line on stderr; a terminal that is gone, or a full disk behind ``2>``, ends no extraction."""
-    with suppress(OSError):
-        click.echo(line, err=True)
+
+def say(line: str = "", *, always: bool = False) -> None:
+    """A line on stderr, not with ``--quiet``, unless it is said `always`.
+
+    A terminal that is gone, or a full disk behind ``2>``, ends no extraction.
+    """
+    if always or not _is_quiet():
+        with suppress(OSError):
+            click.echo(line, err=True)
+
+
+def _is_quiet() -> bool:
+    ctx = click.get_current_context(silent=True)
+    return ctx is not None and ctx.meta.get(_LOUDNESS) == "quiet"
+
+
+class _Log(logging.Handler):
+    """Shows lines of the logger ``fixgrid``, each after the seconds since the program began."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See `logging.Handler`."""
+        say(f"{record.relativeCreated / 1000:7.2f} s  {record.getMessage()}")
+
+
+def listen(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    """How much is said from now on: as ``--quiet`` or ``--verbose`` has it."""
+    if not value:
+        return
+    ctx.meta[_LOUDNESS] = param.name
+    if param.name == "verbose":
+        log, handler = logging.getLogger("fixgrid"), _Log()
+        log.addHandler(handler)
+        log.setLevel(logging.DEBUG)
+        ctx.call_on_close(lambda: log.removeHandler(handler))
+
+
+def say_source(ctx: click.Context) -> str:
+    """The file that settings come from."""
+    return str(ctx.meta.get(SETTINGS, "fixgrid.toml"))
 
 
 def say_origin(ctx: click.Context, name: str) -> str:
-    """Where an option's value comes from."""
+    """Where an option's value comes from; empty for what is no option."""
     source = ctx.get_parameter_source(name)
+    if source is None:
+        return ""
     if source is click.core.ParameterSource.COMMANDLINE:
         return "option"
     if source is click.core.ParameterSource.ENVIRONMENT:
         return "environment"
-    return "fixgrid.toml" if source is click.core.ParameterSource.DEFAULT_MAP else "default"
+    return say_source(ctx) if source is click.core.ParameterSource.DEFAULT_MAP else "default"
 
 
 _TITLES = {"train_view": "views", "preprocessing": "pixels"}  # of settings that are not called as their option is
@@ -59,7 +100,8 @@ class Console:
         titles = {name: _TITLES.get(name, name) for name in settings}
         width = max(map(len, titles.values()))
         for name, (value, why) in settings.items():
-            say(f"{titles[name]:<{width}}  {value} ({why or say_origin(self._ctx, name)})")
+            origin = why or say_origin(self._ctx, name)
+            say(f"{titles[name]:<{width}}  {value}{f' ({origin})' if origin else ''}")
 
     def start(self, images: int, done: int) -> None:
         """See `fixgrid.embed.watcher.Watcher`."""
@@ -67,7 +109,7 @@ class Console:
         self._images, self._first = images, done
         if done:
             say(f"{done} of {images} images are cached; continuing with the rest")
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and not _is_quiet():
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

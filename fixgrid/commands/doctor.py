@@ -5,9 +5,10 @@ from __future__ import annotations
 import click
 
 from . import options
+from .usage import command
 
 
-@click.command()
+@command(short_help="Check libraries, machine and cache; recommend options.")
 @options.cache
 @options.option("--deep", is_flag=True, help="Read and hash every byte of features, too.")
 @options.style

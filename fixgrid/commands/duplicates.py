@@ -8,9 +8,10 @@ import click
 
 from . import options
 from .console import Console, say
+from .usage import command
 
 
-@click.command()
+@command(short_help="List images that occur twice.")
 @options.reads_features
 @options.style
 @click.pass_context

@@ -8,20 +8,28 @@ import click
 
 from . import options
 from .console import Console, say
+from .usage import command
 
 
-@click.command()
-@click.argument("head", type=options.Place(dir_okay=False))
-@options.option("--data", required=True, help="Labelled images: as of extract. Classes are matched by name.")
+@command(short_help="Score a kept head on labelled images.")
+@options.head
+@options.option(
+    "--data",
+    required=True,
+    shell_complete=options.complete_data,
+    help="Labelled images: as of extract. Classes are matched by name.",
+)
 @options.option(
     "--of",
     "split",
-    type=click.Choice(["train", "val", "test"]),
+    type=options.choice("train", "val", "test"),
     default="test",
     show_default=True,
     help="Which split of them.",
 )
+@options.table
 @options.cache
+@options.table
 @options.own_trunk
 @options.moved_weights
 @options.style
@@ -39,6 +47,6 @@ def evaluate(ctx: click.Context, /, head: str, style: str, **asked: Any) -> None
         found = fixgrid.evaluate(head, **asked, watcher=console)
     click.echo(found.format(style), nl=False)
     for line in found.outcome.list_skipped():
-        say(line)
+        say(line, always=True)
     say(f"{found.figures.n} images, {len(found.outcome.bad)} skipped; 95 % intervals")
     ctx.exit(6 if found.outcome.bad else 0)

@@ -6,13 +6,15 @@ import click
 
 from . import options
 from .console import say
+from .usage import command
 
 
-@click.command()
-@click.argument("head", type=options.Place(dir_okay=False))
-@options.option("--to", type=click.Choice(["onnx", "torch", "safetensors", "sklearn"]), required=True)
+@command(short_help="Write trunk and head for other programs.")
+@options.head
+@options.option("--to", type=options.choice("onnx", "torch", "safetensors", "sklearn"), required=True)
 @options.option(
     "--out",
+    "-o",
     type=options.Place(dir_okay=False),
     required=True,
     help="File to write; the model card goes beside it.",

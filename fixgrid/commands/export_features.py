@@ -8,9 +8,10 @@ import click
 
 from . import options
 from .console import Console, say
+from .usage import command
 
 
-@click.command()
+@command(short_help="Write cached features for other programs.")
 @options.data
 @options.cache
 @options.cached_trunk

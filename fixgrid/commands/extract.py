@@ -8,9 +8,10 @@ import click
 
 from . import options
 from .console import Console, say
+from .usage import command
 
 
-@click.command()
+@command(short_help="Run the trunk once per split and resolution; cache features.")
 @options.extracts
 @options.recalibrate
 @click.pass_context
@@ -26,6 +27,6 @@ def extract(ctx: click.Context, /, **asked: Any) -> None:
     passes = {"": done.outcome, **{f"recalibrated at {res} px: ": more for res, more in done.recalibrated.items()}}
     for title, outcome in passes.items():
         for line in outcome.list_skipped():
-            say(line)
+            say(line, always=True)
         click.echo(title + outcome.describe())
     ctx.exit(6 if done.outcome.bad else 0)

@@ -6,13 +6,14 @@ from typing import Any
 
 import click
 
-from . import options
+from . import cell_options, options
 from .console import Console, say
+from .usage import command
 
 
-@click.command("fit-head")
+@command("fit-head", short_help="Fit, choose on val, score on test once, and keep the head.")
 @options.reads_features
-@options.makes_cells
+@cell_options.makes_cells
 @options.option("--curve", help="Print the learning curve at these shares of the images, as in 1,5,10,50%.")
 @options.option("--per-class", is_flag=True, help="Print the accuracy of each class as well.")
 @options.option(
@@ -20,13 +21,14 @@ from .console import Console, say
 )
 @options.option(
     "--prefer",
-    type=click.Choice(["accurate", "cheap"]),
+    type=options.choice("accurate", "cheap"),
     default="accurate",
     show_default=True,
     help="The best on val, or the cheapest that val cannot tell from it.",
 )
 @options.option(
     "--out",
+    "-o",
     type=options.Place(dir_okay=False),
     help="Head file, without suffix. [default: beside the features]",
 )

@@ -6,20 +6,21 @@ from typing import Any
 
 import click
 
-from . import options
+from . import cell_options, options
 from .console import Console, say
+from .usage import command
 
 
-@click.command()
+@command(short_help="Print the accuracy of every train x test resolution pair.")
 @options.reads_features
-@options.makes_cells
+@cell_options.makes_cells
 @options.option(
     "--nested", is_flag=True, help="Print how well the choice itself does: each of --folds tests what others chose."
 )
 @options.option(
     "--resplit", type=click.IntRange(1), help="Print what so many splits, dealt anew from all images, would choose."
 )
-@options.top
+@cell_options.top
 @options.style
 @click.pass_context
 def grid(

@@ -6,14 +6,15 @@ import click
 
 from . import options
 from .console import Console
+from .usage import group
 
 
-@click.group("heads")
+@group("heads")
 def heads() -> None:
     """Look into the heads that fit-head kept."""
 
 
-@heads.command("ls")
+@heads.command("ls", short_help="List the heads kept beside a cache.")
 @options.cache
 @options.style
 @click.pass_context

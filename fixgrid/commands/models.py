@@ -5,9 +5,10 @@ from __future__ import annotations
 import click
 
 from . import options
+from .usage import command
 
 
-@click.command()
+@command(short_help="List trunks: size, cost, accuracy, licence, sizes they take.")
 @click.argument("pattern", nargs=-1)
 @options.style
 def models(pattern: tuple[str, ...], style: str) -> None:

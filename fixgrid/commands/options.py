@@ -10,12 +10,21 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from .completion import complete_by
+from .usage import Option
+
 Command = Callable[..., Any]
 
 
 def option(*names: str, **settings: Any) -> Callable[[Command], Command]:
     """A click option that can also be given as FIXGRID_<NAME>, and in fixgrid.toml."""
-    return click.option(*names, envvar="FIXGRID_" + names[0].lstrip("-").replace("-", "_").upper(), **settings)
+    envvar = "FIXGRID_" + names[0].lstrip("-").replace("-", "_").upper()
+    return click.option(*names, cls=Option, envvar=envvar, **settings)
+
+
+def choice(*values: str) -> click.Choice[str]:
+    """One of some words, in upper case, too."""
+    return click.Choice(values, case_sensitive=False)
 
 
 class Place(click.Path):
@@ -28,7 +37,7 @@ class Place(click.Path):
         return Path(os.fsdecode(super().convert(os.path.expanduser(value), param, ctx)))
 
 
-def _all(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+def all_of(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
     """Several options at once, listed in this order."""
 
     def declare(command: Command) -> Command:
@@ -39,7 +48,13 @@ def _all(*options: Callable[[Command], Command]) -> Callable[[Command], Command]
     return declare
 
 
-data = option("--data", help="Folder, CSV, stanford-dogs, torchvision:NAME or sample.")
+complete_data, complete_trunk = complete_by("complete_data", files=True), complete_by("complete_trunk", files=True)
+data = option(
+    "--data",
+    shell_complete=complete_data,
+    help="Folder, table, stanford-dogs[:2020], torchvision:NAME or sample.",
+)
+head = click.argument("head", type=Place(dir_okay=False), shell_complete=complete_by("complete_head", files=True))
 cache = option("--cache", type=Place(), default="features", show_default=True, help="Cache folder.")
 
 
@@ -52,44 +67,48 @@ def _expect_asked(ctx: click.Context, param: click.Parameter, value: str | None)
     return value
 
 
-trunk = option("--trunk", help="Frozen network, see models. [default: efficientnet_lite0]")
 run_trunk = option(
     "--trunk",
+    shell_complete=complete_trunk,
     callback=_expect_asked,
     help="Frozen network: a name, see models, FILE.py:function or FILE.onnx; several, as in a,b, share one pass. "
     "[default: efficientnet_lite0]",
 )
 resize = option(
     "--resize",
-    type=click.Choice(["short-side", "height"]),
+    type=choice("short-side", "height"),
     help="What Resize sets; height is FixRes' own. [default: short-side]",
 )
 resampler = option(
     "--resampler",
-    type=click.Choice(["pillow", "tensor"]),
+    type=choice("pillow", "tensor"),
     help="Whose pixels: Pillow's, or the faster ones of torchvision's tensors. [default: pillow]",
 )
-look = _all(
+look = all_of(
     option("--mean", help="Of pixels in 0..1, as in 0.5,0.5,0.5 or 0.5. [default: the weights' own]"),
     option("--std", help="Likewise."),
     option(
         "--interpolation",
-        type=click.Choice(["nearest", "bilinear", "bicubic", "lanczos"]),
+        type=choice("nearest", "bilinear", "bicubic", "lanczos"),
         help="Of Resize. [default: the weights' own]",
     ),
     option("--crop-ratio", help="Crop side over resized side, as in 0.875. [default: the weights' own]"),
     option(
         "--crop-mode",
-        type=click.Choice(["center", "squash", "border"]),
+        type=choice("center", "squash", "border"),
         help="What center crops are cut from: the resized image, the image squashed or padded to a square. "
         "[default: the weights' own]",
     ),
 )
 """How pixels are prepared, where it is not as the weights' own metadata says."""
+scale = option(
+    "--scale",
+    help="Of images above 8 bits: the value that is white, as 4095, or LOW:HIGH. [default: 65535]",
+)
 style = option(
     "--format",
     "style",
-    type=click.Choice(["table", "md", "csv", "json"]),
+    type=choice("table", "md", "csv", "json"),
     default="table",
     show_default=True,
     help="How results are printed.",
@@ -108,19 +127,42 @@ def _take_typed(ctx: click.Context, param: click.Parameter, value: str | None) -
 
 
 own_trunk = click.option(
-    "--trunk", callback=_take_typed, help="FILE.py:function or FILE.onnx, if the head was fitted on one."
+    "--trunk",
+    cls=Option,
+    callback=_take_typed,
+    help="FILE.py:function or FILE.onnx, if the head was fitted on one.",
 )
 backend = option(
     "--backend", default="auto", show_default=True, help="auto, onnxruntime, torch, eager, compile or openvino."
 )
 device = option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-workers = option("--workers", default="auto", show_default=True, help="Processes that decode and run the trunk.")
+workers = option(
+    "--workers", "-j", default="auto", show_default=True, help="Processes that decode and run the trunk."
+)
 engine = option(
     "--engine", default="local", show_default=True, help="Who runs them: local, or inline in this very process."
 )
-machine = _all(backend, device, workers, engine)
+machine = all_of(backend, device, workers, engine)
+table = all_of(
+    option("--image-col", help="Column of a table that names the images. [default: known by its name]"),
+    option("--label-col", help="Column of labels; several, as in a,b, of 0 and 1, one a class; none."),
+    option("--split-col", help="Column of splits, or none: then the images are dealt."),
+    option("--group-col", help="Column of what no dealt split parts, such as patients, or none."),
+    option(
+        "--root",
+        type=Place(exists=True, file_okay=False),
+        help="What a table's paths are relative to. [default: its folder]",
+    ),
+    option(
+        "--task",
+        type=choice("multiclass", "ordinal", "multilabel", "regression", "unlabelled"),
+        help="What labels are. [default: what they look like]",
+    ),
+    option("--classes", help="The classes in their order, as in low,mid,high. [default: sorted]"),
+)
+"""How a table is read, and what labels are; see `fixgrid.embed.sources.reading.Reading`."""
 
-extracts = _all(
+extracts = all_of(
     data,
     option("--limit", help="So many of its images, or a share as in 10%, called NAME@LIMIT. [default: all]"),
     cache,
@@ -142,26 +184,30 @@ extracts = _all(
         help="Kinds, from one pass: some of pooled,cls,patch_mean,gem,last4,projected, KIND@LAYER, joined by +.",
     ),
     option("--views", default="", help="More views: some of val_train,whole,five,ten."),
-    option(
-        "--jitter", type=click.Choice(["torch", "full"]), default="torch", show_default=True, help="FixRes' kinds."
-    ),
+    option("--jitter", type=choice("torch", "full"), default="torch", show_default=True, help="FixRes' kinds."),
     resize,
     resampler,
     look,
+    scale,
     option(
         "--split",
-        type=click.Choice(["official", "2020"]),
-        default="official",
-        show_default=True,
-        help="Dogs' split.",
+        type=choice("official", "2020"),
+        hidden=True,  # of earlier versions
     ),
+    table,
     option("--seed", type=int, default=0, show_default=True, help="Of splits and random crops."),
     backend,
     device,
-    option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True),
+    option(
+        "--precision",
+        type=choice("auto", "fp32", "bf16", "fp16"),
+        default="auto",
+        show_default=True,
+        help="Of the trunk's arithmetic.",
+    ),
     option(
         "--dtype",
-        type=click.Choice(["float32", "float16"]),
+        type=choice("float32", "float16"),
         default="float32",
         show_default=True,
         help="As stored.",
@@ -181,17 +227,22 @@ recalibrate = option(
     help="Also see val and test with the last batch norm recalibrated at each resolution, for --gap batchnorm.",
 )
 
-_views = _all(
+_views = all_of(
     resize,
     resampler,
     look,
+    scale,
     option("--train-views", type=click.IntRange(1), help="Which, if the cache holds several."),
     option("--seed", type=int, help="Which, if the cache holds several."),
 )
-reads_features = _all(
+reads_features = all_of(
     data,
     cache,
-    option("--trunk", help="Which, as cache ls calls it; several, or all. [default: the cache's only one]"),
+    option(
+        "--trunk",
+        shell_complete=complete_trunk,
+        help="Which, as cache ls calls it; several, or all. [default: the cache's only one]",
+    ),
     option("--features", help="Kinds of features: some that were extracted, or all. [default: pooled]"),
     _views,
     option("--train-view", help="Some of train,center,both. [default: train, else what is cached]"),
@@ -200,68 +251,15 @@ reads_features = _all(
 `fixgrid.feature_requests.FeaturesRequest`."""
 
 _CACHED_TRUNK = "Which, as cache ls calls it. [default: the cache's only one]"
-cached_trunk = option("--trunk", help=_CACHED_TRUNK)
+cached_trunk = option("--trunk", shell_complete=complete_trunk, help=_CACHED_TRUNK)
 run_cached_trunk = option("--trunk", callback=_expect_asked, help=_CACHED_TRUNK)
 _one_res = option("--res", type=click.IntRange(1), help="Resolution in px. [default: the cache's only one]")
-names_view = _all(_one_res, _views)
+names_view = all_of(_one_res, _views)
 """Of a command that takes features of one resolution and look."""
-names_splits = _all(
+names_splits = all_of(
     option("--features", help="Kind of features. [default: pooled]"),
     _one_res,
     option("--split", help="Some of train,val,test. [default: all that are cached]"),
     _views,
 )
 """Of every command that takes cached features as they are; see `fixgrid.feature_requests.SplitsRequest`."""
-
-pairs = option("--pairs", help="As in 128:224,224:128+224, or seed. [default: every pair in the cache]")
-heads = option("--heads", help="all, or of logistic,ridge,lda,mean,knn,sgd. [default: logistic; of numbers ridge]")
-strengths = option("--strengths", help="full, or values of C as in 1e-3,1e-2. [default: searched coarse to fine]")
-top = option("--top", type=click.IntRange(1), help="Show so many of the best on val. [default: all]")
-
-makes_cells = _all(
-    pairs,
-    heads,
-    option(
-        "--gap",
-        default="none",
-        show_default=True,
-        help="all, or some of none,standardize,frechet,refit,batchnorm (that after extract --recalibrate).",
-    ),
-    option("--test-view", default="center", show_default=True, help="Some of center,five,ten."),
-    option(
-        "--mean-of",
-        type=click.Choice(["probabilities", "features"]),
-        default="probabilities",
-        show_default=True,
-        help="What to average over several views of a test image.",
-    ),
-    option("--refit", is_flag=True, help="Fit what val chose once more on train and val before test is scored."),
-    option("--drop-duplicates", is_flag=True, help="Train without the images that val or test holds as well."),
-    strengths,
-    option(
-        "--folds",
-        type=click.IntRange(2),
-        help="Choose by so many folds of train and val instead of by val. [default: val chooses]",
-    ),
-    option(
-        "--repeats",
-        type=click.IntRange(1),
-        default=1,
-        show_default=True,
-        help="Deals of folds, or draws of --curve.",
-    ),
-    option("--fold-seed", type=int, default=0, show_default=True, help="Of the first deal."),
-    option(
-        "--metric",
-        help="What chooses: accuracy, balanced, f1, auroc; kappa of an order, map or auroc of several labels, r2 "
-        "of numbers. [default: accuracy; of other labels kappa, map, r2]",
-    ),
-    option(
-        "--class-weight",
-        type=click.Choice(["none", "balanced"]),
-        default="none",
-        show_default=True,
-        help="Whether the training images of each class together weigh alike.",
-    ),
-)
-"""Of every command that fits heads; see `fixgrid.GridRequest`."""

@@ -8,9 +8,10 @@ import click
 
 from . import options
 from .console import Console
+from .usage import command
 
 
-@click.command()
+@command(short_help="Say what extract would do, take and write.")
 @options.extracts
 @options.recalibrate
 @options.option("--calibrate", is_flag=True, help="Time the trunk on a few images first, and remember its speed.")

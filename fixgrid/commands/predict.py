@@ -10,10 +10,11 @@ import click
 
 from . import options
 from .console import Console, say
+from .usage import command
 
 
-@click.command()
-@click.argument("head", type=options.Place(dir_okay=False))
+@command(short_help="Classify images with a kept head.")
+@options.head
 @click.argument("images", nargs=-1, required=True)
 @options.cache
 @options.own_trunk
@@ -37,7 +38,7 @@ def predict(ctx: click.Context, /, head: str, images: tuple[str, ...], style: st
     click.echo(found.format(style), nl=False)
     outcome = found.outcome
     for line in outcome.list_skipped(found.names):
-        say(line)
+        say(line, always=True)
     say(
         f"{outcome.images} images: {outcome.decoded} decoded in {outcome.wall_s:.1f} s, "
         f"{outcome.images - outcome.decoded - len(outcome.bad)} from the cache, {len(outcome.bad)} skipped"

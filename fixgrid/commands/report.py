@@ -8,15 +8,16 @@ import click
 
 from fixgrid.cache.errors import say_typed
 
-from . import options
+from . import cell_options, options
 from .console import Console
+from .usage import command
 
 
-@click.command()
+@command(short_help="Write the grid and the chosen head as one HTML page.")
 @options.reads_features
-@options.makes_cells
+@cell_options.makes_cells
 @options.option(
-    "--out", type=options.Place(dir_okay=False), default="report.html", show_default=True, help="HTML file."
+    "--out", "-o", type=options.Place(dir_okay=False), default="report.html", show_default=True, help="HTML file."
 )
 @click.pass_context
 def report(ctx: click.Context, /, **asked: Any) -> None:

@@ -6,18 +6,19 @@ from typing import Any
 
 import click
 
-from . import options
+from . import cell_options, options
 from .console import Console
 from .grid import say_cell
+from .usage import command
 
 
-@click.command()
+@command(short_help="Extract by several trunks and resolutions, within a budget.")
 @options.extracts
 @options.option("--budget", help="A time (30m), multiply-adds (5TMAC) or crops (20000images). [default: none]")
-@options.pairs
-@options.heads
-@options.strengths
-@options.top
+@cell_options.pairs
+@cell_options.heads
+@cell_options.strengths
+@cell_options.top
 @options.style
 @click.pass_context
 def search(ctx: click.Context, /, top: int | None, style: str, **asked: Any) -> None:

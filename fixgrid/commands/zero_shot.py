@@ -8,9 +8,10 @@ import click
 
 from . import options
 from .console import Console, say
+from .usage import command
 
 
-@click.command("zero-shot")
+@command("zero-shot", short_help="Make a head of class names, by an open_clip trunk.")
 @options.data
 @options.cache
 @options.cached_trunk

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fixgrid.heads.families import FAMILIES
-from fixgrid.heads.figures import measure_head
+from fixgrid.heads.measuring import measure_head
 from fixgrid.heads.select import Fold, choose_strength
 
 from .result import Result

@@ -31,8 +31,8 @@ from fixgrid.cache.shard import list_shards, read_shard
 from fixgrid.cache.store import FeatureStore
 from fixgrid.cache.view import read_view
 from fixgrid.embed.replica import find_trunk
-from fixgrid.embed.sources.csvfile import list_csv
 from fixgrid.embed.sources.downloads import unpack_tar
+from fixgrid.embed.sources.tables.tablefile import list_table
 
 from .result import Result
 from .world import VIEWS, World
@@ -275,9 +275,9 @@ def attack_lists(world: World, canary: Path) -> Iterator[tuple[str, Attack]]:
         file = folder / f"{i}.csv"
         with open(file, "w", newline="") as stream:
             csv.writer(stream).writerows([("path", "label"), (path, "x")])
-        yield f"csv: {path!r}", lambda file=file: list_csv(file)
+        yield f"csv: {path!r}", lambda file=file: list_table(file)
     huge = _write(folder / "huge.csv", b"path,label\n" + b"a" * (1 << 20))
-    yield "csv: a huge cell", partial(list_csv, huge)
+    yield "csv: a huge cell", partial(list_table, huge)
     members = {
         "parent": ("../canary", tarfile.REGTYPE, ""),
         "absolute": (str(canary), tarfile.REGTYPE, ""),

@@ -9,9 +9,9 @@ from collections.abc import Collection, Mapping
 from fixgrid.cache.errors import DataError
 from fixgrid.cache.rows import SPLITS
 
+from ..words import fold_name, is_images, is_unlabelled, read_fold_name, read_split_name, read_split_word
 from .places import BESIDE, EXPECTED, LAYOUTS, NAMELESS, Folders, Layout, Place
-from .tree import Branch, fold_name, have_common, name_some, say_folder, set_aside
-from .words import is_images, is_unlabelled, read_fold_name, read_split_name, read_split_word
+from .tree import Branch, have_common, name_some, say_folder, set_aside
 
 _PLAIN = {"train", "val", "valid", "validation", "test"}  # as they were always read, without a note
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from .tree import Branch, name_some
 
 LAYOUTS = "{train,val,test}/<class>/<images>, <class>/<images>"
-EXPECTED = f"{LAYOUTS}, or a CSV that says each image's class"
+EXPECTED = f"{LAYOUTS}, or a table that says each image's class"
 BESIDE, NAMELESS = "called like what accompanies images, not like a class", "which say no class"
 
 Folders = Mapping[bytes, Branch]

@@ -7,9 +7,9 @@ import os
 from fixgrid.cache.errors import DataError
 from fixgrid.cache.text import show_text
 
+from ..words import read_fold_name, read_split_name
 from .places import Folders, Layout, Place
 from .tree import have_common, name_some, say_folder
-from .words import read_fold_name, read_split_name
 
 _FEWEST = 3
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import posixpath
-import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from fixgrid.cache.text import show_path
 
-from .walk import HIDDEN, OTHER, Passed, Walk, count_suffixes
-from .words import is_images, is_no_class, read_split_word
+from ..walk import HIDDEN, OTHER, Passed, Walk, count_suffixes
+from ..words import fold_name, is_images, is_no_class, read_split_word
 
 _MOST_NAMED = 10
 
@@ -45,11 +44,6 @@ class Branch:
 def name_class(folder: bytes) -> str:
     r"""A class folder's name as text that any encoder accepts: bytes that are not UTF-8 become ``\xff``."""
     return folder.decode("utf-8", "backslashreplace")
-
-
-def fold_name(name: str) -> str:
-    """Equal for names that differ only in Unicode form, case or blanks."""
-    return " ".join(unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold()).split())
 
 
 def grow_tree(walk: Walk) -> Branch:

@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from fixgrid.cache.errors import DataError
 from fixgrid.cache.text import show_text
 
+from ..words import is_piece
 from .folds import judge_folds
 from .places import BESIDE, EXPECTED, Folders, Layout, Place
-from .splitfolders import judge_splits, judge_splits_of_classes
+from .splits import judge_splits, judge_splits_of_classes
 from .tree import Branch, have_common, name_some, say_folder, set_aside
-from .words import is_piece
 
 JUDGES: tuple[Callable[[Folders, os.PathLike[str]], Layout | None], ...] = (
     judge_folds,
@@ -75,6 +75,6 @@ def describe_deep(places: Sequence[Place]) -> list[str]:
         return []
     n = sum(place.branch.n - len(place.branch.images) for place in deep)
     example = f"{name_some([next(iter(deep[0].branch.filled.values()))])} for {show_text(deep[0].label)}"
-    doubt = "; if those are the classes, name one folder, or list the images in a CSV"
+    doubt = "; if those are the classes, name one folder, or list the images in a table"
     doubt = doubt if have_common([place.branch for place in deep]) else ""
     return [f"{n} image(s) in folders inside class folders count for these, such as {example}{doubt}"]

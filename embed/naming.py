@@ -1,0 +1,95 @@
+"""Names of classes: which may be meant for one another, and which a split lacks."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+
+from fixgrid.cache.errors import DataError
+from fixgrid.cache.rows import SPLITS
+from fixgrid.cache.text import show_text
+
+from .labelling import list_names
+from .sources.source import Image
+from .sources.words import fold_name
+
+_MOST_NAMED = 10
+
+
+def expect_distinct(images: Sequence[Image], classes: Sequence[str], source: str, blame: str = "") -> None:
+    """Refuse names of classes that are one name to people: of which some are not trained, or that look the same.
+
+    Parameters
+    ----------
+    images : sequence of Image
+        Each with a split.
+    classes : sequence of str
+    source : str
+    blame : str
+        What else may be mended, for the message.
+
+    Raises
+    ------
+    DataError
+        Naming two of them, where they are and how they differ.
+    """
+    splits = _find_splits(images)
+    for alike in find_alike(classes):
+        difference = name_difference(alike)
+        if difference == "case" and all("train" in splits[name] for name in alike):
+            continue
+        named = " and ".join(f"{_show_name(name)} ({', '.join(splits[name])})" for name in alike)
+        raise DataError(
+            f"found the classes {named} in {source}, whose names differ only in {difference}; expected one name: "
+            f"rename one{blame}."
+        )
+
+
+def note_names(images: Sequence[Image], classes: Sequence[str]) -> tuple[str, ...]:
+    """Notes on classes that differ only in case, and on those of which val or test has no image."""
+    alike = [" and ".join(map(_show_name, names)) for names in find_alike(classes)]
+    notes = [f"{len(alike)} class(es) have names that differ only in case, such as {alike[0]}"] if alike else []
+    found = _find_splits(images)
+    for split in sorted({image.split for image in images}, key=SPLITS.index):
+        lacking = [show_text(name) for name in classes if split not in found[name]]
+        if lacking:
+            more = ", ..." if len(lacking) > _MOST_NAMED else ""
+            named = ", ".join(lacking[:_MOST_NAMED]) + more
+            notes.append(f"{split} has no image of {len(lacking)} of {len(classes)} classes: {named}")
+    return tuple(notes)
+
+
+def find_alike(classes: Collection[str]) -> list[list[str]]:
+    """Names that differ only in Unicode form, case or blanks, together."""
+    alike: Mapping[str, list[str]] = defaultdict(list)
+    for name in classes:
+        alike[fold_name(name)].append(name)
+    return [names for names in alike.values() if len(names) > 1]
+
+
+def name_difference(alike: Collection[str]) -> str:
+    """In what such names differ: what has to be evened out before they are equal."""
+    ways = {
+        "Unicode form": lambda name: unicodedata.normalize("NFC", name),
+        "blanks": lambda name: " ".join(name.split()),
+        "case": str.casefold,
+    }
+    for what, even in ways.items():
+        if len({even(name) for name in alike}) == 1:
+            return what
+    return "Unicode form, blanks or case"
+
+
+def _find_splits(images: Sequence[Image]) -> dict[str, list[str]]:
+    """The splits in which each class has images, in their order."""
+    found: Mapping[str, set[str]] = defaultdict(set)
+    for image in images:
+        for name in list_names(image.label):
+            found[name].add(image.split)
+    return defaultdict(list, {name: [s for s in SPLITS if s in splits] for name, splits in found.items()})
+
+
+def _show_name(name: str) -> str:
+    """Quoted, so that blanks are seen, and in ASCII, so that Unicode forms are."""
+    return ascii(name)

@@ -1,0 +1,127 @@
+"""A table that names image files and says what they are: read, understood, listed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from fixgrid.cache.datasets import TABLES
+from fixgrid.cache.errors import DataError, UsageError
+from fixgrid.cache.text import show_path, show_text
+
+from ..folder import check_file
+from ..reading import Reading
+from ..source import Asked, DataSource, Image, Label, Listing, expand_path
+from ..tasks import Labelled, read_labels, read_marks
+from .columns import Columns, find_columns
+from .delimited import read_delimited, read_listed
+from .places import find_images
+from .records import read_json, read_json_lines, read_parquet
+from .splitting import read_splits
+from .table import Table
+
+READERS: dict[str, Callable[[Path], Table]] = {
+    ".txt": read_listed,
+    ".jsonl": read_json_lines,
+    ".ndjson": read_json_lines,
+    ".json": read_json,
+    ".parquet": read_parquet,
+}
+"""By the suffix; of the others of `TABLES` cells are parted by a delimiter."""
+
+
+class TableFile(DataSource):
+    """A file with one of the suffixes of `TABLES`."""
+
+    words = f"a table of paths, labels and splits ({' '.join(TABLES)})"
+    reads_columns = True
+
+    def takes(self, text: str) -> bool:
+        """Any file with such a suffix."""
+        file = expand_path(text)
+        return file.suffix.lower() in TABLES and file.is_file()
+
+    def list(self, text: str, asked: Asked) -> Listing:
+        """See `list_table`."""
+        return list_table(expand_path(text), asked.reading, follow_links=asked.follow_links)
+
+
+def list_table(file: Path, reading: Reading | None = None, *, follow_links: bool = False) -> Listing:
+    """The images of a table, relative to its folder or to the root that is asked for.
+
+    Rows that say the same of one image count once; of several classes they are joined where the user asked for
+    that.
+
+    Raises
+    ------
+    DataError
+        If a cell or file is missing or cannot be used; the message names the line.
+    UsageError
+        If what is asked for does not fit.
+    """
+    reading = reading or Reading()
+    table = READERS.get(file.suffix.lower(), read_delimited)(file)
+    columns = find_columns(table, reading)
+    if not table.rows:
+        raise DataError(f"found no image in {file}; expected lines of path,label[,split].")
+    root = os.path.realpath(os.fsencode(reading.root or file.parent))
+    if not os.path.isdir(root):
+        raise UsageError(f"found --root {reading.root}; expected a folder.")
+    paths, notes = find_images(table, columns.image, root)
+    splits = read_splits(table, columns.splits)
+    groups = table.read_texts(columns.group) if columns.group is not None else [""] * len(paths)
+    found = _label(table, columns, reading)
+    rows = [Image(*row) for row in zip(paths, found.labels, splits, groups, strict=True)]
+    images, again = _merge(table, rows, found, joined=reading.task == "multilabel")
+    for row, image in images.items():
+        check_file(root, image.path, follow_links=follow_links, listed_in=table.where(row))
+    said = (*table.notes, *columns.notes, *notes, *found.notes, *again)
+    return Listing(root, [*images.values()], said, found.classes, found.task)
+
+
+def _label(table: Table, columns: Columns, reading: Reading) -> Labelled:
+    """The labels of all rows."""
+    if not columns.labels:
+        if reading.task not in ("", "unlabelled"):
+            raise UsageError(
+                f"found --task {reading.task} and no labels in {table.file}; --label-col names their column, of "
+                f"{table.show(*range(len(table.names)))}."
+            )
+        return Labelled("unlabelled", [""] * len(table.rows))
+    cells = {table.names[column]: [row[column] for row in table.rows] for column in columns.labels}
+    if len(cells) > 1:
+        return read_marks(cells, reading, table.where)
+    [(name, column)] = cells.items()
+    return read_labels(column, show_text(name), reading, table.where)
+
+
+def _merge(
+    table: Table, rows: list[Image], found: Labelled, *, joined: bool
+) -> tuple[dict[int, Image], tuple[str, ...]]:
+    """The images, each once, by the first of its rows, and a note on those that come again."""
+    first: dict[bytes, int] = {}
+    images: dict[int, Image] = {}
+    again = 0
+    for row, image in enumerate(rows):
+        before = first.setdefault(image.path, row)
+        if before == row:
+            images[row] = image
+            continue
+        again += 1
+        known = images[before]
+        if known[2:] != image[2:] or (known.label != image.label and not joined):
+            what = "in another split or group" if known[2:] != image[2:] else "with another label"
+            cure = "--task multilabel gives it both" if known[2:] == image[2:] else "keep one"
+            raise DataError(
+                f"{table.where(row)} names {show_path(image.path)} again, after {table.unit} {table.lines[before]}"
+                f", {what}; {cure}."
+            )
+        images[before] = known._replace(label=_join(known.label, image.label, found.classes))
+    return images, (f"{again} row(s) of {table.file.name} name an image again",) if again else ()
+
+
+def _join(label: Label, other: Label, classes: tuple[str, ...]) -> Label:
+    if not (isinstance(label, tuple) and isinstance(other, tuple)):
+        return label
+    return tuple(name for name in classes if name in (*label, *other))
