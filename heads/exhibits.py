@@ -24,6 +24,7 @@ from .drawings_data import (
     draw_sizes,
 )
 from .drawings_grid import draw_curve, draw_front, draw_grid
+from .drawings_map import draw_maps
 from .findings import Findings
 from .report import Report, Shot, TwinShot
 from .twins import Twin, looks_alike
@@ -135,6 +136,7 @@ def draw_all(found: Findings, album: Album) -> list[Drawing]:
         draw_classes(figures.per_class, figures["class_mean"].value),
         draw_counts(manifest.classes, counts),
         *([draw_sizes(sizes, album.resize_side(found.used["test"][-1].spec.view))] if len(sizes) else []),
+        *draw_maps(found.asked.holdings),
         *_draw_principle(found, album),
     ]
 
