@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,8 @@ from .rows import Rows
 from .rowsfile import encode_rows
 from .salvage import salvage_rows
 from .sealed import FEATURES, SEAL, Sealed, read_seal, write_seal
-from .sealedfile import write_sealed
-from .shard import list_shards, read_shard
+from .sealedfile import BLOCK_ROWS, write_sealed
+from .shard import Shard, Status, commit_shard, find_runs, list_shards, read_shard
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,30 @@ class Entry:
             rename_file(self.sealed_file, self.sealed_file.with_suffix(".damaged"))
             return [f"set aside, {saved} of {self.spec.rows} rows saved, the others are recomputed: {error}"]
         return []
+
+    def reopen(self, rows: Sequence[int]) -> None:
+        """Have those of some rows computed again that have no features; all others become shards.
+
+        Raises
+        ------
+        CacheError
+            If the sealed file cannot be trusted.
+        DiskError
+            If a write fails; the entry stays sealed.
+        """
+        sealed = self.read_seal()
+        if sealed is None:  # another process was first
+            return
+        (features, status), remarks = sealed.read(), sealed.read_remarks()
+        again = np.isin(np.arange(self.spec.rows), rows) & (status != Status.OK)
+        if not again.any():
+            return
+        for start, stop in find_runs(~again, BLOCK_ROWS):
+            part = slice(start, stop)
+            shard = Shard(start, features[part], status[part], remarks[part])
+            commit_shard(self.shards_folder, self.spec.key, shard)
+        remove_file(self.folder / SEAL)
+        remove_file(self.sealed_file)
 
     def find_missing(self) -> NDArray[np.bool_]:
         """Which rows are not in the sealed file or in a shard. bool array, shape (n,)."""

@@ -90,7 +90,8 @@ def describe_remarks(found: Iterable[Remarked], images: int, scale: Scale) -> li
             f"{_count(transparent, images)} transparent all over, so seen as white: first {_name(transparent)}; if "
             "their colours are the picture, save them without alpha"
         )
-    return lines + _describe_deep([one for one in found if one.remark.deep], scale)
+    deep = [one for one in found if one.remark.deep and not one.remark.blank]
+    return lines + _describe_deep(deep, scale)
 
 
 def _describe_deep(deep: Sequence[Remarked], scale: Scale) -> list[str]:
@@ -122,7 +123,7 @@ def _describe_deep(deep: Sequence[Remarked], scale: Scale) -> list[str]:
 def _suggest(deep: Sequence[Remarked], scale: Scale) -> str:
     """The scale that all images above 8 bits would use, if one does."""
     least, most = min(one.remark.low for one in deep), max(one.remark.high for one in deep)
-    if _NARROW * (most - least) > abs(scale.high - scale.low) or least == most:
+    if _NARROW * (most - least) > abs(scale.high - scale.low):
         return "the others use more: if it is not as it should be, see --scale"
     fits = [largest for largest in _USUAL_RANGES if 2 * least <= most <= largest]
     return f"extract with --scale {fits[0] if fits else Scale(least, most)}"

@@ -160,6 +160,11 @@ def choose_formats(head: bytes) -> tuple[str, ...]:
     return ("HEIF",) if is_heic(head) and _register_heif() else FORMATS
 
 
+def is_curable(reason: str) -> bool:
+    """Whether an image that was refused for a reason may be decoded by now: by this version, or a package."""
+    return "MAX_TEXT_" in reason or (reason == HEIC and _register_heif())
+
+
 @cache
 def _register_heif() -> bool:
     """Whether HEIC can be decoded, by this process from now on."""
@@ -237,4 +242,6 @@ def _explain(error: BaseException, data: bytes) -> str:
         return HEIC
     if isinstance(error, Image.UnidentifiedImageError):
         return name_kind(data)
+    if "MAX_TEXT_" in str(error):
+        return "texts of more than 64 MB beside the pixels: save it without them"
     return (str(error) or type(error).__name__).splitlines()[0][:200]

@@ -28,7 +28,7 @@ from fixgrid.cache.store import FeatureStore
 from fixgrid.cache.text import show_path
 from fixgrid.cache.view import View
 
-from .decode import describe_policy
+from .decode import describe_policy, is_curable
 from .plan import Goal
 from .trunks.identity import TrunkFacts
 from .watcher import Watcher
@@ -175,6 +175,9 @@ class Extraction:
                     expect_running(stopped)
                     for line in entry.set_aside_damage():
                         watcher.notice(line)
+            elif again := [row for row, reason in read_reasons(entry.folder).items() if is_curable(reason)]:
+                with self.alone(watcher, stopped):
+                    entry.reopen(again)
             entry.create(rows)
             if entry.read_seal() is None:
                 adopted += adopt_rows(donors, entry, rows)

@@ -166,7 +166,10 @@ def fill_splits(listing: Listing, *, seed: int, folder: Path) -> tuple[list[Imag
         return list(images), (), None
     loose = [image for image in images if image.split in ("", "train")]
     groups = {image.path: image.group for image in loose if image.group}
+    # Groups are often as large as a tenth of the numbers: dealt by tenths, all would go where each is lacked most.
     strata = name_strata(loose, listing.task)
+    if groups and listing.task == "regression":
+        strata = dict.fromkeys(strata, "")
     loose_strata = listing.task in ("multilabel", "regression")
     dealt, file = recall_split(
         strata, shares, seed=seed, root=listing.root, folder=folder, groups=groups, loose=loose_strata

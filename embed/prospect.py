@@ -127,9 +127,10 @@ class Prospect:
         """
         work, macs = self.work, self.macs
         todo, whole = (forecast.count_gmacs(crops, macs) for crops in (work.crops, work.all_crops))
-        manifest = self.extraction.manifest
+        n = len(self.extraction.manifest.classes)
+        names = describe_classes(self.extraction.manifest).removeprefix(f"{n}: ")
         return [
-            Item("classes", len(manifest.classes), "classes", describe_classes(manifest)),
+            Item("classes", n, "classes", names),
             *_list_work(work, "at most, each once"),
             Item("multiply-adds", round(todo, 1), "GMAC", f"at most, of {whole:.1f}"),
             _describe_features(work),

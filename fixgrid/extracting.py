@@ -245,7 +245,7 @@ def build_extractions(requests: Sequence[Request], asked: Data, trunks: Sequence
     origins = [summarise_origins(one, facts) for one, facts in zip(requests, trunks, strict=True)]
     request.watcher.settle(
         data=(asked.name, asked.why),
-        classes=(describe_classes(asked.manifest), ""),
+        labels=(describe_classes(asked.manifest), ""),
         images=(describe_images(asked.manifest), ""),
         trunk=(", ".join(facts.name for facts in trunks), ""),
         **called,

@@ -122,7 +122,11 @@ def render_overview(overview: Overview) -> str:
     page.filters |= {
         "name": show_name,
         "words": lambda name: re.split(r"(?<=[_/-])", show_name(name)),  # may each begin a line
-        "data": lambda image: "data:image/jpeg;base64," + b64encode(image).decode("ascii"),
     }
+    page.filters["data"] = _embed
     source = Path(__file__).with_name("overview.html.j2").read_text(encoding="utf-8")
     return page.from_string(source).render(r=overview, command=say_command)
+
+
+def _embed(jpeg: bytes) -> str:
+    return f"data:image/jpeg;base64,{b64encode(jpeg).decode()}"

@@ -35,7 +35,7 @@ def test_texts_and_values_ask_the_same() -> None:
     texts, values = (ask_cache(Held(), None, **options) for options in (as_text, as_values))
     assert (texts.pairs, texts.options) == (values.pairs, values.options)
     assert texts.pairs == ((224, 128), (320, "128+224"))
-    assert (texts.cell_options.strengths, texts.options.coarse) == ((1e-3, 1e-2), 1)
+    assert (texts.options.strengths, texts.options.coarse) == ((1e-3, 1e-2), 1)
 
 
 def test_what_is_not_asked_for_is_all_that_the_cache_holds() -> None:
@@ -46,14 +46,14 @@ def test_what_is_not_asked_for_is_all_that_the_cache_holds() -> None:
         ("logistic",),
         ("none",),
     )
-    assert (asked.cell_options.strengths, asked.options.coarse, asked.n_classes) == (DINOV2_C, 2, K)
+    assert (asked.options.strengths, asked.options.coarse, asked.n_classes) == (DINOV2_C, 2, K)
     assert (asked.memo, asked.notes, asked.dropped) == (None, (), False)
 
 
 def test_words_for_everything_are_taken() -> None:
     asked = ask_cache(Held(), None, pairs="seed", heads="all", strengths="full", train_view="both")
     assert (asked.pairs, asked.options.families) == (SEED_PAIRS, tuple(FAMILIES))
-    assert (asked.cell_options.strengths, asked.options.coarse) == (DINOV2_C, 1)
+    assert (asked.options.strengths, asked.options.coarse) == (DINOV2_C, 1)
     assert asked.options.train_kinds == ("train", "center")
 
 

@@ -238,3 +238,24 @@ def test_a_damaged_spec_is_written_again(store: FeatureStore) -> None:
     assert store.entries() == []
     entry.create(ROWS)
     assert [found.folder for found in store.entries()] == [entry.folder]
+
+
+def test_rows_without_features_are_computed_again_and_no_others(store: FeatureStore) -> None:
+    entry = fill_entry(store, ROWS, seal=False, step=150)
+    [file] = list_shards(entry.shards_folder)
+    file.path.unlink()
+    status = np.zeros(150, np.uint8)
+    status[[3, 70]] = Status.DECODE
+    features = features_of(ROWS, entry.spec)
+    commit_shard(entry.shards_folder, entry.spec.key, Shard(0, features, status))
+    entry.seal({})
+    entry.reopen([5])
+    assert entry.read_seal() is not None
+    entry.reopen([3, 5])
+    assert entry.read_seal() is None
+    assert np.flatnonzero(entry.find_missing()).tolist() == [3]
+    assert entry.set_aside_damage() == []
+    commit_rows(entry, ROWS, 3, 4)
+    entry.seal({})
+    assert np.flatnonzero(entry.read_status()).tolist() == [70]
+    np.testing.assert_array_equal(entry.open().read()[0], features)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 
 from fixgrid.cache.rows import Manifest, Rows
+from fixgrid.commands.console import Console
 from fixgrid.embed.outline import describe_classes, describe_images, outline
 
 
@@ -78,3 +80,10 @@ def test_records_have_the_same_facts():
         "names": ["ant", "bee", "cow"],
         "images": {"train": 4, "val": 1, "test": 2},
     }
+
+
+def test_what_is_no_option_is_settled_without_an_origin(capsys):
+    ctx = click.Context(click.Command("extract", params=[click.Option(["--data"])]))
+    with ctx:
+        Console(ctx).settle(data=("d", "built in"), labels=("2: a, b", ""), images=("3 train", ""))
+    assert capsys.readouterr().err.splitlines() == ["data     d (built in)", "classes  2: a, b", "images   3 train"]

@@ -24,11 +24,11 @@ def root(tmp_path: Path) -> Path:
         "sub/back\\slash.png",
         "café.png",
     ):
-        file = tmp_path / "root" / name
+        file = tmp_path / "images" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
     (tmp_path / "outside.png").touch()
-    return tmp_path / "root"
+    return tmp_path / "images"
 
 
 def find(root: Path, *cells: str, encoding: str = "utf-8") -> tuple[list[bytes], tuple[str, ...]]:
@@ -64,7 +64,7 @@ def test_an_absolute_path_inside_is_taken_whatever_link_it_goes_by(
 ) -> None:
     (tmp_path / "link").symlink_to(root)
     monkeypatch.setenv("HOME", str(tmp_path))
-    cells = f"{root}/sub/d.JPG", f"{tmp_path}/link/a.png", f"file://{root}/a.png", "~/root/b c.jpg"
+    cells = f"{root}/sub/d.JPG", f"{tmp_path}/link/a.png", f"file://{root}/a.png", "~/images/b c.jpg"
     assert find(root, *cells)[0] == [b"sub/d.JPG", b"a.png", b"a.png", b"b c.jpg"]
 
 
@@ -92,7 +92,7 @@ def test_the_one_folder_that_holds_all_images_is_found(root: Path) -> None:
     for name in ("d.png", "e.1.png"):
         (root / "also").mkdir(exist_ok=True)
         (root / "also" / name).touch()
-    with pytest.raises(DataError, match=r"all images in 2 folders .* also/ and sub/; .* --root .*root/also"):
+    with pytest.raises(DataError, match=r"all images in 2 folders .* also/ and sub/; .* --root .*images/also"):
         find(root, "d", "e.1")
 
 
@@ -121,7 +121,7 @@ def test_a_folder_inside_a_folder_is_the_last_resort(root: Path) -> None:
         ("SUB/D.jpg", "not there, but sub/d.JPG is"),
         ("s3://host/a.png", "an address"),
         ("file:///nowhere/a.png", "not there"),
-        ("root/a.png", r"not there, but below .*: --root /"),
+        ("images/a.png", r"not there, but below .*: --root /"),
         ("f.png", "which is not there; expected a path relative to the table's folder"),
     ],
 )

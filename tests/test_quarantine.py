@@ -6,13 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from entries import make_rows, make_spec
+from stub import TRUNK, center, run_stub
 from test_hints import INLINE, MEAN, type_in
 from test_script import CODE, LAYERS
-from zoo import write_splits
+from zoo import list_manifest, write_photos, write_splits
 
 from fixgrid.cache.quarantine import NAME, BadRow, find_loss, read_reasons, write_reasons
 from fixgrid.cache.rows import Manifest
 from fixgrid.cache.shard import Status
+from fixgrid.cache.store import FeatureStore
+from fixgrid.embed import decode
+from fixgrid.embed.extraction import Extraction
+from fixgrid.embed.sniff import HEIC
 
 ROWS = make_rows(4)  # of the labels 0, 1, 0, 1
 
@@ -117,6 +122,24 @@ def test_every_command_that_needs_what_is_lost_says_so_in_a_line(place: str, los
         said = type_in(*command, code=3).strip().splitlines()[-1]
         assert f"Error: found no usable image of {lost}" in said, command
     assert not (tmp_path / "r.html").exists()
+
+
+def test_what_another_package_can_decode_is_tried_again_once_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_photos(tmp_path / "data", 6)
+    (tmp_path / "data" / "a" / "0002.png").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    extraction = Extraction(
+        FeatureStore(tmp_path / "c"), list_manifest(tmp_path / "data"), TRUNK, {"train": [center()]}
+    )
+    monkeypatch.setattr(decode, "_register_heif", lambda: False)
+    assert [bad.reason for bad in run_stub(extraction, engine="inline", max_bad=1).bad] == [HEIC]
+    assert run_stub(extraction, engine="inline", max_bad=1).computed == 0
+    monkeypatch.setattr(decode, "_register_heif", lambda: True)
+    monkeypatch.setattr(decode, "choose_formats", lambda head: decode.FORMATS)
+    outcome = run_stub(extraction, engine="inline", max_bad=1)
+    assert (outcome.computed, outcome.decoded) == (1, 0)
+    assert [bad.reason for bad in outcome.bad] != [HEIC]
 
 
 def test_a_class_that_val_has_lost_is_noted(tmp_path: Path) -> None:

@@ -73,6 +73,11 @@ def test_nothing_is_said_where_there_is_nothing(found: list[Remarked], scale: Sc
     assert describe_remarks(found, 9, scale) == []
 
 
+def test_blank_images_say_nothing_of_the_range_of_others() -> None:
+    [line] = describe_remarks(deep(7, 7, blank=True), 1, USUAL)
+    assert line.startswith("1 of 1 images is blank")
+
+
 def test_remarks_go_with_the_rows_from_shard_to_seal_and_to_other_keys(tmp_path: Path) -> None:
     store, rows = FeatureStore(tmp_path), make_rows(6)
     entry = store.entry(make_spec(rows))

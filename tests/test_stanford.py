@@ -23,6 +23,7 @@ from fixgrid.embed.manifest import read_manifest
 from fixgrid.embed.sources import stanford
 from fixgrid.embed.sources.source import Image
 from fixgrid.embed.sources.stanford import find_stanford_lists, list_stanford, name_breeds
+from fixgrid.embed.sources.walk import Walk
 from fixgrid.extracting import read_data
 from fixgrid.requests import Request
 
@@ -174,7 +175,7 @@ def all_dogs(shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         source = shared_data / "stanford_lists" / f"{split}_list.reconstructed.mat"
         shutil.copy(source, tmp_path / "lists" / f"{split}_list.mat")
     monkeypatch.setattr(stanford, "check_file", lambda *_, **__: None)
-    monkeypatch.setattr(stanford, "walk_images", lambda *_, **__: ([], {}))
+    monkeypatch.setattr(stanford, "walk_images", lambda *_, **__: Walk([], [], []))
     return tmp_path
 
 

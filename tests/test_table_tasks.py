@@ -38,7 +38,7 @@ def read(cells: Cells, **said: str) -> Labelled:
         ["red car", "blue car", "red bus", "blue bus"],
         ["0", "1", "-1"],
         [str(age) for age in range(20)] * 2,
-        ["0.5", "0.5", "1.5", "1.5"],
+        ["0.5", "1.5", "2.5"] * 4,
         [f"{code:03d}" for code in range(200)],
     ],
 )

@@ -77,6 +77,7 @@ def test_what_is_typed_most_comes_first() -> None:
         ("grid --heads ridge,svm", "found --heads svm; expected ridge or logistic."),
         ("grid --format yaml", "found --format yaml; expected json."),
         ("--data photos", "found --data before the command; type it behind: "),
+        ("-c other.toml models", "which fixgrid does not take; type --config other.toml."),
         ("--zzz", "found --zzz, which is no option; expected"),
         ("grd", "found 'grd', which is no command; type "),
         ("cache lst", "found 'lst', which is no command of cache; type "),

@@ -67,7 +67,8 @@ def say_origin(ctx: click.Context, name: str) -> str:
     return say_source(ctx) if source is click.core.ParameterSource.DEFAULT_MAP else "default"
 
 
-_TITLES = {"train_view": "views", "preprocessing": "pixels"}  # of settings that are not called as their option is
+# Of settings that are not called as their option is.
+_TITLES = {"train_view": "views", "preprocessing": "pixels", "labels": "classes"}
 
 
 class Console:

@@ -11,7 +11,7 @@ from fixgrid.cache.errors import UsageError
 from fixgrid.cache.settings import read_settings
 
 from .console import SETTINGS, say_source
-from .words import suggest_option
+from .synonyms import suggest_option
 
 _TABLES = {
     "plan": ("extract", "plan"),

@@ -27,7 +27,6 @@ from .usage import command
     show_default=True,
     help="Which split of them.",
 )
-@options.table
 @options.cache
 @options.table
 @options.own_trunk

@@ -12,15 +12,12 @@ from fixgrid.cache.errors import UsageError, say_command
 
 from .console import listen, say_source
 from .defaults import read_defaults
-from .words import join_or, suggest_command, suggest_option, suggest_value
+from .synonyms import join_or, suggest_command, suggest_option, suggest_value
 
 HEADINGS: Mapping[str, tuple[str, ...]] = {
     "What": (
         "data", "limit", "trunk", "res", "features", "train_views", "views", "split", "view", "cache", "weights",
         "name", "budget", "templates",
-    ),
-    "How a table is read, and what labels are": (
-        "image_col", "label_col", "split_col", "group_col", "root", "task", "classes",
     ),
     "Which cells": ("pairs", "heads", "gap", "train_view", "test_view", "strengths"),
     "How they are chosen": (
@@ -198,7 +195,7 @@ def _refuse_option(ctx: click.Context, option: str, typed: Sequence[str]) -> str
         value = typed[typed.index(word) + 1]
     takes = {name: one for one in ctx.command.get_params(ctx) for name in one.opts if name[:1] == "-"}
     own = [name for name, one in takes.items() if not getattr(one, "hidden", False)]
-    if isinstance(ctx.command, click.Group):
+    if isinstance(ctx.command, click.Group) and not suggest_option(flag, own, {}):
         return _refuse_early(ctx, f"{flag} {value}".rstrip())
     root = ctx.find_root().command
     others = {
@@ -208,7 +205,7 @@ def _refuse_option(ctx: click.Context, option: str, typed: Sequence[str]) -> str
     better = suggest_option(flag, own, others) or _say_usage(ctx)
     if better.startswith("type ") and " " not in better[5:] and not getattr(takes[better[5:]], "is_flag", False):
         better = f"{better} {value}".rstrip()
-    return f"found {flag}, which {_join(ctx)} does not take; {better}."
+    return f"found {flag}, which {_join(ctx) or 'fixgrid'} does not take; {better}."
 
 
 def _refuse_early(ctx: click.Context, typed: str) -> str:

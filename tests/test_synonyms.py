@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fixgrid import cli
-from fixgrid.commands.words import _OPTIONS, _VALUES, suggest_command, suggest_option, suggest_value
+from fixgrid.commands.synonyms import _OPTIONS, _VALUES, suggest_command, suggest_option, suggest_value
 
 COMMANDS = {name: cli.main.commands[name] for name in cli.COMMANDS}
 OWN = {
