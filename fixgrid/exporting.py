@@ -92,6 +92,11 @@ def export(
             f"found a head that averages each image at {seen} px; expected one test resolution, since a file takes "
             "one crop: fit another with fit-head --pairs TRAIN:TEST."
         )
+    if saved.normalised and to in ("safetensors", "sklearn"):
+        raise UsageError(
+            f"found a head on features divided by their length, which --to {to} has no place for; expected --to "
+            "onnx or torch."
+        )
     stem = out.with_name(re.sub(r"\.(onnx|pt2|safetensors|json|md)$", "", out.name))
     files = [stem.with_name(stem.name + end) for end in (SUFFIXES[to], ".json", SUFFIXES[to] + ".md")]
     if not {file.resolve() for file in name_files(Path(head))}.isdisjoint(file.resolve() for file in files):
@@ -126,7 +131,8 @@ def _export_network(
     expect_center(view)
     given = find_own(saved.trunk, own, weights, Quiet())
     trunk = open_trunk(saved.trunk, view, Path(weights).expanduser() if weights else None, given)
-    classifier = Classifier(trunk, saved.head.coef, saved.head.intercept, saved.temperature, view.res, saved.link)
+    head = saved.head.coef, saved.head.intercept, saved.temperature
+    classifier = Classifier(trunk, *head, view.res, saved.link, saved.normalised)
     if to == "safetensors" and saved.link != "softmax":
         raise UsageError(
             f"found a head on {saved.task} labels; expected one of one class, as the state dict's library has it: "

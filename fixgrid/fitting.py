@@ -293,6 +293,6 @@ def duplicates(request: FeaturesRequest) -> Duplicates:
     """
     holdings = request.open()
     say_changes(holdings, request.folder, request.watcher)
-    twins = find_twins(holdings, choose_res(holdings))
+    twins = find_twins(holdings, choose_res(holdings), holdings.manifest.splits)
     n = sum(map(len, holdings.manifest.splits.values()))
     return Duplicates(twins, holdings, looks_alike(twins, n))

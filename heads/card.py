@@ -18,6 +18,7 @@ from .judging import name_interval
 from .measures import MEASURES
 from .metrics import Estimate
 from .table import format_estimate
+from .zero_shot import FAMILY
 
 _SHOWN_CLASSES = 20
 _UNKNOWN = "not recorded"
@@ -134,7 +135,7 @@ def _describe_figures(saved: SavedHead) -> str:
         estimate, n = _read_estimate(figures.get(split)), figures.get(f"n_{split}")
         on = f" on {n} {units}" if n is not None else ""
         lines[f"{title} on {split}"] = f"{format_estimate(estimate, measure)}{on}{note}" if estimate else _UNKNOWN
-    if saved.link != "identity":
+    if saved.link != "identity" and figures.get("family") != FAMILY:
         lines["Temperature"] = (
             f"{saved.temperature:.4f}, fitted on val; it divides the scores before the {saved.link}"
         )
@@ -191,6 +192,15 @@ def _describe_origin(trunk: Mapping[str, Any]) -> str:
 
 def _describe_choice(saved: SavedHead) -> str:
     figures = saved.figures
+    if figures.get("family") == FAMILY:
+        prompts = "; ".join(map(str, figures.get("templates", ())))
+        return _bullets(
+            {
+                "Head": "class names, encoded by the trunk's text tower; no image was learnt from",
+                "Prompts": prompts,
+                "Features": f"divided by their length, then scored by cosines times {figures.get('logit_scale')}",
+            }
+        )
     lines = {
         "Resolutions": f"train at {figures.get('train_res', _UNKNOWN)} px, "
         f"test at {figures.get('test_res', _UNKNOWN)} px",

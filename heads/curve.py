@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from fixgrid.cache.errors import UsageError
 from fixgrid.cache.features import FeatureSet
 from fixgrid.cache.rows import find_strata
+from fixgrid.cache.shares import rank_images, take_share
 
 from .cell import Cell
 from .fit import choose_best
@@ -129,24 +129,6 @@ def _learn_from(ask: Ask, train: FeatureSet, rows: NDArray[np.int64], share: flo
                 f"{found} {what} to learn from; expected 2: ask for larger shares, or leave --folds out."
             )
     return replace(ask, source=TrainSubset(ask.source, rows))
-
-
-def rank_images(sha256: NDArray[np.uint8], seed: int) -> NDArray[np.int64]:
-    """Places of images in a seeded order, of the digests of their files (n, 32): int64, shape (n,).
-
-    Drawn from each file's content, not from its place, so that a renamed or re-listed image keeps its turn.
-    """
-    turns = [hashlib.sha256(b"%d:%s" % (seed, digest.tobytes())).digest() for digest in sha256]
-    return np.array(sorted(range(len(turns)), key=turns.__getitem__), np.int64)
-
-
-def take_share(y: NDArray[np.int64], order: NDArray[np.int64], share: float) -> NDArray[np.int64]:
-    """Places of the first images of every class in ``order``: ``share`` rounded, at least one; ascending."""
-    taken = []
-    for label in np.unique(y):
-        mine = order[y[order] == label]
-        taken.append(mine[: max(1, int(share * len(mine) + 0.5))])
-    return np.sort(np.concatenate(taken))
 
 
 def _recall_point(ask: Ask, share: float, images: int) -> CurvePoint:

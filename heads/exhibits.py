@@ -25,6 +25,7 @@ from .drawings_answers import (
 )
 from .drawings_data import draw_counts, draw_principle, draw_sizes, draw_values
 from .drawings_grid import draw_curve, draw_front, draw_grid
+from .drawings_map import draw_maps
 from .findings import Findings
 from .report import Report, TwinShot
 from .shots import Album, show_confused, show_examples, show_mistakes
@@ -118,6 +119,7 @@ def draw_all(found: Findings, album: Album) -> list[Drawing]:
         draw_curve(found.curve),
         *_draw_labels(found),
         *([draw_sizes(sizes, album.resize_side(found.used["test"][-1].spec.view))] if len(sizes) else []),
+        *draw_maps(found.asked.holdings),
         *_draw_principle(found, album),
     ]
 

@@ -263,7 +263,7 @@ def keep_fitted(
         figures=dict(figures),
         data={
             "source": holdings.manifest.source,
-            "splits": {split: _describe_rows(part) for split, part in rows.items()},
+            "splits": {split: describe_rows(part) for split, part in rows.items()},
         },
         asked=dict(asked or {}),
         trained_on=describe_training(
@@ -276,6 +276,7 @@ def keep_fitted(
     )
 
 
-def _describe_rows(rows: Rows) -> dict[str, Any]:
+def describe_rows(rows: Rows) -> dict[str, Any]:
+    """The images of a split and their labels, as a head's file tells them from others."""
     labels = hashlib.sha256(rows.labels.tobytes()).hexdigest()
     return {"images": len(rows), "rows_sha256": rows.digest, "labels_sha256": labels}

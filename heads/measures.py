@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fixgrid.cache.errors import UsageError
+from fixgrid.cache.errors import DataError, UsageError
 
 from .metrics import Estimate
 
@@ -170,11 +170,13 @@ def find_measure(task: str, name: str | None = None) -> Measure:
     Raises
     ------
     UsageError
-        If there is none for the task, as without labels.
+        If there is none of that name for the task.
+    DataError
+        If there are no labels.
     """
     fitting = [measure.name for measure in MEASURES.values() if task in measure.tasks]
     if not fitting:
-        raise UsageError(
+        raise DataError(
             "found images without labels, of which no head can be fitted; expected classes or numbers: extract a "
             "folder of class folders, or a table with a column of labels."
         )
