@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 
 from .rows import Manifest, split_variant
@@ -11,6 +12,23 @@ from .store import FeatureStore
 
 TABLES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet")
 """Suffixes of files that list a data set."""
+_LIMITED = re.compile(r"(.+)@(\d+|\d+(?:\.\d+)?%)")
+
+
+def split_limit(text: str) -> tuple[str, str]:
+    """A data set's name, and how much of it is meant: 500 of ``photos@500``, ``10%`` of ``photos@10%``, else empty.
+
+    What lies here under such a name is called so.
+    """
+    found = _LIMITED.fullmatch(text)
+    return (found[1], found[2]) if found and not os.path.exists(os.path.expanduser(text)) else (text, "")
+
+
+def find_limit(manifest: Manifest) -> tuple[str, str]:
+    """The same of a data set that was recorded, whose images need not be here."""
+    found = _LIMITED.fullmatch(manifest.source)
+    called_so = os.path.basename(os.path.normpath(manifest.source)) == os.path.basename(manifest.root)
+    return (found[1], found[2]) if found and not called_so else (manifest.source, "")
 
 
 def list_sources(store: FeatureStore) -> dict[str, Manifest]:
@@ -35,13 +53,13 @@ def find_source(store: FeatureStore, wanted: str) -> tuple[Manifest | None, dict
 def _list_records(store: FeatureStore) -> list[tuple[str, Manifest]]:
     """The newest record of every name, or of its place under another; names that mean another place here last."""
     newest = list_manifests(store.folder / "data")
-    at: dict[str, tuple[str, Manifest]] = {}
+    at: dict[tuple[str, str], tuple[str, Manifest]] = {}
     for digest, manifest in newest:
-        at.setdefault(find_place(manifest), (digest, manifest))
+        at.setdefault((find_place(manifest), find_limit(manifest)[1]), (digest, manifest))
     records: dict[str, tuple[str, Manifest]] = {}
     for digest, manifest in sorted(newest, key=lambda one: _is_elsewhere(one[1])):
-        place = find_place(manifest)
-        last = at[place] if place else (digest, manifest)
+        place, limit = find_place(manifest), find_limit(manifest)[1]
+        last = at[place, limit] if place else (digest, manifest)
         records.setdefault(manifest.source, (last[0], replace(last[1], source=manifest.source)))
     return list(records.values())
 
@@ -64,9 +82,9 @@ def name_splits(store: FeatureStore) -> dict[str, tuple[str, str]]:
 
 def name_here(manifest: Manifest) -> str:
     """What to type here for a data set whose name was typed in another folder: its name, or else its place."""
-    place = find_place(manifest)
-    known = os.path.exists(_find_path(manifest.source)) and not _is_elsewhere(manifest)
-    return manifest.source if known or not os.path.exists(_find_path(place)) else place
+    place, (name, limit) = find_place(manifest), find_limit(manifest)
+    known = os.path.exists(_find_path(name)) and not _is_elsewhere(manifest)
+    return manifest.source if known or not os.path.exists(_find_path(place)) else place + f"@{limit}" * bool(limit)
 
 
 def _find_path(source: str) -> str:
@@ -75,7 +93,7 @@ def _find_path(source: str) -> str:
 
 def _is_elsewhere(manifest: Manifest) -> bool:
     """Whether its name, typed here, means another place than that of its images: of a folder, and of a table."""
-    path = _find_path(manifest.source)
+    path = _find_path(find_limit(manifest)[0])
     return "--root" not in manifest.options and manifest.root not in (
         os.path.realpath(path),
         os.path.realpath(os.path.dirname(path)),
@@ -85,10 +103,10 @@ def _is_elsewhere(manifest: Manifest) -> bool:
 def find_place(manifest: Manifest) -> str:
     """The folder or table that a data set was read from; empty of one that is neither, or goes by a word.
 
-    What is asked for behind its name (see `split_variant`) is behind the place as well.
+    What is asked for behind its name (see `split_variant`) is behind the place as well; a limit is not.
     """
-    path = os.path.normpath(_find_path(manifest.source))
-    variant = split_variant(manifest.source)[1]
+    name = find_limit(manifest)[0]
+    path, variant = os.path.normpath(_find_path(name)), split_variant(name)[1]
     if os.path.basename(path) == os.path.basename(manifest.root):
         return manifest.root + variant
     if is_table(path):
@@ -103,14 +121,16 @@ def is_table(path: str) -> bool:
 
 def _is_at(manifest: Manifest, source: str) -> bool:
     """Whether a data set is that of the folder or table which a text means here, however it is spelt."""
-    path, place = _find_path(source), _find_path(find_place(manifest))
+    (name, limit), (own, its_limit) = split_limit(source), find_limit(manifest)
+    path, place = _find_path(name), _find_path(find_place(manifest))
     if not os.path.exists(path) or os.path.realpath(place) != os.path.realpath(path):
         return False
-    if split_variant(source)[1] != split_variant(manifest.source)[1]:
+    if (limit, split_variant(name)[1]) != (its_limit, split_variant(own)[1]):
         return False
     return os.path.isdir(path) or os.path.dirname(place) == os.path.realpath(os.path.dirname(path))
 
 
 def shorten_source(source: str) -> str:
     """The last part of a data set's name: ``dogs`` of ``../data/dogs/``."""
-    return os.path.basename(os.path.abspath(source))
+    name, limit = split_limit(source)
+    return os.path.basename(os.path.abspath(name)) + f"@{limit}" * bool(limit)

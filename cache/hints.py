@@ -63,7 +63,7 @@ class Hint:
         """The command that fills places, seen as the others were."""
         places = list(places)
         fields = self._find_fields()
-        if not {"train"} & {kind for _, kind, _ in (*self.entries, *places)}:
+        if "train" in self.manifest.splits and "train" not in {kind for _, kind, _ in (*self.entries, *places)}:
             fields["draws"] = 0
         words = {
             "--trunk": self.made.trunk_name,

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from fixgrid.cache.datasets import find_place, is_table
+from fixgrid.cache.datasets import find_limit, find_place, is_table
 from fixgrid.cache.errors import FixgridError
 from fixgrid.cache.rows import Manifest, split_variant
 
@@ -83,8 +83,9 @@ def find_changes(manifest: Manifest, cache_dir: Path) -> Changes:
     common = rows.keys() & images.keys()
     memo = read_memo(name_memo(os.fsencode(manifest.root), cache_dir / "hashes"))
     given = {image.split for image in listing.images}
+    limited = bool(find_limit(manifest)[1])  # the images that it left out are not new
     return Changes(
-        len(images) - len(common),
+        0 if limited else len(images) - len(common),
         len(rows) - len(common),
         _count_edited(manifest.root, {path: rows[path] for path in common}, memo),
         sum(_is_relabelled(rows[path], images[path], given) for path in common),

@@ -48,6 +48,8 @@ class Classifier(nn.Module):
         Side of the crops, px; the trunk's native one if not given.
     link : {"softmax", "sigmoid", "identity"}
         What makes answers of scores: probabilities of one class, or of each; a number.
+    normalised : bool
+        Whether the head takes features divided by their length.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Classifier(nn.Module):
         temperature: float,
         res: int | None = None,
         link: str = "softmax",
+        normalised: bool = False,
     ) -> None:
         super().__init__()
         if coef.shape[1] != trunk.dim:
@@ -71,12 +74,13 @@ class Classifier(nn.Module):
         self.head = nn.Linear(trunk.dim, len(coef))
         self.head.weight.data = torch.tensor(coef)
         self.head.bias.data = torch.tensor(intercept)
-        self.temperature, self.link = temperature, link
+        self.temperature, self.link, self.normalised = temperature, link, normalised
         self.eval().requires_grad_(False)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """uint8 (B, R, R, 3), RGB, to probabilities or values float32 (B, K)."""
-        return self.answer(self.head(self.trunk(pixels)))
+        features = self.trunk(pixels)
+        return self.answer(self.head(nn.functional.normalize(features, dim=1) if self.normalised else features))
 
     def answer(self, scores: Tensor) -> Tensor:
         """Probabilities, or values, of scores float32 (B, K)."""
@@ -151,7 +155,7 @@ def _trace(classifier: Classifier, res: int, file: Path) -> Any:
     module = classifier.trunk.module
     if isinstance(module, OnnxModule):
         coef, intercept = classifier.head.weight.numpy(), classifier.head.bias.numpy()
-        head = Head(coef, intercept, classifier.temperature, classifier.link)
+        head = Head(coef, intercept, classifier.temperature, classifier.link, classifier.normalised)
         batch = "batch" if module.images.batch else 1
         return compose_graph(module, classifier.preprocess, res, head, batch=batch)
     try:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fixgrid.cache.datasets import TABLES
+from fixgrid.cache.datasets import TABLES, split_limit
 from fixgrid.cache.errors import DataError, UsageError
 from fixgrid.cache.rows import SPLITS, TASKS, Manifest, Rows
 from fixgrid.cache.text import show_path, show_text
@@ -27,6 +27,7 @@ from .labelling import (
     name_strata,
     relabel,
 )
+from .limit import choose_images
 from .naming import expect_distinct, note_names
 from .sources.catalogue import find_source
 from .sources.reading import Reading
@@ -56,7 +57,8 @@ def read_manifest(
     ----------
     source : str
         What one of `SOURCES` takes; ``~`` is expanded. A folder called like a word that one of them takes, such
-        as ``sample``, is ``./sample``.
+        as ``sample``, is ``./sample``. With ``@500`` or ``@10%`` behind it, so many of its images; see
+        `choose_images`.
     cache_dir : Path
         Downloads, the sample, saved splits and remembered hashes go below it.
     seed : int
@@ -91,7 +93,7 @@ def read_manifest(
     DiskError
         If the sample, a download or a split cannot be written.
     """
-    reading = reading or Reading()
+    reading, (source, limit) = reading or Reading(), split_limit(source)
     listing = list_source(source, Asked(cache_dir, seed, follow_links, download_progress, reading))
     if reading.root:  # else its place is known by that of the images
         source = os.path.join(os.path.realpath(expand_path(source).parent), os.path.basename(source))
@@ -114,7 +116,15 @@ def read_manifest(
         workers=workers,
     )
     options = (*_say_options(seed, follow_links), *reading.say())
-    rows = _build_rows(images, encode_labels([image.label for image in images], classes, listing.task), found)
+    labels = encode_labels([image.label for image in images], classes, listing.task)
+    chosen = choose_images(images, labels, found.sha256, limit, seed=seed)
+    if limit and len(chosen) == len(images):
+        split_notes = (*split_notes, f"--limit {limit} leaves out none of {len(images):,} images")
+    elif limit:
+        split_notes = (*split_notes, f"limited to {len(chosen):,} of {len(images):,} images")
+        source, images = f"{source}@{limit}", [images[place] for place in chosen]
+        check_images(images, classes, source, task=listing.task)
+    rows = _build_rows(images, labels[chosen], found.sizes[chosen], found.sha256[chosen])
     manifest = Manifest(source, os.fsdecode(listing.root), classes, rows, options, listing.task)
     names = () if listing.task in ("regression", "unlabelled") else note_names(images, classes)
     notes = (*listing.notes, *split_notes, *names, *found.notes, *find_collisions(images), *find_copies(manifest))
@@ -244,7 +254,9 @@ def _say_few(images: Sequence[Image], classes: Sequence[str], split: str, task: 
     return f"{kinds}{other * several} are too few to split; add images, or a split {split}"
 
 
-def _build_rows(images: Sequence[Image], labels: NDArray[np.generic], found: hashes.Hashes) -> dict[str, Rows]:
+def _build_rows(
+    images: Sequence[Image], labels: NDArray[np.generic], sizes: NDArray[np.int64], sha256: NDArray[np.uint8]
+) -> dict[str, Rows]:
     places: dict[str, list[int]] = {split: [] for split in SPLITS}
     for place, image in enumerate(images):
         places[image.split].append(place)
@@ -252,8 +264,8 @@ def _build_rows(images: Sequence[Image], labels: NDArray[np.generic], found: has
     return {
         split: Rows(
             tuple(images[place].path for place in chosen),
-            found.sizes[chosen],
-            found.sha256[chosen],
+            sizes[chosen],
+            sha256[chosen],
             labels[chosen],
             None if groups is None else groups[chosen],
         )
@@ -290,7 +302,8 @@ def find_copies(manifest: Manifest) -> tuple[str, ...]:
     notes = []
     again = [d for d, n in copies.items() if n > 1 and len(splits[d]) == len(labels[d]) == 1]
     if again:
-        notes.append(f"{len(again)} image(s) occur more than once in a class, such as {show_path(paths[again[0]])}")
+        where = "" if manifest.task == "unlabelled" else " in a class"
+        notes.append(f"{len(again)} image(s) occur more than once{where}, such as {show_path(paths[again[0]])}")
     for found, what in ((splits, "in more than one split"), (labels, "under more than one label")):
         repeated = [digest for digest, values in found.items() if len(values) > 1]
         if repeated:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -127,8 +127,6 @@ class Prospect:
         """
         work, macs = self.work, self.macs
         todo, whole = (forecast.count_gmacs(crops, macs) for crops in (work.crops, work.all_crops))
-        trained = forecast.count_training_gmacs(work.images, macs)
-        cells = f"each of {len(macs) ** 2} cells trained alone for {forecast.EPOCHS} epochs"
         n = len(self.extraction.manifest.classes)
         names = describe_classes(self.extraction.manifest).removeprefix(f"{n}: ")
         return [
@@ -138,7 +136,7 @@ class Prospect:
             _describe_features(work),
             _describe_weights(self.facts),
             self.describe_time(work),
-            Item("grid by training", round(trained / whole, 1), "x", f"multiply-adds if {cells}, trunk frozen"),
+            *_describe_training(work, macs, whole),
         ]
 
     def describe_time(self, work: Work) -> Item:
@@ -197,6 +195,15 @@ def _list_work(work: Work, how: str) -> list[Item]:
         Item("to decode", work.decode, "images", how),
         Item("to run", sum(work.crops.values()), "crops", f"at most, of {sum(work.all_crops.values())}"),
     ]
+
+
+def _describe_training(work: Work, macs: Mapping[int, int], whole: float) -> list[Item]:
+    """What the grid's cells would take without a cache; nothing where there is nothing to train on."""
+    if "train" not in work.images:
+        return []
+    trained = forecast.count_training_gmacs(work.images, macs)
+    cells = f"each of {len(macs) ** 2} cells trained alone for {forecast.EPOCHS} epochs"
+    return [Item("grid by training", round(trained / whole, 1), "x", f"multiply-adds if {cells}, trunk frozen")]
 
 
 def _describe_features(work: Work) -> Item:

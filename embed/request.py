@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from fixgrid.cache.errors import UsageError
@@ -40,20 +40,21 @@ class Wanted:
     seed: int = 0
 
 
-def choose_views(preprocess: Preprocess, splits: Iterable[str], wanted: Wanted) -> dict[str, list[View]]:
+def choose_views(preprocess: Preprocess, splits: Collection[str], wanted: Wanted) -> dict[str, list[View]]:
     """Views per split: ``center`` of every split, random draws of the training split, and what else is asked for.
 
     Parameters
     ----------
     preprocess : Preprocess
         Of the trunk's weights.
-    splits : iterable of str
+    splits : collection of str
     wanted : Wanted
 
     Raises
     ------
     UsageError
-        If a kind is unknown, this installation cannot resize so, or the crop mode leaves nothing to choose.
+        If a kind is unknown, or of training images alone and there are none, this installation cannot resize so,
+        or the crop mode leaves nothing to choose.
     """
     extra, train_views = wanted.extra, wanted.train_views
     unknown = [kind for kind in extra if kind not in KINDS]
@@ -79,6 +80,11 @@ def choose_views(preprocess: Preprocess, splits: Iterable[str], wanted: Wanted) 
             crop_mode=preprocess.crop_mode,
         )
 
+    if "val_train" in extra and "train" not in splits:
+        raise UsageError(
+            "found the view val_train of images none of which is for training; expected labels, or some of whole, "
+            "five and ten."
+        )
     resolutions = wanted.resolutions or (preprocess.native_res,)
     _expect_choice(preprocess, wanted, resolutions)
     views: dict[str, list[View]] = {}

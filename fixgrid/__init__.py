@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from .looking import explain_key as explain_key
     from .looking import list_cache as list_cache
     from .looking import verify_cache as verify_cache
+    from .naming import zero_shot as zero_shot
     from .planning import plan as plan
     from .predicting import predict as predict
     from .reporting import report as report
@@ -65,6 +66,7 @@ _FACE = {
     "cross_validate": "validating:cross_validate",
     "choose_again": "validating:choose_again",
     "duplicates": "fitting:duplicates",
+    "zero_shot": "naming:zero_shot",
     "predict": "predicting:predict",
     "evaluate": "evaluating:evaluate",
     "nearest": "comparing:nearest",

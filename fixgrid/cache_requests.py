@@ -8,17 +8,21 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 
-from .cache.errors import FixgridError, UsageError
+from .cache.disk import read_file
+from .cache.errors import CacheError, FixgridError, UsageError
+from .cache.holdings import Holdings
 from .cache.inventory import list_axes, list_labels
 from .cache.store import FeatureStore
 from .embed.trunks.look import read_look
-from .embed.trunks.nodes import read_nodes
-from .feature_requests import FeaturesRequest, spread
+from .embed.trunks.nodes import PROJECTED, read_nodes
+from .embed.trunks.text_tower import expect_text_tower
+from .feature_requests import CachedRequest, FeaturesRequest, spread
 from .heads.ask import ask_cache
 from .heads.cell import Cell
 from .heads.question import Asked, Pair
 from .heads.recipe import list_recipes
 from .heads.verdict import PREFERENCES
+from .heads.zero_shot import TEMPLATES
 from .requests import open_cache
 from .weighing import weigh
 
@@ -152,6 +156,75 @@ class HeadRequest(GridRequest):
     def __post_init__(self) -> None:
         if self.prefer not in PREFERENCES:
             raise UsageError(f"found --prefer {self.prefer!r}; expected {' or '.join(PREFERENCES)}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZeroShotRequest(CachedRequest):
+    """Which classes to make a head of, by which trunk's text tower, and where to keep it.
+
+    Attributes
+    ----------
+    res : int, optional
+        px at which images are seen; may be left out where the cache holds one.
+    classes : str, Path or sequence of str, optional
+        Names, or ``NAME=WORDS`` where other words are to be asked for: as in ``"cat,dog"``, a file with one on each
+        line, or a sequence; those of the data set, if not given.
+    templates : str or sequence of str, optional
+        Prompts, with ``{}`` for the class; `fixgrid.heads.zero_shot.TEMPLATES`, if not given.
+    out : str or Path, optional
+        As `fixgrid.fit_head` takes it.
+    """
+
+    res: int | None = None
+    classes: str | Path | Sequence[str] | None = None
+    templates: str | Sequence[str] | None = None
+    out: str | Path | None = None
+
+    def choose(self) -> tuple[Holdings, int]:
+        """The features behind the trunk's projection, and the resolution, px; says which they are.
+
+        Raises
+        ------
+        UsageError
+            If the trunk has no text tower, or the cache holds several resolutions.
+        CacheError
+            If it lacks such features of test images.
+        """
+        open_cache(self.folder, self.watcher)
+        try:
+            holdings = replace(self, features=PROJECTED).find()
+        except CacheError:
+            _expect_text_tower(replace(self, features=None).find())
+            raise
+        _expect_text_tower(holdings)
+        sides = [self.res] if self.res else sorted({res for _, _, res in holdings.entries})
+        if len(sides) > 1:
+            found = ", ".join(map(str, sides))
+            raise UsageError(f"the cache holds center views at {found} px: choose with --res.")
+        (res,) = sides
+        holdings.expect([("test", "center", res)])
+        self.say([holdings], res=(res, "" if self.res else "the cache holds it"))
+        return holdings, res
+
+    def list_classes(self) -> list[str] | None:
+        """The names that were given; None if none were."""
+        if self.classes is None or not isinstance(self.classes, str | Path):
+            return None if self.classes is None else [*self.classes]
+        file = Path(self.classes).expanduser()
+        if file.is_file():
+            lines = read_file(file).decode("utf-8-sig", "replace").splitlines()
+            return [line.strip() for line in lines if line.strip()]
+        return str(self.classes).split(",")
+
+    def list_templates(self) -> tuple[str, ...]:
+        """The prompts that were given, or the usual ones."""
+        if isinstance(self.templates, str):
+            return (self.templates,)
+        return TEMPLATES if self.templates is None else tuple(self.templates)
+
+
+def _expect_text_tower(holdings: Holdings) -> None:
+    expect_text_tower(holdings.trunk, holdings.version.architecture if holdings.version else "")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -150,6 +150,11 @@ def _read_data(request: EvaluateRequest, data: str, folder: Path, task: str) -> 
 def _label_as(found: Manifest, split: str, saved: SavedHead) -> Manifest:
     """One split of a data set, its labels those of a head's classes."""
     classes, one = saved.classes, ("multiclass", "ordinal")
+    if found.task == "unlabelled":
+        raise DataError(
+            f"found no labels in {found.source}, expected some to score a head by: class folders, or a table with "
+            "a column of labels; predict answers without."
+        )
     if found.task != saved.task and not (found.task in one and saved.task in one):
         raise DataError(
             f"found {found.task} labels in {found.source}; expected {saved.task} ones, which the head answers: "

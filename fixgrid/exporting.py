@@ -16,8 +16,9 @@ from .embed.trunks.catalogue import find_licence
 from .embed.trunks.library import find_use
 from .embed.watcher import Quiet
 from .heads.artifact import SavedHead, load_head, name_files, save_coefficients
-from .heads.card import USES, CardFacts, write_card
+from .heads.card import CardFacts, write_card
 from .heads.leak import LEAK
+from .heads.uses import list_uses
 from .recording import records
 from .seeing import find_own
 
@@ -37,7 +38,7 @@ class Exported:
     ----------
     file, card : Path
     distance : float or None
-        Largest difference of a probability from the trunk's and head's own, on a probe; None of a head alone.
+        Largest difference of an answer from the trunk's and head's own, on a probe; None of a head alone.
     """
 
     file: Path
@@ -91,12 +92,17 @@ def export(
             f"found a head that averages each image at {seen} px; expected one test resolution, since a file takes "
             "one crop: fit another with fit-head --pairs TRAIN:TEST."
         )
+    if saved.normalised and to in ("safetensors", "sklearn"):
+        raise UsageError(
+            f"found a head on features divided by their length, which --to {to} has no place for; expected --to "
+            "onnx or torch."
+        )
     stem = out.with_name(re.sub(r"\.(onnx|pt2|safetensors|json|md)$", "", out.name))
     files = [stem.with_name(stem.name + end) for end in (SUFFIXES[to], ".json", SUFFIXES[to] + ".md")]
     if not {file.resolve() for file in name_files(Path(head))}.isdisjoint(file.resolve() for file in files):
         raise UsageError(f"{out} would replace the head itself; name another --out.")
     expect_writable(files[0])
-    distance, use = None, USES.get(to, "")
+    distance, use = None, list_uses(saved.link).get(to, "")
     if to == "sklearn":
         save_coefficients(stem, saved)
     else:
@@ -125,7 +131,8 @@ def _export_network(
     expect_center(view)
     given = find_own(saved.trunk, own, weights, Quiet())
     trunk = open_trunk(saved.trunk, view, Path(weights).expanduser() if weights else None, given)
-    classifier = Classifier(trunk, saved.head.coef, saved.head.intercept, saved.temperature, view.res, saved.link)
+    head = saved.head.coef, saved.head.intercept, saved.temperature
+    classifier = Classifier(trunk, *head, view.res, saved.link, saved.normalised)
     if to == "safetensors" and saved.link != "softmax":
         raise UsageError(
             f"found a head on {saved.task} labels; expected one of one class, as the state dict's library has it: "

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from .asking import takes
-from .cache.datasets import list_sources, name_here
+from .cache.datasets import list_sources, name_here, split_limit
 from .cache.errors import DataError, UsageError
 from .cache.key import DTYPES
 from .cache.remarks import describe_remarks
 from .cache.rows import Manifest
 from .cache.store import FeatureStore
 from .embed.extraction import Extraction
+from .embed.limit import read_limit
 from .embed.manifest import read_manifest
 from .embed.outcome import Outcome
 from .embed.outline import describe_classes, describe_images, outline
@@ -182,7 +183,7 @@ def read_data(request: Request, *, download: bool = True) -> Data:
     """
     store = open_cache(request.folder, request.watcher)
     name, why = _choose_data(request, store)
-    name = _add_split(request, name)
+    name = _add_limit(request, name)
     reading = request.reading
     # Refused before anything is downloaded or hashed.
     _ = read_resolutions(request.res), request.look, request.bounds
@@ -191,7 +192,7 @@ def read_data(request: Request, *, download: bool = True) -> Data:
     if request.dtype not in DTYPES:
         raise UsageError(f"found --dtype {request.dtype!r}; expected {' or '.join(DTYPES)}.")
     if not download:
-        expect_local(name, request.folder)
+        expect_local(split_limit(name)[0], request.folder)
     manifest, notes = read_manifest(
         name,
         cache_dir=request.folder,
@@ -213,6 +214,17 @@ def _choose_data(request: Request, store: FeatureStore) -> tuple[str, str]:
         return str(request.data), ""
     known = list(map(name_here, list_sources(store).values()))
     return (known[0], "the cache holds it") if len(known) == 1 else (SAMPLE, "built in")
+
+
+def _add_limit(request: Request, name: str) -> str:
+    """The data set's name, with the split and the limit that were asked for as options behind it."""
+    whole, limit = split_limit(name)
+    whole = _add_split(request, whole)
+    if request.limit is not None:
+        if limit and request.data is not None:
+            raise UsageError(f"found --limit {request.limit} with {name}, which has a limit; expected one of them.")
+        whole, limit = whole.rstrip("/") or whole, read_limit(request.limit)
+    return whole + f"@{limit}" * bool(limit)
 
 
 def _add_split(request: Request, name: str) -> str:

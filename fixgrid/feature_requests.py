@@ -129,8 +129,9 @@ class FeaturesRequest(CachedRequest):
 
     def settle(self, found: Sequence[Holdings]) -> None:
         """Say which features were found."""
-        kinds = choose_kinds(found[0], self.train_view)
-        self.say(found, train_view=(f"{'+'.join(kinds)} for training, center for val and test", ""))
+        kinds = "+".join(choose_kinds(found[0], self.train_view))
+        trained = "train" in found[0].manifest.splits
+        self.say(found, train_view=(f"{kinds} for training, center for val and test" if trained else kinds, ""))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from .cache.errors import DataError, UsageError
 from .cache.holdings import Holdings
 from .cache.labels import find_version
 from .cache.rows import Manifest, Rows, find_strata
+from .cache.shares import rank_images, take_share
 from .cache.store import FeatureStore
 from .embed.extraction import Extraction
 from .embed.replica import adopt_known
@@ -22,7 +23,6 @@ from .embed.trunks.identity import KnownTrunk
 from .extracting import ask_extractions, expect_usable, read_share, say_remarks
 from .fitting import make_grid
 from .heads.ask import ask_cache
-from .heads.curve import rank_images, take_share
 from .heads.fit import choose_best
 from .heads.halving import Pass, explain_drops, keep_best, plan_shares
 from .heads.question import Asked
@@ -122,6 +122,7 @@ class _Searching:
             f"{show_trunk(best.axes.trunk)} {best.train_res}:{best.test_res} px",
             best.val.value,
             tuple(one for one in explain_drops(verdict, chosen, share) if one.passed in kept),
+            best.metric,
         )
         self.rungs.append(rung)
         self.request.watcher.notice(f"note: {say_rung(rung).replace(chr(10), '; ')} {len(rung.dropped)}")

@@ -67,6 +67,9 @@ class Request(TableRequest):
     data : str or Path, optional
         A folder, a table, ``stanford-dogs``, ``stanford-dogs:2020``, ``torchvision:NAME`` or ``sample``; the
         cache's only data set, else the sample, if not given.
+    limit : int or str, optional
+        So many of its images, or a share as in ``"10%"``: the first in an order drawn from their contents, of every
+        class in every split its share. The data set is then called as in ``photos@500``.
     trunk : str, nn.Module or OwnTrunk, or several of them, optional
         A name, see `fixgrid.models`, or your own, from normalised float32 (B, 3, R, R) to features (B, D): a
         module, ``FILE.py:function`` that builds one, or ``FILE.onnx``. Several, as in ``"resnet18,resnet50"`` or a
@@ -122,6 +125,7 @@ class Request(TableRequest):
 
     data: str | Path | None = None
     _: KW_ONLY
+    limit: int | str | None = None
     trunk: str | nn.Module | OwnTrunk | Sequence[str | nn.Module | OwnTrunk] | None = None
     weights: str | Path | None = None
     name: str | None = None

@@ -22,7 +22,8 @@ from .linear import LinearHead
 
 FORMAT = "fixgrid-head-1"
 OTHER_LABELS = "fixgrid-head-2"
-"""Of heads on labels that are not of one class, which earlier versions must not take for such."""
+"""Of heads on labels that are not of one class, or on normalised features: earlier versions must not take them for
+others."""
 _FACTS = ("keys", "trunk", "view", "figures")
 _LATER_FACTS = ("data", "asked", "trained_on")  # earlier heads lack some
 _VECTORS = ("centre", "ratio", "target")  # of a correction
@@ -61,6 +62,8 @@ class SavedHead:
         What it answers, of `fixgrid.cache.rows.TASKS`: a class, several, or a number, which the scores are.
     thresholds : float32 array, shape (K,), or None
         Probability from which each of several classes is given, fitted on val.
+    normalised : bool
+        Whether it takes features divided by their length (L2), as those of a text tower do.
     """
 
     head: LinearHead
@@ -77,6 +80,7 @@ class SavedHead:
     trained_on: dict[str, Any] = field(default_factory=dict)
     task: str = TASKS[0]
     thresholds: NDArray[np.float32] | None = None
+    normalised: bool = False
 
     @property
     def link(self) -> str:
@@ -116,13 +120,14 @@ def save_head(stem: Path, saved: SavedHead) -> tuple[Path, Path]:
         tensors["thresholds"] = np.ascontiguousarray(saved.thresholds, np.float32)
     data = safetensors.numpy.save(tensors)
     record = {
-        "format": FORMAT if saved.task == TASKS[0] else OTHER_LABELS,
+        "format": FORMAT if saved.task == TASKS[0] and not saved.normalised else OTHER_LABELS,
         "tensors_sha256": hashlib.sha256(data).hexdigest(),
         "C": saved.head.strength,
         "classes": list(saved.classes),
         **{name: getattr(saved, name) for name in (*_FACTS, *_LATER_FACTS)},
         **({"views": saved.views} if saved.views else {}),
         **({"task": saved.task} if saved.task != TASKS[0] else {}),
+        **({"normalised": True} if saved.normalised else {}),
     }
     files = name_files(stem)
     commit_bytes(files[0], data)
@@ -182,6 +187,7 @@ def _build_head(tensors: dict[str, NDArray[np.float32]], record: dict[str, Any])
     facts |= {name: dict(record.get(name, {})) for name in _LATER_FACTS}
     corrections = tuple(Correction(*vectors) for vectors in tensors.get("corrections", ()))
     facts |= {"views": views, "corrections": corrections, "task": task, "thresholds": tensors.get("thresholds")}
+    facts["normalised"] = record.get("normalised") is True
     return SavedHead(head, classes, float(tensors["temperature"][0]), **facts)
 
 

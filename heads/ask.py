@@ -90,15 +90,18 @@ def ask_cache(
     ------
     UsageError
         If an option names what there is not.
+    DataError
+        If there are no labels.
     CacheError
         If the cache lacks features that an option needs.
     """
     if test_view not in TEST_VIEWS:
         raise UsageError(f"found --test-view {test_view!r}; expected some of {', '.join(TEST_VIEWS)}.")
+    task = holdings.manifest.task
+    measure = find_measure(task, metric)
     kinds = choose_kinds(holdings, train_view)
     chosen = choose_pairs(holdings, kinds, pairs)
     gaps, notes = choose_gaps(holdings, chosen, gap, test_view)
-    task = holdings.manifest.task
     usual = "ridge" if task == "regression" else "logistic"
     balanced = class_weight == "balanced"
     suited = families_for(task, balanced) if heads == "all" else tuple(FAMILIES)
@@ -114,7 +117,7 @@ def ask_cache(
         path,
         coarse=2 if strengths is None else 1,
         refit=refit,
-        metric=find_measure(task, metric).name,
+        metric=measure.name,
         class_weight=class_weight,
     )
     source: Source = Shelf(holdings)

@@ -54,7 +54,7 @@ class Fitted:
     head : LinearHead
         On raw features, or on those that ``corrections`` gives.
     n_val : int
-        Images it was chosen on.
+        Images, or groups, it was chosen on.
     test_scores : float32 array, shape (n, K)
     test : FeatureSet
         The test images.
@@ -95,6 +95,11 @@ class Fitted:
     corrections: tuple[Correction, ...] = ()
     ask: Ask | None = None
     verdict: Verdict[Trial] | None = None
+
+    @property
+    def units(self) -> str:
+        """What its figures count, see `Ask.units`."""
+        return "images" if self.test.group is None else "groups"
 
     def measure(self, classes: Sequence[str], n_confused: int = 10) -> HeadFigures:
         """All figures on test, of the classes by name, and at most ``n_confused`` pairs of them."""
@@ -258,7 +263,7 @@ def keep_fitted(
         figures=dict(figures),
         data={
             "source": holdings.manifest.source,
-            "splits": {split: _describe_rows(part) for split, part in rows.items()},
+            "splits": {split: describe_rows(part) for split, part in rows.items()},
         },
         asked=dict(asked or {}),
         trained_on=describe_training(
@@ -271,6 +276,7 @@ def keep_fitted(
     )
 
 
-def _describe_rows(rows: Rows) -> dict[str, Any]:
+def describe_rows(rows: Rows) -> dict[str, Any]:
+    """The images of a split and their labels, as a head's file tells them from others."""
     labels = hashlib.sha256(rows.labels.tobytes()).hexdigest()
     return {"images": len(rows), "rows_sha256": rows.digest, "labels_sha256": labels}

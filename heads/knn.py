@@ -73,6 +73,6 @@ class NeighbourPath:
 
 
 def unit_rows(X: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Rows of ``X`` (n, D) divided by their length; a zero row stays zero."""
-    length = np.linalg.norm(X, axis=1, keepdims=True)
+    """Vectors of ``X`` (..., D) divided by their length; a zero vector stays zero."""
+    length = np.linalg.norm(X, axis=-1, keepdims=True)
     return np.asarray(X / np.where(length > 0, length, 1), X.dtype)

@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fixgrid.cache.errors import UsageError
+from fixgrid.cache.errors import DataError, UsageError
+
+from .metrics import Estimate
 
 Scores = NDArray[np.float32]
 Shares = NDArray[np.bool_] | NDArray[np.float64]
@@ -48,6 +50,20 @@ class Measure(NamedTuple):
     def show(self, value: float) -> str:
         """A value without its unit: percent with two digits, or three digits."""
         return f"{100 * value:.2f}" if self.unit == 100 else f"{value:.3f}"
+
+    def shorten(self, value: float) -> str:
+        """The same, of percent with one digit."""
+        return f"{100 * value:.1f}" if self.unit == 100 else self.show(value)
+
+    def clip(self, estimate: Estimate) -> Estimate:
+        """An estimate whose interval ends where values do."""
+        low, high = (0.0, 1.0) if self.unit == 100 else (-np.inf, 1.0)
+        return Estimate(*(min(max(value, low), high) for value in estimate))
+
+    @property
+    def heading(self) -> str:
+        """Its title at the beginning of a sentence."""
+        return self.title if self.title[1].isupper() else self.title[0].upper() + self.title[1:]
 
     @property
     def suffix(self) -> str:
@@ -154,11 +170,13 @@ def find_measure(task: str, name: str | None = None) -> Measure:
     Raises
     ------
     UsageError
-        If there is none for the task, as without labels.
+        If there is none of that name for the task.
+    DataError
+        If there are no labels.
     """
     fitting = [measure.name for measure in MEASURES.values() if task in measure.tasks]
     if not fitting:
-        raise UsageError(
+        raise DataError(
             "found images without labels, of which no head can be fitted; expected classes or numbers: extract a "
             "folder of class folders, or a table with a column of labels."
         )

@@ -15,6 +15,7 @@ from fixgrid.cache.features import FeatureSet
 from fixgrid.cache.text import escape_markdown, format_records, show_path, show_text
 
 from .artifact import SavedHead
+from .knn import unit_rows
 from .metrics import log_softmax
 from .select import score_views
 from .subset import keep_rows
@@ -44,7 +45,10 @@ class Prediction:
 
 
 def score_images(saved: SavedHead, X: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scores of ``X`` (n, V, D), one for each class: float32, shape (n, K); the head's corrections are applied."""
+    """Scores of ``X`` (n, V, D), one for each class: float32, shape (n, K); normalised
+    and corrected as the head says."""
+    if saved.normalised:
+        X = unit_rows(X)
     seen = see_views(X, saved.corrections, str(saved.figures.get("mean_of")))
     return score_views(saved.head, seen, saved.link)
 

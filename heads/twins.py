@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 
@@ -66,14 +66,15 @@ def choose_res(holdings: Holdings) -> int:
     cached = (set(holdings.resolutions(split, "center")) for split in holdings.manifest.splits)
     common = set.intersection(*cached)
     if not common:
-        raise CacheError("found no resolution with center views of train, val and test: run extract for all three.")
+        splits = ", ".join(holdings.manifest.splits)
+        raise CacheError(f"found no resolution with center views of {splits}: run extract at one for all of them.")
     res = min(common, key=lambda res: abs(res - _MEASURED_RES))
     holdings.expect((split, "center", res) for split in holdings.manifest.splits)
     return res
 
 
-def find_twins(source: Source, res: int) -> list[Twin]:
-    """For every image its nearest twin in its own split and in each later one, of train, val and test.
+def find_twins(source: Source, res: int, splits: Collection[str] = SPLITS) -> list[Twin]:
+    """For every image its nearest twin in its own split and in each later one, in the order of splits.
 
     A list of at most three for each image, however often one occurs. Memory: the features of all splits and
     blocks of 4 Mi cosines.
@@ -83,10 +84,12 @@ def find_twins(source: Source, res: int) -> list[Twin]:
     source : Source
     res : int
         px; centre views of every split are compared.
+    splits : collection of str
+        That the data set has.
     """
-    sets = {split: source.load(split, "center", res) for split in SPLITS}
+    sets = {split: source.load(split, "center", res) for split in splits}
     return [
-        twin for a, b in combinations_with_replacement(SPLITS, 2) for twin in _pair_splits(a, sets[a], b, sets[b])
+        twin for a, b in combinations_with_replacement(sets, 2) for twin in _pair_splits(a, sets[a], b, sets[b])
     ]
 
 
@@ -157,7 +160,7 @@ def _pair_splits(a: str, A: FeatureSet, b: str, B: FeatureSet) -> Iterator[Twin]
             if value >= _NEAR_COSINE:
                 how = {2.0: "pixels", 3.0: "bytes"}.get(value, "near")
                 ends = (a, int(A.row[i])), (b, int(B.row[j]))
-                yield Twin(how, *ends, min(value, 1.0), bool(A.y[i] != B.y[j]))
+                yield Twin(how, *ends, min(value, 1.0), bool(np.any(A.y[i] != B.y[j])))
 
 
 def _name(features: FeatureSet, of: str) -> NDArray[np.int64]:

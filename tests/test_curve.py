@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from fixgrid.cache.errors import UsageError
-from fixgrid.heads.curve import fit_curve, rank_images, take_share
+from fixgrid.cache.shares import rank_images, take_share
+from fixgrid.heads.curve import fit_curve
 from fixgrid.heads.fit import fit_best
 from fixgrid.heads.head_table import format_curve
 from fixgrid.heads.memo import Memo

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from fixgrid.cache.errors import UsageError
+from fixgrid.cache.errors import DataError, UsageError
 from fixgrid.heads.judging import estimate_figure, join_units, judge_shares
 from fixgrid.heads.measures import MEASURES, find_measure, list_measures
 from fixgrid.heads.metrics import wilson_interval
@@ -114,5 +114,5 @@ def test_each_task_has_measures_of_its_own_and_no_others():
     assert find_measure("multilabel", "auroc").name == "auroc"
     with pytest.raises(UsageError, match="found --metric 'r2' for multilabel labels; expected one of auroc, map"):
         find_measure("multilabel", "r2")
-    with pytest.raises(UsageError, match="images without labels"):
+    with pytest.raises(DataError, match="images without labels"):
         find_measure("unlabelled")

@@ -13,12 +13,16 @@ from .pixels import compute_scale
 
 
 class Head(NamedTuple):
-    """What comes after the features: coef (K, D) and intercept (K,), float32, temperature, what makes answers."""
+    """What comes after the features: coef (K, D) and intercept (K,), float32, temperature, what makes answers.
+
+    ``normalised``: whether features are divided by their length first.
+    """
 
     coef: NDArray[np.float32]
     intercept: NDArray[np.float32]
     temperature: float
     link: str = "softmax"
+    normalised: bool = False
 
 
 def compose_graph(
@@ -99,7 +103,12 @@ def _classify(features: str, head: Head | None) -> tuple[list[Any], list[Any]]:
     name = _name_answers(head)
     last = {"softmax": ("Softmax", {"axis": 1}), "sigmoid": ("Sigmoid", {}), "identity": ("Identity", {})}
     kind, attributes = last[head.link]
+    before = []
+    if head.normalised:
+        before = [helper.make_node("LpNormalization", [features], ["head/unit"], axis=1, p=2)]
+        features = "head/unit"
     nodes = [
+        *before,
         helper.make_node("Gemm", [features, "head/coef", "head/intercept"], ["head/scores"], transB=1),
         helper.make_node("Div", ["head/scores", "head/temperature"], ["head/logits"]),
         helper.make_node(kind, ["head/logits"], [name], **attributes),

@@ -17,7 +17,9 @@ POOLED = "pooled"
 POOLINGS = ("cls", "patch_mean", "gem")
 """How the cells of a layer become one vector."""
 
-_PART = re.compile(rf"(?:{POOLED}|projected|last([1-9]\d?)|(?:{'|'.join(POOLINGS)})(?:@([A-Za-z_][\w.]*))?)")
+PROJECTED = "projected"
+"""The kind of features that a text tower shares."""
+_PART = re.compile(rf"(?:{POOLED}|{PROJECTED}|last([1-9]\d?)|(?:{'|'.join(POOLINGS)})(?:@([A-Za-z_][\w.]*))?)")
 
 
 class Part(NamedTuple):

@@ -164,6 +164,7 @@ table = all_of(
 
 extracts = all_of(
     data,
+    option("--limit", help="So many of its images, or a share as in 10%, called NAME@LIMIT. [default: all]"),
     cache,
     run_trunk,
     option("--weights", type=Place(exists=True, dir_okay=False), help="State dict of the trunk."),
@@ -252,9 +253,12 @@ reads_features = all_of(
 _CACHED_TRUNK = "Which, as cache ls calls it. [default: the cache's only one]"
 cached_trunk = option("--trunk", shell_complete=complete_trunk, help=_CACHED_TRUNK)
 run_cached_trunk = option("--trunk", callback=_expect_asked, help=_CACHED_TRUNK)
+_one_res = option("--res", type=click.IntRange(1), help="Resolution in px. [default: the cache's only one]")
+names_view = all_of(_one_res, _views)
+"""Of a command that takes features of one resolution and look."""
 names_splits = all_of(
     option("--features", help="Kind of features. [default: pooled]"),
-    option("--res", type=click.IntRange(1), help="Resolution in px. [default: the cache's only one]"),
+    _one_res,
     option("--split", help="Some of train,val,test. [default: all that are cached]"),
     _views,
 )

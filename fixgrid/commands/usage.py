@@ -16,8 +16,8 @@ from .synonyms import join_or, suggest_command, suggest_option, suggest_value
 
 HEADINGS: Mapping[str, tuple[str, ...]] = {
     "What": (
-        "data", "trunk", "res", "features", "train_views", "views", "split", "view", "cache", "weights",
-        "name", "budget",
+        "data", "limit", "trunk", "res", "features", "train_views", "views", "split", "view", "cache", "weights",
+        "name", "budget", "templates",
     ),
     "Which cells": ("pairs", "heads", "gap", "train_view", "test_view", "strengths"),
     "How they are chosen": (
