@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,7 +27,7 @@ from .labelling import (
     relabel,
 )
 from .limit import choose_images
-from .naming import expect_distinct, note_names
+from .naming import expect_distinct, find_collisions, note_names
 from .sources.catalogue import find_source
 from .sources.reading import Reading
 from .sources.source import Asked, Image, Listing, Progress, expand_path
@@ -272,18 +271,6 @@ def _build_rows(
         for split, chosen in places.items()
         if chosen
     }
-
-
-def find_collisions(images: Sequence[Image]) -> tuple[str, ...]:
-    """A note if names differ only in case or Unicode form: they are one file on some machines."""
-    alike: Mapping[str, list[bytes]] = defaultdict(list)
-    for image in images:
-        alike[unicodedata.normalize("NFC", os.fsdecode(image.path).casefold())].append(image.path)
-    pairs = [paths for paths in alike.values() if len(paths) > 1]
-    if not pairs:
-        return ()
-    first = " and ".join(show_path(path) for path in pairs[0][:2])
-    return (f"{len(pairs)} file name(s) differ only in case or Unicode form, such as {first}",)
 
 
 def find_copies(manifest: Manifest) -> tuple[str, ...]:

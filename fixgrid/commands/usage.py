@@ -26,7 +26,7 @@ HEADINGS: Mapping[str, tuple[str, ...]] = {
     ),
     "Output": ("to", "out", "top", "style", "per_class", "confused", "yes"),
     "How images are seen": (
-        "crop_ratio", "crop_mode", "interpolation", "mean", "std", "resize", "resampler", "jitter", "seed",
+        "crop_ratio", "crop_mode", "interpolation", "mean", "std", "resize", "resampler", "jitter", "scale", "seed",
         "recalibrate",
     ),
     "Tables and labels": ("task", "classes", "label_col", "image_col", "split_col", "group_col", "root"),
