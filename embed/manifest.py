@@ -169,12 +169,7 @@ def fill_splits(listing: Listing, *, seed: int, folder: Path) -> tuple[list[Imag
     shares = choose_shares(given)
     if len(shares) == 1:
         return list(images), (), None
-    loose = [image for image in images if image.split in ("", "train")]
-    groups = {image.path: image.group for image in loose if image.group}
-    # Groups are often as large as a tenth of the numbers: dealt by tenths, all would go where each is lacked most.
-    strata = name_strata(loose, listing.task)
-    if groups and listing.task == "regression":
-        strata = dict.fromkeys(strata, "")
+    strata, groups = _find_loose(listing)
     loose_strata = listing.task in ("multilabel", "regression")
     dealt, file = recall_split(
         strata, shares, seed=seed, root=listing.root, folder=folder, groups=groups, loose=loose_strata
@@ -192,7 +187,9 @@ def _find_loose(listing: Listing) -> tuple[dict[bytes, str], dict[bytes, str]]:
     """Of the images that are dealt: what by, and their groups."""
     loose = [image for image in listing.images if image.split in ("", "train")]
     groups = {image.path: image.group for image in loose if image.group}
-    return name_strata(loose, listing.task), groups
+    # Groups are often as large as a tenth of the numbers: dealt by tenths, all would go where each is lacked most.
+    strata = name_strata(loose, listing.task)
+    return dict.fromkeys(strata, "") if groups and listing.task == "regression" else strata, groups
 
 
 def was_changed(images: Sequence[Image], listing: Listing, *, seed: int) -> bool:
