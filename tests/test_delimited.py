@@ -53,6 +53,16 @@ def test_cells_that_spreadsheets_leave_empty_at_the_end_are_none(tmp_path: Path)
     assert read(tmp_path, ",path,label,\n0,a.png,x,\n").names == ("", "path", "label", "")
 
 
+def test_a_header_that_comes_again_is_no_image(tmp_path: Path) -> None:
+    table = read(tmp_path, "path,label\na.png,x\npath,label\nb.png,y\n")
+    assert (table.rows, table.lines) == ([("a.png", "x"), ("b.png", "y")], [2, 4])
+    assert table.notes == ("line 3 of t.csv is its header again, and left out",)
+
+
+def test_a_blank_before_a_quote_belongs_to_no_cell(tmp_path: Path) -> None:
+    assert read(tmp_path, 'path, label\na.png, "red, dark"\n').rows == [("a.png", "red, dark")]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -65,7 +75,13 @@ def test_cells_that_spreadsheets_leave_empty_at_the_end_are_none(tmp_path: Path)
             "a.png,cat\nb.png,dog\n",
             r"no header .* first line is a\.png,cat; .* a line such as path,label before it",
         ),
-        ("cat;a.png;train\n", "a line such as label,path,split before it"),
+        ("cat;a.png;train\n", "a line such as label;path;split before it"),
+        ("a.png\tcat\n", "a line such as path<tab>label before it"),
+        ("# by hand\npath,label\na.png,x\n", "no header .* first line is # by hand; .*: take that line out"),
+        (
+            "path,label\na.png;cat\n",
+            r"line 2: 1 cells, the header has 2; part it as the header is, not by semicolons",
+        ),
         ("", "found nothing in .*; expected a header such as path,label"),
     ],
 )
@@ -80,6 +96,12 @@ def test_a_list_of_paths_and_whole_numbers_needs_no_header(tmp_path: Path) -> No
     assert table.rows == [("n1/a b.JPEG", "0"), ("n2/c.JPEG", "12")]
 
 
+@pytest.mark.parametrize("header", ["", "image class\n"])
+def test_a_list_of_paths_and_words_needs_none_either(tmp_path: Path, header: str) -> None:
+    rows = read(tmp_path, f"{header}a b.jpg cat\nc.PNG\t7up\n", "t.txt").rows
+    assert rows == [("a b.jpg", "cat"), ("c.PNG", "7up")]
+
+
 def test_a_list_of_paths_alone_has_no_labels(tmp_path: Path) -> None:
     assert read(tmp_path, "a b.png\nc.png\n", "t.txt").rows == [("a b.png",), ("c.png",)]
 
@@ -91,8 +113,10 @@ def test_a_text_file_with_a_header_is_a_table(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a.png 0\nb.png one\n", r"line 2, has 'b\.png one'; expected a path and a whole number"),
+        ("a.png 0\nb one\n", "line 2, has 'b one'; expected a path and a label of one word"),
+        ("a.png b.png\nc.png 1\n", r"line 2, has 'c\.png 1'; expected a path alone"),
         ("a.png\nb.png 1\n", r"line 2, has 'b\.png 1'; expected a path alone"),
+        ("image class\n", "line 1, has 'image class'"),
         ("some words\n", "line 1, has 'some words'; .* or a header such as path,label"),
     ],
 )

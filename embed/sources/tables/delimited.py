@@ -33,7 +33,7 @@ def read_delimited(file: Path) -> Table:
 
 
 def read_listed(file: Path) -> Table:
-    """A ``.txt``: a table with a header, or lines of a path and a whole number, or of paths alone.
+    """A ``.txt``: a table with a header, or lines of a path and one word, or of paths alone.
 
     Raises
     ------
@@ -44,15 +44,17 @@ def read_listed(file: Path) -> Table:
     lines = [(number, line.strip()) for number, line in enumerate(_split_lines(found.text), 1) if line.strip()]
     if not lines or any(names_images(name) for name in _split_header(lines[0][1])[1]):
         return _read_cells(file, found)
+    header = lines[0][1].split()
+    lines = lines[len(header) == 2 and names_images(header[0]) :] or lines
     rows = [line.rsplit(None, 1) for _, line in lines]
-    labelled = [len(row) == 2 and bool(_INTEGER.fullmatch(row[1])) for row in rows]
+    labelled = [_has_label(row) for row in rows]
     if not labelled[0] and _names_file(lines[0][1]):
         labelled = [not _names_file(line) for _, line in lines]  # a list of paths alone
         rows = [[line] for _, line in lines]
         expected = "a path alone as in the lines before"
     else:
         labelled = [not fits for fits in labelled]
-        expected = "a path and a whole number, as in img/1.jpg 0, in every line"
+        expected = "a path and a label of one word, as in img/1.jpg 0, in every line"
     if any(labelled):
         number, line = lines[labelled.index(True)]
         raise DataError(
@@ -61,6 +63,13 @@ def read_listed(file: Path) -> Table:
         )
     names, numbers = ("path", "label")[: len(rows[0])], [number for number, _ in lines]
     return Table(file, names, [tuple(row) for row in rows], numbers, "line", found.notes, found.encoding)
+
+
+def _has_label(row: list[str]) -> bool:
+    """Whether a line's last word is a label."""
+    if len(row) != 2 or _names_file(row[1]):
+        return False
+    return _names_file(row[0]) or bool(_INTEGER.fullmatch(row[1]))
 
 
 def _names_file(text: str) -> bool:
@@ -99,10 +108,11 @@ def _read_cells(file: Path, found: Text) -> Table:
             f"found nothing in {file}; expected a header such as path,label, and a line for each image."
         )
     names = tuple(name.strip() for name in rows[0])
-    _expect_header(file, names)
+    _expect_header(file, names, rows[1:], delimiter)
+    again = [n for n, cells in zip(numbers, rows, strict=True) if n > numbers[0] and cells == rows[0]]
     table = [_fit_cells(file, number, cells, names) for number, cells in zip(numbers[1:], rows[1:], strict=True)]
-    kept = [(number, cells) for number, cells in zip(numbers[1:], table, strict=True) if any(cells)]
-    notes = found.notes
+    kept = [(n, cells) for n, cells in zip(numbers[1:], table, strict=True) if any(cells) and n not in again]
+    notes = (*found.notes, *(f"line {n} of {file.name} is its header again, and left out" for n in again[:1]))
     if header and delimiter not in (",", "\t"):
         notes += (f"read the columns {show_text(header[:80])} of {file.name}, parted by {_DELIMITERS[delimiter]}",)
     return Table(
@@ -120,7 +130,8 @@ def _parse_rows(file: Path, lines: list[str], skipped: int, delimiter: str) -> t
     """The cells of every row that is not blank, and the line in which each begins."""
     rows: list[list[str]] = []
     numbers: list[int] = []
-    reader = csv.reader(lines[skipped:], delimiter=delimiter, strict=True)
+    spaced = any(f'{delimiter} "' in line for line in lines)
+    reader = csv.reader(lines[skipped:], delimiter=delimiter, strict=True, skipinitialspace=spaced)
     while True:
         begin = skipped + reader.line_num + 1
         try:
@@ -142,21 +153,25 @@ def _fit_cells(file: Path, number: int, cells: list[str], names: tuple[str, ...]
     if not any(cell.strip() for cell in cells):
         return ()
     if len(cells) < len(names) or any(cell.strip() for cell in cells[len(names) :]):
-        cure = "put quotes around a cell that has the delimiter in it" if len(cells) > len(names) else "fill it up"
+        other = [name for sign, name in _DELIMITERS.items() if len(cells) == 1 < len(cells[0].split(sign))]
+        cure = f"part it as the header is, not by {other[0]}" if other else "fill it up"
+        cure = "put quotes around a cell that has the delimiter in it" if len(cells) > len(names) else cure
         raise DataError(f"{file}, line {number}: {len(cells)} cells, the header has {len(names)}; {cure}.")
     return tuple(cells[: len(names)])
 
 
-def _expect_header(file: Path, names: tuple[str, ...]) -> None:
-    """Refuse a first row that is an image's."""
-    if any(map(is_known, names)) or not any(_names_file(name) for name in names):
+def _expect_header(file: Path, names: tuple[str, ...], rows: list[list[str]], delimiter: str) -> None:
+    """Refuse a first row that is an image's, or a remark."""
+    remark = len(names) == 1 and any(len(row) > 1 for row in rows)
+    if any(map(is_known, names)) or not (remark or any(_names_file(name) for name in names)):
         return
     roles: list[str] = []
     for name in names:
         role = "path" if _names_file(name) else "split" if read_split_word(name) else "label"
         roles.append(role if role not in roles else f"column{len(roles) + 1}")
-    shown = show_text(",".join(names)[:80])
+    shown = show_text(delimiter.join(names)[:80])
+    header = delimiter.join(roles).replace("\t", "<tab>")
     raise DataError(
-        f"found no header in {file}, whose first line is {shown}; expected names of the columns: put a line "
-        f"such as {','.join(roles)} before it."
+        f"found no header in {file}, whose first line is {shown}; expected names of the columns: "
+        + ("take that line out." if remark else f"put a line such as {header} before it.")
     )
