@@ -109,12 +109,15 @@ def test_a_folder_inside_a_folder_is_the_last_resort(root: Path) -> None:
         (" ", "names no file"),
         ("a\0.png", "names no file"),
         ("https://host/a.png", "names https://host/a.png, an address; expected a file: download it"),
-        ("C:\\data\\a.png", "a place on Windows; expected a path relative"),
+        ("C:\\data\\z.png", "a place on Windows; expected a path relative"),
+        ("C:\\data\\sub\\d.JPG", "a place on Windows; sub/d.JPG is there, take off what is before it"),
+        ("/else/data/sub/d.JPG", "or --root, .*: sub/d.JPG is there, take off what is before it"),
+        ("data/sub/d", "not there; sub/d.JPG is there, take off what is before it"),
         ("../outside.png", "inside the table's folder or --root"),
         ("sub/../../outside.png", "inside the table's folder"),
         ("..\\outside.png", "which is not there"),
         ("%2e%2e/outside.png", "which is not there"),
-        ("/nowhere/a.png", "inside the table's folder .* make paths relative"),
+        ("/nowhere/z.png", "inside the table's folder .* make paths relative"),
         ("twice", "which may be twice.jpg or twice.png; expected one: add the suffix"),
         ("sub/d.png", "not there, but sub/d.JPG is; mend the name"),
         ("A.PNG", "not there, but a.png is"),
@@ -128,6 +131,11 @@ def test_a_folder_inside_a_folder_is_the_last_resort(root: Path) -> None:
 def test_what_is_odd_about_a_path_is_said(root: Path, cell: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         find(root, cell)
+
+
+def test_a_wrong_root_is_told_by_the_number_of_its_rows(root: Path) -> None:
+    with pytest.raises(DataError, match=r"names x/1\.png, .*\. Of 3 rows 2 name no file\."):
+        find(root, "a.png", "x/1.png", "x/2.png")
 
 
 def test_an_image_elsewhere_is_refused_with_what_to_type(root: Path, tmp_path: Path) -> None:

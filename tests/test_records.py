@@ -33,6 +33,11 @@ def test_a_list_of_objects_is_a_table(tmp_path: Path) -> None:
     assert table.where(1).endswith("t.json, object 2,")
 
 
+def test_lines_of_objects_are_read_under_the_name_of_a_list(tmp_path: Path) -> None:
+    file = write(tmp_path, '{"path": "a.png"}\n{"path": "b.png"}\n')
+    assert (read_json(file).rows, read_json(file).unit) == ([("a.png",), ("b.png",)], "line")
+
+
 def test_half_a_letter_is_no_crash(tmp_path: Path) -> None:
     [row] = read_json_lines(write(tmp_path, '{"path": "\\ud800.png"}')).rows
     assert str(row[0]).isascii()

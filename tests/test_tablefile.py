@@ -70,6 +70,7 @@ def test_the_root_is_the_folder_of_the_table(folder, monkeypatch):
         ("path,label\n1.png\n", r"line 2: 1 cells, the header has 2; fill it up"),
         ("path,label\n,cat\n", "line 2, names no file"),
         ("path,label\n1\0.png,cat\n", "line 2, has a NUL byte"),
+        ("path,label\nsub,cat\nsub,dog\n", "line 2, .*not a file"),
         ("path,label\n4.png,cat\n", r"line 2, names 4\.png, which is not there"),
         ("path,label\nsub,cat\n", "not a file"),
         ("path,label\n1.png,cat\n./1.png,dog\n", r"line 3, names 1\.png again, after line 2, with another label"),

@@ -95,6 +95,13 @@ class Finder:
                 return posixpath.join(folder, found[0])
         return b""
 
+    def find_tail(self, name: str) -> bytes:
+        """The file that a path written elsewhere names by its end; empty if there is none."""
+        parts = [part for part in name.strip().replace("\\", "/").split("/") if part]
+        tails = ["/".join(parts[begin:]) for begin in range(1, len(parts))]
+        found = (self._look_up(b"", tail).paths for tail in tails if self.relate(tail))
+        return next((paths[0] for paths in found if paths), b"")
+
     def _match_folder(self, parts: list[bytes]) -> bytes | None:
         """A folder by its path, whatever the case of its letters; None if there is none."""
         folder = b""

@@ -50,8 +50,10 @@ def find_images(table: Table, column: int, root: bytes) -> tuple[list[bytes], tu
     first: dict[str, str] = {}
     for row, (cell, one) in enumerate(zip(cells, found, strict=True)):
         if len(one.paths) != 1:
+            lacking = sum(not one.paths for one in found)
+            more = f" Of {len(cells)} rows {lacking} name no file." if lacking > 1 else ""
             raise DataError(
-                f"{table.where(row)} names {show_text(cell)}, {_say_missing(finder, cell, one, folder)}."
+                f"{table.where(row)} names {show_text(cell)}, {_say_missing(finder, cell, one, folder)}.{more}"
             )
         if one.how:
             odd[one.how] += 1
@@ -72,18 +74,19 @@ def _read_cells(table: Table, column: int, finder: Finder) -> list[str]:
         if not any(finder.spell(cell)):
             raise DataError(
                 f"{where} names {shown}; expected a path inside the table's folder or --root, "
-                f"{show_path(finder.root)}: {_say_cure(text)}."
+                f"{show_path(finder.root)}: {_say_cure(finder, text)}."
             )
         cells.append(cell)
     return cells
 
 
-def _say_cure(text: str) -> str:
+def _say_cure(finder: Finder, text: str) -> str:
     """What to type for a path outside."""
     above = os.path.dirname(text)
     if text.startswith("/") and text.lower().endswith(_SUFFIXES) and os.path.isfile(text):
         return f"--root {show_text(above)}, or a folder above it, reads it there; else make paths relative"
-    return "make paths relative to it"
+    tail = finder.find_tail(text)
+    return f"{show_path(tail)} is there, take off what is before it" if tail else "make paths relative to it"
 
 
 def _find_folder(finder: Finder, cells: list[str]) -> bytes:
@@ -115,8 +118,11 @@ def _say_missing(finder: Finder, cell: str, found: Found, folder: bytes) -> str:
     """What is wrong with a name that means no file, or several, and what to do."""
     if found.paths:
         return f"which may be {' or '.join(map(show_path, found.paths[:3]))}; expected one: add the suffix"
+    tail = finder.find_tail(cell)
+    cure = "expected a path relative to the table's folder or --root"
+    cure = f"{show_path(tail)} is there, take off what is before it" if tail else cure
     if _DRIVE.match(cell.strip()):
-        return "which is a place on Windows; expected a path relative to the table's folder or --root"
+        return f"which is a place on Windows; {cure}"
     if folder:
         return f"which is not in {show_path(folder)}/, where others are; add the image, or leave the row out"
     like = finder.guess(cell)
@@ -125,4 +131,4 @@ def _say_missing(finder: Finder, cell: str, found: Found, folder: bytes) -> str:
     for other in (os.path.dirname(finder.root), os.fsencode(Path.cwd())):
         if other != finder.root and len(Finder(os.path.realpath(other)).find(cell).paths) == 1:
             return f"which is not there, but below {show_path(other)}: --root {show_path(other)}"
-    return "which is not there; expected a path relative to the table's folder or --root"
+    return f"which is not there; {cure}"

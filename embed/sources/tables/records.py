@@ -11,7 +11,7 @@ from typing import Any
 from fixgrid.cache.errors import DataError, UsageError
 from fixgrid.cache.text import first_line
 
-from .encodings import read_text
+from .encodings import Text, read_text
 from .table import Cell, Table, expect_names
 
 
@@ -23,7 +23,10 @@ def read_json_lines(file: Path) -> Table:
     DataError
         Naming the first line that is none.
     """
-    found = read_text(file)
+    return _read_lines(file, read_text(file))
+
+
+def _read_lines(file: Path, found: Text) -> Table:
     records = []
     for number, line in enumerate(found.text.split("\n"), 1):
         if line.strip():
@@ -32,7 +35,7 @@ def read_json_lines(file: Path) -> Table:
 
 
 def read_json(file: Path) -> Table:
-    """A file of one JSON list of objects.
+    """A file of one JSON list of objects, or of one object a line.
 
     Raises
     ------
@@ -40,6 +43,9 @@ def read_json(file: Path) -> Table:
         If it is anything else.
     """
     found = read_text(file)
+    first, more, _ = found.text.lstrip().partition("\n")
+    if more and first.startswith("{") and first.rstrip().endswith("}"):
+        return _read_lines(file, found)
     content = _parse(found.text, str(file))
     if not isinstance(content, list):
         raise DataError(

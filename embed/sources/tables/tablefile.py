@@ -62,9 +62,11 @@ def list_table(file: Path, reading: Reading | None = None, *, follow_links: bool
     """
     reading = reading or Reading()
     table = READERS.get(file.suffix.lower(), read_delimited)(file)
-    columns = find_columns(table, reading)
     if not table.rows:
-        raise DataError(f"found no image in {file}; expected lines of path,label[,split].")
+        raise DataError(
+            f"found no image in {file}; expected a {table.unit} for each, of path, label and, if any, split."
+        )
+    columns = find_columns(table, reading)
     root = os.path.realpath(os.fsencode(reading.root or file.parent))
     if not os.path.isdir(root):
         raise UsageError(f"found --root {reading.root}; expected a folder.")
@@ -73,9 +75,9 @@ def list_table(file: Path, reading: Reading | None = None, *, follow_links: bool
     groups = table.read_texts(columns.group) if columns.group is not None else [""] * len(paths)
     found = _label(table, columns, reading)
     rows = [Image(*row) for row in zip(paths, found.labels, splits, groups, strict=True)]
+    for path, row in {path: row for row, path in reversed([*enumerate(paths)])}.items():
+        check_file(root, path, follow_links=follow_links, listed_in=table.where(row))
     images, again = _merge(table, rows, found, joined=reading.task == "multilabel")
-    for row, image in images.items():
-        check_file(root, image.path, follow_links=follow_links, listed_in=table.where(row))
     said = (*table.notes, *columns.notes, *notes, *found.notes, *again)
     return Listing(root, [*images.values()], said, found.classes, found.task)
 
