@@ -45,6 +45,10 @@ def read_settings(
     plain = {name: value for name, value in found.items() if name not in tables}
     every = {option: name for options in commands.values() for option, name in options.items()}
     _expect_known(f"{path} has the table", tables, commands, lambda name, known: "")
+    if alone := [name for name in plain if _dash(name) in commands and _dash(name) not in every]:
+        raise UsageError(
+            f"{path} sets {alone[0]!r}, which is a command; expected a table, [{alone[0]}], of options."
+        )
     settings = {"": _name_parameters(f"{path} sets", plain, every, suggest)}
     for name, table in tables.items():
         settings[_dash(name)] = _name_parameters(f"{path} sets in [{name}]", table, commands[_dash(name)], suggest)

@@ -112,7 +112,7 @@ def expect_whole_groups(images: Sequence[Image], source: str) -> None:
         )
 
 
-def expect_learnable(images: Sequence[Image], classes: Sequence[str], task: str, source: str, blame: str) -> None:
+def expect_learnable(images: Sequence[Image], classes: Sequence[str], task: str, source: str) -> None:
     """Refuse labels that no head can learn from the training images.
 
     Parameters
@@ -120,29 +120,34 @@ def expect_learnable(images: Sequence[Image], classes: Sequence[str], task: str,
     images : sequence of Image
         Each with a split.
     classes, task, source : str
-    blame : str
-        What else may be mended, for the message.
 
     Raises
     ------
     DataError
-        If a class has no training image, or of several classes every one; or all numbers are one.
+        If a class has no image, no training image, or of several classes every one; or all numbers are one.
     """
     labels = [image.label for image in images if image.split == "train"]
     if task == "regression":
         if len(set(labels)) < 2:
-            raise DataError(f"found one value of {classes[0]} in {source}; expected numbers that differ{blame}.")
+            raise DataError(f"found one value of {classes[0]} in {source}; expected numbers that differ.")
         return
     count = Counter(name for label in labels for name in list_names(label))
+    held = {name for image in images for name in list_names(image.label)}
+    absent = [name for name in classes if name not in held]
+    if absent:
+        raise DataError(
+            f"found no image of {len(absent)} class(es) in {source}, such as {absent[0]}; expected some of each: "
+            "add some, or name the others alone, with --classes or --label-col."
+        )
     untrained = [name for name in classes if not count[name]]
     if untrained:
         raise DataError(
             f"found no training image of {len(untrained)} class(es) in {source}, such as {untrained[0]}; "
-            f"add some or remove the class{blame}."
+            "add some or remove the class."
         )
     always = [name for name in classes if task == "multilabel" and count[name] == len(labels)]
     if always:
         raise DataError(
             f"found {always[0]} on every training image of {source}; expected some without: add such images, or "
-            f"remove the class{blame}."
+            "remove the class."
         )

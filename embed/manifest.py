@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,10 +13,10 @@ from numpy.typing import NDArray
 from fixgrid.cache.datasets import TABLES, split_limit
 from fixgrid.cache.errors import DataError, UsageError
 from fixgrid.cache.rows import SPLITS, TASKS, Manifest, Rows
-from fixgrid.cache.text import show_path
+from fixgrid.cache.text import show_path, show_text
 
 from . import hashes
-from .dealing import choose_shares
+from .dealing import choose_shares, deal_images
 from .labelling import (
     encode_groups,
     encode_labels,
@@ -28,7 +27,7 @@ from .labelling import (
     relabel,
 )
 from .limit import choose_images
-from .naming import expect_distinct, note_names
+from .naming import expect_distinct, find_collisions, note_names
 from .sources.catalogue import find_source
 from .sources.reading import Reading
 from .sources.source import Asked, Image, Listing, Progress, expand_path
@@ -100,7 +99,13 @@ def read_manifest(
     images, split_notes, kept = fill_splits(listing, seed=seed, folder=cache_dir / "splits")
     images.sort(key=lambda image: image.path)
     classes = list_classes(listing)
-    check_images(images, classes, source, kept, task=listing.task)
+    try:
+        check_images(images, classes, source, task=listing.task)
+    except DataError as error:
+        if not kept or not was_changed(images, listing, seed=seed):
+            raise
+        cure = f"or mend the split kept in {kept}, or delete that file to split anew"
+        raise DataError(f"{str(error).removesuffix('.')}; {cure}.") from error
     found = hashes.hash_files(
         listing.root,
         [image.path for image in images],
@@ -164,12 +169,7 @@ def fill_splits(listing: Listing, *, seed: int, folder: Path) -> tuple[list[Imag
     shares = choose_shares(given)
     if len(shares) == 1:
         return list(images), (), None
-    loose = [image for image in images if image.split in ("", "train")]
-    groups = {image.path: image.group for image in loose if image.group}
-    # Groups are often as large as a tenth of the numbers: dealt by tenths, all would go where each is lacked most.
-    strata = name_strata(loose, listing.task)
-    if groups and listing.task == "regression":
-        strata = dict.fromkeys(strata, "")
+    strata, groups = _find_loose(listing)
     loose_strata = listing.task in ("multilabel", "regression")
     dealt, file = recall_split(
         strata, shares, seed=seed, root=listing.root, folder=folder, groups=groups, loose=loose_strata
@@ -183,9 +183,24 @@ def fill_splits(listing: Listing, *, seed: int, folder: Path) -> tuple[list[Imag
     return images, (note,), file
 
 
-def check_images(
-    images: Sequence[Image], classes: Sequence[str], source: str, kept: Path | None = None, *, task: str = TASKS[0]
-) -> None:
+def _find_loose(listing: Listing) -> tuple[dict[bytes, str], dict[bytes, str]]:
+    """Of the images that are dealt: what by, and their groups."""
+    loose = [image for image in listing.images if image.split in ("", "train")]
+    groups = {image.path: image.group for image in loose if image.group}
+    # Groups are often as large as a tenth of the numbers: dealt by tenths, all would go where each is lacked most.
+    strata = name_strata(loose, listing.task)
+    return dict.fromkeys(strata, "") if groups and listing.task == "regression" else strata, groups
+
+
+def was_changed(images: Sequence[Image], listing: Listing, *, seed: int) -> bool:
+    """Whether a kept split, which gave the images theirs, is another than one that is dealt anew."""
+    strata, groups = _find_loose(listing)
+    shares = choose_shares({image.split for image in listing.images} - {""})
+    dealt = deal_images(strata, shares, seed=seed, groups=groups)
+    return any(dealt.get(image.path, image.split) != image.split for image in images)
+
+
+def check_images(images: Sequence[Image], classes: Sequence[str], source: str, *, task: str = TASKS[0]) -> None:
     """Refuse what no head can be trained, chosen and scored on.
 
     Parameters
@@ -195,8 +210,6 @@ def check_images(
     classes : sequence of str
     source : str
         As the user named them.
-    kept : Path, optional
-        The file that keeps the split, where it was dealt.
     task : str
         One of `TASKS`.
 
@@ -211,18 +224,30 @@ def check_images(
     if len(classes) < 2 and task in ("multiclass", "ordinal"):
         name = show_path(os.fsencode(classes[0]))
         raise DataError(f"found one class ({name}) in {source}; expected at least two.")
-    blame = f"; or mend the split kept in {kept}, or delete that file to split anew" if kept else ""
     if task != "regression":
-        expect_distinct(images, classes, source, blame)
+        expect_distinct(images, classes, source)
     sizes = Counter(image.split for image in images)
     empty = [split for split in SPLITS if not sizes[split]]
     if empty:
-        raise DataError(
-            f"found no {empty[0]} image in {source}: {len(images)} images of {len(classes)} classes are too few to "
-            f"split; add images, or a split {empty[0]}{blame}."
-        )
+        raise DataError(f"found no {empty[0]} image in {source}: {_say_few(images, classes, empty[0], task)}.")
     expect_whole_groups(images, source)
-    expect_learnable(images, classes, task, source, blame)
+    expect_learnable(images, classes, task, source)
+
+
+def _say_few(images: Sequence[Image], classes: Sequence[str], split: str, task: str) -> str:
+    """Why the images could not be split, and what to do."""
+    groups = {image.group for image in images} - {""}
+    kinds = f"{len(images)} images of {len(classes)} classes"
+    if groups:
+        return (
+            f"{kinds} in {len(groups)} groups, which stay whole, are too few to split; give the splits, or name no "
+            "groups with --group-col none"
+        )
+    several = 2 * len(classes) > len(images) and task == "multiclass"
+    other = (
+        f" (such as {show_text(classes[0])}; --task regression takes numbers as such, --label-col another column)"
+    )
+    return f"{kinds}{other * several} are too few to split; add images, or a split {split}"
 
 
 def _build_rows(
@@ -243,18 +268,6 @@ def _build_rows(
         for split, chosen in places.items()
         if chosen
     }
-
-
-def find_collisions(images: Sequence[Image]) -> tuple[str, ...]:
-    """A note if names differ only in case or Unicode form: they are one file on some machines."""
-    alike: Mapping[str, list[bytes]] = defaultdict(list)
-    for image in images:
-        alike[unicodedata.normalize("NFC", os.fsdecode(image.path).casefold())].append(image.path)
-    pairs = [paths for paths in alike.values() if len(paths) > 1]
-    if not pairs:
-        return ()
-    first = " and ".join(show_path(path) for path in pairs[0][:2])
-    return (f"{len(pairs)} file name(s) differ only in case or Unicode form, such as {first}",)
 
 
 def find_copies(manifest: Manifest) -> tuple[str, ...]:

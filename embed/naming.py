@@ -1,14 +1,15 @@
-"""Names of classes: which may be meant for one another, and which a split lacks."""
+"""Names of classes and files: which may be meant for one another, and which a split lacks."""
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
 from fixgrid.cache.errors import DataError
 from fixgrid.cache.rows import SPLITS
-from fixgrid.cache.text import show_text
+from fixgrid.cache.text import show_path, show_text
 
 from .labelling import list_names
 from .sources.source import Image
@@ -17,7 +18,7 @@ from .sources.words import fold_name
 _MOST_NAMED = 10
 
 
-def expect_distinct(images: Sequence[Image], classes: Sequence[str], source: str, blame: str = "") -> None:
+def expect_distinct(images: Sequence[Image], classes: Sequence[str], source: str) -> None:
     """Refuse names of classes that are one name to people: of which some are not trained, or that look the same.
 
     Parameters
@@ -26,8 +27,6 @@ def expect_distinct(images: Sequence[Image], classes: Sequence[str], source: str
         Each with a split.
     classes : sequence of str
     source : str
-    blame : str
-        What else may be mended, for the message.
 
     Raises
     ------
@@ -42,7 +41,7 @@ def expect_distinct(images: Sequence[Image], classes: Sequence[str], source: str
         named = " and ".join(f"{_show_name(name)} ({', '.join(splits[name])})" for name in alike)
         raise DataError(
             f"found the classes {named} in {source}, whose names differ only in {difference}; expected one name: "
-            f"rename one{blame}."
+            "rename one."
         )
 
 
@@ -58,6 +57,18 @@ def note_names(images: Sequence[Image], classes: Sequence[str]) -> tuple[str, ..
             named = ", ".join(lacking[:_MOST_NAMED]) + more
             notes.append(f"{split} has no image of {len(lacking)} of {len(classes)} classes: {named}")
     return tuple(notes)
+
+
+def find_collisions(images: Sequence[Image]) -> tuple[str, ...]:
+    """A note if names differ only in case or Unicode form: they are one file on some machines."""
+    alike: Mapping[str, list[bytes]] = defaultdict(list)
+    for image in images:
+        alike[unicodedata.normalize("NFC", os.fsdecode(image.path).casefold())].append(image.path)
+    pairs = [paths for paths in alike.values() if len(paths) > 1]
+    if not pairs:
+        return ()
+    first = " and ".join(show_path(path) for path in pairs[0][:2])
+    return (f"{len(pairs)} file name(s) differ only in case or Unicode form, such as {first}",)
 
 
 def find_alike(classes: Collection[str]) -> list[list[str]]:

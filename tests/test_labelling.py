@@ -109,6 +109,7 @@ def test_images_without_labels_are_one_split_unless_they_give_some(tmp_path):
     [
         ("regression", [2.0, 2.0, 3.0, 3.0], "found one value of size"),
         ("multilabel", [("a",), ("a",), ("b",), ("b",)], "no training image of 1 class"),
+        ("multilabel", [("a",), (), ("a",), ("a",)], "no image of 1 class.* such as b; .*--label-col"),
         ("multilabel", [("a", "b"), ("a",), ("b",), ("b",)], "found a on every training image"),
     ],
 )

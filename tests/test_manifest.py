@@ -360,3 +360,22 @@ def test_a_kept_split_that_leaves_a_class_untrained_is_named_with_the_remedy(tmp
         read_manifest(str(tmp_path / "data"), cache_dir=tmp_path / "c")
     file.unlink()
     read_manifest(str(tmp_path / "data"), cache_dir=tmp_path / "c")
+
+
+@pytest.mark.parametrize(
+    ("cells", "words"),
+    [
+        ([f"a {i}" for i in range(6)], "6 images of 6 classes .such as a 0; --task regression"),
+        (["a,p", "a,p", "b,q", "b,q", "b,q", "c,r"], "6 images of 3 classes in 3 groups.*--group-col none"),
+    ],
+)
+def test_what_is_too_few_to_split_is_said_with_its_cause_and_not_with_the_split_just_dealt(
+    data, read, cells, words
+):
+    draw(data, *(f"{i}.png" for i in range(6)))
+    head = "path,label,patient" if "," in cells[0] else "path,label"
+    table = data / "t.csv"
+    table.write_text("\n".join([head, *(f"{i}.png,{cell}" for i, cell in enumerate(cells))]))
+    with pytest.raises(DataError, match=words) as caught:
+        read(table)
+    assert "kept in" not in str(caught.value)

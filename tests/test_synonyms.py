@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from click.testing import CliRunner
 
 from fixgrid import cli
 from fixgrid.commands.synonyms import _OPTIONS, _VALUES, suggest_command, suggest_option, suggest_value
@@ -70,6 +71,21 @@ def test_every_option_and_value_that_is_named_exists() -> None:
 )
 def test_a_command_is_called_by_its_name_here(typed: str, command: str) -> None:
     assert suggest_command(typed, cli.COMMANDS) == command
+
+
+@pytest.mark.parametrize(
+    ("typed", "better"),
+    [
+        (["cache", "list"], "cache ls"),
+        (["cache", "verfy"], "cache verify"),
+        (["cache", "rm"], "cache gc"),
+        (["heads", "list"], "heads ls"),
+        (["heads", "rm"], "heads [OPTIONS] COMMAND"),
+        (["plan", "help"], "plan --help"),
+    ],
+)
+def test_a_word_behind_a_command_is_answered_with_one_of_that_command(typed: list[str], better: str) -> None:
+    assert f"python cli.py {better}" in CliRunner().invoke(cli.main, typed, prog_name="cli.py").output
 
 
 @pytest.mark.parametrize(

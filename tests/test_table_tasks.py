@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from fixgrid.cache.errors import DataError, FixgridError, UsageError
+from fixgrid.embed.sources.cells import Cells, find_sign
 from fixgrid.embed.sources.reading import Reading
-from fixgrid.embed.sources.tasks import Cells, Labelled, are_marks, find_sign, read_labels, read_marks
+from fixgrid.embed.sources.tasks import Labelled, are_marks, read_labels, read_marks
 
 HAZE = [
     "haze primary",
@@ -46,7 +47,45 @@ def test_one_class_each_is_what_labels_are_by_themselves(cells: list[str]) -> No
     found = read(cells)
     assert (found.task, found.labels) == ("multiclass", [cell.strip() for cell in cells])
     assert found.classes == tuple(sorted({cell.strip() for cell in cells}))
-    assert all("taken as classes" in note for note in found.notes)
+    assert all("taken as" in note or "are one number" in note for note in found.notes)
+
+
+def test_classes_that_may_be_none_are_noted() -> None:
+    assert read(["cat", "NaN", "dog", "NaN"]).notes == (
+        "2 image(s) have the label NaN under y, taken as a class: leave them out if it is missing",
+    )
+    assert read(["1", "2.0", "1.0", "2"]).notes == (
+        "the labels 1 and 1.0 under y are one number, but classes of their own",
+    )
+
+
+@pytest.mark.parametrize(
+    ("cells", "labels"),
+    [
+        (["['cat', 'dog']", "['dog']", "[]"], [("cat", "dog"), ("dog",), ()]),
+        (['["cat"]', '["big dog", "cat"]'], [("cat",), ("big dog", "cat")]),
+        (["[3, 1]", "[1]"], [("1", "3"), ("1",)]),
+        (["['cat' 'dog']", '["cat\'s"]'], [("cat", "dog"), ("cat's",)]),
+    ],
+)
+def test_lists_that_were_written_as_text_are_lists(cells: list[str], labels: list[tuple[str, ...]]) -> None:
+    found = read(cells)
+    assert (found.task, found.labels) == ("multilabel", labels)
+    assert "several classes an image" in found.notes[0]
+    assert read([*cells, "[cat] or [dog]"]).task == "multiclass"
+
+
+def test_lists_of_one_are_one_class_each() -> None:
+    found = read([("cat",), ("dog",)])
+    assert (found.task, found.labels) == ("multiclass", ["cat", "dog"])
+    assert found.notes == ("the labels under y are lists of one: one class each",)
+    assert read([("cat",), ("dog",)], task="multilabel").labels == [("cat",), ("dog",)]
+
+
+def test_a_comma_that_is_taken_for_a_point_is_said() -> None:
+    found = read(["1,234", "7"], task="regression")
+    assert found.labels == [1.234, 7.0]
+    assert found.notes == ("read the comma of numbers under y as the decimal point: 1,234 is 1.234",)
 
 
 def test_many_whole_numbers_are_classes_with_a_note() -> None:

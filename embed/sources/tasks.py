@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,10 +12,10 @@ from itertools import pairwise
 from fixgrid.cache.errors import DataError, UsageError
 from fixgrid.cache.text import show_text
 
+from .cells import Cells, clean_label, find_sign, part_text, read_lists
 from .reading import Reading, join_words, split_words
 from .source import Label
 
-Cells = Sequence[str | tuple[str, ...]]
 Where = Callable[[int], str]
 """Where the label of a row is, for messages, a comma at its end."""
 
@@ -23,7 +23,6 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _COMMA = re.compile(r"[+-]?\d+,\d+")  # a decimal comma
 _MISSING = ("na", "nan", "null", "none", "n/a")
 _MANY = 20  # distinct values beyond which numbers are hardly the names of classes
-_MOST_RECUR = 0.8  # of the parts of joint labels: names that only look joint hardly share any
 _TRUTHS = {
     **dict.fromkeys(("1", "1.0", "true", "t", "yes", "y"), True),
     **dict.fromkeys(("0", "0.0", "false", "f", "no", "n"), False),
@@ -84,7 +83,9 @@ def read_labels(cells: Cells, name: str, reading: Reading, where: Where) -> Labe
     """
     if reading.task == "unlabelled":
         return Labelled("unlabelled", [""] * len(cells))
-    texts = [clean_label(cell) if isinstance(cell, str) else tuple(map(clean_label, cell)) for cell in cells]
+    texts = read_lists(
+        [clean_label(one) if isinstance(one, str) else tuple(map(clean_label, one)) for one in cells]
+    )
     task, mark, notes = _find_task(texts, name)
     if reading.task:
         task, notes = reading.task, ()
@@ -95,22 +96,39 @@ def read_labels(cells: Cells, name: str, reading: Reading, where: Where) -> Labe
         none = "; --task multilabel takes it as of no class" if task == "multilabel" else ""
         raise DataError(f"{where(empty[0])} gives no label{more}; fill it in, or leave the image out{none}.")
     if task == "multilabel":
-        labels = [tuple(sorted(set(_part(text, mark)))) for text in texts]
+        labels = [tuple(sorted(set(part_text(text, mark)))) for text in texts]
         return _order(Labelled(task, [*labels], notes=notes), reading, where)
     plain = [_expect_one(text, where, row) for row, text in enumerate(texts)]
     if task == "regression":
-        return Labelled(task, [_read_number(text, where, row) for row, text in enumerate(plain)], (name,), notes)
-    return _order(Labelled(task, [*plain], notes=notes), reading, where)
+        comma = next((text for text in plain if _COMMA.fullmatch(text)), "")
+        said = f"read the comma of numbers under {name} as the decimal point: {comma} is {comma.replace(',', '.')}"
+        numbers = [_read_number(text, where, row) for row, text in enumerate(plain)]
+        return Labelled(task, [*numbers], (name,), (*notes, *[said] * bool(comma)))
+    return _order(Labelled(task, [*plain], notes=(*notes, *_note_odd(plain, name))), reading, where)
 
 
-def clean_label(text: str) -> str:
-    r"""A label without blanks around it, as any encoder accepts it: bytes that are no text become ``\xff``."""
-    return text.strip().encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+def _note_odd(texts: Sequence[str], name: str) -> list[str]:
+    """Notes on classes that may be none: called as what is missing, or one number in two spellings."""
+    count = Counter(texts)
+    notes = [
+        f"{n} image(s) have the label {text} under {name}, taken as a class: leave them out if it is missing"
+        for text, n in count.items()
+        if text.lower() in _MISSING
+    ]
+    numbers: dict[float, list[str]] = defaultdict(list)
+    for text in count:
+        if _NUMBER.fullmatch(text):
+            numbers[float(text)].append(text)
+    twice = [" and ".join(alike[:2]) for alike in numbers.values() if len(alike) > 1]
+    said = [f"the labels {alike} under {name} are one number, but classes of their own" for alike in twice[:1]]
+    return notes + said
 
 
 def _find_task(texts: Cells, name: str) -> tuple[str, str, tuple[str, ...]]:
     """What labels are by themselves, what parts them, and a note."""
     count = dict.fromkeys(text for text in texts if isinstance(text, str) and text)
+    if texts and all(isinstance(text, tuple) and len(text) == 1 for text in texts):
+        return "multiclass", "", (f"the labels under {name} are lists of one: one class each",)
     if not all(isinstance(text, str) for text in texts):
         return "multilabel", "", (f"the labels under {name} are lists: several classes an image (multilabel)",)
     known = [text for text in count if text.lower() not in _MISSING]
@@ -119,7 +137,7 @@ def _find_task(texts: Cells, name: str) -> tuple[str, str, tuple[str, ...]]:
     mark = find_sign([*count])
     if mark:
         sign = "blanks" if mark == " " else repr(mark)
-        classes = {part for text in count for part in _part(text, mark)}
+        classes = {part for text in count for part in part_text(text, mark)}
         note = f"the labels under {name} are parted by {sign} into {len(classes)} classes, several an image"
         return "multilabel", mark, (f"{note} (multilabel); --task multiclass takes each as one class",)
     joint = [text for text in count if any(sign in text for sign in "|;")]
@@ -136,41 +154,6 @@ def _judge_numbers(known: list[str], n: int, name: str) -> tuple[str, str, tuple
         note = f"the labels under {name} are {len(known)} different numbers, taken as classes"
         return "multiclass", "", (f"{note}; --task regression or ordinal takes them as numbers",)
     return "multiclass", "", ()
-
-
-def find_sign(texts: Sequence[str]) -> str:
-    """The sign that joins several labels in some of these; empty if each is one.
-
-    ``|`` and ``;`` do if four in five of the parts they make recur in other texts; comma and blank, which names
-    have inside, only if all do and each stands alone too, or the texts are at least twice as many as the parts and
-    of three lengths. So "retriever, golden" beside "retriever, flat" is one class.
-
-    Parameters
-    ----------
-    texts : sequence of str
-        Each once.
-    """
-    for mark in "|;, ":
-        parts = {text: _part(text, mark) for text in texts}
-        joint = {part for found in parts.values() if len(found) > 1 for part in found}
-        if not joint:
-            continue
-        count = Counter(part for found in parts.values() for part in set(found))
-        recurring = sum(count[part] > 1 for part in joint) / len(joint)
-        if mark in "|;":
-            if recurring >= _MOST_RECUR:
-                return mark
-            continue
-        alone = {found[0] for found in parts.values() if len(found) == 1}
-        crossed = len(texts) >= 2 * len(count) and len({len(found) for found in parts.values()}) > 2
-        if recurring == 1 and (joint <= alone or crossed):
-            return mark
-    return ""
-
-
-def _part(text: str | tuple[str, ...], mark: str) -> list[str]:
-    parts = [*text] if isinstance(text, tuple) else text.split(mark if mark.strip() else None) if mark else [text]
-    return [part.strip() for part in parts if part.strip()]
 
 
 def _expect_one(text: str | tuple[str, ...], where: Where, row: int) -> str:

@@ -125,6 +125,14 @@ _COMMANDS = {
     "--help": "help",
 }  # fmt: skip
 
+_PARTS = {
+    "ls": "list show keys index",
+    "verify": "check fsck test",
+    "gc": "clean prune clear rm remove delete",
+    "why": "explain",
+}
+"""Of a command of commands, such as ``cache``."""
+
 _VALUES: Mapping[str, Mapping[str, str]] = {
     "precision": {
         "fp32": "float32 float single full f32 32 32-true no none",
@@ -210,10 +218,18 @@ def suggest_option(typed: str, own: Collection[str], others: Mapping[str, Collec
     return ""
 
 
-def suggest_command(typed: str, known: Collection[str]) -> str:
-    """The command that a word means, or is nearest to; empty if none is."""
-    word = _normalise(typed)
-    named = {other: command for command, words in _COMMANDS.items() for other in words.split()}
+def suggest_command(typed: str, known: Collection[str], *, parts: bool = False) -> str:
+    """The command that a word means, or is nearest to; empty if none is.
+
+    Parameters
+    ----------
+    typed : str
+    known : collection of str
+    parts : bool
+        Whether these are commands of a command, such as ``ls`` of ``cache``.
+    """
+    word, meanings = _normalise(typed), _PARTS if parts else _COMMANDS
+    named = {other: one for one, words in meanings.items() for other in words.split() if not parts or one in known}
     if word in named or not (near := get_close_matches(word, known, 1)):
         return named.get(word, "")
     return near[0]

@@ -171,8 +171,8 @@ class Group(_Telling, click.Group):
         """See `click.Group`; a word that is no command is refused with the one that it means."""
         name = args[0]
         if name not in self.commands and not ctx.resilient_parsing:
-            near = suggest_command(name, self.commands)
-            better = f"type {say_command(near)}" if near else _say_usage(ctx)
+            near = suggest_command(name, self.commands, parts=ctx.parent is not None)
+            better = f"type {say_command(_join(ctx, near))}" if near else _say_usage(ctx)
             raise UsageError(f"found {name!r}, which is no command{_say_of(ctx)}; {better}.")
         return super().resolve_command(ctx, args)
 
@@ -245,6 +245,8 @@ def _refuse_word(
         return (
             f"found {word!r} behind {before[0]} {before[1]}; several go with commas: {before[0]} {before[1]},{word}"
         )
+    if word == "help":
+        return f"found {word!r}; type {say_command(_join(ctx, '--help'))}"
     numbers = word.replace(",", "").isdecimal()
     wanted = [name for name in (("--res", "--pairs") if numbers else ("--data", "--cache")) if name in options]
     better = f"type {wanted[0]} {word}" if wanted else _say_usage(ctx)
