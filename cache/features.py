@@ -53,8 +53,8 @@ class FeatureTable:
     ----------
     X : float32 array, shape (n * V, D)
         The V views of an image one after another, images in the order of the manifest.
-    y : int64 array, shape (n * V,)
-        Labels: indices into ``classes``.
+    y : array, shape (n * V,) or (n * V, K)
+        Labels, as `fixgrid.cache.rows.Rows` has them: indices into ``classes``, or which of them, or numbers.
     paths : tuple of str, length n * V
         Image of each line, relative to ``root``; undecodable bytes as `os.fsdecode` gives them.
     row : int64 array, shape (n * V,)
@@ -75,7 +75,7 @@ class FeatureTable:
     """
 
     X: NDArray[np.float32]
-    y: NDArray[np.int64]
+    y: NDArray[Any]
     paths: tuple[str, ...]
     row: NDArray[np.int64]
     view: NDArray[np.int64]
@@ -95,9 +95,16 @@ class FeatureTable:
         return len(self.X)
 
     @property
-    def labels(self) -> NDArray[np.str_]:
-        """Name of each line's class, shape (n * V,)."""
-        return np.array(self.classes, dtype=np.str_)[self.y]
+    def labels(self) -> NDArray[Any]:
+        """Label of each line, shape (n * V,): its class, ``""`` for none; a tuple of its classes; its number."""
+        if self.y.dtype.kind == "f":
+            return self.y
+        if self.y.ndim == 1:
+            return np.asarray(np.array([*self.classes, ""], np.str_)[self.y])  # -1, which is none, is the last
+        named = np.empty(len(self), object)
+        for line, has in enumerate(self.y):
+            named[line] = tuple(self.classes[number] for number in np.flatnonzero(has))
+        return named
 
     def take(self, lines: NDArray[np.bool_] | NDArray[np.integer]) -> FeatureTable:
         """Some lines, by a mask or in the order of their indices; ``skipped`` stays."""

@@ -120,9 +120,12 @@ class Manifest:
 
     def name_labels(self, split: str) -> list[str | tuple[str, ...] | float]:
         """The label of every row of a split: its class, ``""`` for none; its classes; its number."""
-        labels = self.splits[split].labels
+        return [self.name_label(label) for label in self.splits[split].labels]
+
+    def name_label(self, label: Any) -> str | tuple[str, ...] | float:
+        """One of the labels that `Rows` has, as `name_labels` gives it."""
         if self.task == "regression":
-            return [float(value) for value in labels.tolist()]
+            return float(label)
         if self.task == "multilabel":
-            return [tuple(self.classes[number] for number in np.flatnonzero(row)) for row in labels]
-        return [self.classes[number] if number >= 0 else "" for number in labels.tolist()]
+            return tuple(self.classes[number] for number in np.flatnonzero(label))
+        return self.classes[label] if label >= 0 else ""

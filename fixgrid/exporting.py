@@ -16,8 +16,9 @@ from .embed.trunks.catalogue import find_licence
 from .embed.trunks.library import find_use
 from .embed.watcher import Quiet
 from .heads.artifact import SavedHead, load_head, name_files, save_coefficients
-from .heads.card import USES, CardFacts, write_card
+from .heads.card import CardFacts, write_card
 from .heads.leak import LEAK
+from .heads.uses import list_uses
 from .recording import records
 from .seeing import find_own
 
@@ -37,7 +38,7 @@ class Exported:
     ----------
     file, card : Path
     distance : float or None
-        Largest difference of a probability from the trunk's and head's own, on a probe; None of a head alone.
+        Largest difference of an answer from the trunk's and head's own, on a probe; None of a head alone.
     """
 
     file: Path
@@ -101,7 +102,7 @@ def export(
     if not {file.resolve() for file in name_files(Path(head))}.isdisjoint(file.resolve() for file in files):
         raise UsageError(f"{out} would replace the head itself; name another --out.")
     expect_writable(files[0])
-    distance, use = None, USES.get(to, "")
+    distance, use = None, list_uses(saved.link).get(to, "")
     if to == "sklearn":
         save_coefficients(stem, saved)
     else:

@@ -93,7 +93,7 @@ class KeptHead:
     warning: str
 
     def format(self, style: str = "table", *, per_class: bool = False, confused: int | None = None) -> str:
-        """As ``table``, ``md``, ``csv`` or ``json``, with the accuracy of each class and the confused pairs."""
+        """As ``table``, ``md``, ``csv`` or ``json``, with each class and the confused pairs."""
         return format_breakdown(self.record, self.figures, style, per_class, confused)
 
 
@@ -139,6 +139,8 @@ def _summarise_grid(found: Grid) -> dict[str, Any]:
         "test_res": best.test_res,
         "family": best.family,
         "correction": best.correction,
+        "metric": best.metric,
+        "units": best.units,
         "val": best.val._asdict(),
         "test": best.test._asdict(),
     }
@@ -150,13 +152,16 @@ def _summarise_head(kept: KeptHead) -> dict[str, Any]:
 
 def _summarise_curve(found: Curve) -> dict[str, Any]:
     points = found.points
-    return {"points": [{"share": one.share, "images": one.images, "test": one.test.value} for one in points]}
+    return {
+        "metric": points[0].metric,
+        "points": [{"share": one.share, "images": one.images, "test": one.test.value} for one in points],
+    }
 
 
 @takes(GridRequest)
 @records(_summarise_grid)
 def grid(request: GridRequest) -> Grid:
-    """The accuracy of every train x test resolution pair, the best marked by val, ties called ties.
+    """How good every train x test resolution pair is, the best marked by val, ties called ties.
 
     Arguments are those of `GridRequest`.
 

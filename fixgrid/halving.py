@@ -122,6 +122,7 @@ class _Searching:
             f"{show_trunk(best.axes.trunk)} {best.train_res}:{best.test_res} px",
             best.val.value,
             tuple(one for one in explain_drops(verdict, chosen, share) if one.passed in kept),
+            best.metric,
         )
         self.rungs.append(rung)
         self.request.watcher.notice(f"note: {say_rung(rung).replace(chr(10), '; ')} {len(rung.dropped)}")

@@ -16,6 +16,7 @@ from .cache.text import escape_markdown, format_records, show_text
 from .embed.watcher import Quiet, Watcher
 from .heads.artifact import SavedHead, load_head, name_files, save_head
 from .heads.kept import choose_stem, find_question, name_question
+from .heads.measures import MEASURES, Measure
 
 
 def keep_head(
@@ -84,6 +85,7 @@ def describe_head(stem: Path, saved: SavedHead) -> dict[str, Any]:
         "trunk": str(trunk.get("called") or trunk.get("trunk", "")),
         "pair": f"{figures.get('train_res', '?')}:{figures.get('test_res', '?')}",
         "family": str(figures.get("family", "logistic")),
+        "metric": str(figures.get("metric", "accuracy")),
         "val": val,
         "test": test,
         "trained on": trained or None,
@@ -108,8 +110,9 @@ def list_heads(cache: str | Path = "features", *, watcher: Watcher | None = None
     Returns
     -------
     list of dict
-        Name, data, trunk, pair of resolutions (px), family, val and test accuracy (shares), images that it was
-        trained on (None of heads of earlier versions), and when it was written.
+        Name, data, trunk, pair of resolutions (px), family, what figures are (see `heads.measures.MEASURES`),
+        those on val and test (percentages as shares), images that it was trained on (None of heads of earlier
+        versions), and when it was written.
     """
     watcher, found = watcher or Quiet(), []
     for file in sorted((Path(cache).expanduser() / "heads").glob("*.json"), key=lambda file: file.stem):
@@ -131,12 +134,20 @@ def format_heads(records: list[dict[str, Any]], style: str = "table") -> str:
     )
 
 
+def _show_value(value: float | None, measure: Measure | None) -> str:
+    if value is None:
+        return ""
+    return measure.shorten(value) if measure else f"{value:.3f}"
+
+
 def _shorten(record: dict[str, Any], show: Callable[[str], str]) -> dict[str, Any]:
-    val, test = ("" if record[split] is None else f"{100 * record[split]:.1f}" for split in ("val", "test"))
+    measure = MEASURES.get(record["metric"])  # a later version may know others
+    val, test = (_show_value(record[split], measure) for split in ("val", "test"))
+    figure = "" if record["metric"] == "accuracy" else f", {measure.title if measure else record['metric']}"
     return {
         "name": show(record["name"]),
         "data, trunk": show(f"{record['data']}, {record['trunk']}"),
-        "pair, family": f"{record['pair']}, {record['family']}",
+        "pair, family": f"{record['pair']}, {record['family']}{figure}",
         "val": val,
         "test": test,
         "images": "" if record["trained on"] is None else f"{record['trained on']:,}",

@@ -9,6 +9,7 @@ from .cache.text import format_records
 from .fitting import Grid
 from .heads.cell import LEVEL
 from .heads.halving import Dropped
+from .heads.measures import MEASURES, Measure
 from .heads.table import show_trunk
 
 
@@ -26,9 +27,11 @@ class Rung:
     best : str
         The cell that was best on val.
     val : float
-        Its accuracy.
+        Its figure.
     dropped : tuple of Dropped
         What saw no more images after it, the nearest to the best first.
+    metric : str
+        What the figures are, see `fixgrid.heads.cell.Trial`.
     """
 
     share: float
@@ -39,6 +42,12 @@ class Rung:
     best: str
     val: float
     dropped: tuple[Dropped, ...]
+    metric: str = "accuracy"
+
+    @property
+    def measure(self) -> Measure:
+        """What the figures are."""
+        return MEASURES[self.metric]
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,9 +90,12 @@ class Search:
 
 def say_rung(rung: Rung) -> str:
     """What a step saw and took, and what was best, in two lines."""
+    best = f"{rung.measure.shorten(rung.val)}{rung.measure.suffix.strip()}"
+    if rung.metric != "accuracy":
+        best = f"{rung.measure.title} {best}"
     return (
         f"{rung.share:.1%} of the images ({rung.images}), {rung.passes} passes, {rung.gmac:.0f} GMAC, "
-        f"{rung.seconds:.0f} s\nbest on val: {rung.best}, {rung.val:.1%}; dropped:"
+        f"{rung.seconds:.0f} s\nbest on val: {rung.best}, {best}; dropped:"
     )
 
 
@@ -92,8 +104,8 @@ def _list_drops(rung: Rung, style: str) -> str:
         {
             "trunk": show_trunk(one.passed.trunk),
             "px": one.passed.res,
-            "best val": f"{100 * one.val.value:.1f}",
-            "behind": f"{100 * one.behind:.1f}",
+            "best val": rung.measure.shorten(one.val.value),
+            "behind": rung.measure.shorten(one.behind),
             "told apart": "yes" if one.p < LEVEL else f"no (p {one.p:.2f})",
         }
         for one in rung.dropped

@@ -57,7 +57,7 @@ class Resplits:
 
 @takes(GridRequest)
 def cross_validate(request: GridRequest) -> CrossValidation:
-    """The accuracy of choosing here: each of `folds` (5) tests once what the others chose; no split is needed.
+    """How good choosing is here: each of `folds` (5) tests once what the others chose; no split is needed.
 
     All images are one pool, those of test as well, as far as they were seen as the training images were.
     Arguments are those of `GridRequest`.
@@ -69,7 +69,7 @@ def cross_validate(request: GridRequest) -> CrossValidation:
     """
     asks, deck = _pool(request)
     folds = Folds(deck, request.folds or _FOLDS, request.fold_seed, request.repeats)
-    for note in note_thin(deck, folds.n, asks[0].holdings.manifest.classes):
+    for note in note_thin(deck, folds.n, asks[0].holdings.manifest):
         request.watcher.notice(note)
     return CrossValidation(nested.cross_validate(asks, folds), _warn(asks))
 

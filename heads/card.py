@@ -14,51 +14,15 @@ from fixgrid.cache.text import escape_markdown
 from fixgrid.cache.view import read_view
 
 from .artifact import SavedHead
+from .judging import name_interval
+from .measures import MEASURES
 from .metrics import Estimate
 from .table import format_estimate
 from .zero_shot import FAMILY
 
 _SHOWN_CLASSES = 20
 _UNKNOWN = "not recorded"
-
-# FILE is the exported file, RECORD the JSON beside it, both as Python strings. A state dict's is its library's.
-USES = {
-    "onnx": """\
-import json
-import numpy as np
-import onnxruntime
-
-session = onnxruntime.InferenceSession(FILE)
-classes = json.loads(session.get_modelmeta().custom_metadata_map["classes"])
-pixels = np.zeros((1, RES, RES, 3), np.uint8)  # RGB crops, made as "What it sees" says
-(probabilities,) = session.run(None, {"pixels": pixels})
-print(classes[probabilities[0].argmax()])
-""",
-    "torch": """\
-import json
-import torch
-
-extra = {"fixgrid.json": ""}
-program = torch.export.load(FILE, extra_files=extra)
-classes = json.loads(json.loads(extra["fixgrid.json"])["classes"])
-pixels = torch.zeros(1, RES, RES, 3, dtype=torch.uint8)  # RGB crops, made as "What it sees" says
-probabilities = program.module()(pixels)
-print(classes[probabilities[0].argmax()])
-""",
-    "sklearn": """\
-import json
-import numpy as np
-from safetensors.numpy import load_file
-from sklearn.linear_model import LogisticRegression
-
-record, tensors = json.load(open(RECORD)), load_file(FILE)
-model = LogisticRegression()
-model.coef_ = tensors["coef_"] / record["temperature"]
-model.intercept_ = tensors["intercept_"] / record["temperature"]
-model.classes_ = np.array(record["classes_"])
-probabilities = model.predict_proba(features)  # float32 (n, D), pooled features of the trunk below
-""",
-}
+_HEADINGS = {"softmax": "Classes", "sigmoid": "Labels", "identity": "What its number is"}
 
 
 @dataclass(frozen=True)
@@ -68,7 +32,7 @@ class CardFacts:
     Attributes
     ----------
     use : str
-        Python that opens the file: one of `USES`, or its like, in which FILE and RECORD stand for `file` and
+        Python that opens the file: of `heads.uses.list_uses`, or its like; FILE and RECORD stand for `file` and
         `record`, and RES for the side of a crop (px).
     file, record : str
         Names of the exported file and of the JSON beside it.
@@ -90,9 +54,9 @@ class CardFacts:
 
 def write_card(saved: SavedHead, facts: CardFacts) -> str:
     """The card as Markdown. Names from data are escaped: none of them can add markup."""
-    name = escape_markdown(_source(saved))
+    source = escape_markdown(_source(saved))
     parts = [
-        f"# {len(saved.classes)} classes of {name}",
+        f"# {_name_answers(saved)} of {source}",
         f"A linear head on a frozen image trunk, exported by fixgrid {facts.version}.",
         "## How to use it",
         f"```python\n{_fill_use(saved, facts)}```",
@@ -104,16 +68,41 @@ def write_card(saved: SavedHead, facts: CardFacts) -> str:
     if saved.trunk.get("imagenet_labels"):
         parts.append(f"**{escape_markdown(facts.leak)}**")
     parts += ["## Data", _describe_data(saved), "## Trunk", _describe_trunk(saved, facts)]
-    parts += ["## How it was chosen", _describe_choice(saved), "## Classes", _list_classes(saved.classes)]
-    parts += ["## What it cannot do", _LIMITS]
+    parts += [
+        "## How it was chosen",
+        _describe_choice(saved),
+        f"## {_HEADINGS[saved.link]}",
+        _list_classes(saved.classes),
+    ]
+    parts += ["## What it cannot do", _LIMITS[saved.link]]
     return "\n\n".join(parts) + "\n"
 
 
-_LIMITS = """\
+def _name_answers(saved: SavedHead) -> str:
+    if saved.task == "regression":
+        return escape_markdown(saved.classes[0])
+    kinds = {"ordinal": "classes in an order", "multilabel": "labels"}
+    return f"{len(saved.classes)} {kinds.get(saved.task, 'classes')}"
+
+
+_OTHERWISE = """\
+- Be as right{honest}, on images unlike those above: other cameras, crops or sources.
+- Take crops of another size, or made in another way: how good it is depends on both."""
+_HONEST = _OTHERWISE.format(honest=", or its probabilities as honest")
+_LIMITS = {
+    "softmax": f"""\
 - Say "none of these": every image gets one of the classes, whatever it shows.
-- Be as right, or its probabilities as honest, on images unlike those above: other cameras, crops or sources.
-- Take crops of another size, or made in another way: accuracy depends on both.
-- Find or count objects: an image is classified whole."""
+{_HONEST}
+- Find or count objects: an image is classified whole.""",
+    "sigmoid": f"""\
+- Name what is not in its list.
+{_HONEST}
+- Find or count objects: labels are of the image as a whole.""",
+    "identity": f"""\
+- Say how sure it is: every image gets a number, whatever it shows.
+- Be trusted beyond the numbers that it has learnt from.
+{_OTHERWISE.format(honest="")}""",
+}
 
 
 def _fill_use(saved: SavedHead, facts: CardFacts) -> str:
@@ -136,14 +125,27 @@ def _describe_view(saved: SavedHead) -> str:
 
 
 def _describe_figures(saved: SavedHead) -> str:
-    lines = {}
+    lines, figures = {}, saved.figures
+    measure = MEASURES.get(str(figures.get("metric", "accuracy")))
+    units = str(figures.get("units", "images"))
+    if measure is None:  # of a later version
+        return _UNKNOWN
+    title = "Top-1" if measure.name == "accuracy" else measure.heading
     for split, note in (("val", ", chosen on it"), ("test", ", scored once")):
-        estimate, n = _read_estimate(saved.figures.get(split)), saved.figures.get(f"n_{split}")
-        on = f" on {n} images" if n is not None else ""
-        lines[f"Top-1 on {split}"] = f"{format_estimate(estimate)}{on}{note}" if estimate else _UNKNOWN
-    if saved.figures.get("family") != FAMILY:
-        lines["Temperature"] = f"{saved.temperature:.4f}, fitted on val; it divides the scores before the softmax"
-    return _bullets(lines) + "\n\nIntervals are 95 % (Wilson 1927)."
+        estimate, n = _read_estimate(figures.get(split)), figures.get(f"n_{split}")
+        on = f" on {n} {units}" if n is not None else ""
+        lines[f"{title} on {split}"] = f"{format_estimate(estimate, measure)}{on}{note}" if estimate else _UNKNOWN
+    if saved.link != "identity" and figures.get("family") != FAMILY:
+        lines["Temperature"] = (
+            f"{saved.temperature:.4f}, fitted on val; it divides the scores before the {saved.link}"
+        )
+    if saved.thresholds is not None:
+        lines["Thresholds"] = (
+            f"a label is given from a probability of {saved.thresholds.min():.2f} to {saved.thresholds.max():.2f}, "
+            "fitted on val for each"
+        )
+    how = "Wilson 1927" if measure.alone and units == "images" else name_interval(measure, units)
+    return _bullets(lines) + f"\n\nIntervals are 95 % ({how})."
 
 
 def _describe_data(saved: SavedHead) -> str:

@@ -16,6 +16,7 @@ from fixgrid.cache.shares import rank_images, take_share
 
 from .cell import Cell
 from .fit import choose_best
+from .measures import MEASURES, Measure
 from .metrics import Estimate, t_interval
 from .question import Ask
 from .recipe import list_recipes
@@ -35,7 +36,8 @@ class CurvePoint:
     share : float
         Asked for, in (0, 1].
     images : int
-        Training images used: each class gives its share, rounded, and at least one.
+        Training images used: each class, or whatever else `find_strata` deals by, gives its share, rounded, and at
+        least one.
     train_res : int
         px, chosen on val for this share.
     test_res : int or str
@@ -44,12 +46,14 @@ class CurvePoint:
     strength : float
         Chosen on val for this share.
     val, test : Estimate
-        Top-1 with its Wilson interval.
+        Its figure, see ``metric``, with its interval.
     seeds : int
         Draws of so many images; all else is of the first of them.
     mean_test : Estimate or None
         Mean of ``test`` over the draws, with its 95 % t-interval: how much it matters which images are drawn, where
-        the Wilson interval says how much it matters which are tested. None of one draw.
+        that of ``test`` says how much it matters which are tested. None of one draw.
+    metric, units : str
+        See `heads.cell.Trial`.
     """
 
     share: float
@@ -63,6 +67,13 @@ class CurvePoint:
     test: Estimate
     seeds: int = 1
     mean_test: Estimate | None = None
+    metric: str = "accuracy"
+    units: str = "images"
+
+    @property
+    def measure(self) -> Measure:
+        """What its figures are."""
+        return MEASURES[self.metric]
 
 
 def fit_curve(ask: Ask, shares: Sequence[float], *, seed: int = 0, repeats: int = 1) -> list[CurvePoint]:
@@ -100,26 +111,22 @@ def fit_curve(ask: Ask, shares: Sequence[float], *, seed: int = 0, repeats: int 
         drawn = [train.row[take_share(find_strata(train.y), order, share)] for order in orders]
         drawn = drawn[: 1 if len(drawn[0]) == len(train.row) else repeats]
         each = [_recall_point(_learn_from(ask, train, rows, share), share, len(rows)) for rows in drawn]
-        points.append(replace(each[0], seeds=len(each), mean_test=_average([point.test.value for point in each])))
+        tests, metric = [point.test.value for point in each], ask.options.metric
+        mean = MEASURES[metric].clip(t_interval(tests)) if len(tests) > 1 else None
+        points.append(replace(each[0], seeds=len(each), mean_test=mean, metric=metric, units=ask.units))
     return points
-
-
-def _average(tests: Sequence[float]) -> Estimate | None:
-    """The mean of several draws; its interval ends where accuracies do."""
-    if len(tests) < 2:
-        return None
-    mean = t_interval(tests)
-    return Estimate(mean.value, max(0.0, mean.low), min(1.0, mean.high))
 
 
 def _learn_from(ask: Ask, train: FeatureSet, rows: NDArray[np.int64], share: float) -> Ask:
     """The question to some of the training images; folds stay, so all images judge what some of these teach."""
     for held in ask.folds.held if ask.folds else ():
-        left = np.unique(find_strata(train.y)[np.isin(train.row, rows) & ~np.isin(train.row, held)])
-        if len(left) < 2:
+        left = train.y[np.isin(train.row, rows) & ~np.isin(train.row, held)]
+        of_class = left.dtype.kind == "i"
+        found, what = (len(np.unique(left)), "class") if of_class else (len(left), "image")
+        if found < 2:
             raise UsageError(
                 f"found a share of {100 * share:g} % that is {len(rows)} images, of which a fold leaves "
-                f"{len(left)} class to learn from; expected 2: ask for larger shares, or leave --folds out."
+                f"{found} {what} to learn from; expected 2: ask for larger shares, or leave --folds out."
             )
     return replace(ask, source=TrainSubset(ask.source, rows))
 
@@ -168,6 +175,8 @@ def point_of(cell: Cell, images: int) -> CurvePoint:
         cell.strength,
         cell.val,
         cell.test,
+        metric=cell.metric,
+        units=cell.units,
     )
 
 

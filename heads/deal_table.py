@@ -12,6 +12,7 @@ import numpy as np
 from fixgrid.cache.text import WIDTH, format_records, to_csv
 
 from .contender import name_contenders
+from .judging import name_interval
 from .nested import Nested, Round
 from .resplit import Resplits
 from .table import format_estimate, record_estimate, show_interval
@@ -19,12 +20,22 @@ from .table import format_estimate, record_estimate, show_interval
 
 def format_nested(nested: Nested, style: str, warning: str = "") -> str:
     """A nested cross-validation in one of `FORMATS`, ending in a newline; CSV has its outer folds."""
-    records = [_record_round(i, one) for i, one in enumerate(nested.rounds, 1)]
+    measure = nested.measure
+    records = [_record_round(i, one, nested) for i, one in enumerate(nested.rounds, 1)]
     names = name_contenders([*nested.contenders, *nested.chosen])
     chosen = [{**one.facts, "folds": count} for one, count in nested.chosen.most_common()]
     if style == "json":
-        accuracy = {**record_estimate("accuracy", nested.accuracy), "deviation": nested.deviation, "n": nested.n}
-        whole = {**accuracy, "splits": nested.splits, "chosen": chosen, "folds": records, "warning": warning}
+        figure = record_estimate(measure.name, nested.figure)
+        of = {"metric": measure.name, "units": nested.units, "n": nested.n}
+        whole = {
+            **figure,
+            "deviation": nested.deviation,
+            **of,
+            "splits": nested.splits,
+            "chosen": chosen,
+            "folds": records,
+            "warning": warning,
+        }
         return json.dumps(whole, indent=2) + "\n"
     if style == "csv":
         return to_csv(records)
@@ -33,19 +44,20 @@ def format_nested(nested: Nested, style: str, warning: str = "") -> str:
             "fold": i,
             "chosen": names[one.contender],
             "strength": f"{one.strength:.2e}",
-            "val": f"{100 * one.val.value:.2f}",
-            "test": f"{100 * one.test.value:.2f}",
-            "95 % interval": show_interval(one.test),
+            "val": measure.show(one.val.value),
+            "test": measure.show(one.test.value),
+            "95 % interval": show_interval(one.test, measure),
         }
         for i, one in enumerate(nested.rounds, 1)
     ]
-    k, tests = len(nested.rounds), [100 * one.test.value for one in nested.rounds]
+    k, tests = len(nested.rounds), [one.test.value for one in nested.rounds]
     often = "; ".join(f"{names[one]}: {count} of {k}" for one, count in nested.chosen.most_common())
     said = [
-        f"Accuracy {format_estimate(nested.accuracy)} on {nested.n} images of {', '.join(nested.splits)}, each "
-        "tested once by a head that others chose (Wilson's interval).",
-        f"From fold to fold {min(tests):.2f} to {max(tests):.2f} %, with a standard deviation of "
-        f"{100 * nested.deviation:.2f}.",
+        f"{measure.heading} {format_estimate(nested.figure, measure)} on {nested.n} "
+        f"{nested.units} of {', '.join(nested.splits)}, each tested once by a head that others chose "
+        f"({name_interval(measure, nested.units)}).",
+        f"From fold to fold {measure.show(min(tests))} to {measure.show(max(tests))}{measure.suffix}, with a "
+        f"standard deviation of {measure.show(nested.deviation)}.",
         f"Chosen: {often}.",
     ]
     return format_records(rows, style, wrapped=("chosen",)) + _explain([*said, warning])
@@ -56,12 +68,14 @@ def format_resplits(found: Resplits, style: str, warning: str = "") -> str:
 
     Tables for people have the cells that were chosen, the others all of them.
     """
+    measure = found.measure
     order = sorted(range(len(found.contenders)), key=lambda i: (-found.chosen[i], -found.val[:, i].mean()))
     records = [
         {
             **found.contenders[i].facts,
             "chosen": found.chosen[i],
             "splits": len(found.winners),
+            "metric": measure.name,
             "mean_val": float(found.val[:, i].mean()),
             "mean_test": float(found.test[:, i].mean()),
         }
@@ -81,20 +95,21 @@ def format_resplits(found: Resplits, style: str, warning: str = "") -> str:
         {
             "cell": names[found.contenders[i]],
             f"chosen by, of {k}": found.chosen[i],
-            "mean val": f"{100 * found.val[:, i].mean():.2f}",
-            "mean test": f"{100 * found.test[:, i].mean():.2f}",
+            "mean val": measure.show(found.val[:, i].mean()),
+            "mean test": measure.show(found.test[:, i].mean()),
         }
         for i in order
         if found.chosen[i]
     ]
     sizes = ", ".join(f"{n} for {split}" for split, n in found.sizes.items())
-    won, best = 100 * found.won, 100 * float(found.test.mean(0).max())
+    won, best = found.won, float(found.test.mean(0).max())
+    right = "" if measure.name == "accuracy" else f"{measure.title} "
     said = [
         f"{k} splits ({sizes} in the first) chose {len(found.chosen)} of {len(found.contenders)} cells; means are "
         "over all splits.",
-        f"What a split chose has {won.mean():.2f} % on its own test images on average, {won.min():.2f} to "
-        f"{won.max():.2f} from split to split, with a standard deviation of {_deviate(won):.2f}; the best cell of "
-        f"all has {best:.2f}.",
+        f"What a split chose has {right}{measure.show(won.mean())}{measure.suffix} on its own test images on "
+        f"average, {measure.show(won.min())} to {measure.show(won.max())} from split to split, with a standard "
+        f"deviation of {measure.show(_deviate(won))}; the best cell of all has {measure.show(best)}.",
     ]
     return format_records(rows, style, wrapped=("cell",)) + _explain([*said, warning])
 
@@ -103,9 +118,10 @@ def _deviate(values: Any) -> float:
     return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
 
 
-def _record_round(number: int, one: Round) -> dict[str, Any]:
+def _record_round(number: int, one: Round, nested: Nested) -> dict[str, Any]:
     estimates = {**record_estimate("val", one.val), **record_estimate("test", one.test)}
-    return {"fold": number, **one.contender.facts, "strength": one.strength, **estimates, "n_test": len(one.row)}
+    of = {"metric": nested.measure.name, "units": nested.units, "n_test": len(one.row)}
+    return {"fold": number, **one.contender.facts, "strength": one.strength, **estimates, **of}
 
 
 def _explain(said: Sequence[str]) -> str:

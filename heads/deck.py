@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,7 +15,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from fixgrid.cache.errors import UsageError
-from fixgrid.cache.rows import Rows, find_strata
+from fixgrid.cache.rows import Manifest, Rows, find_strata
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,12 +32,15 @@ class Deck:
         Images of one number stay together.
     splits : tuple of str
         Where the images are from.
+    of_class : bool
+        Whether ``y`` are classes, each of which folds must have.
     """
 
     row: NDArray[np.int64]
     y: NDArray[np.int64]
     group: NDArray[np.int64]
     splits: tuple[str, ...]
+    of_class: bool = True
 
     @cached_property
     def digest(self) -> str:
@@ -97,7 +100,8 @@ def make_deck(splits: Mapping[str, Rows], groups: NDArray[np.int64] | None = Non
         If there are not as many numbers as images.
     """
     parts = list(splits.values())
-    y = find_strata(np.concatenate([part.labels for part in parts]))
+    labels = np.concatenate([part.labels for part in parts])
+    y, of_class = find_strata(labels), labels.ndim == 1 and labels.dtype.kind != "f"
     own = [part.groups for part in parts if part.groups is not None]
     groups = np.concatenate(own) if groups is None and len(own) == len(parts) else groups
     files = np.concatenate([part.sha256 for part in parts])
@@ -109,7 +113,7 @@ def make_deck(splits: Mapping[str, Rows], groups: NDArray[np.int64] | None = Non
         n = len(y)
         edges = coo_array((np.ones(n, np.int8), (group, n + given)), shape=(2 * n, 2 * n))
         group = connected_components(edges, directed=False)[1][group].astype(np.int64)
-    return Deck(np.arange(len(y)), y, group, tuple(splits))
+    return Deck(np.arange(len(y)), y, group, tuple(splits), of_class)
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,17 +142,27 @@ class Folds:
     repeats: int = 1
 
     def __post_init__(self) -> None:
-        most = int(np.bincount(self.deck.y).max())
+        alone = len(np.unique(self.deck.group))  # copies, and images of a group, are on one side
         if self.n < 2 or self.repeats < 1:
             raise UsageError(
                 f"found {self.n} folds, {self.repeats} times; expected 2 folds or more, as in --folds 5, and "
                 "--repeats of 1 or more."
             )
-        if most < self.n or len(np.unique(self.deck.group)) < self.n:
+        if alone < self.n:
             raise UsageError(
-                f"found --folds {self.n} and classes of at most {most} images; expected a class of {self.n}: "
+                f"found --folds {self.n} and {alone} images or groups of them that can be apart; expected "
+                f"{self.n}: ask for fewer folds."
+            )
+        if self.deck.of_class and self._most < self.n:
+            raise UsageError(
+                f"found --folds {self.n} and classes of at most {self._most} images; expected a class of {self.n}: "
                 "ask for fewer folds."
             )
+
+    @property
+    def _most(self) -> int:
+        """Images of the largest class, or of whatever else images are dealt by."""
+        return int(np.bincount(self.deck.y).max())
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -164,26 +178,32 @@ class Folds:
         from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
         deck = self.deck
+        y = deck.y if self._most >= self.n else np.zeros_like(deck.y)  # too few to give each fold its share
         single = len(np.unique(deck.group)) == len(deck.group)
         how = (StratifiedKFold if single else StratifiedGroupKFold)(self.n, shuffle=True, random_state=seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of classes with fewer images than folds: see note_thin
-            return [deck.row[places] for _, places in how.split(deck.row, deck.y, deck.group)]
+            return [deck.row[places] for _, places in how.split(deck.row, y, deck.group)]
 
 
-def note_thin(deck: Deck, n: int, classes: Sequence[str]) -> tuple[str, ...]:
-    """A notice of the classes that have fewer images than there are folds.
+def note_thin(deck: Deck, n: int, manifest: Manifest) -> tuple[str, ...]:
+    """A notice of the classes that have fewer images than there are folds; numbers have none.
 
     Raises
     ------
     UsageError
-        If one has a single image: a head could not learn it and be judged on it.
+        If one has a single image, and images have one class: a head could not learn it and be judged on it.
     """
-    labels = np.unique(np.stack([deck.y, deck.group]), axis=1)[0]  # copies cannot be on two sides
-    count = np.bincount(labels, minlength=len(classes)).tolist()
+    if manifest.task == "regression":
+        return ()
+    labels = np.concatenate([manifest.splits[split].labels for split in deck.splits])
+    image, label = np.nonzero(labels) if labels.ndim == 2 else (np.arange(len(labels)), labels)
+    apart = np.unique(np.stack([label, deck.group[image]]), axis=1)[0]  # copies cannot be on two sides
+    classes = manifest.classes
+    count = np.bincount(apart, minlength=len(classes)).tolist()
     where = " and ".join(deck.splits)
     alone = [name for name, images in zip(classes, count, strict=True) if images == 1]
-    if alone:
+    if alone and deck.of_class:
         raise UsageError(
             f"found one image of {', '.join(alone[:3])}{', ...' * (len(alone) > 3)} in {where}; expected 2 or more "
             "of each class for --folds: add images, or leave --folds out."

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from .measures import Measure
+
 # On white paper; a page replaces each by its own colour of that name, so that a dark page stays readable. Blue,
 # vermilion and green are Okabe and Ito's (2008), which colour-blind readers tell apart.
 COLOURS = {
@@ -28,6 +30,9 @@ COLOURS = {
 INK, QUIET, RULE, PAPER, BLUE, ORANGE, GREEN = COLOURS.values()
 WIDTH_PT = 360  # a phone's width: set for the smallest screen, larger ones show two side by side
 _DPI = 200
+MOST_ROWS = 150
+"""Named rows of one figure; the table and the CSV have every class."""
+ROW_PT = 14
 _NAME_LENGTH = 24  # characters of a name beside an axis
 _PHOTO_DPI = 90  # photographs double in size with every 40 %
 _STYLE = {
@@ -196,6 +201,12 @@ def label_percent(axis: Any) -> None:
 
     axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     axis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+
+
+def label_figure(axis: Any, measure: Measure) -> None:
+    """Ticks of a matplotlib axis of figures: in percent where they are shown so."""
+    if measure.unit == 100:
+        label_percent(axis)
 
 
 def label_log(axis: Any) -> None:

@@ -1,23 +1,19 @@
-"""Figures about images and classes: how many, how large, how cropped, how well recognised, how surely."""
+"""Drawings about images and their labels: how many, how large, how cropped."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .answers import Bin
-from .drawings import BLUE, GREEN, INK, ORANGE, QUIET, Drawing, draw, label_percent, name_rows, show_name
-from .figures import ClassRow
+from .drawings import BLUE, GREEN, INK, MOST_ROWS, ORANGE, ROW_PT, Drawing, clip_name, draw, name_rows, show_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_MOST_ROWS = 150  # named rows of one figure; the table and the CSV have every class
-_ROW_PT = 14
 _MARKS = {"train": (BLUE, "o"), "val": (ORANGE, "D"), "test": (GREEN, "s")}
 
 
@@ -73,13 +69,15 @@ class PrincipleShown(Protocol):
         """Crops of the test view."""
 
 
-def draw_counts(classes: Sequence[str], counts: Mapping[str, NDArray[np.int64]]) -> Drawing:
-    """Images per class and split; of more classes than can be named, their sorted counts."""
+def draw_counts(
+    classes: Sequence[str], counts: Mapping[str, NDArray[np.int64]], *, ordered: bool = False
+) -> Drawing:
+    """Images per class and split, the largest first unless classes have an order; of very many sorted counts."""
     total = sum(counts.values())
     spread = ", ".join(f"{split} {n.min()} to {n.max()}" for split, n in counts.items())
     alt = f"Images per class and split for {len(classes)} classes: {spread}. The table of classes has every number."
-    named = len(classes) <= _MOST_ROWS
-    order = np.argsort(-np.asarray(total), kind="stable")
+    named = len(classes) <= MOST_ROWS
+    order = np.arange(len(classes)) if ordered else np.argsort(-np.asarray(total), kind="stable")
 
     def fill(figure: Figure) -> None:
         axes = figure.subplots()
@@ -102,7 +100,30 @@ def draw_counts(classes: Sequence[str], counts: Mapping[str, NDArray[np.int64]])
         {"class": show_name(name), **{split: int(n[i]) for split, n in counts.items()}}
         for i, name in enumerate(classes)
     ]
-    return draw("counts", alt, records, fill, 74 + _ROW_PT * len(classes) if named else 250)
+    return draw("counts", alt, records, fill, 74 + ROW_PT * len(classes) if named else 250)
+
+
+def draw_values(values: Mapping[str, NDArray[np.float64]], name: str) -> Drawing:
+    """Distribution of the images' numbers in each split, by name."""
+    every = np.concatenate(list(values.values()))
+    edges = np.histogram_bin_edges(every, bins=30)
+    counts = {split: np.histogram(part, edges)[0] for split, part in values.items()}
+    spread = ", ".join(f"{split} {part.min():.4g} to {part.max():.4g}" for split, part in values.items())
+    alt = f"{show_name(name)} of {len(every)} images: {spread}."
+
+    def fill(figure: Figure) -> None:
+        axes = figure.subplots()
+        for split, n in counts.items():
+            axes.stairs(n / n.sum(), edges, color=_MARKS[split][0], label=split)
+        axes.set_xlabel(clip_name(name))
+        axes.set_ylabel("share of the split")
+        figure.legend(loc="outside upper center", ncols=3)
+
+    records = [
+        {"from": float(edges[i]), "to": float(edges[i + 1]), **{split: int(n[i]) for split, n in counts.items()}}
+        for i in range(len(edges) - 1)
+    ]
+    return draw("values", alt, records, fill, 250)
 
 
 def draw_sizes(sizes: NDArray[np.int64], side_px: int) -> Drawing:
@@ -175,66 +196,3 @@ def _draw_box(axes: Axes, box: tuple[float, float, float, float], width: int, he
     left, top, right, bottom = box
     size = (right - left) * width, (bottom - top) * height
     axes.add_patch(Rectangle((left * width, top * height), *size, fill=False, edgecolor=colour, linewidth=2))
-
-
-def draw_reliability(bins: Sequence[Bin]) -> Drawing:
-    """How often the head is right against how sure it is; dots grow with the images behind them."""
-    named = "; ".join(f"sure {b.confidence:.0%}, right {b.accuracy.value:.0%} of {b.n}" for b in bins)
-    alt = f"Reliability diagram on test, {len(bins)} bins: {named}."
-
-    def fill(figure: Figure) -> None:
-        axes = figure.subplots()
-        axes.plot([0, 1], [0, 1], "--", color=QUIET, linewidth=1)
-        most = max(b.n for b in bins)
-        for b in bins:
-            axes.plot([b.confidence] * 2, [b.accuracy.low, b.accuracy.high], "-", color=BLUE, linewidth=1.2)
-        area = [14 + 120 * b.n / most for b in bins]
-        axes.scatter([b.confidence for b in bins], [b.accuracy.value for b in bins], area, color=BLUE, zorder=3)
-        axes.set_xlim(0, 1.03)
-        axes.set_ylim(0, 1.03)
-        label_percent(axes.xaxis)
-        label_percent(axes.yaxis)
-        axes.set_xlabel("how sure")
-        axes.set_ylabel("how often right")
-
-    records: list[dict[str, Any]] = [
-        {"n": b.n, "confidence": b.confidence, "accuracy": b.accuracy.value, "low": b.accuracy.low}
-        | {"high": b.accuracy.high}
-        for b in bins
-    ]
-    return draw("reliability", alt, records, fill, 300)
-
-
-def draw_classes(rows: Sequence[ClassRow], mean: float) -> Drawing:
-    """Accuracy within each class with its interval, the worst first; of very many classes only the worst."""
-    known = sorted((row for row in rows if row.recall), key=lambda row: row.recall.value if row.recall else 0)
-    shown = known[:_MOST_ROWS]
-    named = ", ".join(f"{show_name(row.name)} {row.recall.value:.0%}" for row in known[:3] if row.recall)
-    within = f"Accuracy within {len(shown)} of {len(known)} classes"
-    alt = f"{within}, the worst first: {named}. The table has every number."
-
-    def fill(figure: Figure) -> None:
-        axes = figure.subplots()
-        for y, row in enumerate(shown):
-            if row.recall is not None:
-                axes.plot([row.recall.low, row.recall.high], [y, y], "-", color=BLUE, linewidth=1.2)
-                axes.plot([row.recall.value], [y], "o", color=BLUE, markersize=5)
-        axes.axvline(mean, color=ORANGE, linewidth=1.4)
-        name_rows(axes, [row.name for row in shown])
-        axes.set_xlim(-0.01, 1.02)
-        label_percent(axes.xaxis)
-        axes.set_xlabel("right on test; line: mean of the classes")
-
-    return draw("classes", alt, [_class_record(row) for row in rows], fill, 50 + _ROW_PT * len(shown))
-
-
-def _class_record(row: ClassRow) -> dict[str, Any]:
-    value, low, high = row.recall or (None, None, None)
-    return {
-        "class": show_name(row.name),
-        "n": row.n,
-        "recall": value,
-        "low": low,
-        "high": high,
-        "precision": row.precision,
-    }

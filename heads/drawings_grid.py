@@ -1,4 +1,4 @@
-"""Figures about resolutions: the grid, accuracy against compute, and the learning curve."""
+"""Drawings about resolutions: the grid, figures against compute, and the learning curve."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .cell import Cell
-from .drawings import BLUE, GREEN, INK, ORANGE, PAPER, QUIET, Drawing, draw, label_log, label_percent
+from .drawings import BLUE, GREEN, INK, ORANGE, PAPER, QUIET, Drawing, draw, label_figure, label_log
 from .metrics import Estimate
 from .table import cell_record, label_cell
 from .views import TestRes, list_resolutions
@@ -22,15 +22,20 @@ _CELL_PT = 64
 _MOST_INTERVALS = 60
 
 
+def _say(point: Cell | CurvePoint, value: float) -> str:
+    return f"{point.measure.shorten(value)}{point.measure.suffix.strip()}"
+
+
 def draw_grid(cells: Sequence[Cell]) -> Drawing:
-    """The heat map of test accuracy over train_res x test_res, for one family and one correction."""
+    """The heat map of the test figure over train_res x test_res, for one family and one correction."""
     rows = sorted({cell.train_res for cell in cells})
     columns = sorted({cell.test_res for cell in cells}, key=list_resolutions)
     best = next(cell for cell in cells if cell.chosen)
+    values = [cell.test.value for cell in cells]
     alt = (
-        f"Heat map of test accuracy, {len(rows)} training by {len(columns)} test resolutions, from "
-        f"{min(c.test.value for c in cells):.1%} to {max(c.test.value for c in cells):.1%}. "
-        f"Chosen: train {best.train_res} px, test {best.test_res} px, {best.test.value:.1%}. "
+        f"Heat map of test {best.measure.title}, {len(rows)} training by {len(columns)} test resolutions, from "
+        f"{_say(best, min(values))} to {_say(best, max(values))}. "
+        f"Chosen: train {best.train_res} px, test {best.test_res} px, {_say(best, best.test.value)}. "
         "The table beside it has every number."
     )
     width = max(360, 56 + _CELL_PT * len(columns))
@@ -64,8 +69,9 @@ def _paint_cells(axes: Axes, cells: Sequence[Cell], rows: list[int], columns: li
         axes.add_patch(Rectangle((x - 0.48, y - 0.47), 0.96, 0.94, facecolor=ramp(shade), edgecolor="none"))
         colour = "#ffffff" if shade > 0.55 else "#111418"
         mark = "★ " if cell.chosen else "= " if cell.tie else ""
-        axes.text(x, y - 0.1, f"{mark}{100 * cell.test.value:.1f}", ha="center", va="center", color=colour, size=12)
-        interval = f"{100 * cell.test.low:.1f}-{100 * cell.test.high:.1f}"
+        value, low, high = map(cell.measure.shorten, cell.test)
+        axes.text(x, y - 0.1, f"{mark}{value}", ha="center", va="center", color=colour, size=12)
+        interval = f"{low}{' to ' if cell.test.low < 0 else '-'}{high}"
         axes.text(x, y + 0.24, interval, ha="center", va="center", color=colour, size=8.5)
         if cell.chosen:
             frame = Rectangle((x - 0.48, y - 0.47), 0.96, 0.94, fill=False, edgecolor=ORANGE, linewidth=3)
@@ -73,7 +79,7 @@ def _paint_cells(axes: Axes, cells: Sequence[Cell], rows: list[int], columns: li
 
 
 def draw_front(cells: Sequence[Cell]) -> Drawing:
-    """Test accuracy of every cell against multiply-adds per test image, with the front that val decided.
+    """Test figure of every cell against multiply-adds per test image, with the front that val decided.
 
     Parameters
     ----------
@@ -83,8 +89,9 @@ def draw_front(cells: Sequence[Cell]) -> Drawing:
     front = sorted((cell for cell in cells if cell.front), key=_gmac)
     several = len({cell.axes for cell in cells}) > 1
     names = [label_cell(cell, cells) for cell in front]
-    named = ", ".join(f"{name} {cell.test.value:.1%}" for name, cell in zip(names, front, strict=True))
-    alt = f"Test accuracy against multiply-adds per image. The front, cheapest first: {named}."
+    named = ", ".join(f"{name} {_say(cell, cell.test.value)}" for name, cell in zip(names, front, strict=True))
+    measure = cells[0].measure
+    alt = f"Test {measure.title} against multiply-adds per image. The front, cheapest first: {named}."
 
     def fill(figure: Figure) -> None:
         axes = figure.subplots()
@@ -106,9 +113,9 @@ def draw_front(cells: Sequence[Cell]) -> Drawing:
         axes.set_xscale("log")
         label_log(axes.xaxis)
         axes.margins(x=0.2, y=0.08)
-        label_percent(axes.yaxis)
+        label_figure(axes.yaxis, measure)
         axes.set_xlabel("GMAC per test image")
-        axes.set_ylabel("right on test")
+        axes.set_ylabel(f"{measure.title} on test")
         if several:
             figure.legend(loc="outside lower left", alignment="left")
 
@@ -126,9 +133,10 @@ def _mark_estimate(axes: Axes, x: float, estimate: Estimate, colour: str, label:
 
 
 def draw_curve(points: Sequence[CurvePoint]) -> Drawing:
-    """Test accuracy against the number of training images, with intervals."""
-    named = ", ".join(f"{point.images} images {point.test.value:.1%}" for point in points)
-    alt = f"Learning curve, test accuracy by number of training images: {named}."
+    """Test figure against the number of training images, with intervals."""
+    named = ", ".join(f"{point.images} images {_say(point, point.test.value)}" for point in points)
+    measure = points[0].measure
+    alt = f"Learning curve, test {measure.title} by number of training images: {named}."
 
     def fill(figure: Figure) -> None:
         axes = figure.subplots()
@@ -138,9 +146,9 @@ def draw_curve(points: Sequence[CurvePoint]) -> Drawing:
         axes.plot(x, [point.test.value for point in points], "o-", color=BLUE, markersize=5)
         axes.set_xscale("log")
         label_log(axes.xaxis)
-        label_percent(axes.yaxis)
+        label_figure(axes.yaxis, measure)
         axes.set_xlabel("training images")
-        axes.set_ylabel("right on test")
+        axes.set_ylabel(f"{measure.title} on test")
 
     return draw("curve", alt, [_curve_record(point) for point in points], fill, 250)
 
@@ -148,4 +156,5 @@ def draw_curve(points: Sequence[CurvePoint]) -> Drawing:
 def _curve_record(point: CurvePoint) -> dict[str, Any]:
     test = {"test": point.test.value, "test_low": point.test.low, "test_high": point.test.high}
     chosen = {"train_res": point.train_res, "test_res": point.test_res, "strength": point.strength}
-    return {"share": point.share, "images": point.images, **test, "val": point.val.value, **chosen}
+    share = {"share": point.share, "images": point.images, "metric": point.metric}
+    return {**share, **test, "val": point.val.value, **chosen}

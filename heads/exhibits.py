@@ -3,53 +3,36 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fixgrid.cache.errors import say_command
 from fixgrid.cache.holdings import Holdings
+from fixgrid.cache.rows import Rows
 from fixgrid.cache.text import show_path
 
-from .answers import Answers, bin_answers, list_mistakes, pick_example
+from .answers import bin_answers
 from .drawings import Drawing
-from .drawings_data import (
-    PrincipleShown,
+from .drawings_answers import (
+    MOST_ORDERED,
     draw_classes,
-    draw_counts,
-    draw_principle,
+    draw_errors,
+    draw_numbers,
+    draw_order,
     draw_reliability,
-    draw_sizes,
 )
+from .drawings_data import draw_counts, draw_principle, draw_sizes, draw_values
 from .drawings_grid import draw_curve, draw_front, draw_grid
 from .drawings_map import draw_maps
 from .findings import Findings
-from .report import Report, Shot, TwinShot
+from .report import Report, TwinShot
+from .shots import Album, show_confused, show_examples, show_mistakes
 from .twins import Twin, looks_alike
 
 TWINS_SHOWN = 6
-_CONFUSED_SHOWN = 4  # pairs of classes
 HOW = {"bytes": "the same file", "pixels": "the same pixels", "near": "nearly alike"}
-
-
-class Album(Protocol):
-    """Photographs of a data set, by split and row id; None where one is gone or is not what was hashed."""
-
-    def measure(self) -> NDArray[np.int64]:
-        """Width and height of each that can be read, px: int64, shape (n, 2)."""
-
-    def resize_side(self, view: Mapping[str, Any]) -> int:
-        """Side that a view resizes the short side to, px."""
-
-    def thumbnail(self, split: str, row: int) -> bytes | None:
-        """A small JPEG."""
-
-    def principle(
-        self, split: str, row: int, train: Mapping[str, Any], test: Mapping[str, Any]
-    ) -> PrincipleShown | None:
-        """One photograph with the crops of a training and a test view."""
 
 
 def fill_report(found: Findings, album: Album, *, made: dict[str, str], leak: str, copies: Sequence[str]) -> Report:
@@ -78,6 +61,7 @@ def fill_report(found: Findings, album: Album, *, made: dict[str, str], leak: st
         {drawing.name: drawing for drawing in draw_all(found, album)},
         show_mistakes(found.answers, manifest.classes, album),
         show_confused(found.answers, manifest.classes, album),
+        show_examples(found.answers, manifest.classes, album),
         " ".join([say_not_compared(), *copies]) if twins is None else say_twins(twins, images),
         show_twins(twins or [], asked.holdings, album),
         {**made, **describe_making(found)},
@@ -97,7 +81,7 @@ def describe_making(found: Findings) -> dict[str, str]:
     """What a repetition needs: images, weights, views, head, and the versions that computed the features."""
     best, entry = found.best, found.used["test"][0]
     images = {
-        f"images of {split}": f"{len(rows)}, rows sha256 {rows.digest}"
+        f"images of {split}": f"{len(rows)}{_say_groups(rows)}, rows sha256 {rows.digest}"
         for split, rows in found.asked.holdings.manifest.splits.items()
     }
     views = {
@@ -117,27 +101,52 @@ def describe_making(found: Findings) -> dict[str, str]:
     }
 
 
+def _say_groups(rows: Rows) -> str:
+    return "" if rows.groups is None else f" in {len(np.unique(rows.groups))} groups"
+
+
 def _dump(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def draw_all(found: Findings, album: Album) -> list[Drawing]:
     """Every figure for which there are numbers."""
-    figures, manifest = found.answers.figures, found.asked.holdings.manifest
-    counts = {
-        split: np.bincount(rows.labels, minlength=len(manifest.classes)) for split, rows in manifest.splits.items()
-    }
-    sizes = album.measure()
+    bins, sizes = bin_answers(found.answers), album.measure()
     return [
         draw_grid(found.alike),
-        draw_reliability(bin_answers(found.answers)),
+        *([draw_reliability(bins)] if bins else []),
         *([draw_front(found.cells)] if found.verdict.cheapest else []),
         draw_curve(found.curve),
-        draw_classes(figures.per_class, figures["class_mean"].value),
-        draw_counts(manifest.classes, counts),
+        *_draw_labels(found),
         *([draw_sizes(sizes, album.resize_side(found.used["test"][-1].spec.view))] if len(sizes) else []),
         *draw_maps(found.asked.holdings),
         *_draw_principle(found, album),
+    ]
+
+
+def _draw_labels(found: Findings) -> list[Drawing]:
+    """What suits the labels: how well each class is known and how many images it has; of numbers the answers."""
+    answers, manifest = found.answers, found.asked.holdings.manifest
+    classes, task = manifest.classes, answers.task
+    labels = {split: rows.labels for split, rows in manifest.splits.items()}
+    if task == "regression":
+        return [
+            draw_numbers(answers, classes[0]),
+            draw_errors(answers, classes[0]),
+            draw_values(labels, classes[0]),
+        ]
+    ordered = task == "ordinal"
+    rows = answers.figures.per_class
+    if task == "multilabel":
+        return [
+            draw_classes(rows, answers.figures["map"].value),
+            draw_counts(classes, {split: y.sum(0) for split, y in labels.items()}),
+        ]
+    counts = {split: np.bincount(y, minlength=len(classes)) for split, y in labels.items()}
+    return [
+        *([draw_order(answers, classes)] if ordered and len(classes) <= MOST_ORDERED else []),
+        draw_classes(rows, answers.figures["class_mean"].value, ordered=ordered),
+        draw_counts(classes, counts, ordered=ordered),
     ]
 
 
@@ -146,27 +155,6 @@ def _draw_principle(found: Findings, album: Album) -> list[Drawing]:
     train, test = found.used["train"][0].spec.view, found.used["test"][-1].spec.view
     shown = (album.principle("test", row, train, test) for row in found.answers.row[:5].tolist())
     return [draw_principle(one) for one in shown if one is not None][:1]
-
-
-def show_mistakes(answers: Answers, classes: Sequence[str], album: Album) -> list[Shot]:
-    """The wrong answers that the head was surest of."""
-    return _take_shots(answers, classes, album, list_mistakes(answers))
-
-
-def show_confused(answers: Answers, classes: Sequence[str], album: Album) -> list[Shot]:
-    """One test image of each class of the most confused pairs."""
-    number = {name: i for i, name in enumerate(classes)}
-    pairs = [(number[c.first], number[c.second]) for c in answers.figures.confused[:_CONFUSED_SHOWN]]
-    found = [pick_example(answers, *ends) for a, b in pairs for ends in ((a, b), (b, a))]
-    return _take_shots(answers, classes, album, [place for place in dict.fromkeys(found) if place is not None])
-
-
-def _take_shots(answers: Answers, classes: Sequence[str], album: Album, places: Sequence[int]) -> list[Shot]:
-    return [
-        Shot(jpeg, classes[answers.y[i]], classes[answers.guess[i]], float(answers.confidence[i]))
-        for i in places
-        if (jpeg := album.thumbnail("test", int(answers.row[i]))) is not None
-    ]
 
 
 def show_twins(twins: Sequence[Twin], holdings: Holdings, album: Album) -> list[TwinShot]:
@@ -179,9 +167,15 @@ def _take_twins(twin: Twin, holdings: Holdings, album: Album) -> TwinShot:
     ends = []
     for split, row in (twin.first, twin.second):
         rows = holdings.manifest.splits[split]
-        label = holdings.manifest.classes[int(rows.labels[row])]
+        label = _say_label(holdings.manifest.name_label(rows.labels[row]))
         ends.append((album.thumbnail(split, row), split, label, show_path(rows.paths[row])))
     return TwinShot(HOW[twin.how], twin.cosine, twin.conflict, ends)
+
+
+def _say_label(label: str | tuple[str, ...] | float) -> str:
+    if isinstance(label, tuple):
+        return ", ".join(label) or "none"
+    return label if isinstance(label, str) else f"{label:.6g}"
 
 
 def leaks(twin: Twin) -> bool:

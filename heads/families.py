@@ -137,6 +137,6 @@ def keep_linear(families: Sequence[str]) -> tuple[str, ...]:
         raise UsageError(
             f"found {','.join(families)} heads alone, which cannot be kept, expected some of "
             f"{','.join(name for name in FAMILIES if name not in _NOT_KEPT)}: "
-            "name one in --heads, or print accuracies with grid."
+            "name one in --heads, or print figures with grid."
         )
     return kept

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from .metrics import (
-    Estimate,
-)
+from .metrics import Estimate
 
 
 @dataclass(frozen=True)
@@ -23,12 +21,15 @@ class ClassRow:
         Share of them that were recognised; None without images.
     precision : float or None
         Share of the images called so that are; None if none was.
+    average_precision : Estimate or None
+        Of its ranking of the images, where they may have several classes; None if none or all have it.
     """
 
     name: str
     n: int
     recall: Estimate | None
     precision: float | None
+    average_precision: Estimate | None = None
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,10 @@ class HeadFigures:
     ----------
     n : int
         Images.
+    n_groups : int
+        Groups that they are in; 0 if they are in none.
     figures : tuple of Figure
-        What suits the labels; see `measure_head`.
+        What suits the labels; see `heads.measuring.measure_head`.
     temperature : float
         Divided the scores before all that are of probabilities.
     per_class : tuple of ClassRow
@@ -69,6 +72,7 @@ class HeadFigures:
     """
 
     n: int
+    n_groups: int
     figures: tuple[Figure, ...]
     temperature: float
     per_class: tuple[ClassRow, ...] = ()
@@ -84,6 +88,15 @@ class HeadFigures:
             if figure.name == name:
                 return Estimate(*figure.value)
         raise AttributeError(f"found no figure {name!r} of this task: see figures")
+
+    def say_size(self, what: str = "images") -> str:
+        """How many images, and groups, in words."""
+        return f"{self.n} {what}" + f" in {self.n_groups} groups" * (self.n_groups > 0)
+
+    @property
+    def said_intervals(self) -> str:
+        """What the intervals are, in words."""
+        return "95 % intervals" + ", groups resampled whole" * (self.n_groups > 0)
 
     @property
     def main(self) -> Figure:

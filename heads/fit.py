@@ -54,7 +54,7 @@ class Fitted:
     head : LinearHead
         On raw features, or on those that ``corrections`` gives.
     n_val : int
-        Images it was chosen on.
+        Images, or groups, it was chosen on.
     test_scores : float32 array, shape (n, K)
     test : FeatureSet
         The test images.
@@ -95,6 +95,11 @@ class Fitted:
     corrections: tuple[Correction, ...] = ()
     ask: Ask | None = None
     verdict: Verdict[Trial] | None = None
+
+    @property
+    def units(self) -> str:
+        """What its figures count, see `Ask.units`."""
+        return "images" if self.test.group is None else "groups"
 
     def measure(self, classes: Sequence[str], n_confused: int = 10) -> HeadFigures:
         """All figures on test, of the classes by name, and at most ``n_confused`` pairs of them."""

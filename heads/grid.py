@@ -130,6 +130,5 @@ def run_grids(asks: Sequence[Ask], best: BestMade | None = None) -> Iterator[Cel
 
 def weigh_trial(trial: Tried, ask: Ask) -> Tried:
     """A trial with what the question that it answers says of its axes and cost."""
-    units = "groups" if ask.grouped else "images"
     cost = ask.weigh(trial.test_res)
-    return replace(trial, axes=ask.axes, cost=cost, metric=ask.options.metric, units=units)
+    return replace(trial, axes=ask.axes, cost=cost, metric=ask.options.metric, units=ask.units)

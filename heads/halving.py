@@ -38,7 +38,7 @@ class Dropped:
     val : Estimate
         Of the best cell that it took part in.
     behind : float
-        The best cell's val accuracy less that.
+        The best cell's figure on val less that.
     p : float
         That its best cell is as good as the best, as `Trial.val_p`.
     """

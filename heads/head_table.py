@@ -11,11 +11,10 @@ from fixgrid.cache.text import format_records, to_csv
 from .curve import CurvePoint
 from .figures import Figure, HeadFigures
 from .fit import Fitted
+from .judging import name_interval
 from .measures import MEASURES
 from .metrics import Estimate
 from .table import record_estimate, show_interval
-
-_MEAN = ("mean_test", "mean_test_low", "mean_test_high")
 
 
 def fit_record(fitted: Fitted, figures: HeadFigures) -> dict[str, Any]:
@@ -28,11 +27,12 @@ def fit_record(fitted: Fitted, figures: HeadFigures) -> dict[str, Any]:
         "family": fitted.family,
         "correction": fitted.correction,
         "strength": float(fitted.choice.strength),
-        **({"metric": metric} if metric != "accuracy" else {}),
+        "metric": metric,
+        "units": fitted.units,
         "val": fitted.choice.val._asdict(),
         "test": fitted.score.figure._asdict(),
         "n_val": fitted.n_val,
-        "n_test": figures.n,
+        "n_test": len(fitted.score.unit),
         **measured,
         "temperature": figures.temperature,
     }
@@ -49,11 +49,11 @@ def format_fit(record: dict[str, Any], figures: HeadFigures, style: str) -> str:
         return json.dumps(record, indent=2) + "\n"
     measure = MEASURES[record.get("metric", "accuracy")]
     chosen = [
-        Figure(split, f"{split} {measure.title}", measure.unit, Estimate(**record[split]))
+        Figure(measure.name, f"{split} {measure.title}", measure.unit, Estimate(**record[split]))
         for split in ("val", "test")
     ]
     others = [figure._replace(title=f"test {figure.title}") for figure in figures.figures if figure.name in record]
-    rows = [_show_figure(figure) for figure in (*chosen, *others)]
+    rows = [show_figure(figure) for figure in (*chosen, *others)]
     if style == "csv":
         return to_csv(rows)
     chosen_line = (
@@ -61,29 +61,36 @@ def format_fit(record: dict[str, Any], figures: HeadFigures, style: str) -> str:
         f"head {record['family']}, gap {record['correction']}, strength {record['strength']:.2e}, "
         f"temperature {record['temperature']:.2f}\n"
     )
-    return f"{chosen_line}\n{format_records(rows, style)}\n{record['n_test']} test images; 95 % intervals\n"
+    counted = f"{figures.say_size('test images')}; {figures.said_intervals}\n"
+    return f"{chosen_line}\n{format_records(rows, style)}\n{counted}"
 
 
 def format_figures(figures: HeadFigures, style: str) -> str:
     """How a head did on some images, in one of `FORMATS`, ending in a newline."""
     if style == "json":
         measured = {figure.name: figure.value._asdict() for figure in figures.figures}
-        return json.dumps({"n": figures.n, **measured, "temperature": figures.temperature}, indent=2) + "\n"
-    return format_records([_show_figure(figure) for figure in figures.figures], style)
+        groups = {"n_groups": figures.n_groups} if figures.n_groups else {}
+        return (
+            json.dumps({"n": figures.n, **groups, **measured, "temperature": figures.temperature}, indent=2) + "\n"
+        )
+    return format_records([show_figure(figure) for figure in figures.figures], style)
 
 
-def _show_figure(figure: Figure) -> dict[str, str]:
-    """A row: percent with two digits; all else with two, or with four significant ones where that says more."""
-    values = {part: figure.unit * value for part, value in figure.value._asdict().items()}
-    digits = figure.unit == 100 or figure.name == "nll"
+def show_figure(figure: Figure) -> dict[str, str]:
+    """A row: percent with two digits; kappa and R2 with three; all else with four significant ones, or two."""
     title = f"{figure.title}, %" if figure.unit == 100 else figure.title
-    shown = {part: f"{value:.2f}" if digits else f"{value:.4g}" for part, value in values.items()}
-    return {"figure": title, **shown}
+    return {"figure": title, **{part: _show(figure, value) for part, value in figure.value._asdict().items()}}
+
+
+def _show(figure: Figure, value: float) -> str:
+    if figure.unit == 100 or figure.name == "nll":
+        return f"{figure.unit * value:.2f}"
+    return MEASURES[figure.name].show(value) if figure.name in MEASURES else f"{value:.4g}"
 
 
 def format_curve(points: Sequence[CurvePoint], style: str) -> str:
     """A learning curve in one of `FORMATS`, ending in a newline."""
-    repeated = any(point.seeds > 1 for point in points)
+    repeated, measure = any(point.seeds > 1 for point in points), points[0].measure
     if style in ("json", "csv"):
         return format_records([_point_record(point, repeated) for point in points], style)
     rows = [
@@ -91,22 +98,26 @@ def format_curve(points: Sequence[CurvePoint], style: str) -> str:
             "share, %": f"{100 * point.share:g}",
             "images": point.images,
             "pair, px": f"{point.train_res}:{point.test_res}",
-            **({} if repeated else {"strength": f"{point.strength:.2e}", "val": f"{100 * point.val.value:.2f}"}),
-            "test": f"{100 * point.test.value:.2f}",
-            "95 % interval": show_interval(point.test),
+            **({} if repeated else {"strength": f"{point.strength:.2e}", "val": measure.show(point.val.value)}),
+            "test": measure.show(point.test.value),
+            "95 % interval": show_interval(point.test, measure),
             **({"seeds": point.seeds, **_show_mean(point)} if repeated else {}),
         }
         for point in points
     ]
-    said = "\ntest: the first draw, Wilson's interval; mean: all draws, Student's t; both 95 %\n"
-    return format_records(rows, style) + said * repeated
+    shown = f"{'test, mean' if repeated else 'val, test'}: {measure.title}{', %' * (measure.unit == 100)}"
+    said = [shown] if points[0].metric != "accuracy" else []
+    if repeated:
+        interval = name_interval(measure, points[0].units)
+        said.append(f"test: the first draw, {interval}; mean: all draws, Student's t; both 95 %")
+    return format_records(rows, style) + "".join(f"\n{line}\n" for line in said)
 
 
 def _show_mean(point: CurvePoint) -> dict[str, str]:
     mean = point.mean_test
     return {
-        "mean": f"{100 * mean.value:.2f}" if mean else "",
-        "t-interval": show_interval(mean) if mean else "",
+        "mean": point.measure.show(mean.value) if mean else "",
+        "t-interval": show_interval(mean, point.measure) if mean else "",
     }
 
 
@@ -116,5 +127,4 @@ def _point_record(point: CurvePoint, repeated: bool) -> dict[str, Any]:
     record = {**{name: value for name, value in vars(point).items() if name not in named}, **estimates}
     if not repeated:
         return record
-    mean = record_estimate("mean_test", point.mean_test) if point.mean_test else dict.fromkeys(_MEAN)
-    return {**record, "seeds": point.seeds, **mean}
+    return {**record, "seeds": point.seeds, **record_estimate("mean_test", point.mean_test)}

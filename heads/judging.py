@@ -51,9 +51,35 @@ def estimate_figure(measure: Measure, share: Shares, *, grouped: bool = False) -
         return wilson_interval(float(share.sum()), n)
     if not n:
         raise ValueError("no predictions to score")
-    low, high = (0.0, 1.0) if measure.unit == 100 else (-np.inf, 1.0)
-    figure = bootstrap(lambda weight: float(weight @ share) / n, n)
-    return Estimate(*(min(max(value, low), high) for value in figure))
+    return measure.clip(bootstrap(lambda weight: float(weight @ share) / n, n))
+
+
+def estimate_rate(hits: NDArray[np.bool_], group: NDArray[np.int64] | None = None) -> Estimate:
+    """How often something is so, with Wilson's interval; of groups, of as many images as tell as much as they do.
+
+    Images of a group are alike, so that they tell less than as many others would: their effective number is that
+    whose variance is that among the groups (Korn & Graubard 1998), and that of the groups where all images agree.
+
+    Parameters
+    ----------
+    hits : bool array, shape (n,)
+        At least one.
+    group : int64 array, shape (n,), optional
+    """
+    n, p = len(hits), float(hits.mean())
+    if group is None:
+        return wilson_interval(int(hits.sum()), n)
+    _, member = np.unique(group, return_inverse=True)
+    off = np.bincount(member, hits - p)
+    m = len(off)
+    spread = m / max(m - 1, 1) * float(off @ off)
+    size = min(n, n * n * p * (1 - p) / spread) if spread > 0 else m
+    return wilson_interval(p * size, size)
+
+
+def name_interval(measure: Measure, units: str = "images") -> str:
+    """How the interval of a figure was made: see `Judged`."""
+    return "Wilson's interval" if measure.alone and units == "images" else f"percentiles of resamples of {units}"
 
 
 def join_units(

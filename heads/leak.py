@@ -6,7 +6,7 @@ from fixgrid.cache.holdings import Holdings
 
 LEAK = (
     "Leak: this trunk was trained with ImageNet's labels. If your images come from ImageNet (Stanford Dogs does), "
-    "it has seen them, test images included, and every accuracy here is optimistic."
+    "it has seen them, test images included, and every figure here is optimistic."
 )
 
 

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from fixgrid.cache.errors import DataError, UsageError
 
+from .metrics import Estimate
+
 Scores = NDArray[np.float32]
 Shares = NDArray[np.bool_] | NDArray[np.float64]
 
@@ -48,6 +50,20 @@ class Measure(NamedTuple):
     def show(self, value: float) -> str:
         """A value without its unit: percent with two digits, or three digits."""
         return f"{100 * value:.2f}" if self.unit == 100 else f"{value:.3f}"
+
+    def shorten(self, value: float) -> str:
+        """The same, of percent with one digit."""
+        return f"{100 * value:.1f}" if self.unit == 100 else self.show(value)
+
+    def clip(self, estimate: Estimate) -> Estimate:
+        """An estimate whose interval ends where values do."""
+        low, high = (0.0, 1.0) if self.unit == 100 else (-np.inf, 1.0)
+        return Estimate(*(min(max(value, low), high) for value in estimate))
+
+    @property
+    def heading(self) -> str:
+        """Its title at the beginning of a sentence."""
+        return self.title if self.title[1].isupper() else self.title[0].upper() + self.title[1:]
 
     @property
     def suffix(self) -> str:

@@ -21,6 +21,7 @@ from .metrics import (
     top_hits,
     wilson_interval,
 )
+from .per_class import list_confused, rate_classes, rate_labels
 
 _MOST_RANKED = 50_000_000  # scores: sorting them takes some seconds
 
@@ -77,7 +78,7 @@ def measure_head(
         raise ValueError("no predictions to score")
     sample = _Sample(scores, y, group)
     if task == "regression":
-        return HeadFigures(len(y), _measure_numbers(sample), 1.0)
+        return sample.sum_up(_measure_numbers(sample), 1.0)
     if task == "multilabel":
         return _measure_labels(sample, classes, temperature, thresholds)
     k, guess = len(classes), scores.argmax(1)
@@ -85,7 +86,7 @@ def measure_head(
     losses, confidence = _read_scores(scores, y, temperature)
     figures = [
         sample.share("accuracy", "top1"),
-        sample.average("top5", "top-5", 100, top_hits(scores, y, 5)),
+        *([] if task == "ordinal" else [sample.average("top5", "top-5", 100, top_hits(scores, y, 5))]),
         sample.resample("class_mean", "mean of classes", 100, lambda weight: _class_mean(correct, y, weight, k)),
         sample.share("f1", "macro_f1"),
         *([sample.share("auroc")] if scores.size <= _MOST_RANKED else ()),
@@ -101,10 +102,8 @@ def measure_head(
         off = np.abs(guess - y)
         near = sample.average("off_by_one", "off by one at most", 100, off <= 1)
         figures = [sample.share("kappa"), near, sample.average("off", "classes off", 1, off), *figures]
-    # One count for each class or pair seen, none for each of the K * K pairs: 3.8 GB at 21,843 classes.
-    counts = (np.bincount(y, minlength=k), np.bincount(guess, minlength=k), np.bincount(y[correct], minlength=k))
-    rows = tuple(_class_row(name, *map(int, row)) for name, *row in zip(classes, *counts, strict=True))
-    return HeadFigures(len(y), tuple(figures), temperature, rows, _list_confused(y, guess, classes, n_confused))
+    rows = rate_classes(y, guess, classes, group)
+    return sample.sum_up(figures, temperature, rows, list_confused(y, guess, classes, n_confused))
 
 
 class _Sample:
@@ -112,6 +111,17 @@ class _Sample:
 
     def __init__(self, scores: NDArray[np.float32], y: NDArray[Any], group: NDArray[np.int64] | None) -> None:
         self.scores, self.y, self.group = scores, y, group
+
+    def sum_up(
+        self,
+        figures: Sequence[Figure],
+        temperature: float,
+        per_class: tuple[ClassRow, ...] = (),
+        confused: tuple[Confusion, ...] = (),
+    ) -> HeadFigures:
+        """All that was measured of them."""
+        groups = 0 if self.group is None else len(np.unique(self.group))
+        return HeadFigures(len(self.y), groups, tuple(figures), temperature, per_class, confused)
 
     def share(self, measure: str, name: str = "") -> Figure:
         """One of `MEASURES`."""
@@ -161,7 +171,7 @@ def _correlate(a: NDArray[np.float64], b: NDArray[np.float64], weight: NDArray[n
 def _measure_labels(
     sample: _Sample, classes: Sequence[str], temperature: float, thresholds: NDArray[np.float32] | None
 ) -> HeadFigures:
-    y, n = sample.y, len(sample.y)
+    y = sample.y
     logits = sample.scores.astype(np.float64) / temperature
     chance = 1 / (1 + np.exp(-logits))
     said = chance >= (0.5 if thresholds is None else thresholds)
@@ -182,9 +192,7 @@ def _measure_labels(
             lambda weight: calibration_error(chance.ravel(), y.ravel(), np.repeat(weight, y.shape[1])),
         ),
     )
-    counts = y.sum(0).tolist(), said.sum(0).tolist(), hits.sum(0).tolist()
-    rows = tuple(_class_row(name, *row) for name, *row in zip(classes, *counts, strict=True))
-    return HeadFigures(n, figures, temperature, rows)
+    return sample.sum_up(figures, temperature, rate_labels(sample.scores, y, said, classes, sample.group))
 
 
 def _macro_f1(hits: NDArray[np.float64], size: NDArray[np.float64]) -> float:
@@ -211,19 +219,3 @@ def _class_mean(
     count = np.bincount(y, weights=weight, minlength=n_classes)
     hits = np.bincount(y, weights=weight * correct, minlength=n_classes)
     return float((hits[count > 0] / count[count > 0]).mean())
-
-
-def _class_row(name: str, n: int, called: int, hits: int) -> ClassRow:
-    return ClassRow(name, n, wilson_interval(hits, n) if n else None, hits / called if called else None)
-
-
-def _list_confused(
-    y: NDArray[np.int64], guess: NDArray[np.int64], classes: Sequence[str], length: int
-) -> tuple[Confusion, ...]:
-    y, guess = y[y != guess], guess[y != guess]
-    codes, pair = np.unique(np.minimum(y, guess) * len(classes) + np.maximum(y, guess), return_inverse=True)
-    first, second = np.divmod(codes, len(classes))
-    there = np.bincount(pair[y < guess], minlength=len(codes))
-    back = np.bincount(pair[y > guess], minlength=len(codes))
-    order = np.argsort(-(there + back), kind="stable")[:length]
-    return tuple(Confusion(classes[first[i]], classes[second[i]], int(there[i]), int(back[i])) for i in order)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -25,7 +25,7 @@ class Estimate(NamedTuple):
     high: float
 
 
-def wilson_interval(hits: float, n: int) -> Estimate:
+def wilson_interval(hits: float, n: float) -> Estimate:
     """A proportion with its score interval (Wilson 1927).
 
     Raises
@@ -246,15 +246,18 @@ def bootstrap(
     group : int64 array, shape (n,), optional
         Images of one number are drawn together.
     """
+    low, high = np.percentile([figure(weight) for weight in draw_weights(n, group)], [2.5, 97.5])
+    return Estimate(figure(np.ones(n)), float(low), float(high))
+
+
+def draw_weights(n: int, group: NDArray[np.int64] | None = None) -> Iterator[NDArray[np.float64]]:
+    """How often each of n images is in each of 1,000 resamples, of them or of their groups: float64 arrays, (n,).
+
+    They add up to n, so that means may divide by it.
+    """
     rng = np.random.default_rng(0)
     member = np.arange(n) if group is None else np.unique(group, return_inverse=True)[1]
     m = int(member.max()) + 1
-
-    def draw() -> NDArray[np.float64]:
-        """Weights that add up to n, so that means may divide by it."""
+    for _ in range(_RESAMPLES):
         weight = rng.multinomial(m, np.full(m, 1 / m)).astype(np.float64)[member]
-        return weight if group is None else weight * (n / weight.sum())
-
-    draws = [figure(draw()) for _ in range(_RESAMPLES)]
-    low, high = np.percentile(draws, [2.5, 97.5])
-    return Estimate(figure(np.ones(n)), float(low), float(high))
+        yield weight if group is None else weight * (n / weight.sum())

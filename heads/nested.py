@@ -34,7 +34,7 @@ class Round:
     contender : Contender
     strength : float
     val : Estimate
-        Its accuracy on the images of the others, each held out once; the best of many.
+        Its figure on the images of the others, each held out once; the best of many.
     test : Estimate
     row : int64 array, shape (n,)
         Row ids in the pool.
@@ -74,19 +74,24 @@ class Nested:
     grouped: bool = False
 
     @property
+    def units(self) -> str:
+        """What figures count, see `Ask.units`."""
+        return "groups" if self.grouped else "images"
+
+    @property
     def n(self) -> int:
-        """Number of images."""
+        """Number of images, or of groups."""
         return sum(len(one.row) for one in self.rounds)
 
     @property
-    def accuracy(self) -> Estimate:
+    def figure(self) -> Estimate:
         """The figure of all images, each tested once, with its interval; heads of different folds count as one."""
         shares = np.concatenate([one.correct for one in self.rounds])
         return estimate_figure(self.measure, shares, grouped=self.grouped)
 
     @property
     def deviation(self) -> float:
-        """Standard deviation of the accuracy over outer folds."""
+        """Standard deviation of the figure over outer folds."""
         return float(np.std([one.test.value for one in self.rounds], ddof=1))
 
     @property
@@ -96,7 +101,7 @@ class Nested:
 
 
 def cross_validate(asks: Sequence[Ask], folds: Folds) -> Nested:
-    """The accuracy of the whole procedure, where all images choose and all are tested, never at once.
+    """The figure of the whole procedure, where all images choose and all are tested, never at once.
 
     For each outer fold the other K - 1 choose the cell and its strength, each of them held out in turn from what
     learns; the head of the best is fitted on all of them and tested on the outer fold (Stone 1974; Varma & Simon
@@ -151,7 +156,7 @@ class _Rounds:
         self._pairs: dict[tuple[int, ...], Training] = {}
 
     def choose(self, recipe: Recipe, fold: int) -> tuple[float, Estimate]:
-        """The strength that the other folds choose, and its accuracy on their images."""
+        """The strength that the other folds choose, and its figure on their images."""
         others = [other for other in range(self.folds.n) if other != fold]
         parts = [Part(self._leave_out(fold, other), self.folds.held[other]) for other in others]
         choice = replace(recipe, training=_learn_without(self.whole, self.folds, fold)).judge(parts)
@@ -174,7 +179,7 @@ def _learn_without(whole: Training, folds: Folds, fold: int) -> Training:
 
 
 def _recall_choices(recipe: Recipe, rounds: _Rounds, ask: Ask) -> list[tuple[float, Estimate]]:
-    """Strength and accuracy for each outer fold."""
+    """Strength and figure for each outer fold."""
     memo, folds = ask.memo, rounds.folds
     name = memo.name({**recipe.facts, "nested": folds.facts}, recipe.places) if memo else ""
     record = memo.recall(name) if memo else None

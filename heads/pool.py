@@ -121,10 +121,10 @@ def fold_ask(asked: Asked, n: int, *, seed: int = 0, repeats: int = 1) -> Asked:
     folds = Folds(deck, n, seed, repeats)
     often = f", {repeats} times" if repeats > 1 else ""
     said = (
-        f"note: val is the accuracy on the {len(deck.row)} images of {' and '.join(deck.splits)}, held out by {n} "
-        f"folds in turn{often}; the kept head learns from all of them"
+        f"note: val is the {asked.options.measure.title} on the {len(deck.row)} images of "
+        f"{' and '.join(deck.splits)}, held out by {n} folds in turn{often}; the kept head learns from all of them"
     )
-    thin = note_thin(deck, n, asked.holdings.manifest.classes)
+    thin = note_thin(deck, n, asked.holdings.manifest)
     return replace(pooled, folds=folds, notes=(*pooled.notes, *notes, said, *thin))
 
 

@@ -110,6 +110,11 @@ class Ask:
         return self.source.n_classes
 
     @property
+    def units(self) -> str:
+        """What figures count: groups where there are any, else images."""
+        return "groups" if self.grouped else "images"
+
+    @property
     def axes(self) -> Axes:
         """What its cells have in common and those of another question may not."""
         options = self.options

@@ -14,7 +14,9 @@ from fixgrid.cache.errors import say_command
 from .answers import Answers
 from .cell import Cell
 from .drawings import Drawing, show_name
-from .table import explain_choice, format_estimate, label_cell, name_axes, name_cell
+from .head_table import show_figure
+from .shots import Shot
+from .table import explain_choice, format_estimate, label_cell, name_axes, name_cell, name_figure
 from .verdict import Verdict
 
 NAMES = {
@@ -26,16 +28,34 @@ NAMES = {
     "sgd": "a softmax head by gradient descent",
 }
 _MOST_NAMED = 4
-
-
-@dataclass(frozen=True)
-class Shot:
-    """A photograph with what is to be said of it: its class, what it was taken for, and how surely, in [0, 1]."""
-
-    jpeg: bytes
-    label: str
-    guess: str
-    confidence: float
+_OF_CLASSES = {
+    "classes": "Classes",
+    "drawn": "Recall of each class, the worst first, with 95 % intervals.",
+    "table": "Test images of each class. Recall: of the class, recognised. Precision: of those called so, right.",
+    "reliability": "Calibrated answers lie on the dashed line; larger dots stand for more images.",
+    "mistakes": "Surest mistakes",
+    "counts": "Images per class and split.",
+}
+WORDS = {
+    "multiclass": _OF_CLASSES,
+    "ordinal": {
+        **_OF_CLASSES,
+        "drawn": "Recall of each class, with 95 % intervals.",
+        "mistakes": "Mistakes that are farthest off",
+    },
+    "multilabel": {
+        "classes": "Labels",
+        "drawn": "Average precision of each label, the worst first, with 95 % intervals.",
+        "table": "Test images of each label. Recall and precision: at the thresholds that val chose; average "
+        "precision: over all.",
+        "reliability": "Every label of every image: how sure it was of one, and how often it was right. Calibrated "
+        "answers lie on the dashed line; larger dots stand for more of them.",
+        "mistakes": "Surest mistakes, one of an image",
+        "counts": "Images per label and split; an image may have several.",
+    },
+    "regression": {"mistakes": "Largest errors"},
+}
+"""What a page calls things, by what labels are."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +94,7 @@ class Report:
         Of the chosen cell.
     drawings : dict of str to Drawing
         By name; what could not be drawn is left out.
-    mistakes, confused : sequence of Shot
+    mistakes, confused, examples : sequence of Shot
     found_twins : str
         How many images occur twice, or why they were not looked for.
     twins : sequence of TwinShot
@@ -82,7 +102,7 @@ class Report:
     made : dict of str to str
         How the report was made.
     warnings : sequence of str
-        Why the accuracies are not to be trusted; for the top of the page.
+        Why the figures are not to be trusted; for the top of the page.
     """
 
     source: str
@@ -93,6 +113,7 @@ class Report:
     drawings: dict[str, Drawing]
     mistakes: Sequence[Shot] = ()
     confused: Sequence[Shot] = ()
+    examples: Sequence[Shot] = ()
     found_twins: str = ""
     twins: Sequence[TwinShot] = ()
     made: dict[str, str] = field(default_factory=dict)
@@ -104,12 +125,7 @@ def render_report(report: Report) -> str:
     from jinja2 import Environment, StrictUndefined
 
     page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    page.filters |= {
-        "name": show_name,
-        "words": lambda name: re.split(r"(?<=[_/-])", show_name(name)),  # may each begin a line
-        "data": lambda image, kind="jpeg": f"data:image/{kind};base64," + b64encode(image).decode("ascii"),
-        "estimate": format_estimate,
-    }
+    page.filters |= {"name": show_name, "words": _cut_words, "data": _write_data}
     source = Path(__file__).with_name("report.html.j2").read_text(encoding="utf-8")
     script = source.partition("<script>")[2].partition("</script>")[0]
     allowed = b64encode(sha256(script.encode("utf-8")).digest()).decode("ascii")
@@ -120,8 +136,24 @@ def render_report(report: Report) -> str:
         "named": [(cell, label_cell(cell, cells)) for cell in cells],
         "told": [say_told(cell) for cell in cells],
         "several": len({(cell.axes, cell.family, cell.correction) for cell in cells}) > 1,
+        "measure": best.measure,
+        "title": best.measure.heading,
+        "percent": " %" * (best.measure.unit == 100),
+        "figures": [show_figure(figure) for figure in report.answers.figures.figures],
+        "words": WORDS[report.answers.task],
+        "sections": list_sections(report),
     }
     return page.from_string(source).render(r=report, best=best, allowed=allowed, command=say_command, **shown)
+
+
+def _cut_words(name: str) -> list[str]:
+    """Parts of a name that may each begin a line."""
+    return re.split(r"(?<=[_/-])", show_name(name))
+
+
+def _write_data(image: bytes, kind: str = "jpeg") -> str:
+    """An image as an address."""
+    return f"data:image/{kind};base64," + b64encode(image).decode("ascii")
 
 
 def say_answer(best: Cell, cells: Sequence[Cell] = ()) -> str:
@@ -130,19 +162,42 @@ def say_answer(best: Cell, cells: Sequence[Cell] = ()) -> str:
     how = gap.get(best.correction, f", with the {best.correction} correction of features")
     features = name_axes(best, cells)
     head = NAMES.get(best.family, best.family) + (f" on {features}" if features else "")
-    return (
-        f"Train {head} at {best.train_res} px and test at {best.test_res} px{how}: "
-        f"{format_estimate(best.test)} of {len(best.row)} test images are right."
-    )
+    return f"Train {head} at {best.train_res} px and test at {best.test_res} px{how}: {say_figure(best)}."
+
+
+def say_figure(best: Cell) -> str:
+    """How good the chosen cell is on test."""
+    figure, counted = format_estimate(best.test, best.measure), f"{len(best.row)} test {best.units}"
+    if best.metric == "accuracy" and best.units == "images":
+        return f"{figure} of {counted} are right"
+    return f"{name_figure(best) or 'accuracy '}{figure} on {counted}"
+
+
+def list_sections(report: Report) -> list[tuple[str, str]]:
+    """Ids and titles of the page's sections, as far as it has them."""
+    words = WORDS[report.answers.task]
+    of_classes = [("classes", words["classes"])] if report.answers.figures.per_class else []
+    labels = of_classes or [("numbers", "Answers")]
+    return [
+        ("grid", "Resolutions"),
+        ("head", "The head"),
+        ("cost", "Cost"),
+        *labels,
+        ("mistakes", "Mistakes"),
+        ("data", "Data"),
+        ("made", "How it was made"),
+    ]
 
 
 def say_ties(cells: Sequence[Cell]) -> str:
     """How it was chosen, and which other cells test cannot tell from it; of many, how many."""
     ties, others = [cell for cell in cells if cell.tie], len(cells) - 1
     kinds = {(cell.axes, cell.family, cell.correction) for cell in cells}
+    grouped = any(cell.units == "groups" for cell in cells)
+    brackets = f"Brackets hold 95 % intervals{', groups of images resampled whole' * grouped}."
     named = ", ".join(f"{cell.train_res} to {cell.test_res} px" for cell in ties)
     if not others:
-        return "No other pair was tried. Brackets hold 95 % intervals."
+        return f"No other pair was tried. {brackets}"
     if not ties:
         tied = "The other cell differs" if others == 1 else f"All {others} other cells differ"
         tied += " from it on test"
@@ -151,7 +206,7 @@ def say_ties(cells: Sequence[Cell]) -> str:
     else:
         tied = f"Test cannot tell it from {len(ties)} of {others} other cells: a tie"
     told = "at 5 % for all comparisons together"
-    return f"Val chose this cell. {tied} ({told}). Brackets hold 95 % intervals."
+    return f"Val chose this cell. {tied} ({told}). {brackets}"
 
 
 def say_cheaper(verdict: Verdict[Cell]) -> list[str]:
@@ -161,8 +216,8 @@ def say_cheaper(verdict: Verdict[Cell]) -> list[str]:
         return []
     return [
         f"For {best.cost.gmac / cheap.cost.gmac:.2g} times less compute, val cannot tell from it: "
-        f"{name_cell(cheap, verdict.cells)}, {format_estimate(cheap.test)} on test. To keep that head: "
-        f"{say_command('fit-head')} --prefer cheap."
+        f"{name_cell(cheap, verdict.cells)}, {format_estimate(cheap.test, cheap.measure)} on test. To keep that "
+        f"head: {say_command('fit-head')} --prefer cheap."
     ]
 
 

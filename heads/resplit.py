@@ -13,6 +13,7 @@ from fixgrid.cache.errors import UsageError
 
 from .contender import Contender, enter, find_best
 from .deck import Deck
+from .measures import MEASURES, Measure
 from .pool import Dealt
 from .question import Ask
 from .recipe import Recipe, list_recipes
@@ -29,11 +30,13 @@ class Resplits:
     contenders : list of Contender
         All k cells.
     val, test : float64 array, shape (splits, k)
-        Accuracies.
+        Figures.
     sizes : dict of str to int
         Images of each split, of the first deal.
     winners : int64 array, shape (splits,)
         The cell that each split's val chose.
+    measure : Measure
+        What chose, and what the figures are.
     """
 
     contenders: list[Contender]
@@ -41,6 +44,7 @@ class Resplits:
     test: NDArray[np.float64]
     sizes: dict[str, int]
     winners: NDArray[np.int64]
+    measure: Measure = MEASURES["accuracy"]
 
     @property
     def chosen(self) -> Counter[int]:
@@ -89,7 +93,8 @@ def choose_again(
         np.array([[one[side] for each in answers for one in each[i]] for i in range(len(deals))]) for side in (0, 1)
     )
     winners = np.array([find_best(row, contenders) for row in val.tolist()])
-    return Resplits(contenders, val, test, {split: len(rows) for split, rows in deals[0].items()}, winners)
+    sizes = {split: len(rows) for split, rows in deals[0].items()}
+    return Resplits(contenders, val, test, sizes, winners, asks[0].options.measure)
 
 
 def _recall_answers(ask: Ask, deal: Mapping[str, NDArray[np.int64]]) -> list[tuple[float, float]]:

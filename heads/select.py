@@ -210,7 +210,8 @@ def choose_strength(
     figures = {s: curve.figure(s) for s in strengths if s in curve.correct}
     alike = sum(figure == figures[best] for figure in figures.values())
     if alike > 1:
-        note += f"; {alike} of {len(figures)} are right as often, the likeliest was taken"
+        note += f"; {alike} of {len(figures)} are {'right as often' if measure.alone else 'as good'}, "
+        note += "the likeliest was taken"
     judged = judge_shares(measure, curve.correct[best], *_join_names(folds))
     heads = tuple(fold.path.head(best) for fold in folds)
     return Choice(best, heads, judged.figure, judged.share, judged.unit, figures, note)

@@ -83,7 +83,7 @@ def _take_top(cells: Sequence[Cell], top: int | None) -> list[Cell]:
 
 
 def cell_record(cell: Cell) -> dict[str, Any]:
-    """A cell as flat JSON values; accuracies are fractions."""
+    """A cell as flat JSON values; percentages are fractions."""
     cost: dict[str, Any] = cell.cost._asdict() if cell.cost else dict.fromkeys(Cost._fields)
     return {
         **cell.axes._asdict(),
@@ -95,6 +95,7 @@ def cell_record(cell: Cell) -> dict[str, Any]:
         "family": cell.family,
         "correction": cell.correction,
         "metric": cell.metric,
+        "units": cell.units,
         "n_test": len(cell.row),
         "C": cell.strength,
         **cost,
@@ -215,9 +216,9 @@ def show_interval(estimate: Estimate, measure: Measure = MEASURES["accuracy"]) -
     return f"[{measure.show(estimate.low)}, {measure.show(estimate.high)}]"
 
 
-def record_estimate(name: str, estimate: Estimate) -> dict[str, float]:
-    """An estimate as three flat JSON values."""
-    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+def record_estimate(name: str, estimate: Estimate | None) -> dict[str, float | None]:
+    """An estimate as three flat JSON values, empty if there is none."""
+    return dict(zip((name, f"{name}_low", f"{name}_high"), estimate or (None,) * 3, strict=True))
 
 
 def _cell_rows(cells: Sequence[Cell], shown: Sequence[Cell]) -> list[tuple[str, ...]]:

@@ -6,13 +6,15 @@ import pytest
 from fixgrid.cache.text import escape_markdown
 from fixgrid.embed.trunks.library import open_library
 from fixgrid.heads.artifact import SavedHead
-from fixgrid.heads.card import USES, CardFacts, write_card
+from fixgrid.heads.card import CardFacts, write_card
 from fixgrid.heads.linear import LinearHead
+from fixgrid.heads.uses import list_uses
 
 HOSTILE = "![x](http://e.vil)\n# <b>`\x1b[2J"
 FIGURES = {"val": {"value": 0.9, "low": 0.8, "high": 0.95}, "n_val": 10, "train_res": 128, "test_res": 224}
 
 
+USES = list_uses("softmax")
 LIBRARY_USES = {name: open_library(name).use for name in ("timm", "torchvision")}
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as some
 from sklearn.model_selection import StratifiedKFold
 
 from fixgrid.cache.errors import UsageError
-from fixgrid.cache.rows import Rows
+from fixgrid.cache.rows import Manifest, Rows
 from fixgrid.heads.deck import Deck, Folds, make_deck, note_thin
 
 SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
@@ -30,6 +30,10 @@ def deck_of(images):
     """Of pairs of label and file: files of one number are equal, whatever their labels."""
     y, files = zip(*images, strict=True)
     return make_deck({"train": rows(files, y)})
+
+
+def manifest_of(deck, *classes):
+    return Manifest("pets", "/", classes, {"train": rows(deck.group, deck.y)})
 
 
 def spread_of(deck, parts):
@@ -121,16 +125,16 @@ def test_deals_that_cannot_be_are_refused(n, repeats):
 
 def test_thin_classes_are_said_once_and_a_single_image_is_refused():
     thin = deck_of([(0, 0), (0, 1), *((1, file) for file in range(2, 40))])
-    (said,) = note_thin(thin, 5, ["cat", "dog", "none"])
+    (said,) = note_thin(thin, 5, manifest_of(thin, "cat", "dog", "none"))
     assert "1 classes have fewer images in train than there are folds (cat: 2)" in said
-    assert note_thin(thin, 2, ["cat", "dog"]) == ()
+    assert note_thin(thin, 2, manifest_of(thin, "cat", "dog")) == ()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert len(Folds(thin, 5).held) == 5
     for cats in ([(0, 0)], [(0, 0), (0, 0)]):  # alone, and with a copy of itself
         alone = deck_of([*cats, *((1, file) for file in range(2, 40))])
         with pytest.raises(UsageError, match="one image of cat in train; expected 2 or more"):
-            note_thin(alone, 5, ["cat", "dog"])
+            note_thin(alone, 5, manifest_of(alone, "cat", "dog"))
 
 
 def test_a_split_that_would_be_empty_is_refused():

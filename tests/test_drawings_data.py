@@ -9,7 +9,8 @@ import pytest
 from shown import expect_shown
 
 from fixgrid.heads.answers import Bin
-from fixgrid.heads.drawings_data import draw_classes, draw_counts, draw_principle, draw_reliability, draw_sizes
+from fixgrid.heads.drawings_answers import draw_classes, draw_reliability
+from fixgrid.heads.drawings_data import draw_counts, draw_principle, draw_sizes
 from fixgrid.heads.figures import ClassRow
 from fixgrid.heads.metrics import wilson_interval
 
@@ -62,12 +63,11 @@ def test_sizes_are_counted_and_the_small_ones_named(n):
 
 
 @pytest.mark.parametrize("n_classes", [1, 2, 400])
-def test_classes_come_worst_first_and_those_without_images_have_no_accuracy(n_classes):
+def test_classes_come_worst_first_and_those_without_images_have_no_recall(n_classes):
     rows = [ClassRow(f"c{n_classes - i}", n_classes, wilson_interval(i, n_classes), None) for i in range(n_classes)]
     drawing = draw_classes([*rows[::-1], ClassRow("none", 0, None, None)], 0.5)
     expect_shown(drawing)
-    assert drawing.alt.split("first: ")[1].startswith(f"c{n_classes} 0%")
-    assert drawing.alt.startswith(f"Accuracy within {min(150, n_classes)} of {n_classes} classes")
+    assert f"of {min(150, n_classes)} of {n_classes} classes, the worst c{n_classes} 0%" in drawing.alt
     assert drawing.records[-1] == dict.fromkeys(drawing.records[0]) | {"class": "none", "n": 0}
     assert [r["recall"] for r in drawing.records[:-1]] == [row.recall.value for row in rows[::-1]]
     assert len(drawing.svg) < 2_000_000
@@ -81,7 +81,7 @@ def test_the_diagram_holds_every_bin():
     bins = [Bin(3, 0.4, wilson_interval(1, 3)), Bin(90, 0.95, wilson_interval(88, 90))]
     drawing = draw_reliability(bins)
     expect_shown(drawing)
-    assert [(r["n"], r["confidence"], r["accuracy"]) for r in drawing.records] == [
+    assert [(r["n"], r["confidence"], r["right"]) for r in drawing.records] == [
         (3, 0.4, 1 / 3),
         (90, 0.95, 88 / 90),
     ]

@@ -76,7 +76,7 @@ def test_the_front_is_drawn_where_costs_are_known(asked):
     report = fill_report(find_all([known]), NoAlbum(), made={}, leak="", copies=[])
     assert {record["gmac"] for record in report.drawings["front"].records} == {0.128, 0.224}
     page = render_report(report)
-    assert "Right on test by cost" in page
+    assert "Accuracy on test by cost" in page
     assert "front</td>" in page
 
 

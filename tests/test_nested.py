@@ -56,7 +56,7 @@ def test_every_image_is_tested_once_by_what_learnt_without_it():
     for one, held in zip(found.rounds, FOLDS.held, strict=True):
         np.testing.assert_array_equal(one.row, held)
     hits = sum(one.correct.sum() for one in found.rounds)
-    assert found.accuracy.value == hits / N
+    assert found.figure.value == hits / N
     assert found.deviation == pytest.approx(np.std([one.test.value for one in found.rounds], ddof=1))
     assert found.chosen.total() == 4
 
@@ -77,7 +77,7 @@ def test_labels_of_an_outer_fold_change_nothing_that_is_chosen_for_it(fold):
 
 def test_two_outer_folds_share_the_heads_that_lack_both(monkeypatch):
     made, fit = Counter(), families.rotate_features
-    monkeypatch.setattr(families, "rotate_features", lambda X, y, k: made.update([len(y)]) or fit(X, y, k))
+    monkeypatch.setattr(families, "rotate_features", lambda X, *rest: made.update([len(X)]) or fit(X, *rest))
     cross_validate([all_of(pairs=[(224, 128), (224, 224)])], FOLDS)
     assert made == {N: 4 * 3 // 2, 2 * N * 3 // 4: 4}  # two crops of a half, and of three quarters
 
@@ -173,11 +173,11 @@ def test_no_pair_is_refused():
 def test_it_is_printed_in_every_format():
     found = cross_validate([all_of(EVERY, PAIRS[:2])], FOLDS)
     table = format_nested(found, "table", "leak!")
-    assert f"Accuracy {100 * found.accuracy.value:.2f} % [" in table
+    assert f"Accuracy {100 * found.figure.value:.2f} % [" in table
     assert max(map(len, table.splitlines())) <= 80
     assert "leak!" in table
     assert "| fold |" in format_nested(found, "md")
     assert format_nested(found, "csv").startswith("fold,trunk,")
     whole = json.loads(format_nested(found, "json"))
-    assert (whole["accuracy"], whole["n"], len(whole["folds"])) == (found.accuracy.value, N, 4)
+    assert (whole["accuracy"], whole["n"], len(whole["folds"])) == (found.figure.value, N, 4)
     assert sum(one["folds"] for one in whole["chosen"]) == 4

@@ -15,12 +15,14 @@ from PIL import Image
 from fixgrid.embed.pictures import make_thumbnail
 from fixgrid.heads.answers import answer_test, bin_answers
 from fixgrid.heads.cell import Cell
-from fixgrid.heads.drawings_data import draw_classes, draw_counts, draw_reliability
+from fixgrid.heads.drawings_answers import draw_classes, draw_reliability
+from fixgrid.heads.drawings_data import draw_counts
 from fixgrid.heads.drawings_grid import draw_grid
 from fixgrid.heads.figures import ClassRow
 from fixgrid.heads.grid import run_grid
 from fixgrid.heads.metrics import Estimate, wilson_interval
-from fixgrid.heads.report import Report, Shot, TwinShot, render_report, say_answer, say_ties
+from fixgrid.heads.report import Report, TwinShot, render_report, say_answer, say_ties
+from fixgrid.heads.shots import Shot
 from fixgrid.heads.verdict import judge_cells
 
 EVIL = "<script>alert(1)</script>"
@@ -41,11 +43,11 @@ def make_page(more: int = 0) -> str:
     counts = {"train": np.arange(len(classes))}
     drawn = [draw_grid(cells), draw_reliability(bin_answers(answers)), draw_counts(classes, counts)]
     drawn += [draw_classes(answers.figures.per_class, 0.5)]
-    shots = [Shot(make_thumbnail(Image.new("RGB", (60, 40))), EVIL, EVIL, 0.5)]
+    shots = [Shot(make_thumbnail(Image.new("RGB", (60, 40))), EVIL, f"taken for {EVIL}")]
     ends = [(shots[0].jpeg, "train", EVIL, EVIL), (None, "test", "b", "long/" * 60)]
     twins = [TwinShot("nearly alike", 0.96, True, ends)]
     shown = {d.name: d for d in drawn}
-    return render_report(Report(EVIL, "t", classes, verdict, answers, shown, shots, shots, "1 pair.", twins))
+    return render_report(Report(EVIL, "t", classes, verdict, answers, shown, shots, shots, (), "1 pair.", twins))
 
 
 def test_names_stay_text_and_nothing_is_fetched() -> None:

@@ -65,7 +65,7 @@ def test_labels_of_test_images_change_no_choice():
 
 def test_a_deal_costs_one_path_for_all_test_resolutions(monkeypatch):
     made, fit = Counter(), families.rotate_features
-    monkeypatch.setattr(families, "rotate_features", lambda X, y, k: made.update(["path"]) or fit(X, y, k))
+    monkeypatch.setattr(families, "rotate_features", lambda *all_of: made.update(["path"]) or fit(*all_of))
     pairs = [(a, b) for a in (128, 224) for b in (128, 224, "128+224")]
     choose_again([all_of(pairs=pairs)], DECK, range(3))
     assert made["path"] == 3 * 2

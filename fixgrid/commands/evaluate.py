@@ -47,5 +47,5 @@ def evaluate(ctx: click.Context, /, head: str, style: str, **asked: Any) -> None
     click.echo(found.format(style), nl=False)
     for line in found.outcome.list_skipped():
         say(line, always=True)
-    say(f"{found.figures.n} images, {len(found.outcome.bad)} skipped; 95 % intervals")
+    say(f"{found.figures.say_size()}, {len(found.outcome.bad)} skipped; {found.figures.said_intervals}")
     ctx.exit(6 if found.outcome.bad else 0)

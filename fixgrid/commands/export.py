@@ -32,5 +32,5 @@ def export(head: str, to: str, out: str, cache: str, trunk: str | None, weights:
 
     done = fixgrid.export(head, to, out, cache=cache, trunk=trunk, weights=weights)
     if done.distance is not None:
-        say(f"checked: its probabilities are within {done.distance:.1e} of the trunk's and head's own")
+        say(f"checked: its answers are within {done.distance:.1e} of the trunk's and head's own")
     click.echo(f"written to {done.file}, model card in {done.card.name}")

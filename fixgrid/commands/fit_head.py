@@ -15,7 +15,7 @@ from .usage import command
 @options.reads_features
 @cell_options.makes_cells
 @options.option("--curve", help="Print the learning curve at these shares of the images, as in 1,5,10,50%.")
-@options.option("--per-class", is_flag=True, help="Print the accuracy of each class as well.")
+@options.option("--per-class", is_flag=True, help="Print how well each class is recognised as well.")
 @options.option(
     "--confused", type=click.IntRange(1), help="Print as many of the most confused pairs of classes as well."
 )

@@ -11,7 +11,7 @@ from .console import Console, say
 from .usage import command
 
 
-@command(short_help="Print the accuracy of every train x test resolution pair.")
+@command(short_help="Print how good every train x test resolution pair is.")
 @options.reads_features
 @cell_options.makes_cells
 @options.option(
@@ -26,7 +26,7 @@ from .usage import command
 def grid(
     ctx: click.Context, /, style: str, top: int | None, nested: bool, resplit: int | None, **asked: Any
 ) -> None:
-    """Print the accuracy of every train x test resolution pair, the best marked, ties called ties.
+    """Print how good every train x test resolution pair is, the best marked, ties called ties.
 
     Several trunks, kinds of features, crop ratios or views make one table: --trunk a,b or all. With --nested or
     --resplit, print instead how far such a choice can be trusted; no trunk runs for either.
@@ -50,4 +50,4 @@ def grid(
 def say_cell(cell: Any) -> None:
     """A cell that is made, on stderr."""
     where = f"{cell.axes.trunk} {cell.family} {cell.correction} {cell.train_res} -> {cell.test_res}"
-    say(f"{where}: val {100 * cell.val.value:.2f} %")
+    say(f"{where}: val {cell.measure.show(cell.val.value)}{cell.measure.suffix}")
