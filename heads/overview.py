@@ -16,10 +16,11 @@ from fixgrid.cache.text import show_path
 from .drawings import Drawing, show_name
 from .drawings_data import draw_sizes
 from .drawings_map import draw_map
-from .exhibits import HOW, TWINS_SHOWN, Album, say_not_compared, say_twins
+from .exhibits import HOW, TWINS_SHOWN, say_not_compared, say_twins
 from .findings import MOST_COMPARED
 from .map import choose_spread, map_images
 from .report import TwinShot
+from .shots import Album
 from .twins import Twin, choose_res, find_twins
 
 _SAMPLES = 24
