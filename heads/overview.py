@@ -84,11 +84,11 @@ def fill_overview(holdings: Holdings, album: Album, *, made: Mapping[str, str]) 
     ]
     spread = [placed.ends[i] for i in choose_spread(placed.places, _SAMPLES)]
     shots = [(album.thumbnail(*end), show_path(manifest.splits[end[0]].paths[end[1]])) for end in spread]
-    some = "" if len(placed.paths) == total else f", of which {len(placed.paths):,} are placed"
+    some = "placed" if len(placed.paths) == total else f"of which {len(placed.paths):,} are placed"
     return Overview(
         manifest.source,
         holdings.trunk,
-        f"{total:,} images without labels{some}, by {placed.how} of their features at {res} px.",
+        f"{total:,} images without labels, {some} by {placed.how} of their features at {res} px.",
         {drawing.name: drawing for drawing in drawings},
         [(jpeg, path) for jpeg, path in shots if jpeg is not None],
         say_twins(twins, total) if few else say_not_compared(),

@@ -128,7 +128,7 @@ def test_a_page_draws_what_the_labels_have(task: str) -> None:
         "regression": {"numbers", "errors", "values"},
         "ordinal": {"reliability", "classes", "counts", "order"},
     }
-    assert report.drawings.keys() - {"grid", "curve"} == own[task]
+    assert report.drawings.keys() - {"grid", "curve", "map"} == own[task]
     records = {name: drawing.records for name, drawing in report.drawings.items()}
     if task == "regression":
         assert [one["value"] for one in records["numbers"]] == find(task).answers.y.tolist()
