@@ -16,15 +16,15 @@ from .features import FeatureSet
 from .hints import OPTIONS as OPTIONS
 from .hints import POOLED as POOLED
 from .hints import RECALIBRATED as RECALIBRATED
-from .hints import Hint, Place, list_words, say_cache, say_extract, see_spec
-from .key import explain_difference
+from .hints import Hint, Place, list_words, say_cache, say_extract
 from .labels import Labels, Version, find_stem, find_version
+from .places import expect_one_look, sort_places
 from .quarantine import find_loss, read_reasons
 from .rows import Manifest
-from .scale import FIELD, Scale
+from .scale import Scale
 from .sealed import Sealed
 from .store import FeatureStore
-from .view import View, is_same
+from .view import View
 
 _LOG = logging.getLogger("fixgrid")
 
@@ -191,15 +191,15 @@ def find_holdings(
     wanted = features or (POOLED if POOLED in kinds else None)
     if features and features not in kinds and kinds:
         others = next(iter(kinds.values()))
-        held = _by_place(others, rows, view or {})
+        held = sort_places(others, rows, view or {})
         _refuse(features, kinds, Hint(manifest, others[0], features, held, view or {}, store.root).say(held))
     entries = _pick("kind of features", "--features", kinds, wanted)
     node = str(entries[0].spec.trunk["node"])
     again = [entry for entry in mine if entry.origin is not None and find_stem(entry) == version]
     again = [entry for entry in again if entry.spec.trunk["node"] == node]
-    places = _by_place(entries, rows, view or {})
-    places |= _by_place(_list_recalibrated(again, manifest), rows, view or {}, RECALIBRATED)
-    _expect_one_look(places)
+    places = sort_places(entries, rows, view or {})
+    places |= sort_places(_list_recalibrated(again, manifest), rows, view or {}, RECALIBRATED)
+    expect_one_look(places)
     for (split, kind, res), entry in places.items():
         _LOG.debug("key %s: %s of %s, %s at %d px", entry.folder.name[:12], node, split, kind, res)
     hint = Hint(manifest, entries[0], node, places, view or {}, store.root)
@@ -255,49 +255,3 @@ def _pick(what: str, option: str, choices: Mapping[str, Any], wanted: str | None
     if len(choices) > 1:
         raise UsageError(f"the cache holds more than one {what} ({names}): choose with {option}.")
     return next(iter(choices.values()))
-
-
-def _by_place(
-    entries: Sequence[Sealed], rows: Mapping[str, str], view: Mapping[str, Any], prefix: str = ""
-) -> dict[Place, Sealed]:
-    places: dict[Place, Sealed] = {}
-    for entry in entries:
-        seen = see_spec(entry.spec)
-        if any(name in seen and not is_same(seen[name], value) for name, value in view.items()):
-            continue
-        place = (rows[entry.spec.rows_sha256], prefix + seen["kind"], seen["res"])
-        other = places.setdefault(place, entry)
-        if other is not entry:
-            lines = explain_difference(entry.spec, other.spec)
-            raise UsageError(
-                f"the cache holds {place[1]} views of {place[0]} at {place[2]} px twice ({'; '.join(lines)}): "
-                f"{_say_choice(_name_field(line) for line in lines)}."
-            )
-    return places
-
-
-def _expect_one_look(places: Mapping[Place, Sealed]) -> None:
-    """Refuse features of pixels that were normalised in several ways: a head on them could not say in which."""
-    first: Sealed | None = None
-    for entry in places.values():
-        first = first or entry
-        one, other = see_spec(first.spec), see_spec(entry.spec)
-        odd = [name for name in ("mean", "std", "scale") if one[name] != other[name]]
-        if odd:
-            found = " and ".join(_write(seen[odd[0]]) for seen in (one, other))
-            raise UsageError(f"the cache holds views of several {odd[0]} ({found}): {_say_choice(odd)}.")
-
-
-def _name_field(line: str) -> str:
-    """The field of a view, or the scale, that a line of `explain_difference` is about."""
-    return "scale" if line.startswith(f"decode.{FIELD} ") else line.split()[0].removeprefix("view.")
-
-
-def _write(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
-def _say_choice(fields: Iterable[str]) -> str:
-    """What to type where a cache holds views that differ in some fields."""
-    options = [f"--{OPTIONS[name]}" for name in fields if name in OPTIONS]
-    return f"choose with {' or '.join(options)}" if options else "extract into another --cache to keep them apart"

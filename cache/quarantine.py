@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,6 +116,20 @@ class Loss:
         return f"no usable image of {what}: {files} without features, first {first}"
 
 
+def _find_lost(labels: NDArray[Any], ok: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], list[int]]:
+    """Rows of which nothing is left, bool (n,), and the classes that these are: of numbers none."""
+    if not ok.any():
+        classes = np.flatnonzero(labels.any(0)) if labels.ndim == 2 else np.unique(labels)
+        return ~ok, [] if labels.dtype.kind == "f" else [k for k in classes.tolist() if k >= 0]
+    if labels.dtype.kind == "f":
+        return np.zeros(len(ok), np.bool_), []
+    if labels.ndim == 2:
+        gone = labels.any(0) & ~labels[ok].any(0)
+        return labels[:, gone].any(1), np.flatnonzero(gone).tolist()
+    lost = np.isin(labels, labels[ok], invert=True)
+    return lost, np.unique(labels[lost]).tolist()
+
+
 def find_loss(manifest: Manifest, split: str, status: NDArray[np.uint8], reasons: Mapping[int, str]) -> Loss | None:
     """What is lost of a split whose rows have these statuses; None if each of its classes has features.
 
@@ -128,11 +143,11 @@ def find_loss(manifest: Manifest, split: str, status: NDArray[np.uint8], reasons
         As far as they are known.
     """
     rows, ok = manifest.splits[split], status == Status.OK
-    lost = np.isin(rows.labels, rows.labels[ok], invert=True)
+    lost, gone = _find_lost(rows.labels, ok)
     if not lost.any():
         return None
     row = int(np.argmax(lost))
     code = Status(int(status[row]))
     first = BadRow(split, row, rows.paths[row], code, reasons.get(row, code.name.lower()))
-    names = tuple(manifest.classes[label] for label in np.unique(rows.labels[lost]).tolist())
+    names = tuple(manifest.classes[label] for label in gone)
     return Loss(split, names, not ok.any(), int(lost.sum()), first)

@@ -94,7 +94,7 @@ def place_images(X: NDArray[np.float32]) -> tuple[NDArray[np.float32], str]:
     if len(X) < _FEWEST or np.allclose(components, 0):
         plane = np.zeros((len(X), 2))
         plane[:, : min(2, components.shape[1])] = components[:, :2]
-        return plane.astype(np.float32), "their first two principal components"
+        return plane.astype(np.float32), "the first two principal components"
     from sklearn.manifold import TSNE
 
     perplexity = min(30.0, (len(X) - 1) / 3)

@@ -16,10 +16,11 @@ from fixgrid.cache.text import show_path
 from .drawings import Drawing, show_name
 from .drawings_data import draw_sizes
 from .drawings_map import draw_map
-from .exhibits import HOW, TWINS_SHOWN, Album, say_not_compared, say_twins
+from .exhibits import HOW, TWINS_SHOWN, say_not_compared, say_twins
 from .findings import MOST_COMPARED
 from .map import choose_spread, map_images
 from .report import TwinShot
+from .shots import Album
 from .twins import Twin, choose_res, find_twins
 
 _SAMPLES = 24
@@ -83,11 +84,11 @@ def fill_overview(holdings: Holdings, album: Album, *, made: Mapping[str, str]) 
     ]
     spread = [placed.ends[i] for i in choose_spread(placed.places, _SAMPLES)]
     shots = [(album.thumbnail(*end), show_path(manifest.splits[end[0]].paths[end[1]])) for end in spread]
-    some = "" if len(placed.paths) == total else f", of which {len(placed.paths):,} are placed"
+    some = "placed" if len(placed.paths) == total else f"of which {len(placed.paths):,} are placed"
     return Overview(
         manifest.source,
         holdings.trunk,
-        f"{total:,} images without labels{some}, by {placed.how} of their features at {res} px.",
+        f"{total:,} images without labels, {some} by {placed.how} of their features at {res} px.",
         {drawing.name: drawing for drawing in drawings},
         [(jpeg, path) for jpeg, path in shots if jpeg is not None],
         say_twins(twins, total) if few else say_not_compared(),

@@ -64,7 +64,7 @@ def found(asked: Asked) -> Findings:
 
 def test_a_page_without_photographs_has_every_other_figure(found):
     report = fill_report(found, NoAlbum(), made={"command": "typed"}, leak="LEAK", copies=[])
-    assert report.drawings.keys() == {"grid", "reliability", "curve", "classes", "counts"}
+    assert report.drawings.keys() == {"grid", "reliability", "curve", "classes", "counts", "map"}
     assert (report.mistakes, report.confused, report.warnings) == ([], [], ["LEAK"])
     page = render_report(report)
     assert "report --trunk all" in page.replace("\n", " ")

@@ -91,7 +91,9 @@ def test_images_without_labels_have_a_page(tmp_path: Path) -> None:
     trunk = fixgrid.OwnTrunk(Mean(2), name="tones")
     fixgrid.extract(tmp_path / "data", trunk=trunk, res=24, engine="inline", **asked)
     page = fixgrid.report(out=tmp_path / "page.html", **asked).read_text()
-    assert "7 images without labels, by their first two principal components" in page
+    assert (
+        "7 images without labels, placed by the first two principal components of their features at 24 px" in page
+    )
     assert page.count("<title>") == 1 + 7
     assert page.count("data:image/jpeg") >= 6
     assert "5&amp;5.png" in page

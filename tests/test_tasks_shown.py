@@ -128,7 +128,7 @@ def test_a_page_draws_what_the_labels_have(task: str) -> None:
         "regression": {"numbers", "errors", "values"},
         "ordinal": {"reliability", "classes", "counts", "order"},
     }
-    assert report.drawings.keys() - {"grid", "curve"} == own[task]
+    assert report.drawings.keys() - {"grid", "curve", "map"} == own[task]
     records = {name: drawing.records for name, drawing in report.drawings.items()}
     if task == "regression":
         assert [one["value"] for one in records["numbers"]] == find(task).answers.y.tolist()
@@ -275,6 +275,7 @@ def test_tables_of_deals_show_the_figure(task: str) -> None:
     assert text.count(TITLES[task]) == 1
     assert whole[DEFAULTS[task]] == nested.figure.value
     assert "accuracy" not in whole
+    assert (whole["metric"], whole["units"], whole["n"]) == (DEFAULTS[task], "images", len(deck.row))
     again = choose_again([asked], deck, [0])
     assert again.measure.name == DEFAULTS[task]
     assert again.measure.show(again.test.mean()) in format_resplits(again, "table")
@@ -340,10 +341,10 @@ def test_kept_heads_are_listed_by_their_figure() -> None:
         "when": "w",
     }
     rows = [{**common, "metric": name, "val": 0.5, "test": -0.125} for name in ("accuracy", "r2", "of later")]
-    text = format_heads(rows)
-    assert "50.0" in text
-    assert "-0.125" in text
-    assert "R2" in text
+    right, number, other = (format_heads([row]).splitlines()[2] for row in rows)
+    assert ("50.0" in right, "-12.5" in right, "accuracy" in right) == (True, True, False)
+    assert ("R2" in number, "-0.125" in number) == (True, True)
+    assert ("of later" in other, "-0.125" in other) == (True, True)
 
 
 def test_steps_of_a_search_are_said_in_the_figure() -> None:

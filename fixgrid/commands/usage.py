@@ -26,8 +26,8 @@ HEADINGS: Mapping[str, tuple[str, ...]] = {
     ),
     "Output": ("to", "out", "top", "style", "per_class", "confused", "yes"),
     "How images are seen": (
-        "crop_ratio", "crop_mode", "interpolation", "mean", "std", "resize", "resampler", "jitter", "scale", "seed",
-        "recalibrate",
+        "crop_ratio", "crop_mode", "interpolation", "mean", "std", "resize", "resampler", "scale", "jitter",
+        "seed", "recalibrate",
     ),
     "Tables and labels": ("task", "classes", "label_col", "image_col", "split_col", "group_col", "root"),
     "This machine": ("device", "workers", "precision", "dtype", "backend", "engine", "calibrate"),
