@@ -13,7 +13,7 @@ from fixgrid.cache.text import show_path, show_text
 
 from .labelling import list_names
 from .sources.source import Image
-from .sources.words import fold_name
+from .sources.words import drop_unseen, fold_name
 
 _MOST_NAMED = 10
 
@@ -85,11 +85,12 @@ def name_difference(alike: Collection[str]) -> str:
         "Unicode form": lambda name: unicodedata.normalize("NFC", name),
         "blanks": lambda name: " ".join(name.split()),
         "case": str.casefold,
+        "signs that are not seen": drop_unseen,
     }
     for what, even in ways.items():
         if len({even(name) for name in alike}) == 1:
             return what
-    return "Unicode form, blanks or case"
+    return "Unicode form, blanks, case or signs that are not seen"
 
 
 def _find_splits(images: Sequence[Image]) -> dict[str, list[str]]:

@@ -23,8 +23,9 @@ def label(**splits: tuple[str, ...]) -> tuple[list[Image], list[str]]:
         (("Yes", "yes"), "case"),
         (("yes", "yes "), "blanks"),
         (("a  b", "a b"), "blanks"),
-        (("\u00dcber", APART), "Unicode form, blanks or case"),
-        (("Yes ", "yes"), "Unicode form, blanks or case"),
+        (("yes", "yes\u200b"), "signs that are not seen"),
+        (("\u00dcber", APART), "Unicode form, blanks, case or signs that are not seen"),
+        (("Yes ", "yes"), "Unicode form, blanks, case or signs that are not seen"),
     ],
 )
 def test_names_that_people_take_for_one_are_found_and_told_apart(names, difference):

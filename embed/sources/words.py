@@ -76,8 +76,15 @@ def is_no_class(text: str, *, beside_images: bool) -> bool:
 
 
 def fold_name(name: str) -> str:
-    """Equal for names that differ only in Unicode form, case or blanks."""
-    return " ".join(unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold()).split())
+    """Equal for names that differ only in Unicode form, case, blanks or signs that are not seen."""
+    return " ".join(
+        drop_unseen(unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())).split()
+    )
+
+
+def drop_unseen(name: str) -> str:
+    """A name without signs of no width, such as joiners and marks of direction."""
+    return "".join(sign for sign in name if unicodedata.category(sign) != "Cf")
 
 
 def _join(text: str) -> str:
