@@ -166,8 +166,8 @@ def fill_splits(listing: Listing, *, seed: int, folder: Path) -> tuple[list[Imag
         return [image._replace(split=image.split or "test") for image in images], (), None
     if given and "train" not in given:
         raise DataError(
-            f"found only the split(s) {', '.join(sorted(given))}; expected train at least: call one so, or have its "
-            "images dealt, by its folder's name, or of a table with --split-col none."
+            f"found only the split(s) {', '.join(sorted(given))}; expected train at least: call one so, or have "
+            "all dealt, by the name of the folder inside, or of a table with --split-col none."
         )
     shares = choose_shares(given)
     if len(shares) == 1:
