@@ -34,6 +34,13 @@ def escape_markdown(text: str) -> str:
     )
 
 
+def show_label(label: str | tuple[str, ...] | float) -> str:
+    """A label as `Manifest.name_label` gives it, for people."""
+    if isinstance(label, float):
+        return f"{label:g}"
+    return show_text(label if isinstance(label, str) else ", ".join(label))
+
+
 def show_path(path: bytes) -> str:
     """A path for people: undecodable bytes and control characters (terminal escapes, bidi marks) escaped."""
     return show_text(os.fsdecode(path))

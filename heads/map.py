@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fixgrid.cache.holdings import Holdings
 from fixgrid.cache.rows import find_strata
 from fixgrid.cache.shares import rank_images, take_first
-from fixgrid.cache.text import show_text
+from fixgrid.cache.text import show_label, show_text
 
 from .knn import unit_rows
 from .views import mean_view
@@ -71,14 +71,8 @@ def map_images(holdings: Holdings, res: int) -> ImageMap:
     places, how = place_images(np.concatenate(X))
     said = {split: manifest.name_labels(split) for split in manifest.splits}
     paths = [show_text(os.fsdecode(manifest.splits[split].paths[row])) for split, row in ends]
-    labels = [_say_label(said[split][row]) for split, row in ends]
+    labels = [show_label(said[split][row]) for split, row in ends]
     return ImageMap(places, ends, paths, labels, len(order), how)
-
-
-def _say_label(label: str | tuple[str, ...] | float) -> str:
-    if isinstance(label, float):
-        return f"{label:g}"
-    return show_text(label if isinstance(label, str) else ", ".join(label))
 
 
 def place_images(X: NDArray[np.float32]) -> tuple[NDArray[np.float32], str]:

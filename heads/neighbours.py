@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fixgrid.cache.features import FeatureSet
 from fixgrid.cache.rows import Manifest
-from fixgrid.cache.text import escape_markdown, format_records, show_path, show_text
+from fixgrid.cache.text import escape_markdown, format_records, show_label, show_path
 
 from .knn import unit_rows
 
@@ -31,8 +31,8 @@ class Neighbour:
         Its row id.
     path : bytes
         Below the data set's root.
-    label : str or None
-        Name of its class; None without a label.
+    label : str, tuple of str, float or None
+        Name of its class, its classes or its number; None without a label.
     similarity : float
         Cosine of its features and the other's, float32.
     """
@@ -40,7 +40,7 @@ class Neighbour:
     split: str
     row: int
     path: bytes
-    label: str | None
+    label: str | tuple[str, ...] | float | None
     similarity: float
 
 
@@ -113,9 +113,8 @@ def name_neighbours(found: Iterable[Found], manifest: Manifest) -> tuple[Neighbo
     neighbours = []
     for split, row, value in found:
         rows = manifest.splits[split]
-        label = int(rows.labels[row])
-        named = manifest.classes[label] if label >= 0 else None
-        neighbours.append(Neighbour(split, row, rows.paths[row], named, value))
+        named = manifest.name_label(rows.labels[row])
+        neighbours.append(Neighbour(split, row, rows.paths[row], None if named == "" else named, value))
     return tuple(neighbours)
 
 
@@ -151,7 +150,7 @@ def _list_records(one: Alike, style: str, escape: Callable[[str], str]) -> Itera
     image = escape(show_path(one.path))
     for near in one.neighbours:
         value = near.similarity if style == "csv" else f"{near.similarity:.4f}"
-        label = None if near.label is None else escape(show_text(near.label))
+        label = None if near.label is None else escape(show_label(near.label))
         shown = {"similarity": value, "split": near.split, "class": label, "path": escape(show_path(near.path))}
         yield {"image": image, **shown}
     if not one.neighbours:

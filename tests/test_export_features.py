@@ -139,6 +139,29 @@ def test_what_is_written_is_what_open_and_load_give(
     assert (done.lines, done.images, done.dim) == (len(found.X), len(found.X) // (3 if view == "train" else 1), 6)
 
 
+TASKS: dict[str, tuple[tuple[str, ...], NDArray[Any], list[Any]]] = {
+    "regression": (("age",), np.array([0.5, 1e-9, 40.0]), [0.5, 1e-9, 40.0]),
+    "multilabel": (("cat", "dog"), np.array([[1, 0], [0, 0], [1, 1]], bool), ["cat", None, "cat|dog"]),
+    "unlabelled": ((), np.full(3, -1), [None] * 3),
+}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_labels_of_every_task_are_written_as_what_they_are(tmp_path: Path, name: str, task: str) -> None:
+    classes, labels, said = TASKS[task]
+    store, rows = FeatureStore(tmp_path), replace(make_rows(3), labels=labels)
+    write_manifest(store.folder / "data", Manifest("d", "/d", classes, {"test": rows}, task=task))
+    seal(store, rows)
+    fixgrid.export_features(cache=tmp_path, out=tmp_path / name)
+    if name.endswith("safetensors"):
+        from safetensors.numpy import load_file
+
+        assert load_file(tmp_path / name)["label"].tolist() == labels.tolist()
+    else:
+        text = str if name.endswith("csv") else lambda label: label
+        assert READERS[name](tmp_path / name).label == [None if one is None else text(one) for one in said]
+
+
 def test_float16_stays_float16_where_the_format_has_it(cache: Path, tmp_path: Path, name: str) -> None:
     fixgrid.export_features(cache=cache, out=tmp_path / name)
     stored = fixgrid.open(cache).holdings().entry("val", "center", 32).spec.dtype

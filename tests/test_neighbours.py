@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -81,6 +82,20 @@ def test_rows_are_named_with_path_and_class_if_they_have_one() -> None:
     blank = Manifest("d", "/d", (), {"test": make_rows(1)})
     blank.splits["test"].labels[:] = -1
     assert name_neighbours([("test", 0, 1.0)], blank)[0].label is None
+
+
+@pytest.mark.parametrize(
+    ("task", "classes", "label", "named", "shown"),
+    [
+        ("regression", ("age",), 40.5, 40.5, "40.5"),
+        ("multilabel", ("a", "b", "c"), [True, False, True], ("a", "c"), "a, c"),
+    ],
+)
+def test_numbers_and_several_classes_are_shown_as_what_they_are(task, classes, label, named, shown) -> None:
+    rows = replace(make_rows(1), labels=np.array([label]))
+    near = name_neighbours([("test", 0, 1.0)], Manifest("d", "/d", classes, {"test": rows}, task=task))
+    assert near[0].label == named
+    assert shown in format_alike([Alike(b"x.png", "ok", near)], "table")
 
 
 def test_json_has_a_record_for_each_image_and_csv_a_line_for_each_pair() -> None:

@@ -35,8 +35,10 @@ class Lines:
     places : sequence of (split, view kind, px)
     split : uint8 array, shape (n,)
         Index into ``places``.
-    row, view, label : int64 array, shape (n,)
-        Row id of the image in its split, which of its views, and index into the classes (-1 without a label).
+    row, view : int64 array, shape (n,)
+        Row id of the image in its split, and which of its views.
+    label : array of n
+        As `Rows` has them: index into the classes (-1 without a label), which classes, or a number.
     skipped : list of dict
         Split, row id, path and status of the images that have no line.
     """
@@ -46,7 +48,7 @@ class Lines:
     split: NDArray[np.uint8]
     row: NDArray[np.int64]
     view: NDArray[np.int64]
-    label: NDArray[np.int64]
+    label: NDArray[Any]
     skipped: list[dict[str, Any]]
 
     def __len__(self) -> int:
@@ -88,10 +90,11 @@ class Lines:
         rows = [self.holdings.manifest.splits[split].paths for split in self.splits]
         return [rows[k][i] for k, i in zip(self.split[part].tolist(), self.row[part].tolist(), strict=True)]
 
-    def list_labels(self, part: slice = slice(None)) -> list[str | None]:
-        """Name of each line's class; None without a label."""
-        classes = self.holdings.manifest.classes
-        return [classes[k] if k >= 0 else None for k in self.label[part].tolist()]
+    def list_labels(self, part: slice = slice(None)) -> list[str | float | None]:
+        """Each line's class by name, its classes joined by ``|``, or its number; None without a label."""
+        named = map(self.holdings.manifest.name_label, self.label[part])
+        joined = ["|".join(label) if isinstance(label, tuple) else label for label in named]
+        return [None if label == "" else label for label in joined]
 
     def list_splits(self, part: slice = slice(None)) -> list[str]:
         """Name of each line's split."""
@@ -115,6 +118,7 @@ class Lines:
             "views": {split: dict(entry.spec.view) for split, entry in entries.items()},
             "keys": {split: entry.spec.key for split, entry in entries.items()},
             "versions": {split: entry.provenance.get("versions") for split, entry in entries.items()},
+            "task": manifest.task,
             "classes": list(manifest.classes),
             "skipped": self.skipped,
         }
@@ -147,7 +151,7 @@ def gather_lines(holdings: Holdings, places: Sequence[Place]) -> Lines:
     UsageError
         If no image has any.
     """
-    parts: list[tuple[NDArray[np.int64], ...]] = []
+    parts: list[tuple[NDArray[Any], ...]] = []
     skipped: list[dict[str, Any]] = []
     for k, place in enumerate(places):
         entry, rows = holdings.entry(*place), holdings.manifest.splits[place[0]]

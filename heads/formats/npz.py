@@ -20,12 +20,15 @@ def check(lines: Lines) -> None:
 
 
 def write(lines: Lines, file: BinaryIO) -> None:
-    """Write the lines; texts are of one width, and empty where there is no label."""
+    """Write the lines; texts are of one width, and empty where there is no label. Labels that are numbers are."""
     n = len(lines)
     with zipfile.ZipFile(file, "w") as archive:
         _write_member(archive, "features", lines.dtype, (n, lines.dim), lines.read())
         _write_texts(archive, "path", n, lambda part: list(map(os.fsdecode, lines.list_paths(part))))
-        _write_texts(archive, "label", n, lambda part: [name or "" for name in lines.list_labels(part)])
+        if lines.label.dtype.kind == "f":
+            _write_member(archive, "label", np.dtype("<f8"), (n,), [lines.label])
+        else:
+            _write_texts(archive, "label", n, lambda part: [str(name or "") for name in lines.list_labels(part)])
         _write_texts(archive, "split", n, lines.list_splits)
         for name in ("row", "view"):
             _write_member(archive, name, np.dtype("<i8"), (n,), [getattr(lines, name)])

@@ -27,7 +27,14 @@ def write(lines: Lines, file: BinaryIO) -> None:
 
     value = pa.float16() if lines.dtype.itemsize == 2 else pa.float32()
     texts = {name: pa.string() for name in ("path", "split", "label")}
-    fields = {**texts, "row": pa.int64(), "view": pa.int64(), "features": pa.list_(value, lines.dim)}
+    label = pa.float64() if lines.label.dtype.kind == "f" else pa.string()
+    fields = {
+        **texts,
+        "label": label,
+        "row": pa.int64(),
+        "view": pa.int64(),
+        "features": pa.list_(value, lines.dim),
+    }
     schema = pa.schema(fields.items(), metadata={"fixgrid": lines.describe()})
     start = 0
     # Features hardly repeat, so a dictionary of them would only cost.
@@ -37,7 +44,7 @@ def write(lines: Lines, file: BinaryIO) -> None:
             columns = [
                 pa.array([path.decode() for path in lines.list_paths(part)], pa.string()),
                 pa.array(lines.list_splits(part), pa.string()),
-                pa.array(lines.list_labels(part), pa.string()),
+                pa.array(lines.list_labels(part), label),
                 pa.array(lines.row[part]),
                 pa.array(lines.view[part]),
                 pa.FixedSizeListArray.from_arrays(pa.array(block.ravel()), lines.dim),

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .lines import Lines
 
-_NAMES = {"<i8": "I64", "<f4": "F32", "<f2": "F16", "|u1": "U8"}
+_NAMES = {"<i8": "I64", "<f8": "F64", "<f4": "F32", "<f2": "F16", "|u1": "U8"}
 _STEP = 65536  # paths that are held as an array at once
 _ALIGNMENT = 8
 
@@ -29,14 +29,19 @@ def write(lines: Lines, file: BinaryIO) -> None:
     """Write the lines.
 
     ``label`` and ``split`` are indices into the lists of the metadata (``fixgrid``, in JSON), -1 without a label;
-    ``path`` (n, L) has the bytes of each path, filled up with zeros.
+    of several classes ``label`` (n, C) is 1 for each that an image has, of numbers float64. ``path`` (n, L) has the
+    bytes of each path, filled up with zeros.
     """
     n, longest = len(lines), max(map(len, lines.list_paths()))
-    integers = [(name, np.dtype("<i8"), (n,), [getattr(lines, name)]) for name in ("row", "view", "label")]
+    numbers = [(name, np.dtype("<i8"), (n,), [getattr(lines, name)]) for name in ("row", "view")]
+    kind = {"f": "<f8", "b": "|u1"}.get(lines.label.dtype.kind, "<i8")
+    label = ("label", np.dtype(kind), lines.label.shape, [lines.label])
     # The widest types first, so that each tensor begins where its type may.
     tensors: list[tuple[str, np.dtype[Any], tuple[int, ...], Iterable[NDArray[Any]]]] = [
-        *integers,
+        *numbers,
+        *[label] * (kind != "|u1"),
         ("features", lines.dtype, (n, lines.dim), lines.read()),
+        *[label] * (kind == "|u1"),
         ("split", np.dtype("|u1"), (n,), [lines.split]),
         ("path", np.dtype("|u1"), (n, longest), _list_paths(lines, longest)),
     ]
