@@ -96,7 +96,8 @@ class HeadFigures:
     @property
     def said_intervals(self) -> str:
         """What the intervals are, in words."""
-        return "95 % intervals" + ", groups resampled whole" * (self.n_groups > 0)
+        alone = "; one group tells nothing of others" * (self.n_groups == 1)
+        return "95 % intervals" + ", groups resampled whole" * (self.n_groups > 0) + alone
 
     @property
     def main(self) -> Figure:

@@ -17,8 +17,8 @@ class Judged(NamedTuple):
     Attributes
     ----------
     figure : Estimate
-        With its 95 % interval: Wilson's where images are right or wrong, each by itself; else percentiles of 1,000
-        resamples, of groups where there are any.
+        With its 95 % interval: Wilson's where images are right or wrong, each by itself, or groups alike; else
+        percentiles of 1,000 resamples, of groups where there are any.
     share : bool or float64 array, shape (m,)
         Of each image or group in the figure.
     unit : int64 array, shape (m,)
@@ -47,7 +47,7 @@ def judge_shares(
 def estimate_figure(measure: Measure, share: Shares, *, grouped: bool = False) -> Estimate:
     """The figure of shares of images, or of groups, with its interval; see `Judged`."""
     n = len(share)
-    if measure.alone and not grouped:
+    if measure.alone and (not grouped or (n and np.ptp(share) == 0)):  # resamples of equal groups are equal
         return wilson_interval(float(share.sum()), n)
     if not n:
         raise ValueError("no predictions to score")

@@ -89,7 +89,7 @@ def measure_head(
         *([] if task == "ordinal" else [sample.average("top5", "top-5", 100, top_hits(scores, y, 5))]),
         sample.resample("class_mean", "mean of classes", 100, lambda weight: _class_mean(correct, y, weight, k)),
         sample.share("f1", "macro_f1"),
-        *([sample.share("auroc")] if scores.size <= _MOST_RANKED else ()),
+        *([sample.share("auroc")] if scores.size <= _MOST_RANKED and np.ptp(y) else ()),  # none of one class alone
         sample.average("nll", "log-loss, nats", 1, losses),
         sample.resample(
             "calibration",
@@ -178,7 +178,7 @@ def _measure_labels(
     hits, size = said & y, said.astype(np.int64) + y
     figures = (
         sample.share("map"),
-        sample.share("auroc"),
+        *([sample.share("auroc")] if (y.any(0) > y.all(0)).any() else ()),
         sample.resample("macro_f1", "macro F1", 100, lambda weight: _macro_f1(weight @ hits, weight @ size)),
         sample.resample(
             "micro_f1", "micro F1", 100, lambda weight: 2 * (weight @ hits).sum() / max((weight @ size).sum(), 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
 import pytest
@@ -76,3 +77,11 @@ def test_the_temperature_of_val_calibrates_test():
 def test_no_images_have_no_figures():
     with pytest.raises(ValueError, match="no predictions"):
         measure_head(np.zeros((0, 8), np.float32), np.zeros(0, np.int64), CLASSES)
+
+
+@pytest.mark.parametrize(("task", "held"), [("multiclass", [1]), ("multilabel", [[False, True]])])
+def test_what_cannot_be_told_of_one_class_is_left_out(task: str, held: list[Any]) -> None:
+    scores = np.array([[0.2, 0.8]] * 4, np.float32)
+    figures = measure_head(scores, np.array(held * 4), ("a", "b"), 1.0, task=task, group=np.zeros(4, np.int64))
+    assert "auroc" not in [figure.name for figure in figures.figures]
+    assert figures.said_intervals.endswith("one group tells nothing of others")

@@ -79,6 +79,12 @@ def test_groups_count_as_one_and_weigh_as_many_images_as_they_have():
     assert share[2] - share.mean() == pytest.approx((3 - 3 * 0.6) * 3 / 5)
 
 
+@pytest.mark.parametrize("groups", [1, 4])
+def test_groups_that_are_all_right_leave_doubt_as_images_do(groups: int) -> None:
+    hits, group = np.ones(12, bool), np.arange(12) % groups
+    assert judge_shares(MEASURES["accuracy"], hits, np.arange(12), group).figure == wilson_interval(groups, groups)
+
+
 def test_images_that_are_right_or_wrong_have_wilsons_interval_and_groups_a_wider_one():
     hits = np.arange(60) % 3 > 0
     plain = judge_shares(MEASURES["accuracy"], hits, np.arange(60))
