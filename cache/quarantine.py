@@ -125,7 +125,7 @@ def _find_lost(labels: NDArray[Any], ok: NDArray[np.bool_]) -> tuple[NDArray[np.
         return np.zeros(len(ok), np.bool_), []
     if labels.ndim == 2:
         gone = labels.any(0) & ~labels[ok].any(0)
-        return labels[:, gone].any(1), np.flatnonzero(gone).tolist()
+        return np.asarray(labels[:, gone].any(1)), np.flatnonzero(gone).tolist()
     lost = np.isin(labels, labels[ok], invert=True)
     return lost, np.unique(labels[lost]).tolist()
 

@@ -142,10 +142,13 @@ def share_auroc(scores: Scores, y: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def share_r2(scores: Scores, y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """1 - squared error over that of the mean, which counts as known: equal numbers give 0 or less."""
-    error = (scores[:, 0].astype(np.float64) - y) ** 2
-    spread = float(((y - y.mean()) ** 2).mean())
-    return 1 - error / (spread if spread > 0 else max(float(error.max()), 1e-300))
+    """1 - squared error over that of the mean; equal numbers, which have none, give 0 or less."""
+    error, off = (scores[:, 0].astype(np.float64) - y) ** 2, (y - y.mean()) ** 2
+    mean, spread = float(error.mean()), float(off.mean())
+    if spread == 0:
+        return np.asarray(1 - error / max(float(error.max()), 1e-300))
+    # Linearised in both: a sample of other numbers has another spread, too.
+    return np.asarray(1 - error / spread + mean / spread * (off / spread - 1))
 
 
 MEASURES: dict[str, Measure] = {
