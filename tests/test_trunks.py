@@ -281,6 +281,27 @@ def test_a_malicious_pickle_is_refused_and_not_run(tmp_path: Path) -> None:
     assert not target.exists()
 
 
+@pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
+@pytest.mark.parametrize(
+    ("content", "cure"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "run git lfs pull"),
+        (b"<!doctype html><html>", "a web page, fetch it again"),
+        (b"", "empty, fetch it again"),
+    ],
+)
+def test_what_a_failed_download_left_is_named(tmp_path: Path, name: str, content: bytes, cure: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=cure):
+        read_weights(tmp_path / name)
+
+
+def test_a_whole_model_is_named_by_the_class_that_it_holds(tmp_path: Path) -> None:
+    torch.save(torch.nn.Linear(1, 1), tmp_path / "w.pth")
+    with pytest.raises(DataError, match=r"holds objects of torch\.nn\.modules\.linear\.Linear.: save one with"):
+        read_weights(tmp_path / "w.pth")
+
+
 def test_a_file_that_inflates_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "w.pt", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("archive/data/0", bytes(10_000_000))

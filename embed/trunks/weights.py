@@ -6,9 +6,11 @@ import argparse
 import hashlib
 import importlib.util
 import pickle
+import re
 import struct
 import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlparse
@@ -122,7 +124,10 @@ def _read_safetensors(path: Path) -> object:
     try:
         return load_file(path)
     except (SafetensorError, *UNREADABLE) as error:
-        raise DataError(f"{path} is not a safetensors file ({_first_line(error)})") from error
+        cure = _name_cure(path)
+        raise DataError(
+            f"{path} is not a safetensors file ({_first_line(error)}){': ' * bool(cure)}{cure}"
+        ) from error
 
 
 def _read_torch(path: Path) -> object:
@@ -135,10 +140,22 @@ def _read_torch(path: Path) -> object:
         with torch.serialization.safe_globals([argparse.Namespace]):
             return torch.load(path, map_location="cpu", weights_only=True)
     except UNREADABLE as error:
+        cure = _name_cure(path) or "save one with torch.save(model.state_dict(), FILE)"
+        held = re.search(r"Unsupported global: GLOBAL (\S+)", str(error))
+        why = f"it holds objects of {held[1]}" if held else _first_line(error)
         raise DataError(
-            f"{path} is not a plain state dict that torch.load(weights_only=True) reads "
-            f"({_first_line(error)}): save one with torch.save(model.state_dict(), FILE)"
+            f"{path} is not a plain state dict that torch.load(weights_only=True) reads ({why}): {cure}"
         ) from error
+
+
+def _name_cure(path: Path) -> str:
+    """What to do about a file that a failed download left; empty if it may be weights."""
+    head = b"?"
+    with suppress(OSError), open(path, "rb") as opened:
+        head = opened.read(64).lstrip()
+    if head.startswith(b"version https://git-lfs"):
+        return "it is a Git LFS pointer, run git lfs pull"
+    return "it is empty, fetch it again" if not head else "it is a web page, fetch it again" * head.startswith(b"<")
 
 
 def _first_line(error: BaseException) -> str:
