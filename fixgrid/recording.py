@@ -27,6 +27,7 @@ _LOG = logging.getLogger("fixgrid")
 RUNS = "runs"
 """Folder of the records, in the cache's."""
 PACKAGES = ("numpy", "h5py", "pillow", "torch", "torchvision", "timm", "onnxruntime", "scikit-learn", "safetensors")
+_MARKS = "v1", "hashes", "trunks"  # of what is in a cache, and hardly in a folder that was taken for one
 _LONGEST = 100  # values of an option, and characters of what has no JSON of its own
 _UNTOLD = ("watcher", "on_cell")
 
@@ -125,7 +126,7 @@ def _say_end(error: BaseException) -> str:
 
 
 def _keep(cache: Path, facts: Mapping[str, Any], began: float) -> None:
-    if cache.is_dir():
+    if any((cache / name).is_dir() for name in _MARKS):
         when = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(began))
         file = cache / RUNS / f"{when}-{facts['command']}-{secrets.token_hex(2)}.json"
         with suppress(DiskError, OSError, ValueError, TypeError):

@@ -68,6 +68,10 @@ def test_no_folder_is_made_for_a_record(tmp_path: Path) -> None:
     with pytest.raises(CacheError):
         fixgrid.grid(cache=tmp_path / "none")
     assert not (tmp_path / "none").exists()
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(CacheError):
+        fixgrid.grid(cache=tmp_path / "photos")
+    assert not [*(tmp_path / "photos").iterdir()]
 
 
 def test_a_cache_that_cannot_be_written_costs_the_record_alone(
@@ -81,24 +85,24 @@ def test_a_cache_that_cannot_be_written_costs_the_record_alone(
     assert not (cache / "runs").exists()
 
 
-def test_results_that_cannot_be_told_cost_themselves_alone(tmp_path: Path) -> None:
+def test_results_that_cannot_be_told_cost_themselves_alone(cache: Path) -> None:
     @records(lambda found: {"oops": 1 / 0})
     def compute(cache: Path) -> int:
         return 7
 
-    assert compute(tmp_path) == 7
-    assert [(record["exit"], record["results"]) for record in read(tmp_path)] == [("ok", {})]
+    assert compute(cache) == 7
+    assert [(record["exit"], record["results"]) for record in read(cache)] == [("ok", {})]
 
 
-def test_whatever_ends_a_run_is_named(tmp_path: Path) -> None:
+def test_whatever_ends_a_run_is_named(cache: Path) -> None:
     @records(dict)
     def stop(cache: Path, error: BaseException) -> dict[str, int]:
         raise error
 
     for error in (KeyboardInterrupt(), FixgridError("one line"), ValueError("two\nlines")):
         with pytest.raises(type(error)):
-            stop(tmp_path, error)
-    ends = {record["exit"] for record in read(tmp_path)}
+            stop(cache, error)
+    ends = {record["exit"] for record in read(cache)}
     assert ends == {"KeyboardInterrupt: KeyboardInterrupt", "one line", "ValueError: two"}
 
 
