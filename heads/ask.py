@@ -15,7 +15,7 @@ from .measures import find_measure
 from .pool import fold_ask
 from .question import Asked, GridOptions, Pair, Weigh
 from .source import Shelf, Source
-from .twins import choose_res, drop_twins, find_twins, keep_copies
+from .twins import choose_res, drop_twins, expect_classes, find_twins, keep_copies
 from .views import list_resolutions
 
 # The rows of the 2020 table this product starts from: train_res, test_res.
@@ -231,7 +231,9 @@ def _drop_duplicates(holdings: Holdings) -> tuple[Source, str]:
     twins = find_twins(holdings, res)
     copies = keep_copies(twins, sum(map(len, holdings.manifest.splits.values())))
     subset = drop_twins(holdings, res, copies)
-    dropped = len(holdings.load("train", "center", res).row) - len(subset.rows)
+    before = holdings.load("train", "center", res).row
+    dropped = len(before) - len(subset.rows)
+    expect_classes(holdings.manifest.splits["train"], before, subset.rows, holdings.manifest.classes)
     spared = ", near ones stay, since so many look alike to this trunk" * (len(copies) < len(twins))
     return Shelf(subset), (
         f"{dropped} training images dropped, val or test has them{spared}; "

@@ -11,11 +11,11 @@ from itertools import combinations_with_replacement
 import numpy as np
 from numpy.typing import NDArray
 
-from fixgrid.cache.errors import CacheError
+from fixgrid.cache.errors import CacheError, DataError, say_command
 from fixgrid.cache.features import FeatureSet
 from fixgrid.cache.holdings import Holdings
 from fixgrid.cache.rows import SPLITS, Rows
-from fixgrid.cache.text import escape_markdown, format_records, show_path
+from fixgrid.cache.text import escape_markdown, format_records, show_path, show_text
 
 from .knn import unit_rows
 from .source import Source
@@ -109,6 +109,34 @@ def drop_twins(source: Source, res: int, twins: Sequence[Twin]) -> TrainSubset:
     leaked = {twin.first[1] for twin in twins if twin.first[0] == "train" and twin.second[0] != "train"}
     row = source.load("train", "center", res).row
     return TrainSubset(source, row[~np.isin(row, sorted(leaked))])
+
+
+def expect_classes(rows: Rows, before: NDArray[np.int64], after: NDArray[np.int64], names: Sequence[str]) -> None:
+    """Refuse to go on with fewer training images if none, or none of a class, is left.
+
+    Parameters
+    ----------
+    rows : Rows
+        Of the training images.
+    before, after : int64 array
+        Row ids of them.
+    names : sequence of str
+        Of the classes.
+
+    Raises
+    ------
+    DataError
+        Naming the first class.
+    """
+    was, left = rows.labels[before], rows.labels[after]
+    lost = np.flatnonzero(was.any(0) > left.any(0)) if was.ndim == 2 else np.setdiff1d(was, left)
+    if len(after) and (was.dtype.kind == "f" or not len(lost)):
+        return
+    what = f" of {show_text(names[int(lost[0])])}" * (len(after) > 0)
+    raise DataError(
+        f"found no training image{what} that val and test have not, too; expected some: leave --drop-duplicates "
+        f"out, or mend the splits: {say_command('duplicates')} lists the copies."
+    )
 
 
 def format_twins(twins: Sequence[Twin], splits: Mapping[str, Rows], style: str) -> str:

@@ -5,16 +5,25 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from drawn import Source
 
-from fixgrid.cache.errors import CacheError
+from fixgrid.cache.errors import CacheError, DataError
 from fixgrid.cache.rows import Rows
 from fixgrid.heads import twins
-from fixgrid.heads.twins import Twin, choose_res, drop_twins, find_twins, format_twins, keep_copies
+from fixgrid.heads.twins import (
+    Twin,
+    choose_res,
+    drop_twins,
+    expect_classes,
+    find_twins,
+    format_twins,
+    keep_copies,
+)
 
 
 class Copied(Source):
@@ -91,6 +100,22 @@ PAIRS = [
     Twin("near", ("train", 0), ("train", 1), 0.95678, False),
     Twin("bytes", ("train", 1), ("test", 0), 1.0, True),
 ]
+
+
+@pytest.mark.parametrize(
+    ("labels", "after", "said"),
+    [
+        ([0, 0, 1], [0, 1], "no training image of dog that val"),
+        ([[True, False], [False, False], [True, True]], [0, 1], "no training image of dog that val"),
+        ([0, 0, 1], [], "no training image that val"),
+        ([0.5, 0.5, 2.0], [], "no training image that val"),
+    ],
+)
+def test_a_class_that_would_be_dropped_whole_is_refused(labels, after, said):
+    train = replace(rows(b"1", b"2", b"3"), labels=np.array(labels))
+    expect_classes(train, np.arange(3), np.array([0, 2]), ("cat", "dog"))
+    with pytest.raises(DataError, match=said):
+        expect_classes(train, np.arange(3), np.array(after, np.int64), ("cat", "dog"))
 
 
 def test_a_pair_is_a_line_with_both_places_and_a_conflict_is_marked():
