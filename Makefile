@@ -1,5 +1,6 @@
 # Everything runs in .venv. PYTHON=/path/to/python3.12 chooses what it is made from; CONTRIBUTING.md tells more.
 PY := .venv/bin/python
+SPREAD := -n auto --dist loadfile
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup test-setup demo test check bench faults families catalogue clean
@@ -25,12 +26,12 @@ demo: setup ## setup, then the accuracy of every resolution pair on the built-in
 	@$(PY) cli.py grid
 
 test: test-setup ## setup, then every test
-	@$(PY) -m pytest
+	@$(PY) -m pytest $(SPREAD)
 
 check: test-setup ## lint, types and tests: what a change must pass
 	@$(PY) -m ruff check .
 	@$(PY) -m mypy
-	@$(PY) -m pytest
+	@$(PY) -m pytest $(SPREAD)
 
 bench: test-setup ## measure speed; results go to bench-results/
 	@$(PY) -m tests.bench

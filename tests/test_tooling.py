@@ -149,7 +149,9 @@ def test_the_demo_runs_the_three_commands_and_add_no_word(project: Path, make: M
 def test_tests_run_after_both_requirement_files_are_installed(project: Path, make: Make) -> None:
     write_python(project / "bin" / "python3", "3.12.1")
     make("test", "NEEDS_GB=0")
-    assert [call.split()[-1] for call in calls(project)] == ["requirements.txt", "requirements-test.txt", "pytest"]
+    installed, tested = [call.split()[-1] for call in calls(project)[:-1]], calls(project)[-1]
+    assert installed == ["requirements.txt", "requirements-test.txt"]
+    assert "-m pytest" in tested
 
 
 def test_help_lists_every_target(make: Make) -> None:
