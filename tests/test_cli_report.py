@@ -32,7 +32,7 @@ def test_a_report_is_one_page_with_its_numbers_beside_it(work: Path) -> None:
     assert "1 the same file" in page
     assert "python cli.py duplicates" in page
     beside = {path.name for path in (work / "one_files").iterdir()}
-    names = ("grid", "reliability", "front", "curve", "classes", "counts", "sizes", "principle")
+    names = ("grid", "reliability", "front", "curve", "classes", "counts", "sizes", "map", "principle")
     assert beside == {f"{name}.{kind}" for name in names for kind in ("png", "csv")}
     with (work / "one_files/grid.csv").open(newline="") as file:
         (cell,) = csv.DictReader(file)

@@ -66,7 +66,7 @@ def test_kinds_of_head_are_completed_and_are_all_there_are() -> None:
 def test_options_and_files_are_completed() -> None:
     assert ("plain", "--train-views") in complete("extract", "--tr")
     assert ("file", "ph") in complete("extract", "--data", "ph")
-    assert complete("extract", "--split") == []
+    assert complete("extract", "--split") == [("plain", "--split-col")]
 
 
 def test_completion_imports_nothing_slow() -> None:

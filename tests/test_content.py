@@ -60,7 +60,7 @@ def test_names_that_are_not_utf8_are_opened(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("root", ["", "data", "data/csv", "nothing:/data", "csv"])
 def test_a_root_that_no_source_opens_is_refused(root: str) -> None:
-    with pytest.raises(DataError, match=r"expected an absolute folder, or NAME:PLACE by one of .*csv"):
+    with pytest.raises(DataError, match=r"expected an absolute folder, or NAME:PLACE by one of .*table"):
         open_content(root)
 
 

@@ -63,7 +63,7 @@ def test_several_views_count_as_the_grid_counts_them(mean_of):
     options = replace(FEW, test_kind="five", mean_of=mean_of)
     fitted = fit_best([ask(five, [(224, 224)], options)])
     (cell,) = run_grid(ask(five, [(224, 224)], options))
-    np.testing.assert_array_equal(fitted.score.correct, cell.correct)
+    np.testing.assert_array_equal(fitted.score.share, cell.correct)
     val = five("val", "five", 224)
     seen = val.X if mean_of == "probabilities" else val.X.mean(1)
     assert fitted.temperature == fit_temperature(score_views(fitted.head, seen), val.y)
@@ -101,7 +101,7 @@ def test_a_head_of_several_test_resolutions_is_that_of_its_cell(correction, mean
     fitted = fit_best([ask(Cache(), SEVERAL, options)])
     (cell,) = (c for c in judge_cells(list(run_grid(ask(Cache(), SEVERAL, options)))).cells if c.chosen)
     assert (fitted.train_res, fitted.test_res, fitted.apparent) == (cell.train_res, cell.test_res, cell.apparent)
-    np.testing.assert_array_equal(fitted.score.correct, cell.correct)
+    np.testing.assert_array_equal(fitted.score.share, cell.correct)
     seen = [place for place in fitted.places if place[0] == "test"]
     assert seen == [("test", "center", res) for res in list_resolutions(cell.test_res)]
     assert len(fitted.corrections) == (len(seen) if correction in ("standardize", "frechet") else 0)

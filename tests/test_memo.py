@@ -132,7 +132,7 @@ def test_a_folder_that_cannot_be_written_costs_no_cell(tmp_path):
 def test_refitted_and_corrected_heads_are_made_once_within_a_grid(monkeypatch):
 
     made, fit, learn = Counter(), families.rotate_features, training.fit_correction
-    monkeypatch.setattr(families, "rotate_features", lambda X, y, k: made.update(["path"]) or fit(X, y, k))
+    monkeypatch.setattr(families, "rotate_features", lambda *parts: made.update(["path"]) or fit(*parts))
     monkeypatch.setattr(training, "fit_correction", lambda n, *a: made.update([n]) or learn(n, *a))
     options = GridOptions(
         strengths=FEW.strengths, families=("logistic", "ridge"), corrections=("standardize", "refit")

@@ -156,5 +156,5 @@ def test_a_plan_lists_each_trunk_and_decodes_once(data: Path) -> None:
     assert total["multiply-adds"] == pytest.approx(sum(found[t]["multiply-adds"] for t in (LITE, LITE1)), abs=0.2)
     assert total["features"] == pytest.approx(sum(found[t]["features"] for t in (LITE, LITE1)), abs=0.2)
     assert total["time left"] == "unknown"
-    assert f"trunk   {LITE}, {LITE1} (option)" in said.stderr
+    assert f"trunk    {LITE}, {LITE1} (option)" in said.stderr
     assert not (data.parent / "features" / "v1").exists()

@@ -11,7 +11,7 @@ from .console import Console, say
 from .usage import command
 
 
-@command(short_help="Run the trunk once per split and resolution; cache features.")
+@command(short_help="Run the trunk once per split and size; cache features.")
 @options.extracts
 @options.recalibrate
 @click.pass_context

@@ -8,7 +8,7 @@ from . import options
 from .usage import command
 
 
-@command(short_help="List trunks: size, cost, accuracy, licence, sizes they take.")
+@command(short_help="List trunks: size, cost, accuracy, licence, sizes taken.")
 @click.argument("pattern", nargs=-1)
 @options.style
 def models(pattern: tuple[str, ...], style: str) -> None:

@@ -42,7 +42,10 @@ def judge_full_disk(
     """One clear line, nothing half-written, and what was reported done is there."""
     code, acknowledged, said = end
     result.count("errors" if code == 5 else "checks")
-    if (code == 5 and not ("the disk is full" in said or "GB free, expected" in said)) or said.count("\n") > 1:
+    if (
+        code == 5
+        and not any(word in said for word in ("the disk is full", "for no more files", "GB free, expected"))
+    ) or said.count("\n") > 1:
         result.fail(f"{what}: no clear line: {said}")
     if code not in (0, 5):
         result.fail(f"{what}: ended with {code}: {said[-300:]}", crashes=1)

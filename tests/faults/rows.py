@@ -128,7 +128,7 @@ ROWS: dict[int, Row] = {
         "paths and links that lead out",
         (
             "T12",
-            "test_a_link_out_of_the_folder_is_never_followed",
+            "test_a_link_out_of_the_folder_is_never_followed_and_a_copy_advised",
             "test_a_listed_file_must_be_there_regular_and_inside",
         ),
         ("regular files", "links that lead out"),
