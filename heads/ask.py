@@ -102,11 +102,7 @@ def ask_cache(
     kinds = choose_kinds(holdings, train_view)
     chosen = choose_pairs(holdings, kinds, pairs)
     gaps, notes = choose_gaps(holdings, chosen, gap, test_view)
-    usual = "ridge" if task == "regression" else "logistic"
-    balanced = class_weight == "balanced"
-    suited = families_for(task, balanced) if heads == "all" else tuple(FAMILIES)
-    families = _choose_some("--heads", usual if heads is None else heads, suited)
-    expect_families(families, task, balanced)
+    families = choose_families(heads, task, balanced=class_weight == "balanced")
     path = DINOV2_C if strengths is None or strengths == "full" else _read_strengths(strengths)
     options = GridOptions(
         kinds,
@@ -139,6 +135,21 @@ def ask_cache(
     if folds is None and repeats != 1:
         raise UsageError(f"found --repeats {repeats} without --folds, expected both: add --folds 5.")
     return asked if folds is None else fold_ask(asked, folds, seed=fold_seed, repeats=repeats)
+
+
+def choose_families(heads: str | Sequence[str] | None, task: str, *, balanced: bool) -> tuple[str, ...]:
+    """Kinds of head that are asked for, or the usual one; ``all`` are those that suit the labels.
+
+    Raises
+    ------
+    UsageError
+        If one is none, or does not suit them.
+    """
+    usual = "ridge" if task == "regression" else "logistic"
+    suited = families_for(task, balanced) if heads == "all" else tuple(FAMILIES)
+    families = _choose_some("--heads", usual if heads is None else heads, suited)
+    expect_families(families, task, balanced)
+    return families
 
 
 def choose_kinds(holdings: Holdings, train_view: str | None) -> tuple[str, ...]:

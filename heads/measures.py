@@ -7,7 +7,7 @@ shares' mean is the figure itself). Choice, intervals, ties and resamples then n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -243,9 +243,3 @@ def _area_changes(score: Scores, y: NDArray[np.bool_]) -> tuple[float, NDArray[n
     share[~y] = 1 - place(score[~y], positive)
     figure, size = float(share[y].mean()), np.where(y, len(positive), len(negative))
     return figure, np.where(size > 1, (figure - share) / np.maximum(size - 1, 1), 0.0)
-
-
-def list_measures(task: str) -> Sequence[Measure]:
-    """Those of a task, its own first."""
-    fitting = [measure for measure in MEASURES.values() if task in measure.tasks]
-    return sorted(fitting, key=lambda measure: measure.name != DEFAULTS.get(task))
