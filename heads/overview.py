@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,13 +11,13 @@ from fixgrid.cache.errors import say_command
 from fixgrid.cache.holdings import Holdings
 from fixgrid.cache.text import show_path
 
-from .drawings import Drawing, show_name
+from .drawings import Drawing
 from .drawings_data import draw_sizes
 from .drawings_map import draw_map
 from .exhibits import HOW, TWINS_SHOWN, say_not_compared, say_twins
 from .findings import MOST_COMPARED
 from .map import choose_spread, map_images
-from .report import TwinShot
+from .report import TwinShot, open_page
 from .shots import Album
 from .twins import Twin, choose_res, find_twins
 
@@ -117,17 +115,5 @@ def _show_twin(twin: Twin, holdings: Holdings, album: Album) -> TwinShot:
 
 def render_overview(overview: Overview) -> str:
     """The HTML of the page, which needs nothing beside it; every name in it is escaped."""
-    from jinja2 import Environment, StrictUndefined
-
-    page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    page.filters |= {
-        "name": show_name,
-        "words": lambda name: re.split(r"(?<=[_/-])", show_name(name)),  # may each begin a line
-    }
-    page.filters["data"] = _embed
     source = Path(__file__).with_name("overview.html.j2").read_text(encoding="utf-8")
-    return page.from_string(source).render(r=overview, command=say_command)
-
-
-def _embed(jpeg: bytes) -> str:
-    return f"data:image/jpeg;base64,{b64encode(jpeg).decode()}"
+    return open_page(source).render(r=overview, command=say_command)

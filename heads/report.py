@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fixgrid.cache.errors import say_command
 
@@ -18,6 +19,9 @@ from .head_table import show_figure
 from .shots import Shot
 from .table import explain_choice, format_estimate, label_cell, name_axes, name_cell, name_figure
 from .verdict import Verdict
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 NAMES = {
     "logistic": "a logistic head",
@@ -120,12 +124,17 @@ class Report:
     warnings: Sequence[str] = ()
 
 
-def render_report(report: Report) -> str:
-    """The HTML of a report; every name in it is escaped."""
+def open_page(source: str) -> Template:
+    """A page's template: every name in it is escaped, and images are written into it."""
     from jinja2 import Environment, StrictUndefined
 
     page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     page.filters |= {"name": show_name, "words": _cut_words, "data": _write_data}
+    return page.from_string(source)
+
+
+def render_report(report: Report) -> str:
+    """The HTML of a report; every name in it is escaped."""
     source = Path(__file__).with_name("report.html.j2").read_text(encoding="utf-8")
     script = source.partition("<script>")[2].partition("</script>")[0]
     allowed = b64encode(sha256(script.encode("utf-8")).digest()).decode("ascii")
@@ -143,7 +152,7 @@ def render_report(report: Report) -> str:
         "words": WORDS[report.answers.task],
         "sections": list_sections(report),
     }
-    return page.from_string(source).render(r=report, best=best, allowed=allowed, command=say_command, **shown)
+    return open_page(source).render(r=report, best=best, allowed=allowed, command=say_command, **shown)
 
 
 def _cut_words(name: str) -> list[str]:
