@@ -16,7 +16,6 @@ import numpy as np
 from fixgrid.cache.adopt import Donors, adopt_rows
 from fixgrid.cache.entry import Entry
 from fixgrid.cache.errors import CacheError, DataError, Interrupted
-from fixgrid.cache.key import Spec
 from fixgrid.cache.labels import Name, find_version, read_name, record_name
 from fixgrid.cache.lock import hold_lock
 from fixgrid.cache.quarantine import BadRow, Loss, find_loss, read_reasons, write_reasons
@@ -28,70 +27,10 @@ from fixgrid.cache.store import FeatureStore
 from fixgrid.cache.text import show_path
 from fixgrid.cache.view import View
 
-from .decode import describe_policy, is_curable
+from .decode import is_curable
+from .keys import TrunkKey, build_spec
 from .plan import Goal
-from .trunks.identity import TrunkFacts
 from .watcher import Watcher
-
-
-@dataclass(frozen=True)
-class TrunkKey:
-    """What of a trunk goes into the key, and how it is called.
-
-    Attributes
-    ----------
-    name : str
-        As typed; provenance, not key.
-    architecture, weights_sha256 : str
-    nodes : tuple of (str, int)
-        Kinds of features, and D of each, in the order in which the trunk gives them.
-    precision : str
-    rule : str
-        How it is made to fit other sizes than `native_res`; in the keys of these alone.
-    native_res : int
-        px.
-    """
-
-    name: str
-    architecture: str
-    weights_sha256: str
-    nodes: tuple[tuple[str, int], ...]
-    precision: str = "fp32"
-    rule: str = ""
-    native_res: int = 0
-
-
-def name_trunk(trunk: TrunkFacts, precision: str) -> TrunkKey:
-    """What of a trunk goes into its keys."""
-    return TrunkKey(
-        trunk.name,
-        trunk.architecture,
-        trunk.weights_sha256,
-        trunk.nodes,
-        precision,
-        trunk.rule,
-        trunk.preprocess.native_res,
-    )
-
-
-def build_spec(
-    trunk: TrunkKey, node: str, manifest: Manifest, split: str, view: View, dtype: str, scale: Scale = USUAL
-) -> Spec:
-    """The key of one kind of features of one split, seen one way, by one trunk."""
-    identity = {"architecture": trunk.architecture, "node": node, "weights_sha256": trunk.weights_sha256}
-    if trunk.rule and view.res != trunk.native_res:
-        identity["resampled"] = trunk.rule
-    return Spec(
-        trunk=identity,
-        view=view.to_spec(),
-        decode=describe_policy(scale),
-        precision=trunk.precision,
-        dtype=dtype,
-        views=view.count,
-        dim=dict(trunk.nodes)[node],
-        rows=len(manifest.splits[split]),
-        rows_sha256=manifest.splits[split].digest,
-    )
 
 
 @dataclass

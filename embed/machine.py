@@ -23,7 +23,8 @@ from .backends.spec import BACKENDS, BackendSpec, import_runtime, open_backend
 from .clock import Share
 from .engines.engine import Opener
 from .engines.processes import start_importing
-from .extraction import Extraction, name_trunk
+from .extraction import Extraction
+from .keys import name_trunk
 from .outcome import Outcome
 from .recompute import Recomputer
 from .request import Wanted, choose_views

@@ -27,7 +27,8 @@ from fixgrid.cache.view import View
 
 from .decode import describe_policy
 from .engines.engine import Opener
-from .extraction import Extraction, TrunkKey
+from .extraction import Extraction
+from .keys import TrunkKey
 from .machine import extract_here
 from .outcome import Outcome
 from .run import Part, run_pass

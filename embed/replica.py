@@ -17,7 +17,8 @@ from fixgrid.cache.view import View
 
 from .backends.spec import TOLERANCE
 from .decode import describe_policy
-from .extraction import Extraction, name_trunk
+from .extraction import Extraction
+from .keys import name_trunk
 from .listing import SPLIT
 from .resample import expect_resampler
 from .trunks.files import say_cure

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .cache.errors import FixgridError
 from .cache.holdings import Holdings
-from .embed.extraction import TrunkKey
+from .embed.keys import TrunkKey
 from .embed.speed import recall_ms
 from .embed.trunks.costs import COSTS_FILE, recall_costs
 from .heads.cell import Cost

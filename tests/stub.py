@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fixgrid.cache.view import View
-from fixgrid.embed.extraction import Extraction, TrunkKey
+from fixgrid.embed.extraction import Extraction
+from fixgrid.embed.keys import TrunkKey
 from fixgrid.embed.outcome import Outcome
 from fixgrid.embed.run import Part, run_pass
 from fixgrid.embed.sizing import Sizing

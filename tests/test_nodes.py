@@ -18,7 +18,8 @@ from fixgrid.cache.view import View
 from fixgrid.embed.backends.prepare import prepare_backend
 from fixgrid.embed.backends.probe import make_probe, run_eager
 from fixgrid.embed.backends.spec import open_backend
-from fixgrid.embed.extraction import Extraction, TrunkKey
+from fixgrid.embed.extraction import Extraction
+from fixgrid.embed.keys import TrunkKey
 from fixgrid.embed.trunks.nodes import Part, read_nodes, read_parts
 from fixgrid.embed.trunks.tap import Tap, count_widths
 from fixgrid.embed.trunks.trunk import Trunk, load_trunk

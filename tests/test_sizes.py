@@ -15,7 +15,7 @@ from fixgrid.embed.backends.pixels import PixelTrunk
 from fixgrid.embed.backends.prepare import prepare_backend
 from fixgrid.embed.backends.probe import make_probe, run_eager
 from fixgrid.embed.backends.spec import open_backend
-from fixgrid.embed.extraction import name_trunk
+from fixgrid.embed.keys import name_trunk
 from fixgrid.embed.trunks.identity import describe_trunk
 from fixgrid.embed.trunks.own import OwnTrunk, identify_own
 from fixgrid.embed.trunks.sizes import expect_sizes, find_near
