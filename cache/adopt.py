@@ -42,11 +42,20 @@ class Donors:
         return self._by_recipe.get(recipe, [])
 
 
-def adopt_rows(donors: Donors, entry: Entry, rows: Rows) -> int:
+def adopt_rows(donors: Donors, entry: Entry, rows: Rows, mine: NDArray[np.bool_] | None = None) -> int:
     """Commit to `entry` every missing row whose image another sealed entry of the same recipe has seen.
 
     Features depend on an image's content and the recipe alone (draws are seeded by content), so equal content
     under an equal recipe has equal features, whatever its name or place.
+
+    Parameters
+    ----------
+    donors : Donors
+    entry : Entry
+    rows : Rows
+        Of the entry.
+    mine : bool array, shape (n,), optional
+        The rows to take over; all if not given.
 
     Returns
     -------
@@ -58,7 +67,7 @@ def adopt_rows(donors: Donors, entry: Entry, rows: Rows) -> int:
     DiskError
         If a write fails.
     """
-    missing = entry.find_missing()
+    missing = entry.find_missing() & (True if mine is None else mine)
     before = int(missing.sum())
     for donor in donors.find(entry.spec.recipe):
         if donor.folder != entry.folder and missing.any():

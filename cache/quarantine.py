@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .disk import commit_bytes, read_file
+from .disk import commit_bytes, read_file, remove_file
 from .key import Spec
 from .rows import Manifest
 from .shard import Status
 from .text import show_path
 
-NAME = "quarantine.jsonl"
+NAME, PART = "quarantine.jsonl", "quarantine-{}.jsonl"
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,16 @@ class BadRow:
         return "the files are fine: run extract again with other weights or another trunk"
 
 
-def write_reasons(folder: Path, bad: Iterable[BadRow]) -> None:
-    """Record the bad rows of one key.
+def write_reasons(folder: Path, bad: Iterable[BadRow], part: str = "") -> None:
+    """Record the bad rows of one key: all of them, or those of a part, beside those of others.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the key.
+    bad : iterable of BadRow
+    part : str
+        As in ``1/4``, of whose rows more are bad than is known already; empty for all.
 
     Raises
     ------
@@ -61,17 +69,31 @@ def write_reasons(folder: Path, bad: Iterable[BadRow]) -> None:
         )
         for row in bad
     ]
-    commit_bytes(folder / NAME, "".join(line + "\n" for line in lines).encode("ascii"))
+    file = folder / (PART.format(part.replace("/", "-of-")) if part else NAME)
+    before = [json.dumps(record) for record in _read_records(file)] if part else []
+    text = "".join(line + "\n" for line in dict.fromkeys([*before, *lines]))
+    commit_bytes(file, text.encode("ascii"))
+    if not part:
+        for known in _list_parts(folder):
+            remove_file(known)
 
 
 def read_reasons(folder: Path) -> dict[int, str]:
     """Reason by row id, as recorded; what is missing or damaged says nothing."""
+    files = (*_list_parts(folder), folder / NAME)
+    return {int(record["row"]): str(record["reason"]) for file in files for record in _read_records(file)}
+
+
+def _list_parts(folder: Path) -> list[Path]:
+    return sorted(folder.glob(PART.format("*")))
+
+
+def _read_records(file: Path) -> list[dict[str, Any]]:
     try:
-        lines = read_file(folder / NAME).splitlines()
-        records = [json.loads(line) for line in lines]
-        return {int(record["row"]): str(record["reason"]) for record in records}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
+        records = [json.loads(line) for line in read_file(file).splitlines()]
+        return [record for record in records if {"row", "reason"} <= set(record) and int(record["row"]) >= 0]
+    except (OSError, ValueError, TypeError):
+        return []
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fixgrid.cache.adopt import Donors, adopt_rows
 from fixgrid.cache.entry import Entry
@@ -37,8 +38,8 @@ from .watcher import Watcher
 class Extraction:
     """What `extract` is asked for of one trunk: every key that it is to fill. It knows no engine.
 
-    It is part of a `Pass`: `repair` mends and adopts, `list_goals` says what is missing, `judge` and `seal` end it;
-    in between an engine commits the missing rows. Run again, it resumes and completes.
+    It is part of a `Pass`: `repair` mends, `begin` adopts, `list_goals` says what is missing, `judge` and `seal`
+    end it; in between an engine commits the missing rows. Run again, it resumes and completes.
 
     Attributes
     ----------
@@ -90,8 +91,8 @@ class Extraction:
         waiting = "another extract seals features of this trunk; waiting for it to finish"
         return hold_lock(self.lock, lambda: watcher.notice(waiting), stopped)
 
-    def repair(self, watcher: Watcher, stopped: Callable[[], bool]) -> int:
-        """Set aside what is damaged, and take over rows that other keys hold; how many.
+    def repair(self, watcher: Watcher, stopped: Callable[[], bool]) -> None:
+        """Set aside what is damaged.
 
         Parameters
         ----------
@@ -105,9 +106,7 @@ class Extraction:
             If the user stopped it.
         DiskError, CacheError
         """
-        donors, adopted = Donors(self.store), 0
-        for (split, _, _), entry in self.entries.items():
-            rows = self.manifest.splits[split]
+        for entry in self.entries.values():
             if not _is_whole(entry):
                 # Another run may be sealing what looks damaged for a moment.
                 with self.alone(watcher, stopped):
@@ -117,19 +116,59 @@ class Extraction:
             elif again := [row for row, reason in read_reasons(entry.folder).items() if is_curable(reason)]:
                 with self.alone(watcher, stopped):
                     entry.reopen(again)
+
+    def begin(self, mine: Mapping[str, NDArray[np.bool_]] | None = None) -> int:
+        """Make every key's folder, and take over rows that other keys hold; how many.
+
+        Parameters
+        ----------
+        mine : mapping of split to bool array, shape (n,), optional
+            The rows that are asked for; all if not given.
+
+        Raises
+        ------
+        DiskError, CacheError
+        """
+        donors, adopted = Donors(self.store), 0
+        for (split, _, _), entry in self.entries.items():
+            rows = self.manifest.splits[split]
             entry.create(rows)
             if entry.read_seal() is None:
-                adopted += adopt_rows(donors, entry, rows)
+                adopted += adopt_rows(donors, entry, rows, mine[split] if mine else None)
         return adopted
 
-    def list_goals(self, trunk: int = 0) -> list[Goal]:
-        """What every key needs, as the cache is now, of a pass' trunk of that number; nothing is written."""
+    def list_goals(self, trunk: int = 0, mine: Mapping[str, NDArray[np.bool_]] | None = None) -> list[Goal]:
+        """What every key needs, as the cache is now, of a pass' trunk of that number; nothing is written.
+
+        ``mine`` is as `begin` takes it.
+        """
         widths = dict(self.trunk.nodes)
         starts = dict(zip(widths, accumulate(widths.values(), initial=0), strict=False))
-        return [
-            Goal(split, self.manifest.splits[split], view, entry, entry.find_missing(), starts[node], trunk)
-            for (split, view, node), entry in self.entries.items()
-        ]
+        goals = []
+        for (split, view, node), entry in self.entries.items():
+            missing = entry.find_missing() & (mine[split] if mine else True)
+            goals.append(Goal(split, self.manifest.splits[split], view, entry, missing, starts[node], trunk))
+        return goals
+
+    def count_left(self) -> int:
+        """Images that some key still lacks."""
+        missing = {split: np.zeros(len(rows), np.bool_) for split, rows in self.manifest.splits.items()}
+        for (split, _, _), entry in self.entries.items():
+            missing[split] |= entry.find_missing()
+        return sum(int(lacking.sum()) for lacking in missing.values())
+
+    def keep_reasons(self, reasons: Mapping[tuple[str, int], BadRow], part: str) -> None:
+        """Record why images of a part of the rows are bad, for whoever judges them all.
+
+        Raises
+        ------
+        DiskError
+            If that cannot be written.
+        """
+        for (split, _, _), entry in self.entries.items():
+            found = [row for (its, _), row in sorted(reasons.items()) if its == split]
+            if found and entry.read_seal() is None:
+                write_reasons(entry.folder, found, part)
 
     def judge(self, reasons: Mapping[tuple[str, int], BadRow], max_bad: float) -> list[BadRow]:
         """Collect the images without features, one row each, and refuse if they are too many.

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from .engines.processes import start_importing
 from .extraction import Extraction
 from .keys import name_trunk
 from .outcome import Outcome
+from .portion import Portion
 from .recompute import Recomputer
 from .request import Wanted, choose_views
 from .resample import needs_torch
@@ -106,6 +108,7 @@ def extract_here(
     *,
     max_bad: float = 0.01,
     shelf: Path | None = None,
+    portion: Portion | None = None,
 ) -> Outcome:
     """Run extractions on this machine, as fast as it allows: one pass for all trunks that fit into memory together.
 
@@ -120,6 +123,8 @@ def extract_here(
         Share of images that may be unusable.
     shelf : Path, optional
         Where exported graphs are kept; in the cache's own folder if not given.
+    portion : Portion, optional
+        See `run_pass`.
 
     Raises
     ------
@@ -138,7 +143,8 @@ def extract_here(
     if len(groups) > 1:
         named = "; ".join(", ".join(trunk.facts.name for _, trunk in group) for group in groups)
         watcher.notice(f"too little memory for all trunks at once: {len(groups)} passes over the images ({named})")
-    return Outcome.join([_run_group(group, watcher, machine, max_bad, shelf) for group in (*complete, *groups)])
+    run = partial(run_pass, watcher=watcher, engine=machine.engine, max_bad=max_bad, portion=portion)
+    return Outcome.join([_run_group(group, watcher, machine, run, shelf) for group in (*complete, *groups)])
 
 
 def _find_lacking(extraction: Extraction) -> list[int]:
@@ -158,7 +164,7 @@ def _run_group(
     group: Sequence[tuple[Extraction, KnownTrunk]],
     watcher: Watcher,
     machine: Machine,
-    max_bad: float,
+    run: Callable[..., Outcome],
     shelf: Path | None,
 ) -> Outcome:
     """One pass, and how fast each of its trunks was."""
@@ -167,7 +173,7 @@ def _run_group(
     with tempfile.TemporaryDirectory(prefix="fixgrid-") as folder:
         preparing = _Preparing(Path(folder), shelf, watcher, machine, sizing)
         parts = [preparing.take_part(extraction, trunk) for extraction, trunk in group]
-        outcome = run_pass(parts, watcher, sizing, engine=machine.engine, max_bad=max_bad)
+        outcome = run(parts, sizing=sizing)
     for part, share in zip(parts, outcome.shares, strict=True):
         if share.decoded:
             speed = _describe_speed(part, share, outcome, sizing)

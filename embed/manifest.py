@@ -114,7 +114,7 @@ def read_manifest(
         progress=progress,
         workers=workers,
     )
-    options = (*_say_options(seed, follow_links), *reading.say())
+    options = (*say_options(seed, follow_links), *reading.say())
     labels = encode_labels([image.label for image in images], classes, listing.task)
     chosen = choose_images(images, labels, found.sha256, limit, seed=seed)
     if limit and len(chosen) == len(images):
@@ -130,7 +130,7 @@ def read_manifest(
     return manifest, notes
 
 
-def _say_options(seed: int, follow_links: bool) -> tuple[str, ...]:
+def say_options(seed: int, follow_links: bool) -> tuple[str, ...]:
     """Options of ``extract`` that list the same images in the same splits, where they are not the usual ones."""
     return (*("--seed", str(seed)) * bool(seed), *["--follow-links"] * follow_links)
 

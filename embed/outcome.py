@@ -37,6 +37,10 @@ class Outcome:
     shares : list of Share
         What of it was for each trunk, in their order.
     wall_s : float
+    part : str
+        As in ``1/4``, if these are of a part of the rows, which nobody has judged or sealed; else empty.
+    left : int
+        Images that other parts still lack.
     """
 
     computed: int = 0
@@ -50,6 +54,8 @@ class Outcome:
     stages: Counter[str] = field(default_factory=Counter)
     shares: list[Share] = field(default_factory=list)
     wall_s: float = 0.0
+    part: str = ""
+    left: int = 0
 
     @classmethod
     def join(cls, outcomes: Sequence[Outcome]) -> Outcome:
@@ -63,6 +69,7 @@ class Outcome:
                 setattr(whole, name, getattr(whole, name) + getattr(outcome, name))
             whole.stages.update(outcome.stages)
             whole.shares += outcome.shares
+        whole.part, whole.left = outcomes[0].part, max(outcome.left for outcome in outcomes)
         return whole
 
     def list_skipped(self, names: Sequence[bytes] = ()) -> list[str]:
@@ -89,6 +96,16 @@ class Outcome:
 
     def describe(self) -> str:
         """What was done, in a line."""
+        if self.part:
+            return f"part {self.part}: {self._describe_done()}; {self._describe_left()}"
+        return self._describe_done()
+
+    def _describe_left(self) -> str:
+        if self.left:
+            return f"{self.left} images are left to other parts, and then to extract without --part, which seals"
+        return "no image is left: extract without --part seals the features"
+
+    def _describe_done(self) -> str:
         if not self.computed and not self.adopted:
             return f"all features of {self.images} images were cached; the trunk ran 0 times"
         rate = self.decoded / self.wall_s

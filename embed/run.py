@@ -11,8 +11,9 @@ from fixgrid.cache.lock import share_lock
 from fixgrid.cache.view import View
 
 from .engines.engine import Course, Opener, open_engine
-from .extraction import Extraction
+from .extraction import Extraction, expect_running
 from .outcome import Outcome
+from .portion import Portion
 from .signals import stop_on_signals
 from .sizing import Sizing
 from .watcher import Watcher
@@ -39,7 +40,13 @@ class Part:
 
 
 def run_pass(
-    parts: Sequence[Part], watcher: Watcher, sizing: Sizing, *, engine: str = "local", max_bad: float = 0.01
+    parts: Sequence[Part],
+    watcher: Watcher,
+    sizing: Sizing,
+    *,
+    engine: str = "local",
+    max_bad: float = 0.01,
+    portion: Portion | None = None,
 ) -> Outcome:
     """Prepare extractions, have an engine compute what is missing, and finish them.
 
@@ -53,6 +60,8 @@ def run_pass(
         One of `ENGINES`.
     max_bad
         See `Pass.finish`.
+    portion : Portion, optional
+        Its rows alone are computed, and nothing is sealed.
 
     Raises
     ------
@@ -63,17 +72,23 @@ def run_pass(
     with stop_on_signals() as stopped, ExitStack() as shared:
         locks = sorted({extraction.run_lock for extraction in extractions})
         alone = [shared.enter_context(share_lock(lock)) for lock in locks]
-        work = prepare_pass(extractions, watcher, stopped, pieces=1 if sizing.decoders else sizing.workers)
+        pieces = 1 if sizing.decoders else sizing.workers
+        work = prepare_pass(extractions, watcher, stopped, pieces=pieces, portion=portion)
         if work.jobs:
             missing = {trunk: views for trunk in range(len(parts)) if (views := work.list_views(trunk))}
             openers = {trunk: parts[trunk].open_backends(views) for trunk, views in missing.items()}
             progress = Progress(watcher, work)
             hands = open_engine(engine, sizing, Course(stopped, progress.show, watcher.notice))
-            if not all(alone):
+            meets = not portion and not all(alone)
+            if meets:
                 watcher.notice("another extract uses this trunk and cache: sharing the work with it")
-            for receipt in hands.run(work.hand_out(backwards=not all(alone)), openers):
+            for receipt in hands.run(work.hand_out(backwards=meets), openers):
                 work.note(receipt)
                 progress.pass_on(receipt)
                 if receipt.bad and max_bad == 0:
                     break
+        if portion:
+            done = work.leave(portion)
+            expect_running(stopped)
+            return done
         return work.finish(watcher, stopped, max_bad=max_bad, provenance=[part.provenance for part in parts])

@@ -18,6 +18,7 @@ from .extraction import Extraction, expect_running
 from .job import Receipt, ShardJob
 from .outcome import Outcome
 from .plan import Goal, count_bytes, plan_jobs
+from .portion import Portion
 from .watcher import Watcher
 
 
@@ -75,6 +76,21 @@ class Pass:
             self.outcome.shares[trunk].add(share)
         self.reasons.update(((row.split, row.row), row) for row in receipt.bad)
 
+    def leave(self, portion: Portion) -> Outcome:
+        """End a part: why images are bad is recorded; judging and sealing are for whoever has all parts.
+
+        Raises
+        ------
+        DiskError
+            If that cannot be recorded.
+        """
+        for extraction in self.extractions:
+            extraction.keep_reasons(self.reasons, str(portion))
+        self.outcome.bad = [self.reasons[place] for place in sorted(self.reasons)]
+        self.outcome.part, self.outcome.left = str(portion), max(one.count_left() for one in self.extractions)
+        self.outcome.wall_s = time.monotonic() - self.began
+        return self.outcome
+
     def finish(
         self,
         watcher: Watcher,
@@ -119,7 +135,12 @@ class Pass:
 
 
 def prepare_pass(
-    extractions: Sequence[Extraction], watcher: Watcher, stopped: Callable[[], bool], *, pieces: int = 1
+    extractions: Sequence[Extraction],
+    watcher: Watcher,
+    stopped: Callable[[], bool],
+    *,
+    pieces: int = 1,
+    portion: Portion | None = None,
 ) -> Pass:
     """Repair and take over what there is; what remains is the pass that an engine has to run.
 
@@ -132,6 +153,8 @@ def prepare_pass(
         Whether the user wants it to end.
     pieces : int
         Workers among which the rows are cut; 1 if batches are longer than a piece (accelerators).
+    portion : Portion, optional
+        Its rows alone; nothing is repaired then, for others may be at work, and no lock is waited for.
 
     Raises
     ------
@@ -143,14 +166,18 @@ def prepare_pass(
     expect_running(stopped)
     store, manifest = extractions[0].store, extractions[0].manifest
     splits = {split for extraction in extractions for split in extraction.views}
-    outcome = Outcome(images=sum(len(manifest.splits[split]) for split in splits))
+    mine = portion.cut({split: len(rows) for split, rows in manifest.splits.items()}) if portion else None
+    sizes = {split: int(mine[split].sum()) if mine else len(manifest.splits[split]) for split in splits}
+    outcome = Outcome(images=sum(sizes.values()))
     outcome.shares = [Share() for _ in extractions]
     store.create()
     write_manifest(store.folder / "data", manifest)
     goals: list[Goal] = []
     for trunk, extraction in enumerate(extractions):
-        outcome.adopted += extraction.repair(watcher, stopped)
-        goals += extraction.list_goals(trunk)
+        if not portion:
+            extraction.repair(watcher, stopped)
+        outcome.adopted += extraction.begin(mine)
+        goals += extraction.list_goals(trunk, mine)
     outcome.computed = sum(int(goal.missing.sum()) for goal in goals)
     outcome.passes = sum(bool(goal.missing.any()) for goal in goals)
     expect_space(store.folder, count_bytes(goals))
