@@ -5,22 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from .asking import takes
-from .cache.datasets import list_sources, name_here, split_limit
 from .cache.errors import DataError, UsageError
-from .cache.key import DTYPES
 from .cache.remarks import describe_remarks
-from .cache.rows import Manifest
-from .cache.store import FeatureStore
 from .embed.extraction import Extraction
-from .embed.limit import read_limit
-from .embed.manifest import read_manifest
 from .embed.outcome import Outcome
 from .embed.outline import describe_classes, describe_images, outline
-from .embed.prospect import expect_local
-from .embed.request import read_resolutions
+from .embed.portion import Portion, read_portion
 from .embed.sizing import choose_precision
 from .embed.trunks.identity import KnownTrunk, TrunkFacts, take_nodes
 from .embed.trunks.look import describe_look
@@ -29,9 +22,9 @@ from .embed.watcher import Watcher
 from .identifying import expect_name, identify_all, split_request
 from .preprocessing import say_assumed, summarise_origins
 from .recording import records, to_json
-from .requests import Request, open_cache
+from .requests import ExtractRequest, Request
+from .sourcing import Data, read_data
 
-SAMPLE = "sample"
 _LOG = logging.getLogger("fixgrid")
 
 
@@ -60,12 +53,12 @@ def _summarise(done: Extracted) -> dict[str, Any]:
     return {**done.outcome.count(), **({"recalibrated": again} if again else {}), "data": data}
 
 
-@takes(Request)
+@takes(ExtractRequest)
 @records(_summarise)
-def extract(request: Request) -> Extracted:
+def extract(request: ExtractRequest) -> Extracted:
     """Run the trunk once per split and resolution and cache its features; several trunks share one pass.
 
-    The same call resumes a stopped run and recomputes only what changed. Arguments are those of `Request`.
+    The same call resumes a stopped run and recomputes only what changed. Arguments are those of `ExtractRequest`.
 
     Raises
     ------
@@ -77,12 +70,15 @@ def extract(request: Request) -> Extracted:
     from .embed.recalibrate import expect_norm, recalibrate_here
 
     max_bad, machine = 0.0 if request.strict else read_share(request.max_bad), request.machine
-    asked = ask_extractions(request)
+    portion = _read_portion(request)
+    asked = ask_extractions(request, known=portion is not None)
     for extraction, trunk in asked if request.recalibrate else ():
         expect_norm(extraction, trunk.facts)
-    outcome = extract_here(asked, request.watcher, machine, max_bad=max_bad)
+    outcome = extract_here(asked, request.watcher, machine, max_bad=max_bad, portion=portion)
     for stage, seconds in outcome.stages.items():
         _LOG.debug("%s took %.2f s of all workers together", stage, seconds)
+    if portion:
+        return Extracted(outcome, {}, [extraction for extraction, _ in asked])
     say_remarks([extraction for extraction, _ in asked], request.watcher)
     expect_usable([extraction for extraction, _ in asked], outcome, request.watcher)
     again: dict[int, list[Outcome]] = {}
@@ -92,6 +88,18 @@ def extract(request: Request) -> Extracted:
             again.setdefault(res, []).append(more)
     recalibrated = {res: Outcome.join(outcomes) for res, outcomes in again.items()}
     return Extracted(outcome, recalibrated, [extraction for extraction, _ in asked])
+
+
+def _read_portion(request: ExtractRequest) -> Portion | None:
+    portion = read_portion(request.part)
+    if portion and request.recalibrate:
+        raise UsageError(
+            f"found --recalibrate with --part {portion}; expected one of them: statistics are of all training "
+            "images, so recalibrate once all parts are done, in the run that seals."
+        )
+    if portion and portion.why:
+        request.watcher.notice(f"note: part {portion} of the images, as {portion.why} say")
+    return portion
 
 
 def say_remarks(extractions: Sequence[Extraction], watcher: Watcher) -> None:
@@ -132,8 +140,10 @@ def expect_usable(
         watcher.notice(f"note: {line}")
 
 
-def ask_extractions(request: Request) -> list[tuple[Extraction, KnownTrunk]]:
+def ask_extractions(request: Request, *, known: bool = False) -> list[tuple[Extraction, KnownTrunk]]:
     """An extraction for each trunk of a request, after saying what its options were resolved to.
+
+    ``known`` is as `read_data` takes it.
 
     Raises
     ------
@@ -141,7 +151,7 @@ def ask_extractions(request: Request) -> list[tuple[Extraction, KnownTrunk]]:
         As `extract`.
     """
     nodes, requests = read_nodes(request.features), split_request(request)
-    data = read_data(request)
+    data = read_data(request, known=known)
     trunks = [take_nodes(trunk, nodes, request.folder / "trunks") for trunk in identify_all(requests)]
     return list(zip(build_extractions(requests, data, [trunk.facts for trunk in trunks]), trunks, strict=True))
 
@@ -162,77 +172,6 @@ def read_share(asked: float | str) -> float:
     if not 0 <= share <= 1:
         raise UsageError(f"found --max-bad {text!r}; expected a share such as 1% or 0.01.")
     return share
-
-
-class Data(NamedTuple):
-    """The data set of a request, read, and why it is that one."""
-
-    store: FeatureStore
-    manifest: Manifest
-    name: str
-    why: str
-
-
-def read_data(request: Request, *, download: bool = True) -> Data:
-    """The data set of a request, listed and hashed; refused if it would have to be downloaded and must not.
-
-    Raises
-    ------
-    FixgridError
-        As `extract`.
-    """
-    store = open_cache(request.folder, request.watcher)
-    name, why = _choose_data(request, store)
-    name = _add_limit(request, name)
-    reading = request.reading
-    # Refused before anything is downloaded or hashed.
-    _ = read_resolutions(request.res), request.look, request.bounds
-    expect_name(request.name)
-    choose_precision(request.precision, "cpu")
-    if request.dtype not in DTYPES:
-        raise UsageError(f"found --dtype {request.dtype!r}; expected {' or '.join(DTYPES)}.")
-    if not download:
-        expect_local(split_limit(name)[0], request.folder)
-    manifest, notes = read_manifest(
-        name,
-        cache_dir=request.folder,
-        seed=request.seed,
-        follow_links=request.follow_links,
-        reading=reading,
-        rehash=request.rehash,
-        progress=request.watcher.show_hashed,
-        download_progress=request.watcher.show_download,
-    )
-    for note in notes:
-        request.watcher.notice(f"note: {note}")
-    return Data(store, manifest, name, why)
-
-
-def _choose_data(request: Request, store: FeatureStore) -> tuple[str, str]:
-    """What is asked for, the cache's only data set, the sample: the first there is, and why."""
-    if request.data is not None:
-        return str(request.data), ""
-    known = list(map(name_here, list_sources(store).values()))
-    return (known[0], "the cache holds it") if len(known) == 1 else (SAMPLE, "built in")
-
-
-def _add_limit(request: Request, name: str) -> str:
-    """The data set's name, with the split and the limit that were asked for as options behind it."""
-    whole, limit = split_limit(name)
-    whole = _add_split(request, whole)
-    if request.limit is not None:
-        if limit and request.data is not None:
-            raise UsageError(f"found --limit {request.limit} with {name}, which has a limit; expected one of them.")
-        whole, limit = whole.rstrip("/") or whole, read_limit(request.limit)
-    return whole + f"@{limit}" * bool(limit)
-
-
-def _add_split(request: Request, name: str) -> str:
-    """The data set's name, with the split that was asked for as an option behind it."""
-    if request.split in (None, "official") or name.endswith(f":{request.split}"):
-        return name
-    request.watcher.notice(f"note: --split is part of the data's name now: --data {name}:{request.split}")
-    return f"{name}:{request.split}"
 
 
 def build_extractions(requests: Sequence[Request], asked: Data, trunks: Sequence[TrunkFacts]) -> list[Extraction]:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from .asking import takes
 from .cache.health import explain_miss
+from .cache.rowsfile import write_manifest
 from .cache.store import FeatureStore
 from .cache.text import format_records
 from .embed.extraction import Extraction
@@ -14,10 +15,12 @@ from .embed.prospect import Item, Prospect, calibrate, describe_trunk, list_reca
 from .embed.trunks.identity import KnownTrunk, TrunkFacts, describe_nodes, take_nodes
 from .embed.trunks.look import attribute_look
 from .embed.trunks.nodes import read_nodes
-from .extracting import build_extractions, read_data
+from .extracting import build_extractions
 from .identifying import find_weights, identify_all, is_named, name_trunk, split_request
 from .preprocessing import find_origins
 from .requests import PlanRequest
+from .slurm import write_script
+from .sourcing import Data, read_data
 
 
 class Miss(NamedTuple):
@@ -56,10 +59,13 @@ class Plan:
         Line by line; of several trunks those of each, then those of all together, of no trunk.
     extractions : list of Extraction
         One a trunk.
+    script : str
+        What has Slurm do it in parts, if that was asked for; else empty.
     """
 
     items: list[Item]
     extractions: list[Extraction]
+    script: str = ""
 
     def format(self, style: str = "table") -> str:
         """As ``table``, ``md``, ``csv`` or ``json``."""
@@ -111,7 +117,16 @@ def plan(request: PlanRequest) -> Plan:
         items += [item._replace(trunk=named) for item in _list_items(one, prospects[-1])]
     if len(requests) > 1:
         items += list_totals(prospects, machine)
-    return Plan(items, extractions)
+    return Plan(items, extractions, _write_script(request, data))
+
+
+def _write_script(request: PlanRequest, data: Data) -> str:
+    """The script for Slurm, if it is asked for, once the images are listed where its parts find them."""
+    if request.slurm is None:
+        return ""
+    script = write_script(request, data.name, request.slurm)
+    write_manifest(data.store.folder / "data", data.manifest)
+    return script
 
 
 def _find_trunk(

@@ -194,6 +194,21 @@ class Request(TableRequest):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExtractRequest(Request):
+    """How much of it at once.
+
+    Attributes
+    ----------
+    part : str, optional
+        One of N parts of the images, ``"0/4"`` to ``"3/4"``, for processes on one machine or many that share the
+        cache; ``"auto"`` asks the scheduler's variables, see `fixgrid.embed.portion.read_portion`. Nothing is
+        sealed; the same call without it does that once all are done.
+    """
+
+    part: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class PlanRequest(Request):
     """What to plan.
 
@@ -201,9 +216,12 @@ class PlanRequest(Request):
     ----------
     calibrate : bool
         Time the trunk on a few images first, and remember how fast it is.
+    slurm : int, optional
+        So many parts: list the images into the cache, and write a script that has Slurm run and seal them.
     """
 
     calibrate: bool = False
+    slurm: int | None = None
 
 
 def open_cache(folder: Path, watcher: Watcher) -> FeatureStore:

@@ -24,8 +24,8 @@ from fixgrid.embed.sources import stanford
 from fixgrid.embed.sources.source import Image
 from fixgrid.embed.sources.stanford import find_stanford_lists, list_stanford, name_breeds
 from fixgrid.embed.sources.walk import Walk
-from fixgrid.extracting import read_data
 from fixgrid.requests import Request
+from fixgrid.sourcing import read_data
 
 
 def write_list(file: Path, names: list[str]) -> None:

@@ -14,6 +14,11 @@ from .usage import command
 @command(short_help="Run the trunk once per split and size; cache features.")
 @options.extracts
 @options.recalibrate
+@options.option(
+    "--part",
+    help="I/N: one of N parts, from 0/N, beside others on this cache; auto asks Slurm's and others' variables. "
+    "Then once without it, which seals.",
+)
 @click.pass_context
 def extract(ctx: click.Context, /, **asked: Any) -> None:
     """Run the trunk once per split and resolution and cache its features.

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from . import options
-from .console import Console
+from .console import Console, say
 from .usage import command
 
 
@@ -15,6 +15,11 @@ from .usage import command
 @options.extracts
 @options.recalibrate
 @options.option("--calibrate", is_flag=True, help="Time the trunk on a few images first, and remember its speed.")
+@options.option(
+    "--slurm",
+    type=click.IntRange(1),
+    help="List the images into the cache, and print a script that has Slurm extract in N parts.",
+)
 @options.style
 @click.pass_context
 def plan(ctx: click.Context, /, style: str, **asked: Any) -> None:
@@ -23,4 +28,6 @@ def plan(ctx: click.Context, /, style: str, **asked: Any) -> None:
 
     with Console(ctx) as console:
         found = fixgrid.plan(**asked, watcher=console)
-    click.echo(found.format(style), nl=False)
+    if found.script:
+        say(found.format("table"))
+    click.echo(found.script or found.format(style), nl=False)
