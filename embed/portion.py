@@ -109,8 +109,8 @@ def _find_portion(environment: Mapping[str, str], count: int) -> Portion:
             "JOB_COMPLETION_INDEX); expected some, or I/N, as in --part 0/4."
         )
     if count not in (0, found.count):
-        raise UsageError(f"found --part auto/{count}, but {found.why} say {found}; expected one number of parts.")
-    return _expect_part(found, f"part {found}, as {found.why} say")
+        raise UsageError(f"found --part auto/{count}, but part {found} from {found.why}; expected one number of parts.")
+    return _expect_part(found, f"part {found} from {found.why}")
 
 
 def _read_slurm(environment: Mapping[str, str]) -> tuple[tuple[int, int] | None, str]:

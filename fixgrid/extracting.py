@@ -98,7 +98,7 @@ def _read_portion(request: ExtractRequest) -> Portion | None:
             "images, so recalibrate once all parts are done, in the run that seals."
         )
     if portion and portion.why:
-        request.watcher.notice(f"note: part {portion} of the images, as {portion.why} say")
+        request.watcher.notice(f"note: part {portion} of the images, from {portion.why}")
     return portion
 
 
