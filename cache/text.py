@@ -46,6 +46,36 @@ def show_path(path: bytes) -> str:
     return show_text(os.fsdecode(path))
 
 
+def shorten_path(path: str, width: int) -> str:
+    """A path in ``width`` characters, cut at the left: ``…/train/cat/1.jpg``, for its end tells files apart.
+
+    Folders go whole if the file's name then fits; else the name is cut.
+    """
+    if len(path) <= width:
+        return path
+    end = path[len(path) - max(width - 1, 1) :]
+    folder = end.find("/")
+    return f"…{end[folder:] if 0 <= folder < len(end) - 1 else end}"
+
+
+def shorten_paths(paths: Sequence[str], width: int) -> list[str]:
+    """Each path in ``width`` characters as `shorten_path` has it, different ones differently where there is room.
+
+    Those whose ends are alike show the end of what differs before it: ``…/cat/1…000.jpg``.
+    """
+    shown = {path: shorten_path(path, width) for path in paths}
+    alike: dict[str, list[str]] = {}
+    for path, short in shown.items():
+        alike.setdefault(short, []).append(path)
+    for group in (group for group in alike.values() if len(group) > 1 and width >= _NARROWEST):
+        tail = width // 3
+        columns = zip(*(reversed(path) for path in group), strict=False)
+        common = next((n for n, chars in enumerate(columns) if len(set(chars)) > 1), min(map(len, group)))
+        starts = shorten_paths([path[: len(path) - common] for path in group], width - tail - 1)
+        shown |= {path: f"{start}…{path[-tail:]}" for path, start in zip(group, starts, strict=True)}
+    return [shown[path] for path in paths]
+
+
 def first_line(error: BaseException, length: int = 160) -> str:
     """What an error says first, or else its class; libraries' own messages may go on for a page."""
     return (str(error).splitlines() or [""])[0][:length] or type(error).__name__
