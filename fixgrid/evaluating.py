@@ -25,6 +25,7 @@ from .heads.figures import HeadFigures
 from .heads.head_table import format_figures
 from .heads.measuring import measure_head
 from .heads.predictions import join_blocks, score_images
+from .keeping import find_head
 from .recording import records
 from .requests import TableRequest
 from .seeing import Replica
@@ -103,7 +104,7 @@ def evaluate(request: EvaluateRequest) -> Evaluated:
         image.
     """
     watcher, folder = request.watcher, Path(request.cache).expanduser()
-    saved, data = load_head(Path(request.head).expanduser()), str(request.data)
+    saved, data = load_head(find_head(request.head, folder)), str(request.data)
     machine = Machine(request.backend, request.device, str(request.workers), request.engine)
     replica = Replica(saved.trunk, saved.seen, request.trunk, request.weights, folder, machine, watcher)
     found = _read_data(request, data, folder, saved.task)

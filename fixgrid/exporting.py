@@ -19,6 +19,7 @@ from .heads.artifact import SavedHead, load_head, name_files, save_coefficients
 from .heads.card import CardFacts, write_card
 from .heads.leak import LEAK
 from .heads.uses import list_uses
+from .keeping import find_head
 from .recording import records
 from .seeing import find_own
 
@@ -65,7 +66,7 @@ def export(
     Parameters
     ----------
     head : str or Path
-        What `fixgrid.fit_head` wrote.
+        As `fixgrid.predict` takes it.
     to : {"onnx", "torch", "safetensors", "sklearn"}
         ``onnx`` and ``torch`` take uint8 RGB crops (B, R, R, 3) and give probabilities; ``safetensors`` is a state
         dict for the trunk's library; ``sklearn`` is the head alone. What has a trunk is run against it before it is
@@ -85,7 +86,8 @@ def export(
     """
     if to not in SUFFIXES:
         raise UsageError(f"found --to {to!r}; expected one of {', '.join(SUFFIXES)}.")
-    out, saved = Path(out).expanduser(), load_head(Path(head).expanduser())
+    out, head = Path(out).expanduser(), find_head(head, cache)
+    saved = load_head(head)
     if saved.views:
         seen = "+".join(str(view.get("res")) for view in saved.views)
         raise UsageError(
@@ -99,7 +101,7 @@ def export(
         )
     stem = out.with_name(re.sub(r"\.(onnx|pt2|safetensors|json|md)$", "", out.name))
     files = [stem.with_name(stem.name + end) for end in (SUFFIXES[to], ".json", SUFFIXES[to] + ".md")]
-    if not {file.resolve() for file in name_files(Path(head))}.isdisjoint(file.resolve() for file in files):
+    if not {file.resolve() for file in name_files(head)}.isdisjoint(file.resolve() for file in files):
         raise UsageError(f"{out} would replace the head itself; name another --out.")
     expect_writable(files[0])
     distance, use = None, list_uses(saved.link).get(to, "")

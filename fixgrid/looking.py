@@ -12,7 +12,7 @@ from .cache.garbage import Garbage, collect_garbage, find_garbage
 from .cache.health import choose_rows, compare_rows, describe_entry, explain_miss, shorten_entry, verify_store
 from .cache.labels import Labels
 from .cache.store import FeatureStore
-from .cache.text import format_records
+from .cache.text import format_records, shorten_names
 from .embed.doctor import Check, examine_cache, examine_installation, examine_speed, shorten_check
 from .identifying import DEFAULT_TRUNK
 
@@ -64,7 +64,9 @@ def list_cache(cache: str | Path = "features") -> list[dict[str, Any]]:
 def format_cache(records: list[dict[str, Any]], style: str = "table") -> str:
     """What `list_cache` gives as ``table``, ``md``, ``csv`` or ``json``; the table fits 80 columns."""
     records = [shorten_entry(record) if style == "table" else record for record in records]
-    return format_records(records, style, wrapped=["view"])
+    return format_records(
+        records, style, wrapped=["view"], shortened=dict.fromkeys(("split", "trunk"), shorten_names)
+    )
 
 
 def verify_cache(cache: str | Path = "features", *, sample: int = 0) -> tuple[int, list[str]]:

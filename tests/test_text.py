@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixgrid.cache.text import shorten_path, shorten_paths
+from fixgrid.cache.text import WIDTH, format_records, shorten_names, shorten_path, shorten_paths
 
 
 def test_a_path_loses_its_first_folders_whole() -> None:
@@ -38,3 +38,33 @@ def test_no_path_is_wider_than_its_room(paths: list[str], width: int) -> None:
 def test_two_paths_that_differ_in_one_place_never_look_alike(one: str, other: str, end: str) -> None:
     pair = [f"{one}x{end}", f"{other}y{end}"]
     assert len(set(shorten_paths(pair, 24))) == 2
+
+
+LONG = [{"path": f"photos/{'long/' * 12}{i}.png", "kind": "x" * 40, "name": "y" * 36, "n": i} for i in (1, 2)]
+
+
+def fit(**how: object) -> list[str]:
+    return format_records(LONG, "table", **how).splitlines()
+
+
+def test_shortened_fields_share_what_the_others_leave() -> None:
+    lines = fit(shortened={"path": shorten_paths, "kind": shorten_names, "name": shorten_names})
+    assert WIDTH - 6 < max(map(len, lines)) <= WIDTH
+    assert [line.split()[0][-5:] for line in lines[2:]] == ["1.png", "2.png"]
+    assert "…" in format_records(LONG, "table", shortened={"path": shorten_paths})
+    assert format_records(LONG, "md", shortened={"path": shorten_paths}) == format_records(LONG, "md")
+
+
+def test_spare_fields_go_before_others_become_narrow_and_are_named_in_order() -> None:
+    lines = fit(shortened={"path": shorten_paths, "kind": shorten_names}, spare=["kind", "name", "n"])
+    assert lines[0].split() == ["path", "name", "n"]
+    assert lines[-1] == "Not shown for want of room: kind; the other formats have them."
+    lines = fit(spare=["name", "kind"])
+    assert (lines[0].split(), lines[-1][28:38]) == (["path", "n"], "kind, name")
+
+
+def test_a_name_that_must_be_broken_is_so_after_a_mark() -> None:
+    name = "dogs-timm:vit_small.lvd142m-" * 5
+    first, second = format_records([{"name": name}], "table", broken=["name"]).splitlines()[2:]
+    assert first.endswith(("-", ":", "_", "."))
+    assert first + second == name
