@@ -67,7 +67,7 @@ def run_pass(
         if work.jobs:
             missing = {trunk: views for trunk in range(len(parts)) if (views := work.list_views(trunk))}
             openers = {trunk: parts[trunk].open_backends(views) for trunk, views in missing.items()}
-            progress = Progress(watcher, work)
+            progress = Progress(watcher, work, sizing.workers)
             hands = open_engine(engine, sizing, Course(stopped, progress.show, watcher.notice))
             if not all(alone):
                 watcher.notice("another extract uses this trunk and cache: sharing the work with it")

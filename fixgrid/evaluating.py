@@ -104,6 +104,7 @@ def evaluate(request: EvaluateRequest) -> Evaluated:
         image.
     """
     watcher, folder = request.watcher, Path(request.cache).expanduser()
+    watcher.phase("looking at the head and its trunk")
     saved, data = load_head(find_head(request.head, folder)), str(request.data)
     machine = Machine(request.backend, request.device, str(request.workers), request.engine)
     replica = Replica(saved.trunk, saved.seen, request.trunk, request.weights, folder, machine, watcher)
@@ -111,6 +112,7 @@ def evaluate(request: EvaluateRequest) -> Evaluated:
     manifest = _label_as(found, request.split, saved)
     say_other_images(saved, found, request.split, watcher)
     extraction, outcome = replica.see(manifest)
+    watcher.phase("scoring images")
     blocks = list(join_blocks(replica.read(extraction)))
     if not any(len(block.y) for block in blocks):
         raise DataError(f"found no usable image in the split {request.split} of {data}; expected some to score.")

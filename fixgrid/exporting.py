@@ -14,7 +14,7 @@ from .cache.errors import UsageError
 from .cache.view import read_view
 from .embed.trunks.catalogue import find_licence
 from .embed.trunks.library import find_use
-from .embed.watcher import Quiet
+from .embed.watcher import Quiet, Watcher
 from .heads.artifact import SavedHead, load_head, name_files, save_coefficients
 from .heads.card import CardFacts, write_card
 from .heads.leak import LEAK
@@ -60,6 +60,7 @@ def export(
     trunk: str | nn.Module | OwnTrunk | None = None,
     weights: str | Path | None = None,
     cache: str | Path = "features",
+    watcher: Watcher | None = None,
 ) -> Exported:
     """Write trunk and head for other programs, with a model card beside the file.
 
@@ -78,6 +79,7 @@ def export(
         Where a named trunk's weights are now.
     cache : str or Path
         Keeps the record of this run, if it is there.
+    watcher : Watcher, optional
 
     Raises
     ------
@@ -108,7 +110,7 @@ def export(
     if to == "sklearn":
         save_coefficients(stem, saved)
     else:
-        distance, architecture = _export_network(saved, to, stem, files[0], trunk, weights)
+        distance, architecture = _export_network(saved, to, stem, files[0], trunk, weights, watcher or Quiet())
         use = use or find_use(architecture)
     licence = find_licence(str(saved.trunk.get("trunk")))
     facts = CardFacts(use, files[0].name, files[1].name, licence, LEAK, __version__)
@@ -123,6 +125,7 @@ def _export_network(
     file: Path,
     own: str | nn.Module | OwnTrunk | None,
     weights: str | Path | None,
+    watcher: Watcher,
 ) -> tuple[float, str]:
     """Write trunk and head together; how far it is off, and the trunk's architecture."""
     from .embed.export import Classifier, expect_center, export_onnx, export_torch
@@ -131,7 +134,8 @@ def _export_network(
 
     view = read_view(saved.view)
     expect_center(view)
-    given = find_own(saved.trunk, own, weights, Quiet())
+    given = find_own(saved.trunk, own, weights, watcher)
+    watcher.phase(f"loading {saved.trunk.get('trunk')}")
     trunk = open_trunk(saved.trunk, view, Path(weights).expanduser() if weights else None, given)
     head = saved.head.coef, saved.head.intercept, saved.temperature
     classifier = Classifier(trunk, *head, view.res, saved.link, saved.normalised)
@@ -156,5 +160,6 @@ def _export_network(
         **({} if saved.thresholds is None else {"thresholds": json.dumps(saved.thresholds.tolist())}),
         "fixgrid_version": __version__,
     }
+    watcher.phase(f"writing and checking {file.name}")
     write = export_onnx if to == "onnx" else export_torch
     return write(classifier, view.res, facts, file), trunk.architecture

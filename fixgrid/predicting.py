@@ -107,6 +107,7 @@ def predict(
         If the head, the trunk or an image cannot be used. Images that cannot be decoded are in the outcome.
     """
     watcher, folder = watcher or Quiet(), Path(cache).expanduser()
+    watcher.phase("looking at the head and its trunk")
     saved, machine = load_head(find_head(head, folder)), Machine(backend, device, str(workers), engine)
     replica = Replica(saved.trunk, saved.seen, trunk, weights, folder, machine, watcher)
     typed = [os.fsencode(image) for image in ([images] if isinstance(images, str | Path) else images)]
@@ -116,6 +117,7 @@ def predict(
     for note in (*named.notes, *notes):
         watcher.notice(f"note: {note}")
     extraction, outcome = replica.see(manifest)
+    watcher.phase("scoring images")
     blocks = join_blocks(replica.read(extraction))
     found = predict_images(saved, blocks, named.names, list_statuses(extraction), top)
     return Predicted(found, outcome, named.names, saved.task)

@@ -152,7 +152,8 @@ def format_twins(twins: Sequence[Twin], splits: Mapping[str, Rows], style: str) 
     style : str
     """
     records = [_describe_twin(twin, splits, style) for twin in twins]
-    return format_records(records, style, shortened=dict.fromkeys(("path", "other path"), shorten_paths))
+    short = dict.fromkeys(("path", "other path"), shorten_paths)
+    return format_records(records, style, shortened=short, spare=["cosine"])
 
 
 def _describe_twin(twin: Twin, splits: Mapping[str, Rows], style: str) -> dict[str, object]:
