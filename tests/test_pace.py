@@ -43,8 +43,8 @@ def test_silent_work_is_named_within_a_second_and_then_every_ten() -> None:
     assert FIRST_AFTER_S < 1
     assert list_lines(Pace(0.0), 25) == [
         (FIRST_AFTER_S, "loading libraries"),
-        (FIRST_AFTER_S + EVERY_S, "loading libraries, 11 s"),
-        (FIRST_AFTER_S + 2 * EVERY_S, "loading libraries, 21 s"),
+        (FIRST_AFTER_S + EVERY_S, "loading libraries, 10 s"),
+        (FIRST_AFTER_S + 2 * EVERY_S, "loading libraries, 20 s"),
     ]
 
 

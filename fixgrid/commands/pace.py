@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-FIRST_AFTER_S, EVERY_S = 0.6, 10.0
+FIRST_AFTER_S, EVERY_S = 0.4, 10.0
 _LEAST_S = 1.0  # of work, before its speed says anything
 
 
