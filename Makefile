@@ -3,7 +3,7 @@ PY := .venv/bin/python
 SPREAD := -n auto --dist loadfile
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup test-setup demo test check bench faults families catalogue clean
+.PHONY: help setup test-setup demo test check bench faults families catalogue readme clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -44,6 +44,9 @@ families: test-setup ## compare one model of every family of timm's with timm, a
 
 catalogue: test-setup ## list the trunks of the installed timm and torchvision for models; some 20 minutes
 	@$(PY) -m tests.catalogue
+
+readme: test-setup ## run what README.md shows and put what it prints in place; ALL=1 with what takes hours
+	@$(PY) -m tests.readme $(if $(ALL),--all)
 
 clean: ## remove .venv and what tools left; cached features stay
 	@rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-import io
 import os
 import sys
-from importlib import import_module
-from typing import Any
-
-import click
-
-from fixgrid import __version__
-from fixgrid.cache.causes import say_cure
-from fixgrid.cache.errors import DiskError, FixgridError, Interrupted, UsageError, say_typed
-from fixgrid.commands.usage import Group
 
 COMMANDS = (
     "extract", "plan", "search", "fit-head", "grid", "predict", "evaluate", "export", "export-features",
     "report", "duplicates", "nearest", "zero-shot", "models", "doctor", "cache", "heads",
 )  # fmt: skip
 """Each is a file of `fixgrid.commands`."""
+
+try:
+    import io
+    from importlib import import_module
+    from typing import Any
+
+    import click
+
+    from fixgrid import __version__
+    from fixgrid.cache.causes import say_cure
+    from fixgrid.cache.errors import DiskError, FixgridError, Interrupted, UsageError, say_typed
+    from fixgrid.commands.usage import Group
+
+    _FILES = {name: import_module(f"fixgrid.commands.{name.replace('-', '_')}") for name in COMMANDS}
+except KeyboardInterrupt:  # there is no command yet that could say more
+    os.write(2, b"Error: stopped.\n")
+    raise SystemExit(130) from None
 
 
 class _Failure(click.ClickException):
@@ -39,6 +46,8 @@ class _Commands(Group):
             return super().parse_args(ctx, args)
         except FixgridError as error:
             raise _Failure(error) from error
+        except KeyboardInterrupt:
+            raise _Failure(Interrupted("stopped.")) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command that is named."""
@@ -81,9 +90,8 @@ def main() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
-for _name in COMMANDS:
-    _file = _name.replace("-", "_")
-    main.add_command(getattr(import_module(f"fixgrid.commands.{_file}"), _file))
+for _name, _file in _FILES.items():
+    main.add_command(getattr(_file, _name.replace("-", "_")))
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from .errors import CacheError
 from .holdings import POOLED, RECALIBRATED
 from .key import Spec, explain_difference
 from .labels import Version, find_stem, find_version
+from .phase import Phase, keep_silent
 from .rowsfile import decode_rows, read_manifest_record
 from .sealed import SEAL, Sealed
 from .sealedfile import check_sealed, open_sealed
@@ -39,23 +40,24 @@ TOLERANCE = {"float32": 1e-3, "float16": 2e-3}
 Recompute = Callable[[Sealed, Sequence[int]], NDArray[np.float32]]
 
 
-def verify_store(store: FeatureStore, *, deep: bool = True) -> list[str]:
+def verify_store(store: FeatureStore, *, deep: bool = True, phase: Phase = keep_silent) -> list[str]:
     """A line for everything in the cache that is damaged: specs, rows, shards, sealed files, data sets.
 
     Without ``deep``, features are not read: only specs, rows and records of data sets are. What another process
     writes or removes meanwhile may look damaged for a moment; damage does so at every look.
     """
-    problems = _look_for_damage(store, deep)
+    problems = _look_for_damage(store, deep, phase)
     for _ in range(_MORE_LOOKS if problems else 0):
         time.sleep(_PAUSE_S)
-        again = set(_look_for_damage(store, deep))
+        again = set(_look_for_damage(store, deep, phase))
         problems = [line for line in problems if line in again]
     return problems
 
 
-def _look_for_damage(store: FeatureStore, deep: bool) -> list[str]:
-    problems = []
-    for entry in store.entries():
+def _look_for_damage(store: FeatureStore, deep: bool, phase: Phase) -> list[str]:
+    problems, entries = [], store.entries()
+    for number, entry in enumerate(entries):
+        phase("hashing features" if deep else "looking at the cache", number, len(entries), "keys")
         problems += verify_entry(entry) if deep else _catch(_check_rows_file, entry)
     known = {entry.folder for entry in store.entries()}
     for path in sorted(store.folder.glob("[0-9a-f][0-9a-f]/[!.]*")):  # a hidden one is being removed

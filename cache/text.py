@@ -8,13 +8,16 @@ import json
 import os
 import re
 import textwrap
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
 FORMATS = ("table", "md", "csv", "json")
 WIDTH = 80
 _NARROWEST = 12  # no text is wrapped to less, however little room there is
+_LEAST, _LEAST_BROKEN = 24, 40  # what columns get before spare ones do
+Shorten = Callable[[Sequence[str], int], Sequence[str]]
+"""Texts in so many characters each."""
 
 
 def show_text(text: str) -> str:
@@ -46,24 +49,73 @@ def show_path(path: bytes) -> str:
     return show_text(os.fsdecode(path))
 
 
+def shorten_path(path: str, width: int) -> str:
+    """A path in ``width`` characters, cut at the left: ``…/train/cat/1.jpg``, for its end tells files apart.
+
+    Folders go whole if the file's name then fits; else the name is cut.
+    """
+    if len(path) <= width:
+        return path
+    end = path[len(path) - max(width - 1, 1) :]
+    folder = end.find("/")
+    return f"…{end[folder:] if 0 <= folder < len(end) - 1 else end}"
+
+
+def shorten_paths(paths: Sequence[str], width: int) -> list[str]:
+    """Each path in ``width`` characters as `shorten_path` has it, different ones differently where there is room.
+
+    Those whose ends are alike show the end of what differs before it: ``…/cat/1…000.jpg``.
+    """
+    shown = {path: shorten_path(path, width) for path in paths}
+    alike: dict[str, list[str]] = {}
+    for path, short in shown.items():
+        alike.setdefault(short, []).append(path)
+    for group in (group for group in alike.values() if len(group) > 1 and width >= _NARROWEST):
+        tail = width // 3
+        columns = zip(*(reversed(path) for path in group), strict=False)
+        common = next((n for n, chars in enumerate(columns) if len(set(chars)) > 1), min(map(len, group)))
+        starts = shorten_paths([path[: len(path) - common] for path in group], width - tail - 1)
+        shown |= {path: f"{start}…{path[-tail:]}" for path, start in zip(group, starts, strict=True)}
+    return [shown[path] for path in paths]
+
+
 def first_line(error: BaseException, length: int = 160) -> str:
     """What an error says first, or else its class; libraries' own messages may go on for a page."""
     return (str(error).splitlines() or [""])[0][:length] or type(error).__name__
 
 
+def shorten_names(names: Sequence[str], width: int) -> list[str]:
+    """Each name in ``width`` characters: its begin and its end, as in ``n0208…huahua``."""
+    end = (width - 1) // 2
+    return [
+        name if len(name) <= width else f"{name[: width - 1 - end]}…{name[len(name) - end :]}" for name in names
+    ]
+
+
 def format_records(
-    records: Sequence[dict[str, Any]], style: str, wrapped: Sequence[str] = (), broken: Sequence[str] = ()
+    records: Sequence[dict[str, Any]],
+    style: str,
+    wrapped: Sequence[str] = (),
+    broken: Sequence[str] = (),
+    shortened: Mapping[str, Shorten] | None = None,
+    spare: Sequence[str] = (),
 ) -> str:
     """Records with equal fields in one of `FORMATS`, ending in a newline; None is shown as nothing.
+
+    The last four say what is done where a terminal's 80 columns have no room; the other formats are whole.
 
     Parameters
     ----------
     records : sequence of dict
     style : str
     wrapped : sequence of str
-        Fields whose words are wrapped where a terminal's 80 columns have no room for them.
+        Fields whose words are wrapped.
     broken : sequence of str
-        Those that are wrapped inside words as well.
+        Those that are wrapped inside words as well, after marks such as ``-`` where there are some.
+    shortened : mapping of str to function (texts, width) -> texts
+        Those whose texts are shortened, as `shorten_paths` does.
+    spare : sequence of str
+        Those that are left out if others would become too narrow, the first first; a line below says so.
     """
     if style == "json":
         return json.dumps(records, indent=2) + "\n"
@@ -73,32 +125,78 @@ def format_records(
         return "nothing\n"
     shown = [["" if value is None else str(value) for value in record.values()] for record in records]
     rows = [list(records[0]), *shown]
-    lines = to_markdown(rows) if style == "md" else to_columns(_wrap_fields(rows, wrapped, broken), left=True)
-    return "\n".join(lines) + "\n"
+    if style == "md":
+        return "\n".join(to_markdown(rows)) + "\n"
+    least = dict.fromkeys(wrapped, _LEAST) | dict.fromkeys(shortened or (), _LEAST)
+    rows, left_out = _leave_out(rows, spare, {**least, **dict.fromkeys(broken, _LEAST_BROKEN)})
+    lines = to_columns(_fit_fields(rows, wrapped, broken, shortened or {}), left=True)
+    said = ["", *textwrap.wrap(say_left_out(left_out), WIDTH, subsequent_indent="  ")] if left_out else []
+    return "\n".join([*lines, *said]) + "\n"
 
 
-def _wrap_fields(rows: list[list[str]], names: Sequence[str], broken: Sequence[str]) -> list[list[str]]:
+def say_left_out(names: Sequence[str]) -> str:
+    """What stands below a table that has no room for some columns."""
+    return f"Not shown for want of room: {', '.join(names)}; the other formats have them."
+
+
+def _leave_out(
+    rows: list[list[str]], spare: Sequence[str], least: Mapping[str, int]
+) -> tuple[list[list[str]], list[str]]:
+    """The rows without the first of the spare columns, until the others have at least the room that they need."""
+    names, left_out = rows[0], set()
+    for name in spare:
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        needed = (min(width, least.get(head, width)) for head, width in zip(rows[0], widths, strict=True))
+        if sum(needed) + 2 * (len(widths) - 1) <= WIDTH:
+            break
+        at = rows[0].index(name)
+        rows = [[*row[:at], *row[at + 1 :]] for row in rows]
+        left_out.add(name)
+    return rows, [name for name in names if name in left_out]
+
+
+def _fit_fields(
+    rows: list[list[str]], names: Sequence[str], broken: Sequence[str], shortened: Mapping[str, Shorten]
+) -> list[list[str]]:
     """The rows with the columns called ``names`` wrapped at words into what the others leave of 80 columns.
 
-    Those called ``broken`` are wrapped wherever they must be.
+    Those called ``broken`` are wrapped wherever they must be, those of ``shortened`` are shortened.
     """
     cut = {i for i, name in enumerate(rows[0]) if name in broken}
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    wrapped = sorted((i for i, name in enumerate(rows[0]) if name in (*names, *broken)), key=widths.__getitem__)
-    room = WIDTH - 2 * (len(widths) - 1) - sum(widths) + sum(widths[i] for i in wrapped)
-    for left, i in zip(range(len(wrapped), 0, -1), wrapped, strict=True):
+    fitted = {i for i, name in enumerate(rows[0]) if name in (*names, *broken, *shortened)}
+    room = WIDTH - 2 * (len(widths) - 1) - sum(widths) + sum(widths[i] for i in fitted)
+    for left, i in zip(range(len(fitted), 0, -1), sorted(fitted, key=widths.__getitem__), strict=True):
         widths[i] = max(min(widths[i], room // left), min(widths[i], _NARROWEST))
         room -= widths[i]
-    return [line for row in rows for line in _wrap_row(row, {i: widths[i] for i in wrapped}, cut)]
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    for i in fitted:
+        if (shorten := shortened.get(rows[0][i])) is not None:
+            columns[i][1:] = shorten(columns[i][1:], widths[i])
+    rows = [list(row) for row in zip(*columns, strict=True)]
+    return [line for row in rows for line in _wrap_row(row, {i: widths[i] for i in fitted}, cut)]
 
 
 def _wrap_row(row: Sequence[str], widths: dict[int, int], cut: Collection[int]) -> list[list[str]]:
     def wrap(i: int, text: str) -> list[str]:
-        if i not in widths:
+        if i not in widths or len(text) <= widths[i]:
             return [text]
-        return textwrap.wrap(text, widths[i], break_long_words=i in cut, break_on_hyphens=False) or [""]
+        if i in cut:
+            return _break_text(text, widths[i])
+        return textwrap.wrap(text, widths[i], break_long_words=False, break_on_hyphens=False) or [""]
 
     return [list(line) for line in zip_longest(*(wrap(i, text) for i, text in enumerate(row)), fillvalue="")]
+
+
+def _break_text(text: str, width: int) -> list[str]:
+    """Its lines, broken after a blank or a mark of names where there is one in the last two thirds of a line."""
+    lines = []
+    while len(text) > width:
+        marks = [mark.end() for mark in re.finditer(r"[\s/:@_.,+-]", text[:width])]
+        at = next((end for end in reversed(marks) if 3 * end >= width), width)
+        lines.append(text[:at].rstrip())
+        text = text[at:].lstrip()
+    return [*lines, text]
 
 
 def to_columns(rows: Sequence[Sequence[str]], left: bool = False) -> list[str]:

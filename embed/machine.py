@@ -135,6 +135,7 @@ def extract_here(
     for (extraction, trunk), sides in zip(asked, lacking, strict=True):
         _expect_sizes(extraction, trunk, sides)
     for extraction, trunk in asked:
+        watcher.phase(f"looking at the features of {trunk.facts.name}")
         prove_versions(extraction, trunk.load, watcher)
     complete = [[one] for one, sides in zip(asked, lacking, strict=True) if not sides]
     others = [one for one, sides in zip(asked, lacking, strict=True) if sides]
@@ -222,6 +223,7 @@ class _Preparing:
             "threads": self.sizing.threads,
             "precision": precision,
         }
+        self.watcher.phase(f"loading {trunk.facts.name}")
         spec = recall_backend(trunk.facts, sides, **how) or prepare_backend(trunk.load(), sides, **how)
         if spec.reason:
             self.watcher.notice(spec.reason)

@@ -77,7 +77,7 @@ def run_pass(
         if work.jobs:
             missing = {trunk: views for trunk in range(len(parts)) if (views := work.list_views(trunk))}
             openers = {trunk: parts[trunk].open_backends(views) for trunk, views in missing.items()}
-            progress = Progress(watcher, work)
+            progress = Progress(watcher, work, sizing.workers)
             hands = open_engine(engine, sizing, Course(stopped, progress.show, watcher.notice))
             meets = not portion and not all(alone)
             if meets:

@@ -14,11 +14,14 @@ class Watcher(Protocol):
     def settle(self, **settings: tuple[object, str]) -> None:
         """What options were resolved to, and why if the user did not give them (else empty)."""
 
-    def start(self, images: int, done: int) -> None:
-        """Extraction begins: `images` rows in all, `done` already cached."""
+    def start(self, images: int, done: int, expected_s: float | None = None) -> None:
+        """Extraction begins: `images` rows in all, `done` already cached; what it should take by earlier runs."""
 
-    def advance(self, done: int) -> None:
-        """`done` rows are now cached or under way."""
+    def advance(self, done: int, share: float | None = None) -> None:
+        """`done` rows are now cached or under way; their share (0 to 1) of all work, where it is known."""
+
+    def phase(self, name: str, done: int = 0, total: int = 0, units: str = "") -> None:
+        """See `fixgrid.cache.phase.Phase`."""
 
     def notice(self, line: str) -> None:
         """Something the user should know; the run goes on."""
@@ -41,11 +44,14 @@ class Quiet:
         for name, (value, why) in settings.items():
             _LOG.info("%s %s%s", name, value, f" ({why})" if why else "")
 
-    def start(self, images: int, done: int) -> None:
+    def start(self, images: int, done: int, expected_s: float | None = None) -> None:
         """See `Watcher`."""
         _LOG.info("%d of %d images are cached", done, images)
 
-    def advance(self, done: int) -> None:
+    def advance(self, done: int, share: float | None = None) -> None:
+        """See `Watcher`."""
+
+    def phase(self, name: str, done: int = 0, total: int = 0, units: str = "") -> None:
         """See `Watcher`."""
 
     def notice(self, line: str) -> None:

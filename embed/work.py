@@ -8,6 +8,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from fixgrid.cache.disk import expect_space
 from fixgrid.cache.quarantine import BadRow
 from fixgrid.cache.rowsfile import write_manifest
@@ -19,7 +21,10 @@ from .job import Receipt, ShardJob
 from .outcome import Outcome
 from .plan import Goal, count_bytes, plan_jobs
 from .portion import Portion
+from .speed import recall_ms
 from .watcher import Watcher
+
+_DECODE_MS, _MS_PER_PIXEL = 5.0, 3e-4  # of one core; only what they are to each other matters
 
 
 @dataclass
@@ -129,6 +134,7 @@ class Pass:
             bad = {(row.split, row.row): row for rows in reversed(found) for row in rows}
             self.outcome.bad = [bad[place] for place in sorted(bad)]
             self.outcome.wall_s = time.monotonic() - self.began
+            watcher.phase("sealing features")
             for extraction, facts in zip(self.extractions, provenance or [{}] * len(found), strict=True):
                 extraction.seal(facts)
         return self.outcome
@@ -184,18 +190,43 @@ def prepare_pass(
     return Pass(extractions, outcome, goals, plan_jobs(goals, manifest.root, pieces), began)
 
 
+def weigh_jobs(work: Pass) -> tuple[list[int], list[float], bool]:
+    """What jobs cost in their order, summed up: rows, and ms of one worker, from 0; and whether all was measured.
+
+    A trunk that never ran here at a resolution is taken to need as long for a pixel as a small one does.
+    """
+    sides = sorted({target.view.res for job in work.jobs for target in job.targets})
+    known = [
+        recall_ms(one.store.root / "speed", one.trunk.weights_sha256, sides, one.trunk.precision)
+        for one in work.extractions
+    ]
+    rows, ms, measured = [0], [0.0], True
+    for job in work.jobs:
+        n, each = job.stop - job.start, _DECODE_MS
+        for target in job.targets:
+            at = known[target.trunk].get(target.view.res)
+            measured &= at is not None
+            each += target.view.count * (_MS_PER_PIXEL * target.view.res**2 if at is None else at)
+        rows.append(rows[-1] + n)
+        ms.append(ms[-1] + n * each)
+    return rows, ms, measured
+
+
 class Progress:
     """Adds the rows under way to the rows reported, and passes on each line of the workers once."""
 
-    def __init__(self, watcher: Watcher, work: Pass) -> None:
+    def __init__(self, watcher: Watcher, work: Pass, workers: int = 1) -> None:
         self.watcher, self.work = watcher, work
         self._reported = work.done
         self._said: set[str] = set()
-        watcher.start(work.outcome.images, work.done)
+        self._rows, self._ms, measured = weigh_jobs(work)
+        watcher.start(work.outcome.images, work.done, self._ms[-1] / 1e3 / workers if measured else None)
 
     def show(self, under_way: int) -> None:
         """Rows were begun."""
-        self.watcher.advance(self._reported + self.work.outcome.shared + under_way)
+        done = self._reported + self.work.outcome.shared + under_way
+        share = float(np.interp(done - self.work.done, self._rows, self._ms) / self._ms[-1])
+        self.watcher.advance(done, share)
 
     def pass_on(self, receipt: Receipt) -> None:
         """A job is done."""

@@ -95,6 +95,7 @@ def nearest(request: NearestRequest) -> Nearest:
     images, outcome, seen = _see_files(request, chosen, files) if files else ([], Outcome(), ())
     images += [_Image(name, row, itself=True) for name, row in rows.items() if row is not None]
     _recall(chosen, images)
+    request.watcher.phase("comparing images")
     found = _compare(chosen, [image for image in images if image.features is not None], request.top)
     return Nearest([found.get(id(one), Alike(one.name, one.status)) for one in images], outcome, seen)
 

@@ -67,9 +67,9 @@ def _list_data(cache: Path) -> list[str]:
 
 
 def complete_head(begun: str, cache: str | Path) -> list[str]:
-    """Heads kept beside the cache that a text begins, without suffix; other files are the shell's."""
-    kept = (Path(cache).expanduser() / "heads").glob("*.safetensors")
-    return _choose(begun, sorted(str(file.with_suffix("")) for file in kept))
+    """Kept heads that a text begins, by name or path without suffix; other files are the shell's."""
+    kept = [file.with_suffix("") for file in (Path(cache).expanduser() / "heads").glob("*.safetensors")]
+    return _choose(begun, sorted(str(file) if "/" in begun else file.name for file in kept))
 
 
 def _choose(begun: str, names: Iterable[str]) -> list[str]:

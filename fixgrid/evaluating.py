@@ -25,6 +25,7 @@ from .heads.figures import HeadFigures
 from .heads.head_table import format_figures
 from .heads.measuring import measure_head
 from .heads.predictions import join_blocks, score_images
+from .keeping import find_head
 from .recording import records
 from .requests import TableRequest
 from .seeing import Replica
@@ -103,13 +104,15 @@ def evaluate(request: EvaluateRequest) -> Evaluated:
         image.
     """
     watcher, folder = request.watcher, Path(request.cache).expanduser()
-    saved, data = load_head(Path(request.head).expanduser()), str(request.data)
+    watcher.phase("looking at the head and its trunk")
+    saved, data = load_head(find_head(request.head, folder)), str(request.data)
     machine = Machine(request.backend, request.device, str(request.workers), request.engine)
     replica = Replica(saved.trunk, saved.seen, request.trunk, request.weights, folder, machine, watcher)
     found = _read_data(request, data, folder, saved.task)
     manifest = _label_as(found, request.split, saved)
     say_other_images(saved, found, request.split, watcher)
     extraction, outcome = replica.see(manifest)
+    watcher.phase("scoring images")
     blocks = list(join_blocks(replica.read(extraction)))
     if not any(len(block.y) for block in blocks):
         raise DataError(f"found no usable image in the split {request.split} of {data}; expected some to score.")

@@ -14,11 +14,12 @@ from .cache.errors import UsageError
 from .cache.view import read_view
 from .embed.trunks.catalogue import find_licence
 from .embed.trunks.library import find_use
-from .embed.watcher import Quiet
+from .embed.watcher import Quiet, Watcher
 from .heads.artifact import SavedHead, load_head, name_files, save_coefficients
 from .heads.card import CardFacts, write_card
 from .heads.leak import LEAK
 from .heads.uses import list_uses
+from .keeping import find_head
 from .recording import records
 from .seeing import find_own
 
@@ -59,13 +60,14 @@ def export(
     trunk: str | nn.Module | OwnTrunk | None = None,
     weights: str | Path | None = None,
     cache: str | Path = "features",
+    watcher: Watcher | None = None,
 ) -> Exported:
     """Write trunk and head for other programs, with a model card beside the file.
 
     Parameters
     ----------
     head : str or Path
-        What `fixgrid.fit_head` wrote.
+        As `fixgrid.predict` takes it.
     to : {"onnx", "torch", "safetensors", "sklearn"}
         ``onnx`` and ``torch`` take uint8 RGB crops (B, R, R, 3) and give probabilities; ``safetensors`` is a state
         dict for the trunk's library; ``sklearn`` is the head alone. What has a trunk is run against it before it is
@@ -77,6 +79,7 @@ def export(
         Where a named trunk's weights are now.
     cache : str or Path
         Keeps the record of this run, if it is there.
+    watcher : Watcher, optional
 
     Raises
     ------
@@ -85,7 +88,8 @@ def export(
     """
     if to not in SUFFIXES:
         raise UsageError(f"found --to {to!r}; expected one of {', '.join(SUFFIXES)}.")
-    out, saved = Path(out).expanduser(), load_head(Path(head).expanduser())
+    out, head = Path(out).expanduser(), find_head(head, cache)
+    saved = load_head(head)
     if saved.views:
         seen = "+".join(str(view.get("res")) for view in saved.views)
         raise UsageError(
@@ -99,14 +103,14 @@ def export(
         )
     stem = out.with_name(re.sub(r"\.(onnx|pt2|safetensors|json|md)$", "", out.name))
     files = [stem.with_name(stem.name + end) for end in (SUFFIXES[to], ".json", SUFFIXES[to] + ".md")]
-    if not {file.resolve() for file in name_files(Path(head))}.isdisjoint(file.resolve() for file in files):
+    if not {file.resolve() for file in name_files(head)}.isdisjoint(file.resolve() for file in files):
         raise UsageError(f"{out} would replace the head itself; name another --out.")
     expect_writable(files[0])
     distance, use = None, list_uses(saved.link).get(to, "")
     if to == "sklearn":
         save_coefficients(stem, saved)
     else:
-        distance, architecture = _export_network(saved, to, stem, files[0], trunk, weights)
+        distance, architecture = _export_network(saved, to, stem, files[0], trunk, weights, watcher or Quiet())
         use = use or find_use(architecture)
     licence = find_licence(str(saved.trunk.get("trunk")))
     facts = CardFacts(use, files[0].name, files[1].name, licence, LEAK, __version__)
@@ -121,6 +125,7 @@ def _export_network(
     file: Path,
     own: str | nn.Module | OwnTrunk | None,
     weights: str | Path | None,
+    watcher: Watcher,
 ) -> tuple[float, str]:
     """Write trunk and head together; how far it is off, and the trunk's architecture."""
     from .embed.export import Classifier, expect_center, export_onnx, export_torch
@@ -129,7 +134,8 @@ def _export_network(
 
     view = read_view(saved.view)
     expect_center(view)
-    given = find_own(saved.trunk, own, weights, Quiet())
+    given = find_own(saved.trunk, own, weights, watcher)
+    watcher.phase(f"loading {saved.trunk.get('trunk')}")
     trunk = open_trunk(saved.trunk, view, Path(weights).expanduser() if weights else None, given)
     head = saved.head.coef, saved.head.intercept, saved.temperature
     classifier = Classifier(trunk, *head, view.res, saved.link, saved.normalised)
@@ -154,5 +160,6 @@ def _export_network(
         **({} if saved.thresholds is None else {"thresholds": json.dumps(saved.thresholds.tolist())}),
         "fixgrid_version": __version__,
     }
+    watcher.phase(f"writing and checking {file.name}")
     write = export_onnx if to == "onnx" else export_torch
     return write(classifier, view.res, facts, file), trunk.architecture

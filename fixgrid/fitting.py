@@ -10,23 +10,23 @@ from typing import Any
 
 from .asking import takes
 from .cache.disk import expect_writable
-from .cache.errors import UsageError
 from .cache.holdings import POOLED, Holdings
 from .cache_requests import CurveRequest, GridRequest, HeadRequest
+from .embed.watcher import Watcher
 from .feature_requests import FeaturesRequest, spread
 from .freshness import say_changes
 from .heads.breakdown import format_breakdown
 from .heads.cell import Cell
-from .heads.curve import CurvePoint, fit_curve
+from .heads.curve import CurvePoint, fit_curve, read_shares
 from .heads.families import keep_linear
 from .heads.figures import HeadFigures
 from .heads.fit import Fitted, fit_best, keep_fitted
 from .heads.grid import run_grids
 from .heads.head_table import fit_record, format_curve
 from .heads.kept import describe_pairs
-from .heads.leak import warn_of_leak
+from .heads.leak import say_below, warn_of_leak
 from .heads.question import Asked
-from .heads.recipe import count_passes
+from .heads.recipe import FITTING, count_passes, list_recipes
 from .heads.table import Notes, format_cells
 from .heads.twins import Twin, choose_res, find_twins, format_twins, looks_alike
 from .heads.verdict import Verdict, judge_cells
@@ -94,7 +94,9 @@ class KeptHead:
 
     def format(self, style: str = "table", *, per_class: bool = False, confused: int | None = None) -> str:
         """As ``table``, ``md``, ``csv`` or ``json``, with each class and the confused pairs."""
-        return format_breakdown(self.record, self.figures, style, per_class, confused)
+        record = {**self.record, "warning": self.warning} if style == "json" else self.record
+        said = format_breakdown(record, self.figures, style, per_class, confused)
+        return said + say_below(self.warning, style)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +108,7 @@ class Curve:
 
     def format(self, style: str = "table") -> str:
         """As ``table``, ``md``, ``csv`` or ``json``."""
-        return format_curve(self.points, style)
+        return format_curve(self.points, style) + say_below(self.warning, style)
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,16 +174,20 @@ def grid(request: GridRequest) -> Grid:
     """
     asks = request.list_asks()
     say_changes(asks[0].holdings, request.folder, request.watcher)
-    return make_grid(asks, request.on_cell)
+    return make_grid(asks, request.on_cell, request.watcher)
 
 
-def make_grid(asks: Sequence[Asked], on_cell: Callable[[Cell], None] | None) -> Grid:
+def make_grid(asks: Sequence[Asked], on_cell: Callable[[Cell], None] | None, watcher: Watcher) -> Grid:
     """The cells of all questions, judged together; ``on_cell`` is called with each as it is made."""
     cells = []
+    total = sum(1 for asked in asks for _ in list_recipes(asked))
+    watcher.phase(FITTING, 0, total, "cells")
     for cell in run_grids(asks):
         cells.append(cell)
+        watcher.phase(FITTING, len(cells), total, "cells")
         if on_cell is not None:
             on_cell(cell)
+    watcher.phase("comparing cells")
     return Grid(judge_cells(cells), Notes(*count_passes(asks), warn_of_leak(*(asked.holdings for asked in asks))))
 
 
@@ -209,9 +215,10 @@ def fit_head(request: HeadRequest) -> KeptHead:
         request.watcher.notice(f"note: knn heads are the training features, and not kept: chosen among {kept_ones}")
     linear = [dataclasses.replace(asked.options, families=families) for asked in asks]
     asks = [dataclasses.replace(asked, options=options) for asked, options in zip(asks, linear, strict=True)]
-    fitted = fit_best(asks, request.prefer)
+    fitted = fit_best(asks, request.prefer, request.watcher.phase)
     asked = next(asked for asked in asks if asked is fitted.ask)
     holdings = asked.holdings
+    request.watcher.phase("scoring the head")
     measured = fitted.measure(holdings.manifest.classes, n_confused=request.confused)
     record = fit_record(fitted, measured)
     how = {
@@ -261,23 +268,8 @@ def curve(request: CurveRequest) -> Curve:
     shares = read_shares(request.shares)
     asked = dataclasses.replace(request, repeats=1).ask()
     say_changes(asked.holdings, request.folder, request.watcher)
-    return Curve(fit_curve(asked, shares, repeats=request.repeats), warn_of_leak(asked.holdings))
-
-
-def read_shares(asked: str | Sequence[float]) -> list[float]:
-    """Shares of 1 from percentages in a text, or as they are.
-
-    Raises
-    ------
-    UsageError
-        If one is not above 0 and at most the whole.
-    """
-    if not isinstance(asked, str):
-        return list(asked)
-    parts = [part.strip().rstrip("%") for part in asked.split(",")]
-    if not all(part.replace(".", "", 1).isdecimal() and 0 < float(part) <= 100 for part in parts):
-        raise UsageError(f"found --curve {asked!r}; expected percentages above 0 and up to 100, as in 1,5,10,50%.")
-    return [float(part) / 100 for part in parts]
+    points = fit_curve(asked, shares, repeats=request.repeats, phase=request.watcher.phase)
+    return Curve(points, warn_of_leak(asked.holdings))
 
 
 @takes(FeaturesRequest)
@@ -293,6 +285,7 @@ def duplicates(request: FeaturesRequest) -> Duplicates:
     """
     holdings = request.open()
     say_changes(holdings, request.folder, request.watcher)
+    request.watcher.phase("comparing images")
     twins = find_twins(holdings, choose_res(holdings), holdings.manifest.splits)
     n = sum(map(len, holdings.manifest.splits.values()))
     return Duplicates(twins, holdings, looks_alike(twins, n))

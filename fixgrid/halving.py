@@ -97,7 +97,7 @@ class _Searching:
                 kept = self._climb(kept, seen, share, shares[step], len(shares) - step)
                 seen = share
         self.gmac += sum(self._count(one, "mac", seen, 1) for one in kept)
-        grid = make_grid(self._see(kept, 1), self.request.on_cell)
+        grid = make_grid(self._see(kept, 1), self.request.on_cell, self.request.watcher)
         return Search(grid, self.rungs, self.gmac, full, self._elapse())
 
     def _climb(self, kept: set[Pass], seen: float, share: float, next_share: float, left: int) -> set[Pass]:
@@ -106,7 +106,7 @@ class _Searching:
         began, unit = self._elapse(), self.budget.unit
         gmac = sum(self._count(one, "mac", seen, share) for one in kept)
         asks = self._see(kept, share)
-        verdict = choose_best(asks).verdict
+        verdict = choose_best(asks, phase=self.request.watcher.phase).verdict
         self.gmac += gmac
         self.spent += sum(self._count(one, unit, seen, share) for one in kept)
         used = self._elapse() if unit == "s" else self.spent

@@ -98,6 +98,7 @@ def _identify(request: Request) -> KnownTrunk:
 def _identify_published(request: Request) -> KnownTrunk:
     if is_named(request):
         memos = request.folder / "trunks"
+        request.watcher.phase(f"looking at {name_trunk(request)}")
         return identify_trunk(name_trunk(request), find_weights(request), memos, request.watcher.notice)
     from .embed.trunks.own import identify_own
 

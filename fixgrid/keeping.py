@@ -10,9 +10,9 @@ from typing import Any
 
 from .cache.datasets import shorten_source
 from .cache.disk import is_refused
-from .cache.errors import CacheError, DiskError
+from .cache.errors import CacheError, DiskError, say_command
 from .cache.holdings import POOLED, Holdings
-from .cache.text import escape_markdown, format_records, show_text
+from .cache.text import escape_markdown, format_records, shorten_names, shorten_paths, show_text
 from .embed.watcher import Quiet, Watcher
 from .heads.artifact import SavedHead, load_head, name_files, save_head
 from .heads.kept import choose_stem, find_question, name_question
@@ -97,6 +97,26 @@ def _read_value(estimate: Any) -> float | None:
     return float(estimate["value"]) if isinstance(estimate, dict) and "value" in estimate else None
 
 
+def find_head(head: str | Path, cache: str | Path) -> Path:
+    """Where a kept head is: a path, or of one named without a folder that is not here, beside the cache.
+
+    Raises
+    ------
+    CacheError
+        If it is neither here nor there.
+    """
+    path = Path(head).expanduser()
+    kept = Path(cache).expanduser() / "heads" / path
+    if str(path) != path.name or any(file.exists() for file in name_files(path)):
+        return path
+    if any(file.exists() for file in name_files(kept)):
+        return kept
+    listed = say_command("heads ls")
+    raise CacheError(
+        f"found no head {path.name} here or in {kept.parent}; expected one of those that {listed} lists."
+    )
+
+
 def list_heads(cache: str | Path = "features", *, watcher: Watcher | None = None) -> list[dict[str, Any]]:
     """Every head that `fit_head` kept beside a cache, in the order of names.
 
@@ -130,7 +150,10 @@ def format_heads(records: list[dict[str, Any]], style: str = "table") -> str:
     return format_records(
         [_shorten(record, escape_markdown if style == "md" else show_text) for record in records],
         style,
-        broken=["name", "data, trunk", "pair, family"],
+        wrapped=["head"],
+        broken=["name"],
+        shortened={"data": shorten_paths, "trunk": shorten_names, "pair": shorten_names},
+        spare=["trunk", "data", "pair"],  # a head that nobody named says them in its name
     )
 
 
@@ -146,8 +169,10 @@ def _shorten(record: dict[str, Any], show: Callable[[str], str]) -> dict[str, An
     figure = "" if record["metric"] == "accuracy" else f", {measure.title if measure else record['metric']}"
     return {
         "name": show(record["name"]),
-        "data, trunk": show(f"{record['data']}, {record['trunk']}"),
-        "pair, family": f"{record['pair']}, {record['family']}{figure}",
+        "data": show(record["data"]),
+        "trunk": show(record["trunk"]),
+        "pair": record["pair"],
+        "head": f"{record['family']}{figure}",
         "val": val,
         "test": test,
         "images": "" if record["trained on"] is None else f"{record['trained on']:,}",

@@ -12,8 +12,9 @@ from .cache.garbage import Garbage, collect_garbage, find_garbage
 from .cache.health import choose_rows, compare_rows, describe_entry, explain_miss, shorten_entry, verify_store
 from .cache.labels import Labels
 from .cache.store import FeatureStore
-from .cache.text import format_records
+from .cache.text import format_records, shorten_names
 from .embed.doctor import Check, examine_cache, examine_installation, examine_speed, shorten_check
+from .embed.watcher import Quiet, Watcher
 from .identifying import DEFAULT_TRUNK
 
 
@@ -38,7 +39,7 @@ class Diagnosis:
         return format_records(records, style, wrapped=["found"])
 
 
-def doctor(cache: str | Path = "features", *, deep: bool = False) -> Diagnosis:
+def doctor(cache: str | Path = "features", *, deep: bool = False, watcher: Watcher | None = None) -> Diagnosis:
     """Check libraries, machine and cache, time decoding and the trunk, and recommend options.
 
     Parameters
@@ -46,9 +47,15 @@ def doctor(cache: str | Path = "features", *, deep: bool = False) -> Diagnosis:
     cache : str or Path
     deep : bool
         Read and hash every byte of features, too.
+    watcher : Watcher, optional
     """
-    machine, held = examine_installation(), examine_cache(Path(cache).expanduser(), deep=deep)
+    watcher = watcher or Quiet()
+    watcher.phase("looking at libraries and the machine")
+    machine = examine_installation()
+    watcher.phase("looking at the cache")
+    held = examine_cache(Path(cache).expanduser(), deep=deep)
     unfit, damaged = (any(check.state == "broken" for check in checks) for checks in (machine, held))
+    watcher.phase(f"timing decoding and {DEFAULT_TRUNK}")
     speed = [] if unfit else examine_speed(DEFAULT_TRUNK)
     return Diagnosis((*machine, *held, *speed), unfit, damaged)
 
@@ -64,10 +71,14 @@ def list_cache(cache: str | Path = "features") -> list[dict[str, Any]]:
 def format_cache(records: list[dict[str, Any]], style: str = "table") -> str:
     """What `list_cache` gives as ``table``, ``md``, ``csv`` or ``json``; the table fits 80 columns."""
     records = [shorten_entry(record) if style == "table" else record for record in records]
-    return format_records(records, style, wrapped=["view"])
+    return format_records(
+        records, style, wrapped=["view"], shortened=dict.fromkeys(("split", "trunk"), shorten_names)
+    )
 
 
-def verify_cache(cache: str | Path = "features", *, sample: int = 0) -> tuple[int, list[str]]:
+def verify_cache(
+    cache: str | Path = "features", *, sample: int = 0, watcher: Watcher | None = None
+) -> tuple[int, list[str]]:
     """How many keys a cache has, and a line for all that is damaged; every byte is hashed, every row checked.
 
     Parameters
@@ -75,6 +86,7 @@ def verify_cache(cache: str | Path = "features", *, sample: int = 0) -> tuple[in
     cache : str or Path
     sample : int
         Rows per key to compute again and compare, if nothing is damaged.
+    watcher : Watcher, optional
 
     Raises
     ------
@@ -82,12 +94,15 @@ def verify_cache(cache: str | Path = "features", *, sample: int = 0) -> tuple[in
         If rows computed again differ.
     """
     store = FeatureStore(Path(cache).expanduser())
-    problems = verify_store(store)
+    watcher = watcher or Quiet()
+    problems = verify_store(store, phase=watcher.phase)
     if sample and not problems:
         from .embed.recompute import Recomputer
 
         recompute = Recomputer(store)
-        for sealed in store.sealed():
+        found = store.sealed()
+        for number, sealed in enumerate(found):
+            watcher.phase("computing rows again", number, len(found), "keys")
             compare_rows(sealed, choose_rows(sealed, sample), recompute)
     return len(store.entries()), problems
 

@@ -17,6 +17,7 @@ from .embed.sizing import Machine
 from .embed.watcher import Quiet, Watcher
 from .heads.artifact import load_head
 from .heads.predictions import Prediction, format_predictions, join_blocks, predict_images
+from .keeping import find_head
 from .recording import records
 from .seeing import Replica, list_statuses
 
@@ -83,7 +84,7 @@ def predict(
     Parameters
     ----------
     head : str or Path
-        What `fixgrid.fit_head` wrote, with or without suffix.
+        What `fixgrid.fit_head` wrote, with or without suffix, or the name of a head kept beside the cache.
     images : str, Path, or several files, folders and patterns
     trunk : str, nn.Module or OwnTrunk, optional
         What the head was fitted on, if it was the user's own: a module, ``FILE.py:function`` or ``FILE.onnx``.
@@ -106,7 +107,8 @@ def predict(
         If the head, the trunk or an image cannot be used. Images that cannot be decoded are in the outcome.
     """
     watcher, folder = watcher or Quiet(), Path(cache).expanduser()
-    saved, machine = load_head(Path(head).expanduser()), Machine(backend, device, str(workers), engine)
+    watcher.phase("looking at the head and its trunk")
+    saved, machine = load_head(find_head(head, folder)), Machine(backend, device, str(workers), engine)
     replica = Replica(saved.trunk, saved.seen, trunk, weights, folder, machine, watcher)
     typed = [os.fsencode(image) for image in ([images] if isinstance(images, str | Path) else images)]
     named = list_images(typed, follow_links=follow_links)
@@ -115,6 +117,7 @@ def predict(
     for note in (*named.notes, *notes):
         watcher.notice(f"note: {note}")
     extraction, outcome = replica.see(manifest)
+    watcher.phase("scoring images")
     blocks = join_blocks(replica.read(extraction))
     found = predict_images(saved, blocks, named.names, list_statuses(extraction), top)
     return Predicted(found, outcome, named.names, saved.task)

@@ -52,6 +52,7 @@ def report(request: ReportRequest) -> Path:
         page, drawings = _judge(request, made)
     out = Path(request.out).expanduser()
     beside = out.with_name(f"{out.stem}_files")
+    request.watcher.phase("writing figures")
     for drawing in drawings:
         commit_bytes(beside / f"{drawing.name}.png", drawing.png)
         numbers = format_records(drawing.records, "csv")
@@ -64,7 +65,8 @@ def _judge(request: ReportRequest, made: dict[str, str]) -> tuple[str, Iterable[
     """The page of heads, and its figures."""
     asks = request.list_asks()
     say_changes(asks[0].holdings, request.folder, request.watcher)
-    found = find_all(asks)
+    found = find_all(asks, request.watcher.phase)
+    request.watcher.phase("drawing figures")
     manifest = found.asked.holdings.manifest
     leak = warn_of_leak(*(asked.holdings for asked in asks))
     shown = fill_report(found, Album(manifest), made=made, leak=leak, copies=find_copies(manifest))
@@ -75,5 +77,6 @@ def _survey(request: ReportRequest, made: dict[str, str]) -> tuple[str, Iterable
     """The page of images without labels, and its figures."""
     holdings = request.open()
     say_changes(holdings, request.folder, request.watcher)
+    request.watcher.phase("drawing figures")
     shown = fill_overview(holdings, Album(holdings.manifest), made=made)
     return render_overview(shown), shown.drawings.values()

@@ -226,6 +226,7 @@ class PlanRequest(Request):
 
 def open_cache(folder: Path, watcher: Watcher) -> FeatureStore:
     """The cache, with a notice if anyone may put features of their own into it."""
+    watcher.phase("looking at the cache")
     store = FeatureStore(folder)
     for found, cure in find_exposure(store)[:1]:
         watcher.notice(f"warning: {found}: {cure}")

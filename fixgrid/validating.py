@@ -71,7 +71,7 @@ def cross_validate(request: GridRequest) -> CrossValidation:
     folds = Folds(deck, request.folds or _FOLDS, request.fold_seed, request.repeats)
     for note in note_thin(deck, folds.n, asks[0].holdings.manifest):
         request.watcher.notice(note)
-    return CrossValidation(nested.cross_validate(asks, folds), _warn(asks))
+    return CrossValidation(nested.cross_validate(asks, folds, request.watcher.phase), _warn(asks))
 
 
 @takes(SplitsRequest)
@@ -89,7 +89,7 @@ def choose_again(request: SplitsRequest) -> Resplits:
         raise UsageError(f"found --folds {request.folds} with --resplit, expected one of them: leave one out.")
     asks, deck = _pool(request)
     seeds = range(request.fold_seed, request.fold_seed + request.splits)
-    return Resplits(resplit.choose_again(asks, deck, seeds), _warn(asks))
+    return Resplits(resplit.choose_again(asks, deck, seeds, phase=request.watcher.phase), _warn(asks))
 
 
 def _pool(request: GridRequest) -> tuple[list[Asked], Deck]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from fixgrid.cache.text import escape_markdown, format_records, show_text
+from fixgrid.cache.text import escape_markdown, format_records, shorten_names, show_text
 
 from .figures import ClassRow, Confusion, HeadFigures
 from .head_table import format_fit
@@ -48,7 +48,11 @@ def format_breakdown(
     if style == "csv":
         parts = [format_records(rows, style) for rows in tables.values() if rows]
         return "\n".join(parts or [format_fit(record, figures, style)])
-    parts = [format_records(rows, style) if rows else f"{_say_none(figures)}\n" for rows in tables.values()]
+    short = dict.fromkeys(("class", "first", "second"), shorten_names)
+    parts = [
+        format_records(rows, style, shortened=short) if rows else f"{_say_none(figures)}\n"
+        for rows in tables.values()
+    ]
     return "\n".join([format_fit(record, figures, style), *dict.fromkeys(parts)])
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fixgrid.cache.errors import UsageError
 from fixgrid.cache.features import FeatureSet
+from fixgrid.cache.phase import Phase, keep_silent
 from fixgrid.cache.rows import find_strata
 from fixgrid.cache.shares import rank_images, take_share
 
@@ -19,7 +20,7 @@ from .fit import choose_best
 from .measures import MEASURES, Measure
 from .metrics import Estimate, t_interval
 from .question import Ask
-from .recipe import list_recipes
+from .recipe import FITTING, list_recipes
 from .select import score_head
 from .subset import TrainSubset
 from .views import TestRes
@@ -76,7 +77,25 @@ class CurvePoint:
         return MEASURES[self.metric]
 
 
-def fit_curve(ask: Ask, shares: Sequence[float], *, seed: int = 0, repeats: int = 1) -> list[CurvePoint]:
+def read_shares(asked: str | Sequence[float]) -> list[float]:
+    """Shares of 1 from percentages in a text, or as they are.
+
+    Raises
+    ------
+    UsageError
+        If one is not above 0 and at most the whole.
+    """
+    if not isinstance(asked, str):
+        return list(asked)
+    parts = [part.strip().rstrip("%") for part in asked.split(",")]
+    if not all(part.replace(".", "", 1).isdecimal() and 0 < float(part) <= 100 for part in parts):
+        raise UsageError(f"found --curve {asked!r}; expected percentages above 0 and up to 100, as in 1,5,10,50%.")
+    return [float(part) / 100 for part in parts]
+
+
+def fit_curve(
+    ask: Ask, shares: Sequence[float], *, seed: int = 0, repeats: int = 1, phase: Phase = keep_silent
+) -> list[CurvePoint]:
     """One point for each share, ascending: chosen on val among all pairs and options, scored on test once.
 
     Subsets are nested: a larger share holds every image of a smaller one. With several pairs each share chooses
@@ -92,6 +111,8 @@ def fit_curve(ask: Ask, shares: Sequence[float], *, seed: int = 0, repeats: int 
         Of the subsets.
     repeats : int
         How often each share is drawn, with ``seed`` and those after it; all images are drawn once.
+    phase : callable
+        Is told how many shares are done.
 
     Raises
     ------
@@ -106,8 +127,9 @@ def fit_curve(ask: Ask, shares: Sequence[float], *, seed: int = 0, repeats: int 
         raise UsageError(f"found --repeats {repeats} for a learning curve, expected 1 or more.")
     train = ask.source.load("train", ask.options.train_kinds[0], ask.pairs[0][0])
     orders = [rank_images(train.sha256, seed + repeat) for repeat in range(repeats)]
-    points = []
+    points: list[CurvePoint] = []
     for share in sorted(set(shares)):
+        phase(FITTING, len(points), len(set(shares)), "shares")
         drawn = [train.row[take_share(find_strata(train.y), order, share)] for order in orders]
         drawn = drawn[: 1 if len(drawn[0]) == len(train.row) else repeats]
         each = [_recall_point(_learn_from(ask, train, rows, share), share, len(rows)) for rows in drawn]

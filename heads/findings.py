@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from fixgrid.cache.errors import FixgridError, UsageError
 from fixgrid.cache.holdings import Holdings
+from fixgrid.cache.phase import Phase, keep_silent
 from fixgrid.cache.sealed import Sealed
 
 from .answers import Answers, answer_test
@@ -15,7 +16,7 @@ from .cell import Cell
 from .curve import CurvePoint, fit_curve, point_of
 from .grid import BestMade, run_grids
 from .question import Asked
-from .recipe import find_recipe
+from .recipe import FITTING, find_recipe, list_recipes
 from .twins import Twin, choose_res, find_twins
 from .verdict import Verdict, judge_cells
 
@@ -68,16 +69,22 @@ class Findings:
         return [cell for cell in self.cells if (cell.axes, cell.family, cell.correction) == own]
 
 
-def find_all(asks: Sequence[Asked]) -> Findings:
+def find_all(asks: Sequence[Asked], phase: Phase = keep_silent) -> Findings:
     """The grid, then what val's choice is worth and leaves wrong.
 
     Parameters
     ----------
     asks : sequence of Asked
         One for each trunk, kind of features and so on that are compared.
+    phase : callable
+        Is told how far the grid and the curve are.
     """
-    made = BestMade()
-    verdict = judge_cells(list(run_grids(asks, made)))
+    made, total = BestMade(), sum(1 for ask in asks for _ in list_recipes(ask))
+    cells: list[Cell] = []
+    for cell in run_grids(asks, made):
+        cells.append(cell)
+        phase(FITTING, len(cells), total, "cells")
+    verdict = judge_cells(cells)
     best = verdict.best
     asked = next(asked for asked in asks if asked.axes == best.axes)
     holdings = asked.holdings
@@ -85,10 +92,12 @@ def find_all(asks: Sequence[Asked]) -> Findings:
     pair = replace(asked, pairs=((best.train_res, best.test_res),))
     n_train = len(asked.source.load("train", asked.options.train_kinds[0], best.train_res).row)
     curve = []
-    for share in CURVE_SHARES:
+    for number, share in enumerate(CURVE_SHARES):
+        phase("fitting heads on shares", number, len(CURVE_SHARES), "shares")
         with suppress(UsageError):  # folds may leave too little of a small share to learn from
             curve += fit_curve(pair, [share])
     curve.append(point_of(best, n_train))
+    phase("comparing images")
     return Findings(asked, verdict, answers, _list_used(asked, best), curve, compare_images(holdings))
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fixgrid.cache.errors import UsageError
 from fixgrid.cache.features import FeatureSet
 from fixgrid.cache.holdings import Holdings
+from fixgrid.cache.phase import Phase, keep_silent
 from fixgrid.cache.rows import Rows
 
 from .artifact import SavedHead
@@ -26,7 +27,7 @@ from .linear import LinearHead
 from .measuring import measure_head
 from .metrics import read_link
 from .question import Ask
-from .recipe import Chosen, Recipe, find_recipe, list_recipes
+from .recipe import FITTING, Chosen, Recipe, find_recipe, list_recipes
 from .select import Choice, score_head, score_views
 from .source import Place
 from .verdict import Verdict, judge_trials
@@ -115,7 +116,7 @@ class Fitted:
         )
 
 
-def fit_best(asks: Sequence[Ask], prefer: str = "accurate") -> Fitted:
+def fit_best(asks: Sequence[Ask], prefer: str = "accurate", phase: Phase = keep_silent) -> Fitted:
     """The head of the cell that val chooses, of one question or several; that head alone sees test images.
 
     Parameters
@@ -123,13 +124,15 @@ def fit_best(asks: Sequence[Ask], prefer: str = "accurate") -> Fitted:
     asks : sequence of Ask
     prefer : {"accurate", "cheap"}
         See `heads.verdict.Verdict.choose`.
+    phase : callable
+        Is told how many cells are fitted.
 
     Raises
     ------
     UsageError
         If there is no pair, or the best head is not linear.
     """
-    best = choose_best(asks, prefer)
+    best = choose_best(asks, prefer, phase)
     ask, recipe, choice, head = best.ask, best.recipe, best.chosen.choice, best.chosen.head
     if not isinstance(head, LinearHead):
         raise UsageError(
@@ -182,12 +185,12 @@ class Best:
     verdict: Verdict[Trial]
 
 
-def choose_best(asks: Sequence[Ask], prefer: str = "accurate") -> Best:
+def choose_best(asks: Sequence[Ask], prefer: str = "accurate", phase: Phase = keep_silent) -> Best:
     """The recipe that val chooses. No test image is loaded; what an earlier grid found on val is not fitted again.
 
     Parameters
     ----------
-    asks, prefer
+    asks, prefer, phase
         See `fit_best`.
 
     Raises
@@ -198,9 +201,10 @@ def choose_best(asks: Sequence[Ask], prefer: str = "accurate") -> Best:
     asked: list[Ask] = []
     trials: list[Trial] = []
     kept: tuple[Recipe, Chosen] | None = None  # one alone: a recipe holds the features that it trains on
-    place = -1
+    place, total = -1, sum(1 for ask in asks for _ in list_recipes(ask))
     for ask in asks:
         for recipe in list_recipes(ask):
+            phase(FITTING, len(trials), total, "cells")
             trial: Trial | None = recall_cell(recipe, ask.memo)
             if trial is None:
                 chosen = recipe.choose()

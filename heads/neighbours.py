@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fixgrid.cache.features import FeatureSet
 from fixgrid.cache.rows import Manifest
-from fixgrid.cache.text import escape_markdown, format_records, show_label, show_path
+from fixgrid.cache.text import escape_markdown, format_records, shorten_names, shorten_paths, show_label, show_path
 
 from .knn import unit_rows
 
@@ -129,7 +129,8 @@ def format_alike(found: Sequence[Alike], style: str) -> str:
     records = [record for one in found for record in _list_records(one, style, escape)]
     if len(found) == 1 and style != "csv":
         records = [{name: value for name, value in record.items() if name != "image"} for record in records]
-    return format_records(records, style)
+    short = {"image": shorten_paths, "class": shorten_names, "path": shorten_paths}
+    return format_records(records, style, shortened=short)
 
 
 def _describe(one: Alike) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fixgrid.cache.errors import UsageError
+from fixgrid.cache.phase import Phase, keep_silent
 
 from .contender import Contender, enter, find_best
 from .deck import Folds
@@ -19,7 +20,7 @@ from .measures import MEASURES, Measure, Shares
 from .metrics import Estimate
 from .pool import Dealt
 from .question import Ask
-from .recipe import Recipe, find_recipe, list_recipes
+from .recipe import FITTING, Recipe, find_recipe, list_recipes
 from .select import score_head
 from .subset import TrainSubset
 from .training import Part, Training
@@ -100,7 +101,7 @@ class Nested:
         return Counter(one.contender for one in self.rounds)
 
 
-def cross_validate(asks: Sequence[Ask], folds: Folds) -> Nested:
+def cross_validate(asks: Sequence[Ask], folds: Folds, phase: Phase = keep_silent) -> Nested:
     """The figure of the whole procedure, where all images choose and all are tested, never at once.
 
     For each outer fold the other K - 1 choose the cell and its strength, each of them held out in turn from what
@@ -114,6 +115,8 @@ def cross_validate(asks: Sequence[Ask], folds: Folds) -> Nested:
         To a `heads.pool.Pool`, of the same images; they compete.
     folds : Folds
         Of its images, once.
+    phase : callable
+        Is told how many cells are fitted.
 
     Raises
     ------
@@ -131,9 +134,11 @@ def cross_validate(asks: Sequence[Ask], folds: Folds) -> Nested:
         )
     contenders: list[tuple[Contender, Ask]] = []
     choices: list[list[tuple[float, Estimate]]] = []
+    total = sum(1 for ask in asks for _ in list_recipes(ask))
     for ask in asks:
         rounds: _Rounds | None = None
         for recipe in list_recipes(ask):
+            phase(FITTING, len(contenders), total, "cells")
             if rounds is None or rounds.whole is not recipe.training:
                 rounds = _Rounds(recipe.training, folds, ask)
             contenders.append((enter(recipe, ask), ask))
@@ -142,6 +147,7 @@ def cross_validate(asks: Sequence[Ask], folds: Folds) -> Nested:
         raise UsageError("found no pair of resolutions to choose from, expected at least one: give --pairs")
     tested = []
     for fold in range(folds.n):
+        phase("testing what folds chose", fold, folds.n, "folds")
         best = find_best([choice[fold][1].value for choice in choices], [one for one, _ in contenders])
         tested.append(_recall_round(*contenders[best], folds, fold, *choices[best][fold]))
     named, first = tuple(one for one, _ in contenders), contenders[0][1]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fixgrid.cache.features import FeatureSet
-from fixgrid.cache.text import escape_markdown, format_records, show_path, show_text
+from fixgrid.cache.text import escape_markdown, format_records, shorten_names, shorten_paths, show_path, show_text
 
 from .artifact import SavedHead
 from .knn import unit_rows
@@ -123,7 +123,24 @@ def format_predictions(predictions: Sequence[Prediction], style: str, task: str 
     if style == "csv":
         return format_records([_flat_record(p, columns, task) for p in predictions], style)
     escape = escape_markdown if style == "md" else str
-    return format_records([dict(_show_cells(p, columns, escape, task)) for p in predictions], style)
+    records = [dict(_show_cells(p, columns, escape, task)) for p in predictions]
+    ranks = [str(rank + 1) for rank in range(max(columns, 1))]
+    return format_records(
+        records,
+        style,
+        wrapped=["labels"],
+        shortened={"image": shorten_paths, **dict.fromkeys(ranks, _shorten_ranked)},
+        spare=ranks[:0:-1],
+    )
+
+
+def _shorten_ranked(cells: Sequence[str], width: int) -> list[str]:
+    """Cells of a rank, of which the probability stays whole."""
+    starts = [cell.find(" % ") + 3 if " % " in cell else 0 for cell in cells]
+    return [
+        cell[:start] + shorten_names([cell[start:]], max(width - start, 1))[0]
+        for cell, start in zip(cells, starts, strict=True)
+    ]
 
 
 def _full_record(p: Prediction, task: str) -> dict[str, Any]:

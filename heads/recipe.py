@@ -24,6 +24,9 @@ from .source import Place
 from .training import Part, Training
 from .views import TestRes, join_views, list_resolutions, see_views
 
+FITTING = "fitting heads"
+"""What is under way while cells are made."""
+
 
 @dataclass(frozen=True, eq=False)
 class Chosen:

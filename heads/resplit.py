@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fixgrid.cache.errors import UsageError
+from fixgrid.cache.phase import Phase, keep_silent
 
 from .contender import Contender, enter, find_best
 from .deck import Deck
 from .measures import MEASURES, Measure
 from .pool import Dealt
 from .question import Ask
-from .recipe import Recipe, list_recipes
+from .recipe import FITTING, Recipe, list_recipes
 from .select import score_head
 from .training import Training
 
@@ -58,7 +59,11 @@ class Resplits:
 
 
 def choose_again(
-    asks: Sequence[Ask], deck: Deck, seeds: Sequence[int], shares: Mapping[str, float] | None = None
+    asks: Sequence[Ask],
+    deck: Deck,
+    seeds: Sequence[int],
+    shares: Mapping[str, float] | None = None,
+    phase: Phase = keep_silent,
 ) -> Resplits:
     """What each of several splits' val would have chosen, and how all cells do on its test images.
 
@@ -75,6 +80,8 @@ def choose_again(
         Of the splits.
     shares : mapping of str to float, optional
         Of train, val and test; .7, .15 and .15 if not given.
+    phase : callable
+        Is told how many splits of a question are fitted.
 
     Raises
     ------
@@ -88,7 +95,12 @@ def choose_again(
         raise UsageError(
             f"found {len(deals)} splits and {len(contenders)} cells, expected one or more: see --pairs."
         )
-    answers = [[_recall_answers(ask, deal) for deal in deals] for ask in asks]
+    answers: list[list[list[tuple[float, float]]]] = []
+    for ask in asks:
+        answers.append([])
+        for deal in deals:
+            phase(FITTING, sum(map(len, answers)), len(asks) * len(deals), "splits")
+            answers[-1].append(_recall_answers(ask, deal))
     val, test = (
         np.array([[one[side] for each in answers for one in each[i]] for i in range(len(deals))]) for side in (0, 1)
     )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fixgrid.cache.text import FORMATS, WIDTH, show_text, to_columns, to_csv, to_markdown
+from fixgrid.cache.text import FORMATS, WIDTH, say_left_out, show_text, to_columns, to_csv, to_markdown
 
 from .cell import Axes, Cell, Cost, Trial, differs
 from .measures import MEASURES, Measure
@@ -114,7 +114,7 @@ def explain_cells(verdict: Verdict[Cell], notes: Notes, left_out: Sequence[str] 
     if hidden:
         said.append(f"Not shown: {hidden} cells that are worse on val; the formats csv and json have them.")
     if left_out:
-        said.append(f"Not shown for want of room: {', '.join(left_out)}; the other formats have them.")
+        said.append(say_left_out(left_out))
     said += [notes.warning] if notes.warning else []
     return [line for text in said for line in textwrap.wrap(text, WIDTH, subsequent_indent="  ")]
 

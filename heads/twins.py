@@ -15,7 +15,7 @@ from fixgrid.cache.errors import CacheError, DataError, say_command
 from fixgrid.cache.features import FeatureSet
 from fixgrid.cache.holdings import Holdings
 from fixgrid.cache.rows import SPLITS, Rows
-from fixgrid.cache.text import escape_markdown, format_records, show_path, show_text
+from fixgrid.cache.text import escape_markdown, format_records, shorten_paths, show_path, show_text
 
 from .knn import unit_rows
 from .source import Source
@@ -152,7 +152,8 @@ def format_twins(twins: Sequence[Twin], splits: Mapping[str, Rows], style: str) 
     style : str
     """
     records = [_describe_twin(twin, splits, style) for twin in twins]
-    return format_records(records, style)
+    short = dict.fromkeys(("path", "other path"), shorten_paths)
+    return format_records(records, style, shortened=short, spare=["cosine"])
 
 
 def _describe_twin(twin: Twin, splits: Mapping[str, Rows], style: str) -> dict[str, object]:

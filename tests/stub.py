@@ -64,10 +64,10 @@ class SilentWatcher(Quiet):
         self.notices: list[str] = []
         self.done = 0
 
-    def start(self, images: int, done: int) -> None:
+    def start(self, images: int, done: int, expected_s: float | None = None) -> None:
         self.images = images
 
-    def advance(self, done: int) -> None:
+    def advance(self, done: int, share: float | None = None) -> None:
         self.done = done
 
     def notice(self, line: str) -> None:

@@ -45,6 +45,7 @@ def test_kept_heads_are_completed_without_suffix(tmp_path: Path) -> None:
     for name in ("dogs-a.safetensors", "dogs-a.json", "cats-b.safetensors"):
         (tmp_path / "heads" / name).touch()
     assert complete_head(f"{tmp_path}/heads/d", tmp_path) == [f"{tmp_path}/heads/dogs-a"]
+    assert complete_head("d", tmp_path) == ["dogs-a"]
     said = complete("predict", "--cache", str(tmp_path), f"{tmp_path}/heads/c")
     assert said == [("plain", f"{tmp_path}/heads/cats-b"), ("file", f"{tmp_path}/heads/c")]
 

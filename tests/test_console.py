@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 from test_script import CODE, LAYERS
@@ -12,6 +16,8 @@ from zoo import write_splits
 
 import fixgrid
 from fixgrid import cli
+from fixgrid.commands import pace
+from fixgrid.commands.console import Console, listen
 
 
 @pytest.fixture(scope="module")
@@ -70,3 +76,48 @@ def test_the_library_prints_nothing_and_tells_logging_what_it_does(
     assert ("INFO", f"cache {work / 'c'}") in said
     assert [line for level, line in said if line.startswith("note: ignored 1 file(s)") and level == "INFO"]
     assert [line for _, line in said if line.startswith("extract: ok, ")]
+
+
+@pytest.mark.parametrize(("loudness", "said"), [((), "loading libraries\n"), (("-q",), "")], ids=["usual", "quiet"])
+def test_work_that_says_nothing_is_named_beside_the_result(
+    monkeypatch: pytest.MonkeyPatch, loudness: tuple[str, ...], said: str
+) -> None:
+    monkeypatch.setattr(pace, "FIRST_AFTER_S", 0.0)
+
+    @click.command()
+    @click.option("--quiet", "-q", is_flag=True, expose_value=False, is_eager=True, callback=listen)
+    @click.pass_context
+    def work(ctx: click.Context) -> None:
+        with Console(ctx):
+            time.sleep(3 * Console._LOOK_EVERY_S)
+        click.echo("result")
+
+    done = CliRunner().invoke(work, loudness)
+    assert (done.stdout, done.stderr) == ("result\n", said)
+
+
+@pytest.mark.parametrize("module", ["click", "fixgrid.commands.usage", "fixgrid.commands.heads"])
+def test_a_key_pressed_while_the_program_starts_ends_it_with_one_line(module: str) -> None:
+    code = f"""
+import runpy, sys
+
+class Press:
+    def find_spec(self, name, *args):
+        if name == {module!r}:
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Press())
+runpy.run_path("cli.py", run_name="__main__")
+"""
+    root = Path(__file__).resolve().parents[1]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "Error: stopped.\n")
+
+
+def test_quiet_leaves_the_warning_of_a_leak(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fixgrid.fitting.warn_of_leak", lambda *holdings: "Leak: seen before.")
+    for words in (["grid"], ["fit-head", "--out", str(work / "h")], ["fit-head", "--curve", "100"]):
+        asked = ["-q", *words, "--cache", str(work / "c"), "--heads", "mean"]
+        done = CliRunner().invoke(cli.main, asked)
+        assert (done.exit_code, done.stderr) == (0, "")
+        assert "Leak: seen before." in done.stdout

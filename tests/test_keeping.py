@@ -16,13 +16,13 @@ from stub import SilentWatcher
 from test_frozen import frozen  # noqa: F401 - a fixture
 
 import fixgrid
-from fixgrid.cache.errors import DiskError
+from fixgrid.cache.errors import CacheError, DiskError
 from fixgrid.cache.rows import Manifest, Rows
 from fixgrid.cache.rowsfile import write_manifest
 from fixgrid.cache.store import FeatureStore
 from fixgrid.heads.artifact import load_head
 from fixgrid.heads.card import describe_trained
-from fixgrid.keeping import format_heads
+from fixgrid.keeping import find_head, format_heads
 
 LOOK = {"interpolation": "bilinear", "std": ("1", "1", "1")}
 
@@ -177,3 +177,28 @@ def test_heads_of_an_earlier_version_are_listed(frozen: Path) -> None:  # noqa: 
     found = fixgrid.list_heads(frozen / "features")
     assert [one["name"] for one in found] == ["images-efficientnet_lite0-48-48", "several"]
     assert {one["trained on"] for one in found} == {None}
+
+
+def test_a_head_named_without_a_folder_is_the_one_here_or_else_the_caches(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(cache)
+    fit(cache)
+    monkeypatch.chdir(tmp_path)
+    for name in (NAME, f"{NAME}.json"):
+        assert load_head(find_head(name, cache)).keys
+        assert find_head(name, cache).parent == cache / "heads"
+    assert find_head(f"other/{NAME}", cache) == Path(f"other/{NAME}")
+    (tmp_path / f"{NAME}.json").write_text("mine")
+    assert find_head(NAME, cache) == Path(NAME)
+    with pytest.raises(CacheError, match=rf"no head none here or in {cache}/heads; expected .*heads ls"):
+        find_head("none", cache)
+
+
+def test_names_of_heads_are_shown_whole_where_they_fit(cache: Path) -> None:
+    fit(cache)
+    [one] = fixgrid.list_heads(cache)
+    one |= {"name": "dogs-efficientnet_lite0-224-224", "data": "/a/long/way/to/dogs", "trunk": "efficientnet_lite0"}
+    said = format_heads([one])
+    assert "\ndogs-efficientnet_lite0-224-224  " in said
+    assert "Not shown for want of room: data, trunk" in said

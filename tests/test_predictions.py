@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,13 @@ from fixgrid.heads.artifact import SavedHead, load_head, save_head
 from fixgrid.heads.fit import fit_best
 from fixgrid.heads.grid import run_grid
 from fixgrid.heads.linear import LinearHead
-from fixgrid.heads.predictions import class_log_probabilities, format_predictions, join_blocks, predict_images
+from fixgrid.heads.predictions import (
+    Prediction,
+    class_log_probabilities,
+    format_predictions,
+    join_blocks,
+    predict_images,
+)
 
 RNG = np.random.default_rng(0)
 HEAD = LinearHead(RNG.standard_normal((3, 4)).astype(np.float32), np.zeros(3, np.float32), 1.0)
@@ -79,6 +86,37 @@ def test_tables_have_one_line_per_image_and_escape_names(style: str) -> None:
     assert len(lines) == 7
     assert "skipped: decode" in lines[4]
     assert ("1\\|.png" in lines[3]) is (style == "md")
+
+
+def guess(path: bytes, classes: int, name: str = "n02085620-Chihuahua-{}") -> Prediction:
+    return Prediction(path, "ok", tuple((name.format(i), 0.9 / (i + 1)) for i in range(classes)))
+
+
+def test_the_table_fits_80_columns_and_names_what_it_leaves_out() -> None:
+    folder = b"/data/photographs/of/dogs/train/n02085620-Chihuahua-with-a-long-name/n02085620_"
+    found = [*(guess(b"%s%d.jpg" % (folder, i), 5) for i in range(3)), Prediction(b"x.png", "decode")]
+    lines = format_predictions(found, "table").splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[0].split() == ["image", "1", "2"]
+    assert len({line.split()[0] for line in lines[2:6]}) == 4
+    assert all(line.count(" % n0208") == 2 and "Chih" not in line.split()[0] for line in lines[2:5])
+    assert lines[-1] == "Not shown for want of room: 3, 4, 5; the other formats have them."
+    assert json.loads(format_predictions(found, "json"))[0]["path"] == os.fsdecode(folder) + "0.jpg"
+
+
+def test_nothing_is_shortened_that_has_room() -> None:
+    said = format_predictions([guess(b"photos/cat/1.jpg", 5, "c{}")], "table")
+    assert "photos/cat/1.jpg" in said
+    assert said.splitlines()[0].split() == ["image", *"12345"]
+    assert "…" not in said
+
+
+def test_many_labels_are_all_shown_in_80_columns() -> None:
+    names = tuple(f"label-{i}" for i in range(30))
+    found = [Prediction(b"photos/1.jpg", "ok", tuple((name, 0.5) for name in names[:5]), names)]
+    said = format_predictions(found, "table", "multilabel")
+    assert max(map(len, said.splitlines())) <= 80
+    assert all(name in said for name in names)
 
 
 def cut(features: FeatureSet, step: int) -> Iterator[FeatureSet]:

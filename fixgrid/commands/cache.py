@@ -21,12 +21,16 @@ def cache() -> None:
 @cache.command("ls")
 @options.cache
 @options.style
-def cache_ls(cache: str, style: str) -> None:
+@click.pass_context
+def cache_ls(ctx: click.Context, /, cache: str, style: str) -> None:
     """List what is cached."""
     import fixgrid
-    from fixgrid.looking import format_cache
 
-    click.echo(format_cache(fixgrid.list_cache(cache), style), nl=False)
+    with Console(ctx):
+        from fixgrid.looking import format_cache
+
+        listed = format_cache(fixgrid.list_cache(cache), style)
+    click.echo(listed, nl=False)
 
 
 @cache.command("verify", short_help="Hash every file again and check every row.")
@@ -34,11 +38,13 @@ def cache_ls(cache: str, style: str) -> None:
 @options.option(
     "--sample", type=click.IntRange(0), default=0, show_default=True, help="Rows per key to compute again."
 )
-def cache_verify(cache: str, sample: int) -> None:
+@click.pass_context
+def cache_verify(ctx: click.Context, /, cache: str, sample: int) -> None:
     """Hash every file again and check every row; with --sample, compute some rows again."""
     import fixgrid
 
-    keys, problems = fixgrid.verify_cache(cache, sample=sample)
+    with Console(ctx) as console:
+        keys, problems = fixgrid.verify_cache(cache, sample=sample, watcher=console)
     for line in problems:
         click.echo(line)
     if problems:
@@ -58,7 +64,9 @@ def cache_why(ctx: click.Context, /, key: str | None, cache: str, **asked: Any) 
     import fixgrid
 
     if key is not None:
-        _echo_nearest(*fixgrid.explain_key(key, cache))
+        with Console(ctx):
+            explained = fixgrid.explain_key(key, cache)
+        _echo_nearest(*explained)
         return
     with Console(ctx) as console:
         misses = fixgrid.plan(**asked, cache=cache, watcher=console).explain_misses()
@@ -82,14 +90,16 @@ def _echo_nearest(nearest: str, lines: list[str]) -> None:
 @cache.command("gc", short_help="Find what nothing needs any more, and remove it.")
 @options.cache
 @click.option("--yes", cls=Option, is_flag=True, help="Remove it; without, only say what would be removed.")
-def cache_gc(cache: str, yes: bool) -> None:
+@click.pass_context
+def cache_gc(ctx: click.Context, /, cache: str, yes: bool) -> None:
     """Find what nothing needs any more: features of data sets as they were, damaged files, leftovers.
 
     Also of what predict has kept; its images are a data set that is called as they were named.
     """
     import fixgrid
 
-    found = fixgrid.clean_cache(cache, remove=yes)
+    with Console(ctx):
+        found = fixgrid.clean_cache(cache, remove=yes)
     for item in found:
         click.echo(f"{item.bytes / 1e6:8.1f} MB  {item.path}: {item.why}")
     total = sum(item.bytes for item in found) / 1e6

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 import time
 from contextlib import suppress
 from typing import Any
 
 import click
+
+from .pace import Pace
 
 SETTINGS = "fixgrid.settings"
 """Where a context keeps the name of the file of settings."""
@@ -72,7 +75,10 @@ _TITLES = {"train_view": "views", "preprocessing": "pixels", "labels": "classes"
 
 
 class Console:
-    """The watcher of a command: a live bar on a terminal, a line every ten seconds elsewhere.
+    """The watcher of a command: a status line on a terminal, a line every ten seconds elsewhere; see `Pace`.
+
+    It is shown from a thread of its own, so that work which does not return for long is seen as well. Used as a
+    context: what is under way is shown no more when it ends, and results may be printed.
 
     Parameters
     ----------
@@ -80,21 +86,60 @@ class Console:
         Tells where settings come from.
     """
 
-    LINE_EVERY_S = 10.0
+    _LOOK_EVERY_S = 0.1
 
     def __init__(self, ctx: click.Context) -> None:
-        self._ctx = ctx
+        self._ctx, self._quiet = ctx, _is_quiet()
+        self._pace = Pace(time.monotonic())
         self._bar: Any = None
-        self._task: Any = None
-        self._began = self._said = time.monotonic()
-        self._images = self._first = 0
+        self._ended, self._lock = threading.Event(), threading.Lock()
+        self._thread = threading.Thread(target=self._show, daemon=True)
 
     def __enter__(self) -> Console:
+        if not self._quiet:
+            self._thread.start()
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _show(self) -> None:
+        """Until the context ends, what is under way."""
+        live = sys.stderr.isatty()
+        while not self._ended.wait(self._LOOK_EVERY_S):
+            now = time.monotonic()
+            with self._lock:
+                line, due = self._pace.say(now), self._pace.is_due(now)
+                if due and not live:
+                    self._pace.note_said(now)
+            if not live and due:
+                say(line)
+            elif live and (due or self._bar):
+                self._draw(line)
         if self._bar is not None:
             self._bar.stop()
+
+    def _draw(self, line: str) -> None:
+        """The status line anew; a bar beside it where it is known how much there is to do."""
+        if self._bar is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn
+
+            columns = BarColumn(20), TextColumn("{task.fields[line]}", markup=False)
+            self._bar = Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False)
+            self._bar.add_task("", total=None, line=line)
+            self._bar.start()
+        share = self._pace.share if self._pace.total else None
+        (task,) = self._bar.task_ids
+        self._bar.update(task, total=None if share is None else 1.0, completed=share or 0.0, line=line)
+        self._bar.refresh()
+
+    def _say(self, line: str) -> None:
+        with self._lock:
+            self._pace.note_said(time.monotonic())
+        say(line)
 
     def settle(self, **settings: tuple[object, str]) -> None:
         """See `fixgrid.embed.watcher.Watcher`."""
@@ -102,51 +147,36 @@ class Console:
         width = max(map(len, titles.values()))
         for name, (value, why) in settings.items():
             origin = why or say_origin(self._ctx, name)
-            say(f"{titles[name]:<{width}}  {value}{f' ({origin})' if origin else ''}")
+            self._say(f"{titles[name]:<{width}}  {value}{f' ({origin})' if origin else ''}")
 
-    def start(self, images: int, done: int) -> None:
+    def start(self, images: int, done: int, expected_s: float | None = None) -> None:
         """See `fixgrid.embed.watcher.Watcher`."""
-        self._began = self._said = time.monotonic()
-        self._images, self._first = images, done
         if done:
-            say(f"{done} of {images} images are cached; continuing with the rest")
-        if sys.stderr.isatty() and not _is_quiet():
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+            self._say(f"{done} of {images} images are cached; continuing with the rest")
+        with self._lock:
+            self._pace.begin(time.monotonic(), "extracting", done, images, "images", expected_s)
 
-            columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
-            self._bar = Progress(*columns, console=Console(stderr=True))
-            self._task = self._bar.add_task("extract", total=images, completed=done, rate="")
-            self._bar.start()
-
-    def advance(self, done: int) -> None:
+    def advance(self, done: int, share: float | None = None) -> None:
         """See `fixgrid.embed.watcher.Watcher`."""
-        now = time.monotonic()
-        rate = (done - self._first) / max(now - self._began, 1e-9)
-        if self._bar is not None:
-            self._bar.update(self._task, completed=done, rate=f"{rate:.0f} images/s")
-        elif now - self._said > self.LINE_EVERY_S and rate:
-            self._said = now
-            left = (self._images - done) / rate
-            say(f"{done}/{self._images} images, {rate:.0f} images/s, {left:.0f} s left")
+        with self._lock:
+            self._pace.go_on(done, share)
+
+    def phase(self, name: str, done: int = 0, total: int = 0, units: str = "") -> None:
+        """See `fixgrid.embed.watcher.Watcher`."""
+        with self._lock:
+            if (name, total) == (self._pace.name, self._pace.total):
+                self._pace.go_on(done)
+            else:
+                self._pace.begin(time.monotonic(), name, done, total, units)
 
     def notice(self, line: str) -> None:
         """See `fixgrid.embed.watcher.Watcher`."""
-        if self._bar is not None:
-            self._bar.console.print(line, markup=False)
-        else:
-            say(line)
+        self._say(line)
 
     def show_hashed(self, done: int, total: int) -> None:
-        """Progress of hashing files."""
-        self._show_slow(f"hashed {done}/{total} files")
+        """See `fixgrid.embed.watcher.Watcher`."""
+        self.phase("hashing files", done, total, "files")
 
     def show_download(self, name: str, done: int, total: int | None) -> None:
-        """Progress of a download, bytes."""
-        of = f" of {total / 1e6:.0f}" if total else ""
-        self._show_slow(f"{name}: {done / 1e6:.0f}{of} MB")
-
-    def _show_slow(self, line: str) -> None:
-        if time.monotonic() - self._said > self.LINE_EVERY_S:
-            self._said = time.monotonic()
-            say(line)
+        """See `fixgrid.embed.watcher.Watcher`."""
+        self.phase(f"downloading {name}", done // 10**6, (total or 0) // 10**6, "MB")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from . import options
+from .console import Console
 from .usage import command
 
 
@@ -20,6 +21,7 @@ def doctor(ctx: click.Context, /, cache: str, deep: bool, style: str) -> None:
     """
     import fixgrid
 
-    found = fixgrid.doctor(cache, deep=deep)
+    with Console(ctx) as console:
+        found = fixgrid.doctor(cache, deep=deep, watcher=console)
     click.echo(found.format(style), nl=False)
     ctx.exit(2 if found.unfit else 4 if found.damaged else 0)

@@ -22,7 +22,8 @@ def duplicates(ctx: click.Context, /, style: str, **asked: Any) -> None:
     """
     import fixgrid
 
-    found = fixgrid.duplicates(**asked, watcher=Console(ctx))
+    with Console(ctx) as console:
+        found = fixgrid.duplicates(**asked, watcher=console)
     twins = found.twins
     click.echo(found.format(style), nl=False)
     say(f"{len(twins)} pairs of images that occur twice, {sum(twin.conflict for twin in twins)} with other labels")

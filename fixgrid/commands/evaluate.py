@@ -38,7 +38,7 @@ from .usage import command
 def evaluate(ctx: click.Context, /, head: str, style: str, **asked: Any) -> None:
     """Score a kept head on labelled images, its own or others of the same classes.
 
-    HEAD is what fit-head wrote. Features are cached as predict caches them.
+    HEAD is what fit-head wrote, or a name that heads ls shows. Features are cached as predict caches them.
     """
     import fixgrid
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from . import options
-from .console import say
+from .console import Console, say
 from .usage import command
 
 
@@ -22,7 +24,8 @@ from .usage import command
 @options.cache
 @options.own_trunk
 @options.moved_weights
-def export(head: str, to: str, out: str, cache: str, trunk: str | None, weights: str | None) -> None:
+@click.pass_context
+def export(ctx: click.Context, /, head: str, to: str, out: str, **asked: Any) -> None:
     """Write trunk and head for other programs, with a model card beside the file.
 
     onnx and torch take uint8 RGB crops (B, R, R, 3) and give probabilities; safetensors is a state dict for
@@ -30,7 +33,8 @@ def export(head: str, to: str, out: str, cache: str, trunk: str | None, weights:
     """
     import fixgrid
 
-    done = fixgrid.export(head, to, out, cache=cache, trunk=trunk, weights=weights)
+    with Console(ctx) as console:
+        done = fixgrid.export(head, to, out, **asked, watcher=console)
     if done.distance is not None:
         say(f"checked: its answers are within {done.distance:.1e} of the trunk's and head's own")
     click.echo(f"written to {done.file}, model card in {done.card.name}")

@@ -33,7 +33,8 @@ def export_features(ctx: click.Context, /, **asked: Any) -> None:
     """
     import fixgrid
 
-    done = fixgrid.export_features(**asked, watcher=Console(ctx))
+    with Console(ctx) as console:
+        done = fixgrid.export_features(**asked, watcher=console)
     for line in done.list_skipped():
         say(line)
     click.echo(

@@ -50,14 +50,13 @@ def fit_head(
     """
     import fixgrid
 
-    console = Console(ctx)
     if curve is not None:
         del asked["prefer"]
-        found = fixgrid.curve(**asked, shares=curve, watcher=console)
+        with Console(ctx) as console:
+            found = fixgrid.curve(**asked, shares=curve, watcher=console)
         click.echo(found.format(style), nl=False)
-        say(found.warning)
         return
-    kept = fixgrid.fit_head(**asked, out=out, confused=confused or 0, watcher=console)
+    with Console(ctx) as console:
+        kept = fixgrid.fit_head(**asked, out=out, confused=confused or 0, watcher=console)
     click.echo(kept.format(style, per_class=per_class, confused=confused), nl=False)
     say(f"head written to {kept.files[0]} and {kept.files[1].name}")
-    say(kept.warning)

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from . import cell_options, options
-from .console import Console, say
+from .console import Console
 from .usage import command
 
 
@@ -34,20 +34,13 @@ def grid(
     import fixgrid
     from fixgrid.cache.errors import UsageError
 
-    console = Console(ctx)
     if nested and resplit:
         raise UsageError("found --nested with --resplit, expected one of them: leave one out.")
-    if nested:
-        click.echo(fixgrid.cross_validate(**asked, watcher=console).format(style), nl=False)
-        return
-    if resplit:
-        click.echo(fixgrid.choose_again(**asked, splits=resplit, watcher=console).format(style), nl=False)
-        return
-    found = fixgrid.grid(**asked, on_cell=say_cell, watcher=console)
-    click.echo(found.format(style, top), nl=False)
-
-
-def say_cell(cell: Any) -> None:
-    """A cell that is made, on stderr."""
-    where = f"{cell.axes.trunk} {cell.family} {cell.correction} {cell.train_res} -> {cell.test_res}"
-    say(f"{where}: val {cell.measure.show(cell.val.value)}{cell.measure.suffix}")
+    with Console(ctx) as console:
+        if nested:
+            said = fixgrid.cross_validate(**asked, watcher=console).format(style)
+        elif resplit:
+            said = fixgrid.choose_again(**asked, splits=resplit, watcher=console).format(style)
+        else:
+            said = fixgrid.grid(**asked, watcher=console).format(style, top)
+    click.echo(said, nl=False)

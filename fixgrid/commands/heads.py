@@ -21,6 +21,9 @@ def heads() -> None:
 def heads_ls(ctx: click.Context, /, cache: str, style: str) -> None:
     """List the heads kept beside a cache: what each is of, how it did, and on how many images it was trained."""
     import fixgrid
-    from fixgrid.keeping import format_heads
 
-    click.echo(format_heads(fixgrid.list_heads(cache, watcher=Console(ctx)), style), nl=False)
+    with Console(ctx) as console:
+        from fixgrid.keeping import format_heads
+
+        listed = format_heads(fixgrid.list_heads(cache, watcher=console), style)
+    click.echo(listed, nl=False)

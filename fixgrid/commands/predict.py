@@ -27,8 +27,9 @@ from .usage import command
 def predict(ctx: click.Context, /, head: str, images: tuple[str, ...], style: str, **asked: Any) -> None:
     """Classify images with a kept head: calibrated probabilities, one record per image.
 
-    HEAD is what fit-head wrote. IMAGES are files, folders, patterns, or - for paths on standard input. Trunk,
-    view and precision come from HEAD alone; features are cached, and taken from the cache where it has them.
+    HEAD is what fit-head wrote, or a name that heads ls shows. IMAGES are files, folders, patterns, or - for
+    paths on standard input. Trunk, view and precision come from HEAD alone; features are cached, and taken from
+    the cache where it has them.
     """
     import fixgrid
 

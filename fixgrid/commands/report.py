@@ -24,5 +24,6 @@ def report(ctx: click.Context, /, **asked: Any) -> None:
     """Write the grid and the chosen head as one HTML page, with figures as PNG and CSV beside it."""
     import fixgrid
 
-    out = fixgrid.report(**asked, command=say_typed(), watcher=Console(ctx))
+    with Console(ctx) as console:
+        out = fixgrid.report(**asked, command=say_typed(), watcher=console)
     click.echo(f"report written to {out}")

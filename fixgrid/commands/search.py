@@ -8,7 +8,6 @@ import click
 
 from . import cell_options, options
 from .console import Console
-from .grid import say_cell
 from .usage import command
 
 
@@ -29,5 +28,5 @@ def search(ctx: click.Context, /, top: int | None, style: str, **asked: Any) -> 
     import fixgrid
 
     with Console(ctx) as console:
-        found = fixgrid.search(**asked, on_cell=say_cell, watcher=console)
+        found = fixgrid.search(**asked, watcher=console)
     click.echo(found.format(style, top), nl=False)

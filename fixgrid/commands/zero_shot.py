@@ -38,6 +38,7 @@ def zero_shot(ctx: click.Context, /, style: str, templates: tuple[str, ...], **a
     """
     import fixgrid
 
-    made = fixgrid.zero_shot(**asked, templates=templates or None, watcher=Console(ctx))
+    with Console(ctx) as console:
+        made = fixgrid.zero_shot(**asked, templates=templates or None, watcher=console)
     click.echo(made.format(style), nl=False)
     say(f"head written to {made.files[0]} and {made.files[1].name}")

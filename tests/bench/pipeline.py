@@ -41,10 +41,10 @@ class Stopwatch(Quiet):
         self.steady_from: tuple[float, float, int] | None = None
         self.figures: dict[str, Any] = {}
 
-    def start(self, images: int, done: int) -> None:
+    def start(self, images: int, done: int, expected_s: float | None = None) -> None:
         """Nothing is cached yet."""
 
-    def advance(self, done: int) -> None:
+    def advance(self, done: int, share: float | None = None) -> None:
         """Called right after every receipt with the rows begun, those of unfinished shards included."""
         if self.receipts and self.steady_from is None:
             self.steady_from = time.monotonic(), _read_cpu_s(), done

@@ -1,0 +1,70 @@
+"""Text for people: paths that fit, and still tell files apart."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fixgrid.cache.text import WIDTH, format_records, shorten_names, shorten_path, shorten_paths
+
+
+def test_a_path_loses_its_first_folders_whole() -> None:
+    path = "photos/train/n02085620-Chihuahua/n02085620_11337.jpg"
+    assert shorten_path(path, 52) == path
+    assert shorten_path(path, 51) == "…/train/n02085620-Chihuahua/n02085620_11337.jpg"
+    assert shorten_path(path, 30) == "…/n02085620_11337.jpg"
+    assert shorten_path(path, 10) == "…11337.jpg"
+
+
+def test_a_file_is_named_even_where_its_folder_ends_with_a_slash() -> None:
+    assert shorten_path("a" * 20 + "/", 8) == "…aaaaaa/"
+
+
+def test_paths_of_one_end_are_told_apart_by_what_differs_before_it() -> None:
+    ends = "/a/very/long/way/to/the/picture-000001.jpg"
+    assert shorten_paths([f"cats{ends}", f"dogs{ends}"], 24) == ["cat…0001.jpg", "dog…0001.jpg"]
+    same = [f"cats{ends}"] * 2
+    assert shorten_paths(same, 24) == ["…/the/picture-000001.jpg"] * 2
+
+
+@given(st.lists(st.text("ab/", min_size=1, max_size=60), unique=True), st.integers(1, 60))
+def test_no_path_is_wider_than_its_room(paths: list[str], width: int) -> None:
+    short = shorten_paths(paths, width)
+    assert all(len(text) <= max(width, 2) for text in short)
+    assert all(text == path for path, text in zip(paths, short, strict=True) if len(path) <= width)
+
+
+@given(st.text("ab/", max_size=20), st.text("ab/", max_size=20), st.text("ab/", max_size=80))
+def test_two_paths_that_differ_in_one_place_never_look_alike(one: str, other: str, end: str) -> None:
+    pair = [f"{one}x{end}", f"{other}y{end}"]
+    assert len(set(shorten_paths(pair, 24))) == 2
+
+
+LONG = [{"path": f"photos/{'long/' * 12}{i}.png", "kind": "x" * 40, "name": "y" * 36, "n": i} for i in (1, 2)]
+
+
+def fit(**how: object) -> list[str]:
+    return format_records(LONG, "table", **how).splitlines()
+
+
+def test_shortened_fields_share_what_the_others_leave() -> None:
+    lines = fit(shortened={"path": shorten_paths, "kind": shorten_names, "name": shorten_names})
+    assert WIDTH - 6 < max(map(len, lines)) <= WIDTH
+    assert [line.split()[0][-5:] for line in lines[2:]] == ["1.png", "2.png"]
+    assert "…" in format_records(LONG, "table", shortened={"path": shorten_paths})
+    assert format_records(LONG, "md", shortened={"path": shorten_paths}) == format_records(LONG, "md")
+
+
+def test_spare_fields_go_before_others_become_narrow_and_are_named_in_order() -> None:
+    lines = fit(shortened={"path": shorten_paths, "kind": shorten_names}, spare=["kind", "name", "n"])
+    assert lines[0].split() == ["path", "name", "n"]
+    assert lines[-1] == "Not shown for want of room: kind; the other formats have them."
+    lines = fit(spare=["name", "kind"])
+    assert (lines[0].split(), lines[-1][28:38]) == (["path", "n"], "kind, name")
+
+
+def test_a_name_that_must_be_broken_is_so_after_a_mark() -> None:
+    name = "dogs-timm:vit_small.lvd142m-" * 5
+    first, second = format_records([{"name": name}], "table", broken=["name"]).splitlines()[2:]
+    assert first.endswith(("-", ":", "_", "."))
+    assert first + second == name
