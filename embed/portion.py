@@ -109,7 +109,7 @@ def _find_portion(environment: Mapping[str, str], count: int) -> Portion:
             "JOB_COMPLETION_INDEX); expected some, or I/N, as in --part 0/4."
         )
     if count not in (0, found.count):
-        raise UsageError(f"found --part auto/{count}, but part {found} from {found.why}; expected one number of parts.")
+        raise UsageError(f"found --part auto/{count}, but part {found} from {found.why}; expected one number.")
     return _expect_part(found, f"part {found} from {found.why}")
 
 

@@ -73,7 +73,7 @@ def test_a_scheduler_says_which_part(text: str | None, environment: dict[str, st
         ("half", {}, "found --part 'half'; expected I/N, from 0/4 to 3/4 for four parts, or auto."),
         ("auto", {}, "found --part auto, but no variables of a scheduler"),
         ("auto", {"JOB_COMPLETION_INDEX": "1"}, "as in --part auto/16."),
-        ("auto/3", {"RANK": "1", "WORLD_SIZE": "2"}, "but part 1/2 from RANK and WORLD_SIZE; expected one number of parts."),
+        ("auto/3", {"RANK": "1", "WORLD_SIZE": "2"}, "part 1/2 from RANK and WORLD_SIZE; expected one"),
         ("auto", {"RANK": "x", "WORLD_SIZE": "2"}, "found RANK='x'; expected a whole number"),
         (
             "auto",
