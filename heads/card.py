@@ -146,9 +146,11 @@ def _read_seen(saved: SavedHead) -> tuple[View, Scale] | None:
 _OTHERS = (
     "Other pixels give other answers: another filter, a resize without one against aliasing (`cv2.resize`, "
     "`torch.nn.functional.interpolate`), the whole image where the center is meant. What `fixgrid predict` refuses "
-    "(above 50 million pixels, sides in a ratio over 100, TIFF files that Pillow reads wrongly) is not refused here."
+    "(above 50 million pixels, sides in a ratio over 100, TIFF files that Pillow misreads) is not refused here."
 )
-_HALVES = "Colours of 16 bits are refused, for Pillow keeps half of them and the scale needs all; 16-bit grey is exact."
+_HALVES = (
+    "Colours of 16 bits are refused, for Pillow keeps half of them and the scale needs all; 16-bit grey is exact."
+)
 _OF_TENSORS = (
     "The head was fitted on pixels of torchvision's tensors. Those of Pillow's own resize are 1 or 2 of 255 off on "
     ".3 % of the values."
@@ -162,13 +164,18 @@ def _show_crops(saved: SavedHead, crops_by: str) -> list[str]:
         return []
     view, scale = seen
     first = choose_library(view, crops_by or "pillow")
-    parts = [f"`read_rgb` and `crop` {'above' if crops_by else 'below'} give the head's pixels to the bit. {_OTHERS}"]
+    parts = [
+        f"`read_rgb` and `crop` {'above' if crops_by else 'below'} give the head's pixels to the bit. {_OTHERS}"
+    ]
     parts += [_HALVES] * (not scale.is_usual) + [_OF_TENSORS] * (view.resampler == "tensor")
     if not crops_by:
         parts.append(f"```python\n{join_code(write_reading(scale), write_crop(view, first))}```")
     for other in LIBRARIES:
         if other != first and choose_library(view, other) == other:
-            parts += [f"`crop` by {_NAMES[other]}, which gives the same:", f"```python\n{write_crop(view, other)}```"]
+            parts += [
+                f"`crop` by {_NAMES[other]}, which gives the same:",
+                f"```python\n{write_crop(view, other)}```",
+            ]
     return parts
 
 

@@ -1,7 +1,7 @@
 """Python that makes a head's pixels of an image's file, by the view that it was fitted on. Pure text.
 
-Two functions: ``read_rgb(path)`` decodes as `fixgrid.embed.decode` does, ``crop(image)`` as `fixgrid.embed.views` sees
-a center view. What they give is equal to the bit, by Pillow or by torchvision.
+Two functions: ``read_rgb(path)`` decodes as `fixgrid.embed.decode` does, ``crop(image)`` sees a center view as
+`fixgrid.embed.views` does. What they give is equal to the bit, by Pillow or by torchvision.
 """
 
 from __future__ import annotations
@@ -202,5 +202,7 @@ def join_code(*parts: str) -> str:
         bodies.append("\n".join(body).strip("\n"))
     own = ["import json"] * ("json" in modules)
     others = [f"import {name}" for name in sorted(modules - {"json"})]
-    others += [f"from {module} import {', '.join(sorted(names[module]))}" for module in sorted(names, key=str.lower)]
+    others += [
+        f"from {module} import {', '.join(sorted(names[module]))}" for module in sorted(names, key=str.lower)
+    ]
     return "\n\n\n".join(["\n\n".join("\n".join(group) for group in (own, others) if group), *bodies]) + "\n"

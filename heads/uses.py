@@ -1,7 +1,7 @@
 """Python that opens an exported file and says what it answers, by format and by what labels are. Pure text.
 
-FILE is the exported file, RECORD the JSON beside it, PHOTO an image's file, all as Python strings; RES the side of a
-crop, px; ``read_rgb`` and ``crop`` are those of `heads.crops`. A state dict is opened as its library has it.
+FILE is the exported file, RECORD the JSON beside it, PHOTO an image's file, all as Python strings; RES the side of
+a crop, px; ``read_rgb`` and ``crop`` are those of `heads.crops`. A state dict is opened as its library has it.
 """
 
 from __future__ import annotations

@@ -46,7 +46,9 @@ VIEWS = {
     "tensor, border": view(31, crop_mode="border", resampler="tensor", interpolation="bilinear"),
     "tensor, framed": view(resize="height", resampler="tensor", crop_ratio="1.3"),
 }
-EXACT = [(name, library) for name in VIEWS for library in LIBRARIES if choose_library(VIEWS[name], library) == library]
+EXACT = [
+    (name, library) for name in VIEWS for library in LIBRARIES if choose_library(VIEWS[name], library) == library
+]
 
 
 def draw_odd(seed: int = 0) -> Iterator[tuple[str, bytes]]:
@@ -164,5 +166,11 @@ def test_an_exported_file_says_how_its_pixels_are_made() -> None:
 
 
 def test_pieces_are_joined_with_each_import_once() -> None:
-    parts = "import numpy as np\nfrom PIL import Image, ImageOps\n\n\na = 1\n", "import json\nfrom PIL import Image\n\nb = 2\n"
-    assert join_code(*parts) == "import json\n\nimport numpy as np\nfrom PIL import Image, ImageOps\n\n\na = 1\n\n\nb = 2\n"
+    parts = (
+        "import numpy as np\nfrom PIL import Image, ImageOps\n\n\na = 1\n",
+        "import json\nfrom PIL import Image\n\nb = 2\n",
+    )
+    assert (
+        join_code(*parts)
+        == "import json\n\nimport numpy as np\nfrom PIL import Image, ImageOps\n\n\na = 1\n\n\nb = 2\n"
+    )
