@@ -75,7 +75,7 @@ def describe_timm(architecture: str, view: View, classes: Sequence[str], tempera
         "mean": [float(value) for value in view.mean],
         "std": [float(value) for value in view.std],
         "crop_pct": float(view.crop_ratio),
-        "crop_mode": "center",
+        "crop_mode": view.crop_mode,
         "interpolation": view.interpolation,
         "num_classes": len(classes),
         "label_names": list(classes),

@@ -17,8 +17,9 @@ from .embed.trunks.library import find_use
 from .embed.watcher import Quiet, Watcher
 from .heads.artifact import SavedHead, load_head, name_files, save_coefficients
 from .heads.card import CardFacts, write_card
+from .heads.crops import describe_preprocess
 from .heads.leak import LEAK
-from .heads.uses import list_uses
+from .heads.uses import CROPS_BY, list_uses, say_answers
 from .keeping import find_head
 from .recording import records
 from .seeing import find_own
@@ -108,12 +109,12 @@ def export(
     expect_writable(files[0])
     distance, use = None, list_uses(saved.link).get(to, "")
     if to == "sklearn":
-        save_coefficients(stem, saved)
+        save_coefficients(stem, saved, describe_preprocess(saved.view, saved.trunk.get("decode", {})))
     else:
         distance, architecture = _export_network(saved, to, stem, files[0], trunk, weights, watcher or Quiet())
-        use = use or find_use(architecture)
+        use = use or find_use(architecture) + say_answers(saved.link)
     licence = find_licence(str(saved.trunk.get("trunk")))
-    facts = CardFacts(use, files[0].name, files[1].name, licence, LEAK, __version__)
+    facts = CardFacts(use, files[0].name, files[1].name, licence, LEAK, __version__, CROPS_BY.get(to, ""))
     commit_bytes(files[2], write_card(saved, facts).encode())
     return Exported(files[0], files[2], distance)
 
@@ -138,6 +139,7 @@ def _export_network(
     watcher.phase(f"loading {saved.trunk.get('trunk')}")
     trunk = open_trunk(saved.trunk, view, Path(weights).expanduser() if weights else None, given)
     head = saved.head.coef, saved.head.intercept, saved.temperature
+    preprocess = describe_preprocess(saved.view, saved.trunk.get("decode", {}))
     classifier = Classifier(trunk, *head, view.res, saved.link, saved.normalised)
     if to == "safetensors" and saved.link != "softmax":
         raise UsageError(
@@ -147,11 +149,13 @@ def _export_network(
     if to == "safetensors":
         find_use(trunk.architecture)  # refused before anything is written
         record = describe_timm(trunk.architecture, view, saved.classes, saved.temperature)
+        record["preprocess"] = preprocess
         return export_state(classifier, trunk.architecture, view.res, record, stem), trunk.architecture
     facts = {
         "classes": json.dumps(saved.classes),
         "resolution": str(view.res),
         "view": json.dumps(view.to_spec()),
+        "preprocess": json.dumps(preprocess),
         "trunk": trunk.name,
         "architecture": trunk.architecture,
         "weights_sha256": trunk.weights_sha256,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -191,13 +192,15 @@ def _build_head(tensors: dict[str, NDArray[np.float32]], record: dict[str, Any])
     return SavedHead(head, classes, float(tensors["temperature"][0]), **facts)
 
 
-def save_coefficients(stem: Path, saved: SavedHead) -> tuple[Path, Path]:
+def save_coefficients(
+    stem: Path, saved: SavedHead, preprocess: Mapping[str, Any] | None = None
+) -> tuple[Path, Path]:
     """Write ``<stem>.safetensors`` and ``<stem>.json`` with what scikit-learn's linear models are made of.
 
     Tensors ``coef_`` (K, D) and ``intercept_`` (K,), of two classes the difference (1, D) and (1,) as scikit-learn
     has it; ``classes_`` and ``temperature`` in the JSON. Both tensors over the temperature give calibrated
     probabilities: of one class those of a LogisticRegression, of several the sigmoid of each; of numbers they are a
-    Ridge's.
+    Ridge's. `preprocess` goes into the JSON.
 
     Raises
     ------
@@ -215,6 +218,7 @@ def save_coefficients(stem: Path, saved: SavedHead) -> tuple[Path, Path]:
         "C": saved.head.strength,
         "trunk": saved.trunk,
         "view": saved.view,
+        **({"preprocess": dict(preprocess)} if preprocess else {}),
     }
     files = name_files(stem)
     tensors = {"coef_": np.ascontiguousarray(coef), "intercept_": np.ascontiguousarray(intercept)}

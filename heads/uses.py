@@ -1,20 +1,19 @@
 """Python that opens an exported file and says what it answers, by format and by what labels are. Pure text.
 
-FILE is the exported file, RECORD the JSON beside it, both as Python strings, RES the side of a crop (px). A state
-dict's is its library's.
+FILE is the exported file, RECORD the JSON beside it, PHOTO an image's file, all as Python strings; RES the side of
+a crop, px; ``read_rgb`` and ``crop`` are those of `heads.crops`. A state dict is opened as its library has it.
 """
 
 from __future__ import annotations
 
 _ONNX = """\
 import json
-import numpy as np
 import onnxruntime
 
 session = onnxruntime.InferenceSession(FILE)
 facts = session.get_modelmeta().custom_metadata_map
 classes = json.loads(facts["classes"])
-pixels = np.zeros((1, RES, RES, 3), np.uint8)  # RGB crops, made as "What it sees" says
+pixels = crop(read_rgb(PHOTO))[None]  # uint8 (1, RES, RES, 3)
 (answers,) = session.run(None, {"pixels": pixels})
 """
 _TORCH = """\
@@ -25,14 +24,19 @@ extra = {"fixgrid.json": ""}
 program = torch.export.load(FILE, extra_files=extra)
 facts = json.loads(extra["fixgrid.json"])
 classes = json.loads(facts["classes"])
-pixels = torch.zeros(1, RES, RES, 3, dtype=torch.uint8)  # RGB crops, made as "What it sees" says
+pixels = torch.tensor(crop(read_rgb(PHOTO)))[None]  # uint8 (1, RES, RES, 3)
 answers = program.module()(pixels)
 """
 _SAY = {
-    "softmax": "print(classes[answers[0].argmax()])  # answers are probabilities\n",
+    "softmax": """\
+best = int(answers[0].argmax())  # answers are probabilities
+print(classes[best], float(answers[0, best]))
+""",
     "sigmoid": """\
 thresholds = json.loads(facts["thresholds"])  # answers are probabilities
-print([name for name, one, least in zip(classes, answers[0], thresholds) if one >= least])
+for name, answer, least in zip(classes, answers[0], thresholds):
+    if answer >= least:
+        print(name, float(answer))
 """,
     "identity": "print(classes[0], float(answers[0, 0]))\n",
 }
@@ -74,6 +78,15 @@ values = model.predict(features)  # float32 (n, D), pooled features of the trunk
 }
 
 
+CROPS_BY = {"onnx": "pillow", "torch": "torchvision", "safetensors": "torchvision"}
+"""Which library a format's Python crops with; a head alone takes features."""
+
+
 def list_uses(link: str) -> dict[str, str]:
     """The Python of each format, for a head whose answers a link makes, see `heads.metrics.read_link`."""
     return {"onnx": _ONNX + _SAY[link], "torch": _TORCH + _SAY[link], "sklearn": _LINEAR[link]}
+
+
+def say_answers(link: str) -> str:
+    """Python that says ``answers`` of ``classes``, for a state dict's."""
+    return _SAY[link]

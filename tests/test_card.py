@@ -72,6 +72,35 @@ def test_a_recalibrated_trunk_names_the_one_it_stems_from() -> None:
     assert "replaced" not in card(recalibrated="no mapping")
 
 
+def show_pixels(use: str = "onnx", crops_by: str = "pillow", decode: object = None, **view: object) -> str:
+    """A card whose head sees a whole view."""
+    spec = {"kind": "center", "res": 64, "interpolation": "bicubic", "mean": ["0"] * 3, "std": ["1"] * 3, **view}
+    head = LinearHead(np.zeros((2, 3), np.float32), np.zeros(2, np.float32), 0.1)
+    saved = SavedHead(head, ("a", "b"), trunk={"decode": decode or {}}, view=spec)
+    return write_card(saved, CardFacts({**USES, **LIBRARY_USES}[use], "x.onnx", "x.json", "", "", "9", crops_by))
+
+
+def test_the_pixels_are_made_where_they_are_used() -> None:
+    for use, first in (("onnx", "pillow"), ("torch", "torchvision"), ("timm", "torchvision"), ("sklearn", "")):
+        blocks = [block.split("```")[0] for block in show_pixels(use, first).split("```python\n")[1:]]
+        for block in blocks:
+            compile(block, "card", "exec")
+        seen = blocks[0] if first else blocks[1]
+        assert "def read_rgb(path)" in seen
+        assert ("v2.CenterCrop(64)" in seen) == (first == "torchvision")
+        assert ("v2.CenterCrop(64)" in blocks[-1]) == (first != "torchvision")
+        assert ('crop(read_rgb("photo.jpg"))' in blocks[0]) == bool(first)
+
+
+def test_what_is_not_exact_is_said() -> None:
+    assert "1 or 2 of 255 off" in show_pixels(resampler="tensor")
+    assert "antialias=True" in show_pixels(resampler="tensor").split("```")[1]
+    assert "Image.Resampling" not in show_pixels(resampler="tensor")
+    assert "Colours of 16 bits are refused" in show_pixels(decode={"16 bit": "0:4095"})
+    assert "refused, for" not in show_pixels()
+    assert "read_rgb" not in show_pixels("sklearn", "", kind="five")
+
+
 def test_escaped_text_is_one_line() -> None:
     assert escape_markdown("a\n|b|_c_") == "a\\\\n\\|b\\|\\_c\\_"
 

@@ -49,7 +49,8 @@ class Library(Protocol):
         Name and version of how `fit` makes weights fit another size, in the key wherever it was used; empty if it
         never does.
     use : str
-        Python that opens an exported state dict, FILE, by the JSON beside it, RECORD, for crops of RES px.
+        Python that opens an exported state dict, FILE, by the JSON beside it, RECORD, and makes ``answers`` (1, K),
+        probabilities of ``classes``, of ``crop(read_rgb(PHOTO))``, uint8 (RES, RES, 3).
     """
 
     packages: tuple[str, ...]

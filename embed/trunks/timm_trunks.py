@@ -33,9 +33,11 @@ from safetensors.torch import load_file
 record = json.load(open(RECORD))
 model = timm.create_model(record["architecture"], num_classes=record["num_classes"]).eval()
 model.load_state_dict(load_file(FILE))
-transform = timm.data.create_transform(**timm.data.resolve_data_config(record["pretrained_cfg"]))
-# batch = transform(image)[None]
-probabilities = torch.softmax(model(batch) / record["temperature"], dim=1)
+mean, std = (torch.tensor(record["pretrained_cfg"][name]) for name in ("mean", "std"))
+pixels = torch.tensor(crop(read_rgb(PHOTO)))[None]  # uint8 (1, RES, RES, 3)
+batch = ((pixels / 255 - mean) / std).permute(0, 3, 1, 2)
+classes = record["pretrained_cfg"]["label_names"]
+answers = torch.softmax(model(batch) / record["temperature"], dim=1)
 """
 
 

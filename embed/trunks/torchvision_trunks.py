@@ -26,8 +26,11 @@ from safetensors.torch import load_file
 record = json.load(open(RECORD))
 model = torchvision.models.get_model(record["architecture"], num_classes=record["num_classes"]).eval()
 model.load_state_dict(load_file(FILE))
-# batch: float32 (B, 3, RES, RES), normalised as "What it sees" says
-probabilities = torch.softmax(model(batch) / record["temperature"], dim=1)
+mean, std = (torch.tensor(record["pretrained_cfg"][name]) for name in ("mean", "std"))
+pixels = torch.tensor(crop(read_rgb(PHOTO)))[None]  # uint8 (1, RES, RES, 3)
+batch = ((pixels / 255 - mean) / std).permute(0, 3, 1, 2)
+classes = record["pretrained_cfg"]["label_names"]
+answers = torch.softmax(model(batch) / record["temperature"], dim=1)
 """
 
 FIXED = ("vit_", "maxvit_")
