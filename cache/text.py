@@ -8,7 +8,8 @@ import json
 import os
 import re
 import textwrap
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from itertools import zip_longest
 from typing import Any
 
@@ -44,6 +45,30 @@ def show_label(label: str | tuple[str, ...] | float) -> str:
 def show_path(path: bytes) -> str:
     """A path for people: undecodable bytes and control characters (terminal escapes, bidi marks) escaped."""
     return show_text(os.fsdecode(path))
+
+
+def shorten_path(path: str, width: int) -> str:
+    """A shown path in ``width`` columns: of a longer one the beginning is left out, since its end is what tells."""
+    if len(path) <= width:
+        return path
+    end = path[len(path) - width + 1 :]
+    folder = end.find("/", 0, -1)
+    return "…" + end[max(folder, 0) :]
+
+
+def tell_apart(names: Sequence[str], show: Callable[[str], str] = show_text) -> list[str]:
+    """Names as they are shown; those that would be shown alike have their number, from 1, behind them.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of different classes.
+    show : callable
+    """
+    shown = [show(name) for name in names]
+    while len(count := Counter(shown)) < len(shown):
+        shown = [f"{text} ({i})" if count[text] > 1 else text for i, text in enumerate(shown, 1)]
+    return shown
 
 
 def first_line(error: BaseException, length: int = 160) -> str:
@@ -96,9 +121,23 @@ def _wrap_row(row: Sequence[str], widths: dict[int, int], cut: Collection[int]) 
     def wrap(i: int, text: str) -> list[str]:
         if i not in widths:
             return [text]
-        return textwrap.wrap(text, widths[i], break_long_words=i in cut, break_on_hyphens=False) or [""]
+        if i in cut:
+            return _break_name(text, widths[i])
+        return textwrap.wrap(text, widths[i], break_long_words=False, break_on_hyphens=False) or [""]
 
     return [list(line) for line in zip_longest(*(wrap(i, text) for i, text in enumerate(row)), fillvalue="")]
+
+
+def _break_name(text: str, width: int) -> list[str]:
+    """Lines of a name: broken behind blanks, ``_``, ``/`` and ``-`` where one is near enough, else anywhere."""
+    lines = [""]
+    for part in re.findall(r"[^\s_/-]*[\s_/-]?", text):
+        if len(lines[-1] + part.rstrip()) > width and lines[-1]:
+            lines.append("")
+        lines[-1] += part
+        while len(lines[-1].rstrip()) > width:
+            lines[-1:] = [lines[-1][:width], lines[-1][width:]]
+    return [line.rstrip() for line in lines]
 
 
 def to_columns(rows: Sequence[Sequence[str]], left: bool = False) -> list[str]:

@@ -1,4 +1,4 @@
-"""Grid, heads, learning curves and duplicates: everything that is asked of cached features, no trunk needed."""
+"""Grid, heads and learning curves: what is asked of cached features, no trunk needed."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 
 from .asking import takes
 from .cache.disk import expect_writable
-from .cache.errors import UsageError
-from .cache.holdings import POOLED, Holdings
+from .cache.holdings import POOLED
 from .cache_requests import CurveRequest, GridRequest, HeadRequest
-from .feature_requests import FeaturesRequest, spread
+from .feature_requests import spread
 from .freshness import say_changes
+from .heads.answers import Answers
 from .heads.breakdown import format_breakdown
 from .heads.cell import Cell
-from .heads.curve import CurvePoint, fit_curve
+from .heads.curve import CurvePoint, fit_curve, read_shares
 from .heads.families import keep_linear
 from .heads.figures import HeadFigures
 from .heads.fit import Fitted, fit_best, keep_fitted
@@ -25,10 +25,10 @@ from .heads.grid import run_grids
 from .heads.head_table import fit_record, format_curve
 from .heads.kept import describe_pairs
 from .heads.leak import warn_of_leak
+from .heads.mistakes import WrongAnswer, name_mistakes
 from .heads.question import Asked
 from .heads.recipe import count_passes
 from .heads.table import Notes, format_cells
-from .heads.twins import Twin, choose_res, find_twins, format_twins, looks_alike
 from .heads.verdict import Verdict, judge_cells
 from .keeping import keep_head
 from .recording import records
@@ -76,8 +76,10 @@ class KeptHead:
     Attributes
     ----------
     fitted : Fitted
-    figures : HeadFigures
-        On test, class by class too.
+    answers : Answers
+        On test, image by image.
+    mistakes : list of WrongAnswer
+        Those that are wrong, the worst first, with their files.
     record : dict
         How it was chosen and how it did, as its file has it.
     files : (Path, Path)
@@ -87,14 +89,28 @@ class KeptHead:
     """
 
     fitted: Fitted
-    figures: HeadFigures
+    answers: Answers
+    mistakes: list[WrongAnswer]
     record: dict[str, Any]
     files: tuple[Path, Path]
     warning: str
 
-    def format(self, style: str = "table", *, per_class: bool = False, confused: int | None = None) -> str:
-        """As ``table``, ``md``, ``csv`` or ``json``, with each class and the confused pairs."""
-        return format_breakdown(self.record, self.figures, style, per_class, confused)
+    @property
+    def figures(self) -> HeadFigures:
+        """On test, class by class too."""
+        return self.answers.figures
+
+    def format(
+        self,
+        style: str = "table",
+        *,
+        per_class: bool = False,
+        confused: int | None = None,
+        mistakes: int | None = None,
+    ) -> str:
+        """As ``table``, ``md``, ``csv`` or ``json``, with the tables of `format_breakdown` that are asked for."""
+        tables = per_class, confused, mistakes
+        return format_breakdown(self.record, self.answers, style, *tables, wrong=self.mistakes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,27 +123,6 @@ class Curve:
     def format(self, style: str = "table") -> str:
         """As ``table``, ``md``, ``csv`` or ``json``."""
         return format_curve(self.points, style)
-
-
-@dataclass(frozen=True, eq=False)
-class Duplicates:
-    """Images that occur twice.
-
-    Attributes
-    ----------
-    twins : list of Twin
-    holdings : Holdings
-    alike : bool
-        Whether so many images look alike to the trunk that near ones may well be different.
-    """
-
-    twins: list[Twin]
-    holdings: Holdings
-    alike: bool
-
-    def format(self, style: str = "table") -> str:
-        """As ``table``, ``md``, ``csv`` or ``json``."""
-        return format_twins(self.twins, self.holdings.manifest.splits, style)
 
 
 def _summarise_grid(found: Grid) -> dict[str, Any]:
@@ -212,8 +207,9 @@ def fit_head(request: HeadRequest) -> KeptHead:
     fitted = fit_best(asks, request.prefer)
     asked = next(asked for asked in asks if asked is fitted.ask)
     holdings = asked.holdings
-    measured = fitted.measure(holdings.manifest.classes, n_confused=request.confused)
-    record = fit_record(fitted, measured)
+    classes, test = holdings.manifest.classes, holdings.manifest.splits["test"]
+    answers = fitted.answer(classes, n_confused=request.confused)
+    record = fit_record(fitted, answers.figures)
     how = {
         "tried": [f"{train}:{test}" for train, test in asked.pairs],
         "search": fitted.choice.note,
@@ -224,7 +220,8 @@ def fit_head(request: HeadRequest) -> KeptHead:
     }
     saved = keep_fitted(fitted, holdings, {**record, **how}, _describe_asked(request, asked, wanted))
     files = keep_head(saved, holdings, request.folder, out, request.watcher)
-    return KeptHead(fitted, measured, record, files, warn_of_leak(holdings))
+    wrong = name_mistakes(answers, classes, test.paths)
+    return KeptHead(fitted, answers, wrong, record, files, warn_of_leak(holdings))
 
 
 def _describe_asked(request: HeadRequest, asked: Asked, families: Sequence[str]) -> dict[str, Any]:
@@ -262,37 +259,3 @@ def curve(request: CurveRequest) -> Curve:
     asked = dataclasses.replace(request, repeats=1).ask()
     say_changes(asked.holdings, request.folder, request.watcher)
     return Curve(fit_curve(asked, shares, repeats=request.repeats), warn_of_leak(asked.holdings))
-
-
-def read_shares(asked: str | Sequence[float]) -> list[float]:
-    """Shares of 1 from percentages in a text, or as they are.
-
-    Raises
-    ------
-    UsageError
-        If one is not above 0 and at most the whole.
-    """
-    if not isinstance(asked, str):
-        return list(asked)
-    parts = [part.strip().rstrip("%") for part in asked.split(",")]
-    if not all(part.replace(".", "", 1).isdecimal() and 0 < float(part) <= 100 for part in parts):
-        raise UsageError(f"found --curve {asked!r}; expected percentages above 0 and up to 100, as in 1,5,10,50%.")
-    return [float(part) / 100 for part in parts]
-
-
-@takes(FeaturesRequest)
-def duplicates(request: FeaturesRequest) -> Duplicates:
-    """Images that occur twice, within a split or across splits: equal bytes, equal pixels, or nearly alike.
-
-    Arguments are those of `FeaturesRequest`.
-
-    Raises
-    ------
-    CacheError
-        If center views of a split are not cached.
-    """
-    holdings = request.open()
-    say_changes(holdings, request.folder, request.watcher)
-    twins = find_twins(holdings, choose_res(holdings), holdings.manifest.splits)
-    n = sum(map(len, holdings.manifest.splits.values()))
-    return Duplicates(twins, holdings, looks_alike(twins, n))

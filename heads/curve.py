@@ -76,6 +76,22 @@ class CurvePoint:
         return MEASURES[self.metric]
 
 
+def read_shares(asked: str | Sequence[float]) -> list[float]:
+    """Shares of 1 from percentages in a text, or as they are.
+
+    Raises
+    ------
+    UsageError
+        If one is not above 0 and at most the whole.
+    """
+    if not isinstance(asked, str):
+        return list(asked)
+    parts = [part.strip().rstrip("%") for part in asked.split(",")]
+    if not all(part.replace(".", "", 1).isdecimal() and 0 < float(part) <= 100 for part in parts):
+        raise UsageError(f"found --curve {asked!r}; expected percentages above 0 and up to 100, as in 1,5,10,50%.")
+    return [float(part) / 100 for part in parts]
+
+
 def fit_curve(ask: Ask, shares: Sequence[float], *, seed: int = 0, repeats: int = 1) -> list[CurvePoint]:
     """One point for each share, ascending: chosen on val among all pairs and options, scored on test once.
 
