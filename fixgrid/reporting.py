@@ -14,7 +14,7 @@ from .cache.holdings import pick_data
 from .cache.store import FeatureStore
 from .cache.text import format_records
 from .cache_requests import ReportRequest
-from .embed.manifest import find_copies
+from .embed.copies import find_copies
 from .embed.pictures import Album
 from .freshness import say_changes
 from .heads.drawings import Drawing

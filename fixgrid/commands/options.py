@@ -54,6 +54,7 @@ data = option(
     shell_complete=complete_data,
     help="Folder, table, stanford-dogs[:2020], torchvision:NAME or sample.",
 )
+
 head = click.argument("head", type=Place(dir_okay=False), shell_complete=complete_by("complete_head", files=True))
 cache = option("--cache", type=Place(), default="features", show_default=True, help="Cache folder.")
 
