@@ -8,6 +8,7 @@ import json
 import os
 import re
 import textwrap
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
@@ -77,6 +78,21 @@ def shorten_paths(paths: Sequence[str], width: int) -> list[str]:
         starts = shorten_paths([path[: len(path) - common] for path in group], width - tail - 1)
         shown |= {path: f"{start}…{path[-tail:]}" for path, start in zip(group, starts, strict=True)}
     return [shown[path] for path in paths]
+
+
+def tell_apart(names: Sequence[str], show: Callable[[str], str] = show_text) -> list[str]:
+    """Names as they are shown; those that would be shown alike have their number, from 1, behind them.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of different classes.
+    show : callable
+    """
+    shown = [show(name) for name in names]
+    while len(count := Counter(shown)) < len(shown):
+        shown = [f"{text} ({i})" if count[text] > 1 else text for i, text in enumerate(shown, 1)]
+    return shown
 
 
 def first_line(error: BaseException, length: int = 160) -> str:

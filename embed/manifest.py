@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from fixgrid.cache.rows import SPLITS, TASKS, Manifest, Rows
 from fixgrid.cache.text import show_path, show_text
 
 from . import hashes
+from .copies import find_copies
 from .dealing import choose_shares, deal_images
 from .labelling import (
     encode_groups,
@@ -45,6 +46,7 @@ def read_manifest(
     download_progress: Progress | None = None,
     workers: int | None = None,
     reading: Reading | None = None,
+    deal: bool = True,
 ) -> tuple[Manifest, tuple[str, ...]]:
     """The data set that `source` names, every file hashed, and notes for the user.
 
@@ -74,12 +76,15 @@ def read_manifest(
         Threads that read and hash.
     reading : Reading, optional
         What the columns of a table are, and what labels are.
+    deal : bool
+        False where images are to be scored alone: those without a split are test images, and any of the splits, and
+        one class, will do.
 
     Returns
     -------
     Manifest
-        With the splits train, val and test, none empty; a class without training images is refused. Without labels
-        in the splits that are given, or all in test.
+        With the splits train, val and test, none empty; a class without training images is refused. Without labels,
+        and without dealing, in the splits that are given, or all in test.
     tuple of str
         What was ignored, dealt or looks wrong (equal files in two splits, names that differ only in case).
 
@@ -93,14 +98,15 @@ def read_manifest(
         If the sample, a download or a split cannot be written.
     """
     reading, (source, limit) = reading or Reading(), split_limit(source)
-    listing = list_source(source, Asked(cache_dir, seed, follow_links, download_progress, reading))
+    asked = Asked(cache_dir, seed, follow_links, download_progress, reading, one_class=not deal)
+    listing = list_source(source, asked)
     if reading.root:  # else its place is known by that of the images
         source = os.path.join(os.path.realpath(expand_path(source).parent), os.path.basename(source))
-    images, split_notes, kept = fill_splits(listing, seed=seed, folder=cache_dir / "splits")
+    images, split_notes, kept = fill_splits(listing, seed=seed, folder=cache_dir / "splits", deal=deal)
     images.sort(key=lambda image: image.path)
     classes = list_classes(listing)
     try:
-        check_images(images, classes, source, task=listing.task)
+        check_images(images, classes, source, task=listing.task, deal=deal)
     except DataError as error:
         if not kept or not was_changed(images, listing, seed=seed):
             raise
@@ -122,7 +128,7 @@ def read_manifest(
     elif limit:
         split_notes = (*split_notes, f"limited to {len(chosen):,} of {len(images):,} images")
         source, images = f"{source}@{limit}", [images[place] for place in chosen]
-        check_images(images, classes, source, task=listing.task)
+        check_images(images, classes, source, task=listing.task, deal=deal)
     rows = _build_rows(images, labels[chosen], found.sizes[chosen], found.sha256[chosen])
     manifest = Manifest(source, os.fsdecode(listing.root), classes, rows, options, listing.task)
     names = () if listing.task in ("regression", "unlabelled") else note_names(images, classes)
@@ -152,8 +158,12 @@ def list_source(text: str, asked: Asked) -> Listing:
     return listing if source.reads_columns else relabel(listing, reading, text)
 
 
-def fill_splits(listing: Listing, *, seed: int, folder: Path) -> tuple[list[Image], tuple[str, ...], Path | None]:
+def fill_splits(
+    listing: Listing, *, seed: int, folder: Path, deal: bool = True
+) -> tuple[list[Image], tuple[str, ...], Path | None]:
     """The images, each with a split, a note on every split that had to be dealt, and the file that keeps these.
+
+    Where none is to be dealt, images without one are test images.
 
     Raises
     ------
@@ -162,7 +172,7 @@ def fill_splits(listing: Listing, *, seed: int, folder: Path) -> tuple[list[Imag
     """
     images = listing.images
     given = {image.split for image in images} - {""}
-    if listing.task == "unlabelled":
+    if listing.task == "unlabelled" or not deal:
         return [image._replace(split=image.split or "test") for image in images], (), None
     if given and "train" not in given:
         raise DataError(
@@ -203,8 +213,10 @@ def was_changed(images: Sequence[Image], listing: Listing, *, seed: int) -> bool
     return any(dealt.get(image.path, image.split) != image.split for image in images)
 
 
-def check_images(images: Sequence[Image], classes: Sequence[str], source: str, *, task: str = TASKS[0]) -> None:
-    """Refuse what no head can be trained, chosen and scored on.
+def check_images(
+    images: Sequence[Image], classes: Sequence[str], source: str, *, task: str = TASKS[0], deal: bool = True
+) -> None:
+    """Refuse what no head can be trained, chosen and scored on; nothing of images that are to be scored alone.
 
     Parameters
     ----------
@@ -215,6 +227,8 @@ def check_images(images: Sequence[Image], classes: Sequence[str], source: str, *
         As the user named them.
     task : str
         One of `TASKS`.
+    deal : bool
+        See `read_manifest`.
 
     Raises
     ------
@@ -222,7 +236,7 @@ def check_images(images: Sequence[Image], classes: Sequence[str], source: str, *
         If there is one class, a split without images, a group in two splits, a class without training images, or
         one that is another in another spelling.
     """
-    if task == "unlabelled":
+    if task == "unlabelled" or not deal:
         return
     if len(classes) < 2 and task in ("multiclass", "ordinal"):
         name = show_path(os.fsencode(classes[0]))
@@ -271,28 +285,3 @@ def _build_rows(
         for split, chosen in places.items()
         if chosen
     }
-
-
-def find_copies(manifest: Manifest) -> tuple[str, ...]:
-    """Notes on files with equal bytes: in two splits or under two labels, which a score must know of, or again."""
-    splits: Mapping[bytes, set[str]] = defaultdict(set)
-    labels: Mapping[bytes, set[str]] = defaultdict(set)
-    paths: dict[bytes, bytes] = {}
-    copies: Counter[bytes] = Counter()
-    for split, rows in manifest.splits.items():
-        for path, content, label in zip(rows.paths, rows.sha256, rows.labels.tolist(), strict=True):
-            digest = content.tobytes()
-            splits[digest].add(split)
-            labels[digest].add(str(label))
-            paths[digest] = path
-            copies[digest] += 1
-    notes = []
-    again = [d for d, n in copies.items() if n > 1 and len(splits[d]) == len(labels[d]) == 1]
-    if again:
-        where = "" if manifest.task == "unlabelled" else " in a class"
-        notes.append(f"{len(again)} image(s) occur more than once{where}, such as {show_path(paths[again[0]])}")
-    for found, what in ((splits, "in more than one split"), (labels, "under more than one label")):
-        repeated = [digest for digest, values in found.items() if len(values) > 1]
-        if repeated:
-            notes.append(f"{len(repeated)} image(s) occur {what}, such as {show_path(paths[repeated[0]])}")
-    return tuple(notes)

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from .exporting_features import export_features as export_features
     from .extracting import extract as extract
     from .fitting import curve as curve
-    from .fitting import duplicates as duplicates
     from .fitting import fit_head as fit_head
     from .fitting import grid as grid
     from .halving import search as search
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from .looking import list_cache as list_cache
     from .looking import verify_cache as verify_cache
     from .naming import zero_shot as zero_shot
+    from .pairing import duplicates as duplicates
     from .planning import plan as plan
     from .predicting import predict as predict
     from .reporting import report as report
@@ -65,7 +65,7 @@ _FACE = {
     "curve": "fitting:curve",
     "cross_validate": "validating:cross_validate",
     "choose_again": "validating:choose_again",
-    "duplicates": "fitting:duplicates",
+    "duplicates": "pairing:duplicates",
     "zero_shot": "naming:zero_shot",
     "predict": "predicting:predict",
     "evaluate": "evaluating:evaluate",

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .asking import takes
-from .cache.datasets import find_source
-from .cache.errors import DataError, UsageError
-from .cache.rows import Manifest
+from .cache.errors import DataError
 from .cache.store import FeatureStore
-from .embed.listing import SPLIT
-from .embed.manifest import read_manifest
 from .embed.outcome import Outcome
 from .embed.sizing import Machine
-from .embed.sources.reading import Reading
 from .embed.watcher import Quiet, Watcher
-from .freshness import say_other_images
-from .heads.artifact import SavedHead, load_head
+from .gathering import Gathered, gather_images
+from .heads.answers import Answers, judge_answers
+from .heads.artifact import load_head
+from .heads.breakdown import format_breakdown
 from .heads.figures import HeadFigures
-from .heads.head_table import format_figures
-from .heads.measuring import measure_head
+from .heads.head_table import figures_record, format_evaluation
+from .heads.mistakes import WrongAnswer, name_mistakes
 from .heads.predictions import join_blocks, score_images
 from .keeping import find_head
 from .recording import records
@@ -42,23 +39,49 @@ class Evaluated:
 
     Attributes
     ----------
-    figures : HeadFigures
+    answers : Answers
+        Image by image.
+    mistakes : list of WrongAnswer
+        Those that are wrong, the worst first, with their files.
     outcome : Outcome
         What computing their features took; its bad images are not in the figures.
+    gathered : Gathered
+        Which images were scored, and why those.
     """
 
-    figures: HeadFigures
+    answers: Answers
+    mistakes: list[WrongAnswer]
     outcome: Outcome
+    gathered: Gathered
 
-    def format(self, style: str = "table") -> str:
-        """As ``table``, ``md``, ``csv`` or ``json``."""
-        return format_figures(self.figures, style)
+    @property
+    def figures(self) -> HeadFigures:
+        """Of all images, and class by class."""
+        return self.answers.figures
+
+    @property
+    def warning(self) -> str:
+        """A line if the head has met some of the images before; empty if not, or if that cannot be told."""
+        return self.gathered.met.describe(len(self.gathered.rows)) if self.gathered.met else ""
+
+    def format(
+        self,
+        style: str = "table",
+        *,
+        per_class: bool = False,
+        confused: int | None = None,
+        mistakes: int | None = None,
+    ) -> str:
+        """As ``table``, ``md``, ``csv`` or ``json``, with the tables of `format_breakdown` that are asked for."""
+        record, tables = {**figures_record(self.figures), **self.gathered.record()}, (per_class, confused, mistakes)
+        return format_breakdown(record, self.answers, style, *tables, wrong=self.mistakes, whole=format_evaluation)
 
 
 def _summarise_figures(found: Evaluated) -> dict[str, Any]:
     figures = found.figures
     main = figures.main
-    return {"images": figures.n, main.name: main.value._asdict(), "bad": len(found.outcome.bad)}
+    scored = {"images": figures.n, **found.gathered.record()}
+    return {**scored, main.name: main.value._asdict(), "bad": len(found.outcome.bad)}
 
 
 @dataclass(frozen=True)
@@ -70,14 +93,23 @@ class EvaluateRequest(TableRequest):
     head, trunk, weights, cache, follow_links, backend, device, workers, engine, watcher
         As `fixgrid.predict` takes them.
     data : str or Path
-        As `fixgrid.extract` takes it. Its classes are matched by name, and each must be one of the head's.
-    split : {"train", "val", "test"}
+        As `fixgrid.extract` takes it; one class will do. Classes are matched by name, and each must be one of the
+        head's.
+    split : {"train", "val", "test", "all"}, optional
+        Which images are scored. If not given, test of the head's own data set; of other data that come with splits
+        test, too, if there is one; else all.
+    confused : int
+        Most confused pairs of classes to measure, if more than ten.
+    skip_unknown : bool
+        Leave out images of classes that the head does not know, in place of refusing them.
     """
 
     head: str | Path
     data: str | Path
     _: KW_ONLY
-    split: str = "test"
+    split: str | None = None
+    confused: int = 0
+    skip_unknown: bool = False
     trunk: str | nn.Module | OwnTrunk | None = None
     weights: str | Path | None = None
     cache: str | Path = "features"
@@ -92,10 +124,10 @@ class EvaluateRequest(TableRequest):
 @takes(EvaluateRequest)
 @records(_summarise_figures)
 def evaluate(request: EvaluateRequest) -> Evaluated:
-    """Score a kept head on a split of labelled images, its own or others of the same classes.
+    """Score a kept head on labelled images, its own or others of the same classes.
 
-    Of data that this cache was extracted from, splits and labels are read as they were then, unless it is said
-    otherwise. Arguments are those of `EvaluateRequest`.
+    Of data that this cache was extracted from, labels are read as they were then, unless it is said otherwise.
+    Arguments are those of `EvaluateRequest`.
 
     Raises
     ------
@@ -105,79 +137,36 @@ def evaluate(request: EvaluateRequest) -> Evaluated:
     """
     watcher, folder = request.watcher, Path(request.cache).expanduser()
     watcher.phase("looking at the head and its trunk")
-    saved, data = load_head(find_head(request.head, folder)), str(request.data)
+    saved = load_head(find_head(request.head, folder))
     machine = Machine(request.backend, request.device, str(request.workers), request.engine)
     replica = Replica(saved.trunk, saved.seen, request.trunk, request.weights, folder, machine, watcher)
-    found = _read_data(request, data, folder, saved.task)
-    manifest = _label_as(found, request.split, saved)
-    say_other_images(saved, found, request.split, watcher)
-    extraction, outcome = replica.see(manifest)
+    gathered = gather_images(
+        saved,
+        str(request.data),
+        FeatureStore(folder),
+        split=request.split,
+        reading=request.reading,
+        follow_links=request.follow_links,
+        skip_unknown=request.skip_unknown,
+        watcher=watcher,
+    )
+    for line in gathered.notes(saved, folder):
+        watcher.notice(line)
+    extraction, outcome = replica.see(gathered.manifest)
     watcher.phase("scoring images")
     blocks = list(join_blocks(replica.read(extraction)))
     if not any(len(block.y) for block in blocks):
-        raise DataError(f"found no usable image in the split {request.split} of {data}; expected some to score.")
+        raise DataError(f"found no usable image among those of {request.data}; expected some to score.")
     groups = [block.group for block in blocks if block.group is not None]
-    figures = measure_head(
+    answers = judge_answers(
         np.concatenate([score_images(saved, block.X) for block in blocks]),
         np.concatenate([block.y for block in blocks]),
+        np.concatenate([block.row for block in blocks]),
         saved.classes,
         saved.temperature,
+        n_confused=max(request.confused, 10),
         task=saved.task,
         group=np.concatenate(groups) if groups else None,
         thresholds=saved.thresholds,
     )
-    return Evaluated(figures, outcome)
-
-
-def _read_data(request: EvaluateRequest, data: str, folder: Path, task: str) -> Manifest:
-    """The data set as it was extracted, else as is said, else as a head for ``task`` takes it."""
-    known, _ = find_source(FeatureStore(folder), data)
-    options = list(known.options) if known else []
-    reading = request.reading if request.reading != Reading() else Reading.recall(options)
-    if not known and not reading.task and task in ("multilabel", "regression"):
-        reading = replace(reading, task=task)
-    found, notes = read_manifest(
-        data,
-        cache_dir=folder,
-        seed=int(options[options.index("--seed") + 1]) if "--seed" in options else 0,
-        follow_links=request.follow_links or "--follow-links" in options,
-        reading=reading,
-        progress=request.watcher.show_hashed,
-        download_progress=request.watcher.show_download,
-    )
-    for note in notes:
-        request.watcher.notice(f"note: {note}")
-    return found
-
-
-def _label_as(found: Manifest, split: str, saved: SavedHead) -> Manifest:
-    """One split of a data set, its labels those of a head's classes."""
-    classes, one = saved.classes, ("multiclass", "ordinal")
-    if found.task == "unlabelled":
-        raise DataError(
-            f"found no labels in {found.source}, expected some to score a head by: class folders, or a table with "
-            "a column of labels; predict answers without."
-        )
-    if found.task != saved.task and not (found.task in one and saved.task in one):
-        raise DataError(
-            f"found {found.task} labels in {found.source}; expected {saved.task} ones, which the head answers: "
-            "see --task."
-        )
-    if split not in found.splits:
-        raise UsageError(f"found --of {split!r}; expected one of {', '.join(found.splits)}.")
-    rows = found.splits[split]
-    if found.task == "regression":
-        return Manifest(found.source, found.root, found.classes, {SPLIT: rows}, task=found.task)
-    unknown = sorted(set(found.classes) - set(classes))
-    if unknown:
-        raise DataError(
-            f"found {len(unknown)} class(es) in {found.source} unknown to the head, such as {unknown[0]!r}; "
-            "expected classes of the data it was fitted on, by name."
-        )
-    index = np.array([classes.index(name) for name in found.classes], np.int64)
-    if found.task == "multilabel":
-        labels = np.zeros((len(rows), len(classes)), np.bool_)
-        labels[:, index] = rows.labels
-    else:
-        labels = index[rows.labels]
-    return Manifest(found.source, found.root, classes, {SPLIT: replace(rows, labels=labels)}, task=found.task)
+    return Evaluated(answers, name_mistakes(answers, saved.classes, gathered.rows.paths), outcome, gathered)

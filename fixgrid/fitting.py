@@ -1,4 +1,4 @@
-"""Grid, heads, learning curves and duplicates: everything that is asked of cached features, no trunk needed."""
+"""Grid, heads and learning curves: what is asked of cached features, no trunk needed."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import Any
 
 from .asking import takes
 from .cache.disk import expect_writable
-from .cache.holdings import POOLED, Holdings
+from .cache.holdings import POOLED
 from .cache_requests import CurveRequest, GridRequest, HeadRequest
 from .embed.watcher import Watcher
-from .feature_requests import FeaturesRequest, spread
+from .feature_requests import spread
 from .freshness import say_changes
+from .heads.answers import Answers
 from .heads.breakdown import format_breakdown
 from .heads.cell import Cell
 from .heads.curve import CurvePoint, fit_curve, read_shares
@@ -25,10 +26,10 @@ from .heads.grid import run_grids
 from .heads.head_table import fit_record, format_curve
 from .heads.kept import describe_pairs
 from .heads.leak import say_below, warn_of_leak
+from .heads.mistakes import WrongAnswer, name_mistakes
 from .heads.question import Asked
 from .heads.recipe import FITTING, count_passes, list_recipes
 from .heads.table import Notes, format_cells
-from .heads.twins import Twin, choose_res, find_twins, format_twins, looks_alike
 from .heads.verdict import Verdict, judge_cells
 from .keeping import keep_head
 from .recording import records
@@ -76,8 +77,10 @@ class KeptHead:
     Attributes
     ----------
     fitted : Fitted
-    figures : HeadFigures
-        On test, class by class too.
+    answers : Answers
+        On test, image by image.
+    mistakes : list of WrongAnswer
+        Those that are wrong, the worst first, with their files.
     record : dict
         How it was chosen and how it did, as its file has it.
     files : (Path, Path)
@@ -87,15 +90,29 @@ class KeptHead:
     """
 
     fitted: Fitted
-    figures: HeadFigures
+    answers: Answers
+    mistakes: list[WrongAnswer]
     record: dict[str, Any]
     files: tuple[Path, Path]
     warning: str
 
-    def format(self, style: str = "table", *, per_class: bool = False, confused: int | None = None) -> str:
-        """As ``table``, ``md``, ``csv`` or ``json``, with each class and the confused pairs."""
+    @property
+    def figures(self) -> HeadFigures:
+        """On test, class by class too."""
+        return self.answers.figures
+
+    def format(
+        self,
+        style: str = "table",
+        *,
+        per_class: bool = False,
+        confused: int | None = None,
+        mistakes: int | None = None,
+    ) -> str:
+        """As ``table``, ``md``, ``csv`` or ``json``, with the tables of `format_breakdown` that are asked for."""
+        tables = per_class, confused, mistakes
         record = {**self.record, "warning": self.warning} if style == "json" else self.record
-        said = format_breakdown(record, self.figures, style, per_class, confused)
+        said = format_breakdown(record, self.answers, style, *tables, wrong=self.mistakes)
         return said + say_below(self.warning, style)
 
 
@@ -109,27 +126,6 @@ class Curve:
     def format(self, style: str = "table") -> str:
         """As ``table``, ``md``, ``csv`` or ``json``."""
         return format_curve(self.points, style) + say_below(self.warning, style)
-
-
-@dataclass(frozen=True, eq=False)
-class Duplicates:
-    """Images that occur twice.
-
-    Attributes
-    ----------
-    twins : list of Twin
-    holdings : Holdings
-    alike : bool
-        Whether so many images look alike to the trunk that near ones may well be different.
-    """
-
-    twins: list[Twin]
-    holdings: Holdings
-    alike: bool
-
-    def format(self, style: str = "table") -> str:
-        """As ``table``, ``md``, ``csv`` or ``json``."""
-        return format_twins(self.twins, self.holdings.manifest.splits, style)
 
 
 def _summarise_grid(found: Grid) -> dict[str, Any]:
@@ -219,8 +215,9 @@ def fit_head(request: HeadRequest) -> KeptHead:
     asked = next(asked for asked in asks if asked is fitted.ask)
     holdings = asked.holdings
     request.watcher.phase("scoring the head")
-    measured = fitted.measure(holdings.manifest.classes, n_confused=request.confused)
-    record = fit_record(fitted, measured)
+    classes, test = holdings.manifest.classes, holdings.manifest.splits["test"]
+    answers = fitted.answer(classes, n_confused=request.confused)
+    record = fit_record(fitted, answers.figures)
     how = {
         "tried": [f"{train}:{test}" for train, test in asked.pairs],
         "search": fitted.choice.note,
@@ -231,7 +228,8 @@ def fit_head(request: HeadRequest) -> KeptHead:
     }
     saved = keep_fitted(fitted, holdings, {**record, **how}, _describe_asked(request, asked, wanted))
     files = keep_head(saved, holdings, request.folder, out, request.watcher)
-    return KeptHead(fitted, measured, record, files, warn_of_leak(holdings))
+    wrong = name_mistakes(answers, classes, test.paths)
+    return KeptHead(fitted, answers, wrong, record, files, warn_of_leak(holdings))
 
 
 def _describe_asked(request: HeadRequest, asked: Asked, families: Sequence[str]) -> dict[str, Any]:
@@ -270,22 +268,3 @@ def curve(request: CurveRequest) -> Curve:
     say_changes(asked.holdings, request.folder, request.watcher)
     points = fit_curve(asked, shares, repeats=request.repeats, phase=request.watcher.phase)
     return Curve(points, warn_of_leak(asked.holdings))
-
-
-@takes(FeaturesRequest)
-def duplicates(request: FeaturesRequest) -> Duplicates:
-    """Images that occur twice, within a split or across splits: equal bytes, equal pixels, or nearly alike.
-
-    Arguments are those of `FeaturesRequest`.
-
-    Raises
-    ------
-    CacheError
-        If center views of a split are not cached.
-    """
-    holdings = request.open()
-    say_changes(holdings, request.folder, request.watcher)
-    request.watcher.phase("comparing images")
-    twins = find_twins(holdings, choose_res(holdings), holdings.manifest.splits)
-    n = sum(map(len, holdings.manifest.splits.values()))
-    return Duplicates(twins, holdings, looks_alike(twins, n))

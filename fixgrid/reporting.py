@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from . import __version__
 from .asking import takes
@@ -13,16 +14,19 @@ from .cache.holdings import pick_data
 from .cache.store import FeatureStore
 from .cache.text import format_records
 from .cache_requests import ReportRequest
-from .embed.manifest import find_copies
+from .embed.copies import find_copies
 from .embed.pictures import Album
 from .freshness import say_changes
 from .heads.drawings import Drawing
 from .heads.exhibits import fill_report
 from .heads.findings import find_all
 from .heads.leak import warn_of_leak
+from .heads.mistakes import record_mistakes
 from .heads.overview import fill_overview, render_overview
 from .heads.report import render_report
 from .recording import records
+
+Records = list[dict[str, Any]]
 
 
 @takes(ReportRequest)
@@ -46,23 +50,25 @@ def report(request: ReportRequest) -> Path:
         "fixgrid": __version__,
         "written": time.strftime("%Y-%m-%d %H:%M:%S %z"),
     }
+    tables: dict[str, Records] = {}
     if pick_data(FeatureStore(request.folder), request.source).task == "unlabelled":
         page, drawings = _survey(request, made)
     else:
-        page, drawings = _judge(request, made)
+        page, drawings, tables = _judge(request, made)
     out = Path(request.out).expanduser()
     beside = out.with_name(f"{out.stem}_files")
     request.watcher.phase("writing figures")
     for drawing in drawings:
         commit_bytes(beside / f"{drawing.name}.png", drawing.png)
-        numbers = format_records(drawing.records, "csv")
-        commit_bytes(beside / f"{drawing.name}.csv", numbers.encode("utf-8", "backslashreplace"))
+        tables[drawing.name] = drawing.records
+    for name, table in tables.items():
+        commit_bytes(beside / f"{name}.csv", format_records(table, "csv").encode("utf-8", "backslashreplace"))
     commit_bytes(out, page.encode("utf-8", "backslashreplace"))
     return out
 
 
-def _judge(request: ReportRequest, made: dict[str, str]) -> tuple[str, Iterable[Drawing]]:
-    """The page of heads, and its figures."""
+def _judge(request: ReportRequest, made: dict[str, str]) -> tuple[str, Iterable[Drawing], dict[str, Records]]:
+    """The page of heads, its figures, and tables by name."""
     asks = request.list_asks()
     say_changes(asks[0].holdings, request.folder, request.watcher)
     found = find_all(asks, request.watcher.phase)
@@ -70,7 +76,7 @@ def _judge(request: ReportRequest, made: dict[str, str]) -> tuple[str, Iterable[
     manifest = found.asked.holdings.manifest
     leak = warn_of_leak(*(asked.holdings for asked in asks))
     shown = fill_report(found, Album(manifest), made=made, leak=leak, copies=find_copies(manifest))
-    return render_report(shown), shown.drawings.values()
+    return render_report(shown), shown.drawings.values(), {"mistakes": record_mistakes(shown.wrong, "csv")}
 
 
 def _survey(request: ReportRequest, made: dict[str, str]) -> tuple[str, Iterable[Drawing]]:

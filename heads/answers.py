@@ -1,10 +1,10 @@
-"""What the chosen head answers on test, image by image: figures, calibration, mistakes, examples."""
+"""What a head answers, image by image: figures, calibration, examples."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,24 +13,22 @@ from .cell import Cell
 from .figures import HeadFigures
 from .grid import Made
 from .judging import estimate_rate
-from .measuring import measure_head
-from .metrics import BINS, Estimate, log_softmax, read_link
+from .measuring import measure_head, read_scores
+from .metrics import BINS, Estimate, read_link
 from .question import Ask
 from .recipe import find_recipe
 from .select import score_views
 
-_MISTAKES = 12  # in a list of them
-
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """The chosen head on test.
+    """A head on images with labels.
 
     Attributes
     ----------
     figures : HeadFigures
     row : int64 array, shape (n,)
-        Row ids of the test images.
+        Row ids of the images.
     y, guess : arrays
         What each image is, and what the head says: classes, int64 (n,); of several bool (n, K), as the thresholds
         have it; numbers, float64 (n,).
@@ -40,6 +38,8 @@ class Answers:
         Of `fixgrid.cache.rows.TASKS`.
     group : int64 array, shape (n,), optional
         Images of one number belong together.
+    truth : float64 array, shape (n,), optional
+        Probability of what each image is, of one class each.
     """
 
     figures: HeadFigures
@@ -49,6 +49,7 @@ class Answers:
     confidence: NDArray[np.float64]
     task: str = "multiclass"
     group: NDArray[np.int64] | None = None
+    truth: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,6 @@ class Bin:
     n: int
     confidence: float
     rate: Estimate
-
-
-class Mistake(NamedTuple):
-    """A wrong answer: the image's position, and of several classes the one that is given wrongly or missed."""
-
-    place: int
-    label: int = -1
 
 
 def answer_test(ask: Ask, cell: Cell, classes: Sequence[str], made: Made | None = None) -> Answers:
@@ -85,22 +79,53 @@ def answer_test(ask: Ask, cell: Cell, classes: Sequence[str], made: Made | None 
     temperature, link = recipe.fit_temperature(chosen.choice), read_link(test.y)
     thresholds = recipe.fit_thresholds(chosen.choice) if link == "sigmoid" else None
     scores = score_views(chosen.head, recipe.see(test), link)
-    figures = measure_head(
-        scores, test.y, classes, temperature, task=ask.task, group=test.group, thresholds=thresholds
+    return judge_answers(
+        scores,
+        test.y,
+        test.row,
+        classes,
+        temperature,
+        task=ask.task,
+        group=test.group,
+        thresholds=thresholds,
     )
-    guess, confidence = _read_answers(scores, link, temperature, thresholds)
-    return Answers(figures, test.row, test.y, guess, confidence, ask.task, test.group)
 
 
-def _read_answers(
-    scores: NDArray[np.float32], link: str, temperature: float, thresholds: NDArray[np.float32] | None
-) -> tuple[NDArray[Any], NDArray[np.float64]]:
+def judge_answers(
+    scores: NDArray[np.float32],
+    y: NDArray[Any],
+    row: NDArray[np.int64],
+    classes: Sequence[str],
+    temperature: float = 1.0,
+    *,
+    n_confused: int = 10,
+    task: str = "multiclass",
+    group: NDArray[np.int64] | None = None,
+    thresholds: NDArray[np.float32] | None = None,
+) -> Answers:
+    """What a head's scores of images say, with the figures of them all.
+
+    Parameters
+    ----------
+    row : int64 array, shape (n,)
+        Row ids of the images.
+    scores, y, classes, temperature, n_confused, task, group, thresholds
+        As `measure_head` takes them.
+    """
+    figures = measure_head(
+        scores, y, classes, temperature, n_confused=n_confused, task=task, group=group, thresholds=thresholds
+    )
+    guess: NDArray[Any]
+    link, truth = read_link(y), None
     if link == "identity":
-        return scores[:, 0].astype(np.float64), np.ones(len(scores))
-    if link == "softmax":
-        return scores.argmax(1), np.exp(log_softmax(scores, temperature).max(1))
-    chances = 1 / (1 + np.exp(-scores.astype(np.float64) / temperature))
-    return chances >= (0.5 if thresholds is None else thresholds), chances
+        guess, confidence = scores[:, 0].astype(np.float64), np.ones(len(scores))
+    elif link == "softmax":
+        losses, confidence = read_scores(scores, y, temperature)
+        guess, truth = scores.argmax(1), np.exp(-losses)
+    else:
+        confidence = 1 / (1 + np.exp(-scores.astype(np.float64) / temperature))
+        guess = np.asarray(confidence >= (0.5 if thresholds is None else thresholds))
+    return Answers(figures, row, y, guess, confidence, task, group, truth)
 
 
 def bin_answers(answers: Answers) -> list[Bin]:
@@ -129,27 +154,15 @@ def bin_answers(answers: Answers) -> list[Bin]:
     ]
 
 
-def list_mistakes(answers: Answers) -> list[Mistake]:
-    """The worst wrong answers, the worst first: numbers and places of an order by how far they are off, all by how
-    sure the head was; of several classes each image's worst.
-    """
-    y, guess, confidence = answers.y, answers.guess, answers.confidence
-    if y.ndim == 2:
-        wrong = np.where(guess == y, -1.0, np.where(y, 1 - confidence, confidence))
-        label, worst = wrong.argmax(1), wrong.max(1)
-        order = np.argsort(-worst, kind="stable")
-        return [Mistake(int(i), int(label[i])) for i in order[: min(_MISTAKES, int((worst >= 0).sum()))]]
-    off = np.zeros(len(y)) if answers.task == "multiclass" else abs(guess - y)
-    order = np.lexsort((-confidence, -off))
-    return [Mistake(int(place)) for place in order[guess[order] != y[order]][:_MISTAKES]]
-
-
 def pick_example(answers: Answers, label: int, guess: int) -> int | None:
-    """Position of a test image of ``label``: the surest taken for ``guess``, else the surest; None without one."""
+    """Position of an image of ``label``: the surest taken for ``guess``, else the surest that is recognised.
+
+    Without either it is the surest of all; None if there is no image of the class.
+    """
     mine = answers.y == label
-    taken = mine & (answers.guess == guess)
-    places = np.flatnonzero(taken if taken.any() else mine)
-    return int(places[answers.confidence[places].argmax()]) if len(places) else None
+    kinds = (mine & (answers.guess == guess), mine & (answers.guess == label), mine)
+    places = next((np.flatnonzero(kind) for kind in kinds if kind.any()), None)
+    return None if places is None else int(places[answers.confidence[places].argmax()])
 
 
 def spread_examples(answers: Answers, count: int) -> list[int]:

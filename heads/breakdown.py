@@ -1,59 +1,84 @@
-"""The figures of a kept head by class, and which classes it takes for one another, as text."""
+"""A head's figures by class, the classes that it takes for one another, and its wrong answers, as text."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from fixgrid.cache.text import escape_markdown, format_records, shorten_names, show_text
+from fixgrid.cache.text import escape_markdown, format_records, show_text, tell_apart
 
+from .answers import Answers, bin_answers
 from .figures import ClassRow, Confusion, HeadFigures
 from .head_table import format_fit
+from .mistakes import WrongAnswer, format_mistakes, record_mistakes
 from .table import format_estimate, record_estimate
 
-Show = Callable[[str], str]  # how a name from the data is shown
+Whole = Callable[[dict[str, Any], HeadFigures, str], str]
+"""Makes a text of the figures of all images, as `heads.head_table.format_fit` does."""
 
 
 def format_breakdown(
-    record: dict[str, Any], figures: HeadFigures, style: str, per_class: bool, n_confused: int | None
+    record: dict[str, Any],
+    answers: Answers,
+    style: str,
+    per_class: bool = False,
+    n_confused: int | None = None,
+    n_mistakes: int | None = None,
+    *,
+    wrong: Sequence[WrongAnswer] = (),
+    whole: Whole = format_fit,
 ) -> str:
-    """What `heads.table.format_fit` gives, and the tables asked for, in one of `heads.table.FORMATS`.
+    """What ``whole`` gives, and the tables asked for, in one of `fixgrid.cache.text.FORMATS`.
 
-    JSON has them as lists beside the figures; CSV has them alone, an empty line between two, since a file of
-    comma-separated values is one table. JSON holds names as they are; the others escape what a terminal or a
-    table would obey.
+    JSON has them as lists beside the figures, and always the bins of a reliability diagram; CSV has them alone, an
+    empty line between two, since a file of comma-separated values is one table. JSON holds names as they are; the
+    others escape what a terminal or a table would obey, and number classes that would be shown alike.
 
     Parameters
     ----------
     record : dict
-        From `heads.table.fit_record`.
-    figures : HeadFigures
+        The figures of all images as JSON values.
+    answers : Answers
     style : str
     per_class : bool
         Whether there is a table of classes.
-    n_confused : int or None
-        Length of the table of confused pairs; None leaves it out.
+    n_confused, n_mistakes : int or None
+        Length of the tables of confused pairs and of wrong answers; None leaves one out. JSON and CSV have all
+        wrong answers.
+    wrong : sequence of WrongAnswer
+        All of them.
+    whole : callable
     """
-    shows: dict[str, Show] = {"json": str, "md": escape_markdown}
-    show = shows.get(style, show_text)
+    figures = answers.figures
+    classes = [row.name for row in figures.per_class]
+    show = escape_markdown if style == "md" else show_text
+    shown = dict(zip(classes, classes if style == "json" else tell_apart(classes, show), strict=True))
     row_of = _class_record if style in ("json", "csv") else _class_cells
     tables: dict[str, list[dict[str, Any]]] = {}
     if per_class:
         several = any(row.average_precision for row in figures.per_class)
-        tables["per_class"] = [row_of(row, show, several) for row in figures.per_class]
+        tables["per_class"] = [row_of(row, shown, several) for row in figures.per_class]
     if n_confused is not None:
-        tables["confused"] = [_pair_record(pair, show) for pair in figures.confused[:n_confused]]
-    if style == "json":
-        return format_fit({**record, **tables}, figures, style)
-    if style == "csv":
+        tables["confused"] = [_pair_record(pair, shown) for pair in figures.confused[:n_confused]]
+    if style in ("json", "csv"):
+        if n_mistakes is not None:
+            tables["mistakes"] = record_mistakes(wrong, style)
+        if style == "json":
+            return whole({**record, "reliability": _list_bins(answers), **tables}, figures, style)
         parts = [format_records(rows, style) for rows in tables.values() if rows]
-        return "\n".join(parts or [format_fit(record, figures, style)])
-    short = dict.fromkeys(("class", "first", "second"), shorten_names)
-    parts = [
-        format_records(rows, style, shortened=short) if rows else f"{_say_none(figures)}\n"
-        for rows in tables.values()
+        return "\n".join(parts or [whole(record, figures, style)])
+    names = ("class", "first", "second")
+    texts = [
+        format_records(rows, style, broken=names) if rows else f"{_say_none(figures)}\n" for rows in tables.values()
     ]
-    return "\n".join([format_fit(record, figures, style), *dict.fromkeys(parts)])
+    if n_mistakes is not None:
+        texts.append(format_mistakes(wrong, classes, style, n_mistakes))
+    return "\n".join([whole(record, figures, style), *dict.fromkeys(texts)])
+
+
+def _list_bins(answers: Answers) -> list[dict[str, Any]]:
+    bins = bin_answers(answers)
+    return [{"n": one.n, "confidence": one.confidence, **record_estimate("right", one.rate)} for one in bins]
 
 
 def _say_none(figures: HeadFigures) -> str:
@@ -62,12 +87,12 @@ def _say_none(figures: HeadFigures) -> str:
         return "labels are numbers, not classes"
     if any(row.average_precision for row in figures.per_class):
         return "images may have several labels: none is taken for another"
-    return "no test image was taken for another class"
+    return "no image was taken for another class"
 
 
-def _class_record(row: ClassRow, show: Show, several: bool) -> dict[str, Any]:
+def _class_record(row: ClassRow, shown: Mapping[str, str], several: bool) -> dict[str, Any]:
     record = {
-        "class": show(row.name),
+        "class": shown[row.name],
         "n": row.n,
         **record_estimate("recall" if several else "accuracy", row.recall),
         "precision": row.precision,
@@ -75,8 +100,8 @@ def _class_record(row: ClassRow, show: Show, several: bool) -> dict[str, Any]:
     return {**record, **record_estimate("average_precision", row.average_precision)} if several else record
 
 
-def _class_cells(row: ClassRow, show: Show, several: bool) -> dict[str, Any]:
-    own, precision = {"class": show(row.name), "n": row.n}, _show_share(row.precision)
+def _class_cells(row: ClassRow, shown: Mapping[str, str], several: bool) -> dict[str, Any]:
+    own, precision = {"class": shown[row.name], "n": row.n}, _show_share(row.precision)
     if not several:
         return {
             **own,
@@ -95,6 +120,6 @@ def _show_share(value: float | None) -> str | None:
     return None if value is None else f"{100 * value:.2f} %"
 
 
-def _pair_record(pair: Confusion, show: Show) -> dict[str, Any]:
-    ends = {"first": show(pair.first), "second": show(pair.second)}
+def _pair_record(pair: Confusion, shown: Mapping[str, str]) -> dict[str, Any]:
+    ends = {"first": shown[pair.first], "second": shown[pair.second]}
     return {**ends, "first as second": pair.there, "second as first": pair.back}

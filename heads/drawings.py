@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fixgrid.cache.text import tell_apart
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -222,6 +224,6 @@ def label_log(axis: Any) -> None:
 
 def name_rows(axes: Axes, names: Sequence[str]) -> None:
     """One row for each name, the first at the top."""
-    axes.set_yticks(range(len(names)), [clip_name(name) for name in names])
+    axes.set_yticks(range(len(names)), tell_apart(names, clip_name))
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)

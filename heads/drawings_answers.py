@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fixgrid.cache.text import tell_apart
+
 from .answers import Answers, Bin
 from .drawings import (
     BLUE,
@@ -121,7 +123,7 @@ def draw_order(answers: Answers, classes: Sequence[str]) -> Drawing:
         axes.set_xlim(-0.5, k - 0.5)
         name_rows(axes, classes)
         axes.set_ylim(k - 0.5, -0.5)
-        axes.set_xticks(range(k), [clip_name(name) for name in classes], rotation=90 if k > 6 else 30)
+        axes.set_xticks(range(k), tell_apart(classes, clip_name), rotation=90 if k > 6 else 30)
         axes.set_xlabel("answer")
         axes.set_ylabel("what it is")
 

@@ -11,7 +11,7 @@ import numpy as np
 from fixgrid.cache.errors import say_command
 from fixgrid.cache.holdings import Holdings
 from fixgrid.cache.rows import Rows
-from fixgrid.cache.text import show_path
+from fixgrid.cache.text import show_path, tell_apart
 
 from .answers import bin_answers
 from .drawings import Drawing
@@ -27,7 +27,8 @@ from .drawings_data import draw_counts, draw_principle, draw_sizes, draw_values
 from .drawings_grid import draw_curve, draw_front, draw_grid
 from .drawings_map import draw_maps
 from .findings import Findings
-from .report import Report, TwinShot
+from .mistakes import name_mistakes
+from .report import Report, TwinShot, say_label
 from .shots import Album, show_confused, show_examples, show_mistakes
 from .twins import Twin, looks_alike
 
@@ -52,20 +53,23 @@ def fill_report(found: Findings, album: Album, *, made: dict[str, str], leak: st
     asked, twins = found.asked, found.twins
     manifest = asked.holdings.manifest
     images = sum(len(rows) for rows in manifest.splits.values())
+    classes, paths = tuple(tell_apart(manifest.classes)), manifest.splits["test"].paths
+    shown = found.answers, classes, paths
     return Report(
         manifest.source,
         asked.holdings.trunk,
-        manifest.classes,
+        classes,
         found.verdict,
         found.answers,
         {drawing.name: drawing for drawing in draw_all(found, album)},
-        show_mistakes(found.answers, manifest.classes, album),
-        show_confused(found.answers, manifest.classes, album),
-        show_examples(found.answers, manifest.classes, album),
+        show_mistakes(*shown, album),
+        show_confused(*shown, album),
+        show_examples(*shown, album),
         " ".join([say_not_compared(), *copies]) if twins is None else say_twins(twins, images),
         show_twins(twins or [], asked.holdings, album),
         {**made, **describe_making(found)},
         [line for line in (warn_of_twins(twins or [], images, asked.dropped), leak) if line],
+        name_mistakes(*shown),
     )
 
 
@@ -127,7 +131,7 @@ def draw_all(found: Findings, album: Album) -> list[Drawing]:
 def _draw_labels(found: Findings) -> list[Drawing]:
     """What suits the labels: how well each class is known and how many images it has; of numbers the answers."""
     answers, manifest = found.answers, found.asked.holdings.manifest
-    classes, task = manifest.classes, answers.task
+    classes, task = tell_apart(manifest.classes), answers.task
     labels = {split: rows.labels for split, rows in manifest.splits.items()}
     if task == "regression":
         return [
@@ -167,15 +171,9 @@ def _take_twins(twin: Twin, holdings: Holdings, album: Album) -> TwinShot:
     ends = []
     for split, row in (twin.first, twin.second):
         rows = holdings.manifest.splits[split]
-        label = _say_label(holdings.manifest.name_label(rows.labels[row]))
+        label = say_label(holdings.manifest.name_label(rows.labels[row]))
         ends.append((album.thumbnail(split, row), split, label, show_path(rows.paths[row])))
     return TwinShot(HOW[twin.how], twin.cosine, twin.conflict, ends)
-
-
-def _say_label(label: str | tuple[str, ...] | float) -> str:
-    if isinstance(label, tuple):
-        return ", ".join(label) or "none"
-    return label if isinstance(label, str) else f"{label:.6g}"
 
 
 def leaks(twin: Twin) -> bool:

@@ -10,6 +10,7 @@ from fixgrid.cache.errors import FixgridError, UsageError
 from fixgrid.cache.holdings import Holdings
 from fixgrid.cache.phase import Phase, keep_silent
 from fixgrid.cache.sealed import Sealed
+from fixgrid.cache.text import tell_apart
 
 from .answers import Answers, answer_test
 from .cell import Cell
@@ -35,7 +36,7 @@ class Findings:
     verdict : Verdict
         Over the cells of all of them.
     answers : Answers
-        Of the chosen cell.
+        Of the chosen cell; classes are called as they are shown.
     used : dict of str to list of Sealed
         By split, the features that the chosen cell depends on; of val and test one for each test resolution.
     curve : list of CurvePoint
@@ -88,7 +89,7 @@ def find_all(asks: Sequence[Asked], phase: Phase = keep_silent) -> Findings:
     best = verdict.best
     asked = next(asked for asked in asks if asked.axes == best.axes)
     holdings = asked.holdings
-    answers = answer_test(asked, best, holdings.manifest.classes, made.find(best))
+    answers = answer_test(asked, best, tell_apart(holdings.manifest.classes), made.find(best))
     pair = replace(asked, pairs=((best.train_res, best.test_res),))
     n_train = len(asked.source.load("train", asked.options.train_kinds[0], best.train_res).row)
     curve = []

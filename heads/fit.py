@@ -16,6 +16,7 @@ from fixgrid.cache.holdings import Holdings
 from fixgrid.cache.phase import Phase, keep_silent
 from fixgrid.cache.rows import Rows
 
+from .answers import Answers, judge_answers
 from .artifact import SavedHead
 from .cell import Trial
 from .figures import HeadFigures
@@ -24,7 +25,6 @@ from .grid import note_trial, recall_cell, weigh_trial
 from .judging import Judged
 from .kept import describe_training
 from .linear import LinearHead
-from .measuring import measure_head
 from .metrics import read_link
 from .question import Ask
 from .recipe import FITTING, Chosen, Recipe, find_recipe, list_recipes
@@ -102,11 +102,12 @@ class Fitted:
         """What its figures count, see `Ask.units`."""
         return "images" if self.test.group is None else "groups"
 
-    def measure(self, classes: Sequence[str], n_confused: int = 10) -> HeadFigures:
-        """All figures on test, of the classes by name, and at most ``n_confused`` pairs of them."""
-        return measure_head(
+    def answer(self, classes: Sequence[str], n_confused: int = 10) -> Answers:
+        """What it says of each test image, with all figures, and at most ``n_confused`` pairs of the classes."""
+        return judge_answers(
             self.test_scores,
             self.test.y,
+            self.test.row,
             classes,
             self.temperature,
             n_confused=n_confused,
@@ -114,6 +115,10 @@ class Fitted:
             group=self.test.group,
             thresholds=self.thresholds,
         )
+
+    def measure(self, classes: Sequence[str], n_confused: int = 10) -> HeadFigures:
+        """The figures alone."""
+        return self.answer(classes, n_confused).figures
 
 
 def fit_best(asks: Sequence[Ask], prefer: str = "accurate", phase: Phase = keep_silent) -> Fitted:

@@ -65,14 +65,22 @@ def format_fit(record: dict[str, Any], figures: HeadFigures, style: str) -> str:
     return f"{chosen_line}\n{format_records(rows, style)}\n{counted}"
 
 
+def figures_record(figures: HeadFigures) -> dict[str, Any]:
+    """How a head did on some images, as JSON values."""
+    measured = {figure.name: figure.value._asdict() for figure in figures.figures}
+    groups = {"n_groups": figures.n_groups} if figures.n_groups else {}
+    return {"n": figures.n, **groups, **measured, "temperature": figures.temperature}
+
+
 def format_figures(figures: HeadFigures, style: str) -> str:
     """How a head did on some images, in one of `FORMATS`, ending in a newline."""
+    return format_evaluation(figures_record(figures), figures, style)
+
+
+def format_evaluation(record: dict[str, Any], figures: HeadFigures, style: str) -> str:
+    """The same, of a record that tells more as JSON."""
     if style == "json":
-        measured = {figure.name: figure.value._asdict() for figure in figures.figures}
-        groups = {"n_groups": figures.n_groups} if figures.n_groups else {}
-        return (
-            json.dumps({"n": figures.n, **groups, **measured, "temperature": figures.temperature}, indent=2) + "\n"
-        )
+        return json.dumps(record, indent=2) + "\n"
     return format_records([show_figure(figure) for figure in figures.figures], style)
 
 

@@ -83,7 +83,7 @@ def measure_head(
         return _measure_labels(sample, classes, temperature, thresholds)
     k, guess = len(classes), scores.argmax(1)
     correct = guess == y
-    losses, confidence = _read_scores(scores, y, temperature)
+    losses, confidence = read_scores(scores, y, temperature)
     figures = [
         sample.share("accuracy", "top1"),
         *([] if task == "ordinal" else [sample.average("top5", "top-5", 100, top_hits(scores, y, 5))]),
@@ -201,7 +201,7 @@ def _macro_f1(hits: NDArray[np.float64], size: NDArray[np.float64]) -> float:
     return float((2 * hits[seen] / size[seen]).mean()) if seen.any() else 0.0
 
 
-def _read_scores(
+def read_scores(
     scores: NDArray[np.float32], y: NDArray[np.int64], temperature: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Loss and highest probability of each row, in blocks: log-probabilities take eight bytes an element."""

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fixgrid.cache.errors import say_command
+from fixgrid.cache.text import show_path
 
 from .answers import Answers
 from .cell import Cell
 from .drawings import Drawing, show_name
 from .head_table import show_figure
+from .mistakes import Label, WrongAnswer
 from .shots import Shot
 from .table import explain_choice, format_estimate, label_cell, name_axes, name_cell, name_figure
 from .verdict import Verdict
@@ -31,6 +33,8 @@ NAMES = {
     "knn": "nearest neighbours",
     "sgd": "a softmax head by gradient descent",
 }
+MOST_LISTED = 2000
+"""Wrong answers on a page; the CSV beside it has all."""
 _MOST_NAMED = 4
 _OF_CLASSES = {
     "classes": "Classes",
@@ -38,6 +42,8 @@ _OF_CLASSES = {
     "table": "Test images of each class. Recall: of the class, recognised. Precision: of those called so, right.",
     "reliability": "Calibrated answers lie on the dashed line; larger dots stand for more images.",
     "mistakes": "Surest mistakes",
+    "all": "All mistakes",
+    "listed": "The surest first.",
     "counts": "Images per class and split.",
 }
 WORDS = {
@@ -46,6 +52,7 @@ WORDS = {
         **_OF_CLASSES,
         "drawn": "Recall of each class, with 95 % intervals.",
         "mistakes": "Mistakes that are farthest off",
+        "listed": "The farthest off first; off: the place of the answer less that of the truth.",
     },
     "multilabel": {
         "classes": "Labels",
@@ -55,9 +62,12 @@ WORDS = {
         "reliability": "Every label of every image: how sure it was of one, and how often it was right. Calibrated "
         "answers lie on the dashed line; larger dots stand for more of them.",
         "mistakes": "Surest mistakes, one of an image",
+        "all": "All images with a mistake",
+        "listed": "The surest first; wrong: the label that it is surest of and wrong about, with the probabilities "
+        "of both answers.",
         "counts": "Images per label and split; an image may have several.",
     },
-    "regression": {"mistakes": "Largest errors"},
+    "regression": {"mistakes": "Largest errors", "all": "All errors", "listed": "The largest first."},
 }
 """What a page calls things, by what labels are."""
 
@@ -107,6 +117,8 @@ class Report:
         How the report was made.
     warnings : sequence of str
         Why the figures are not to be trusted; for the top of the page.
+    wrong : sequence of WrongAnswer
+        All wrong answers on test, the worst first.
     """
 
     source: str
@@ -122,6 +134,7 @@ class Report:
     twins: Sequence[TwinShot] = ()
     made: dict[str, str] = field(default_factory=dict)
     warnings: Sequence[str] = ()
+    wrong: Sequence[WrongAnswer] = ()
 
 
 def open_page(source: str) -> Template:
@@ -151,8 +164,30 @@ def render_report(report: Report) -> str:
         "figures": [show_figure(figure) for figure in report.answers.figures.figures],
         "words": WORDS[report.answers.task],
         "sections": list_sections(report),
+        "listed": [_list_wrong(one) for one in report.wrong[:MOST_LISTED]],
     }
     return open_page(source).render(r=report, best=best, allowed=allowed, command=say_command, **shown)
+
+
+def _list_wrong(one: WrongAnswer) -> dict[str, str]:
+    """A wrong answer by column, as text."""
+    truth, answer = map(say_label, (one.truth, one.answer))
+    cells = {"file": show_path(one.path), "truth": truth, "answer": answer}
+    if one.label:
+        cells["wrong"] = one.label
+    if one.off is not None:
+        cells["off"] = f"{one.off:+.4g}"
+    if one.probability is not None:
+        cells["of the answer %"] = f"{100 * one.probability:.1f}"
+        cells["of the truth %"] = "" if one.of_truth is None else f"{100 * one.of_truth:.1f}"
+    return cells
+
+
+def say_label(label: Label) -> str:
+    """What an image is, or is said to be, in words."""
+    if isinstance(label, tuple):
+        return ", ".join(label) or "none"
+    return label if isinstance(label, str) else f"{label:.6g}"
 
 
 def _cut_words(name: str) -> list[str]:

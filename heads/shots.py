@@ -8,19 +8,24 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .answers import Answers, Mistake, list_mistakes, pick_example, spread_examples
-from .drawings_data import PrincipleShown
+from fixgrid.cache.text import show_path
 
+from .answers import Answers, pick_example, spread_examples
+from .drawings_data import PrincipleShown
+from .mistakes import Mistake, list_mistakes
+
+_WORST = 12
 _CONFUSED = 4  # pairs of classes
 _EXAMPLES = 6
 
 
 class Shot(NamedTuple):
-    """A photograph, what it is of, and what is to be said of the head's answer."""
+    """A photograph, what it is of, what is to be said of the head's answer, and its file."""
 
     jpeg: bytes
     label: str
     said: str
+    path: str = ""
 
 
 class Album(Protocol):
@@ -41,32 +46,45 @@ class Album(Protocol):
         """One photograph with the crops of a training and a test view."""
 
 
-def show_mistakes(answers: Answers, classes: Sequence[str], album: Album) -> list[Shot]:
-    """The worst wrong answers."""
-    return _take(answers, classes, album, list_mistakes(answers))
+def show_mistakes(answers: Answers, classes: Sequence[str], paths: Sequence[bytes], album: Album) -> list[Shot]:
+    """The worst wrong answers, with their files.
+
+    Parameters
+    ----------
+    answers : Answers
+    classes : sequence of str
+        As they are shown.
+    paths : sequence of bytes
+        By row id.
+    album : Album
+    """
+    return _take(answers, classes, paths, album, list_mistakes(answers, _WORST))
 
 
-def show_confused(answers: Answers, classes: Sequence[str], album: Album) -> list[Shot]:
+def show_confused(answers: Answers, classes: Sequence[str], paths: Sequence[bytes], album: Album) -> list[Shot]:
     """One test image of each class of the most confused pairs."""
     number = {name: i for i, name in enumerate(classes)}
     pairs = [(number[c.first], number[c.second]) for c in answers.figures.confused[:_CONFUSED]]
     found = [pick_example(answers, *ends) for a, b in pairs for ends in ((a, b), (b, a))]
-    return _take(answers, classes, album, [Mistake(at) for at in dict.fromkeys(found) if at is not None])
+    return _take(answers, classes, paths, album, [Mistake(at) for at in dict.fromkeys(found) if at is not None])
 
 
-def show_examples(answers: Answers, classes: Sequence[str], album: Album) -> list[Shot]:
+def show_examples(answers: Answers, classes: Sequence[str], paths: Sequence[bytes], album: Album) -> list[Shot]:
     """Of numbers some test images from the least to the largest; of classes none."""
     if answers.task != "regression":
         return []
-    return _take(answers, classes, album, map(Mistake, spread_examples(answers, _EXAMPLES)))
+    return _take(answers, classes, paths, album, map(Mistake, spread_examples(answers, _EXAMPLES)))
 
 
-def _take(answers: Answers, classes: Sequence[str], album: Album, places: Iterable[Mistake]) -> list[Shot]:
-    return [
-        Shot(jpeg, *_say(answers, classes, one))
-        for one in places
-        if (jpeg := album.thumbnail("test", int(answers.row[one.place]))) is not None
-    ]
+def _take(
+    answers: Answers, classes: Sequence[str], paths: Sequence[bytes], album: Album, places: Iterable[Mistake]
+) -> list[Shot]:
+    shots = []
+    for one in places:
+        row = int(answers.row[one.place])
+        if (jpeg := album.thumbnail("test", row)) is not None:
+            shots.append(Shot(jpeg, *_say(answers, classes, one), show_path(paths[row])))
+    return shots
 
 
 def _say(answers: Answers, classes: Sequence[str], one: Mistake) -> tuple[str, str]:
@@ -82,4 +100,5 @@ def _say(answers: Answers, classes: Sequence[str], one: Mistake) -> tuple[str, s
         has = ", ".join(name for name, own in zip(classes, y, strict=True) if own) or "none of them"
         missed = f"{classes[one.label]} {'missed' if y[one.label] else 'given as well'}"
         return has, f"{missed}, {100 * sure[one.label]:.0f} % sure of it"
-    return classes[y], f"taken for {classes[guess]}, {100 * sure:.0f} % sure"
+    said = "recognised" if guess == y else f"taken for {classes[guess]}"
+    return classes[y], f"{said}, {100 * sure:.0f} % sure"

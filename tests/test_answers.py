@@ -1,4 +1,4 @@
-"""What the chosen head answers, image by image: bins hold every image, mistakes come surest first."""
+"""What the chosen head answers, image by image: bins hold every image, examples are the surest."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from drawn import FEW, PAIRS, SIZES, Cache, K, ask
 
-from fixgrid.heads import answers as listing
-from fixgrid.heads.answers import Answers, answer_test, bin_answers, list_mistakes, pick_example
+from fixgrid.heads.answers import Answers, answer_test, bin_answers, pick_example
 from fixgrid.heads.grid import run_grid
 from fixgrid.heads.measuring import measure_head
 from fixgrid.heads.verdict import judge_cells
@@ -39,18 +38,18 @@ def made(y, guess, confidence):
     return Answers(figures, np.arange(len(y)), y, guess, np.array(confidence))
 
 
-def test_mistakes_come_surest_first(monkeypatch):
-    answers = made([0, 1, 2, 0], [1, 1, 0, 2], [0.5, 0.99, 0.9, 0.7])
-    assert [one.place for one in list_mistakes(answers)] == [2, 3, 0]
-    assert list_mistakes(made([0], [0], [1.0])) == []
-    monkeypatch.setattr(listing, "_MISTAKES", 1)
-    assert [one.place for one in list_mistakes(answers)] == [2]
+def test_the_truth_has_no_more_probability_than_the_answer(answers):
+    right = answers.guess == answers.y
+    assert (answers.truth[right] == answers.confidence[right]).all()
+    assert (answers.truth[~right] < answers.confidence[~right]).all()
 
 
-def test_an_example_is_the_surest_of_its_confusion_else_of_its_class():
-    answers = made([0, 0, 0, 1], [1, 1, 0, 1], [0.5, 0.6, 0.9, 1.0])
+def test_an_example_is_the_surest_of_its_confusion_else_one_that_is_recognised_else_of_its_class():
+    answers = made([0, 0, 0, 1, 2], [1, 1, 0, 1, 0], [0.5, 0.96, 0.9, 1.0, 0.8])
     assert pick_example(answers, 0, 1) == 1
     assert pick_example(answers, 0, 2) == 2
+    assert pick_example(answers, 2, 1) == 4
+    answers = made([0, 0, 0, 1], [1, 1, 0, 1], [0.5, 0.6, 0.9, 1.0])
     assert pick_example(answers, 2, 0) is None
 
 

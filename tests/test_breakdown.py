@@ -8,14 +8,20 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fixgrid.cache.text import FORMATS
+from fixgrid.heads.answers import judge_answers
 from fixgrid.heads.breakdown import format_breakdown
 from fixgrid.heads.head_table import format_fit
-from fixgrid.heads.measuring import measure_head
+from fixgrid.heads.mistakes import name_mistakes
 
 Y, GUESS = np.array([0, 0, 0, 0, 1, 1, 2, 2]), np.array([0, 1, 1, 2, 0, 1, 2, 2])
-FIGURES = measure_head(np.eye(4, dtype=np.float32)[GUESS], Y, ("cat|dog", "b\x1b[31m", "c", "no image"))
+CLASSES = ("cat|dog", "b\x1b[31m", "c", "no image")
+ANSWERS = judge_answers(np.eye(4, dtype=np.float32)[GUESS], Y, np.arange(8), CLASSES)
+FIGURES = ANSWERS.figures
+PATHS = [*(b"%d.jpg" % i for i in range(7)), b"deep/" * 20 + b"\x1b\xff=7.jpg"]
 SHARE = {"value": 0.625, "low": 0.3, "high": 0.86}
 RECORD = dict.fromkeys(("val", "test", "top5", "class_mean", "nll", "calibration"), SHARE) | {
     "train_res": 224, "test_res": 224, "family": "ridge", "correction": "none", "strength": 1.0,
@@ -23,13 +29,20 @@ RECORD = dict.fromkeys(("val", "test", "top5", "class_mean", "nll", "calibration
 }  # fmt: skip
 
 
-def show(style, *, per_class=True, n_confused=10):
-    return format_breakdown(RECORD, FIGURES, style, per_class=per_class, n_confused=n_confused)
+def show(style, *, per_class=True, n_confused=10, n_mistakes=None):
+    wrong = name_mistakes(ANSWERS, CLASSES, PATHS)
+    return format_breakdown(RECORD, ANSWERS, style, per_class, n_confused, n_mistakes, wrong=wrong)
 
 
 @pytest.mark.parametrize("style", FORMATS)
 def test_without_a_table_asked_for_the_text_is_that_of_the_figures(style):
-    assert show(style, per_class=False, n_confused=None) == format_fit(RECORD, FIGURES, style)
+    text = show(style, per_class=False, n_confused=None)
+    if style == "json":
+        found = json.loads(text)
+        assert sum(one["n"] for one in found.pop("reliability")) == len(Y)
+        assert found == RECORD
+    else:
+        assert text == format_fit(RECORD, FIGURES, style)
 
 
 def test_the_tables_follow_the_figures():
@@ -80,3 +93,51 @@ def test_csv_has_the_tables_alone():
 
 def test_markdown_escapes_what_it_would_obey():
     assert r"| cat\|dog | 4 |" in show("md")
+
+
+def test_wrong_answers_are_listed_as_many_as_asked_for_and_all_of_them_for_programs():
+    text = show("table", per_class=False, n_confused=None, n_mistakes=2)
+    assert [line.split() for line in text.removeprefix(format_fit(RECORD, FIGURES, "table")).splitlines()[3:7]] == [
+        ["1", "1.jpg", "cat|dog", "17.5", "%"],
+        [r"b\x1b[31m", "47.5", "%"],
+        ["2", "2.jpg", "cat|dog", "17.5", "%"],
+        [r"b\x1b[31m", "47.5", "%"],
+    ]
+    assert text.endswith("2 of 4 wrong answers, the worst first; --format csv or json lists all\n")
+    cells = show("md", n_mistakes=1).splitlines()[-3].split("|")
+    assert [cell.strip() for cell in cells[1:3]] == ["1", "1.jpg"]
+    assert cells[-3].strip() == "17.5 %"
+    found = json.loads(show("json", n_mistakes=1))["mistakes"]
+    assert [(row["rank"], row["file"], row["answer"]) for row in found] == [
+        (1, "1.jpg", "b\x1b[31m"),
+        (2, "2.jpg", "b\x1b[31m"),
+        (3, "3.jpg", "c"),
+        (4, "4.jpg", "cat|dog"),
+    ]
+    lines = list(csv.DictReader(io.StringIO(show("csv", per_class=False, n_confused=None, n_mistakes=1))))
+    assert [line["answer"] for line in lines] == [r"b\x1b[31m", r"b\x1b[31m", "c", "cat|dog"]
+    assert float(lines[0]["probability"]) == pytest.approx(0.4753669)
+
+
+NAMES = st.text(alphabet="ab_\x1b1x\\()| ", min_size=1, max_size=6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_no_class_is_ever_shown_as_taken_for_itself(data):
+    classes = data.draw(st.lists(NAMES, min_size=2, max_size=5, unique=True))
+    one = st.integers(0, len(classes) - 1)
+    y, guess = (np.array(data.draw(st.lists(one, min_size=6, max_size=6))) for _ in range(2))
+    answers = judge_answers(np.eye(len(classes), dtype=np.float32)[guess], y, np.arange(6), classes)
+    wrong = name_mistakes(answers, classes, [b"p"] * 6)
+    assert all(pair.first != pair.second and pair.there + pair.back > 0 for pair in answers.figures.confused)
+    assert sum(pair.there + pair.back for pair in answers.figures.confused) == len(wrong) == (y != guess).sum()
+    for style in ("json", "csv"):
+        text = format_breakdown(RECORD, answers, style, n_confused=10, n_mistakes=1, wrong=wrong)
+        if style == "json":
+            tables = [json.loads(text)["confused"], json.loads(text)["mistakes"]]
+        else:
+            tables = [list(csv.DictReader(io.StringIO(part))) for part in text.split("\n\n") if wrong]
+        for row in (row for table in tables for row in table):
+            ends = (row["first"], row["second"]) if "first" in row else (row["truth"], row["answer"])
+            assert ends[0] != ends[1]

@@ -48,6 +48,10 @@ def test_classes_and_confused_pairs_are_printed_in_every_format(work: Path) -> N
     assert "| a | 6 |" in run(*words, "md", cwd=work).stdout
     assert run(*words, "csv", cwd=work).stdout.startswith("class,n,accuracy,")
     assert "first as second" in run(*words, "table", cwd=work).stdout
+    named = json.loads(run(*words, "json", "--mistakes", 1, cwd=work).stdout)
+    assert len(named["mistakes"]) == pair["first as second"] + pair["second as first"]
+    assert all(one["file"].startswith(f"test/{one['truth']}/") for one in named["mistakes"])
+    assert sum(one["n"] for one in named["reliability"]) == 12
 
 
 def test_images_that_occur_twice_are_listed_across_and_within_splits_and_none_is_dropped(work: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from zoo import touch, write_photos
 
 import fixgrid
-from fixgrid import evaluating
+from fixgrid import evaluating, gathering
 from fixgrid.cache.errors import UsageError
 from fixgrid.cache.rows import Manifest
 from fixgrid.embed.changes import Changes, find_changes
@@ -60,8 +60,9 @@ def test_labels_are_read_as_a_head_answers(
         asked.append(options["reading"])
         raise UsageError(source)
 
-    monkeypatch.setattr(evaluating, "read_manifest", stop)
-    monkeypatch.setattr(evaluating, "load_head", lambda _: SimpleNamespace(trunk={}, seen=(), task=answers))
+    monkeypatch.setattr(gathering, "read_manifest", stop)
+    saved = SimpleNamespace(trunk={}, seen=(), task=answers, data={}, keys={}, trained_on={})
+    monkeypatch.setattr(evaluating, "load_head", lambda _: saved)
     monkeypatch.setattr(evaluating, "Replica", lambda *_: None)
     with pytest.raises(UsageError, match=r"t\.csv"):
         fixgrid.evaluate("head", "t.csv", label_col=["a", "b"], task=said, cache=tmp_path)

@@ -20,7 +20,7 @@ from fixgrid.cache.features import FeatureTable
 from fixgrid.cache.rows import Manifest, Rows
 from fixgrid.fitting import Grid
 from fixgrid.heads import findings
-from fixgrid.heads.answers import Answers, bin_answers, list_mistakes, spread_examples
+from fixgrid.heads.answers import Answers, bin_answers, spread_examples
 from fixgrid.heads.artifact import SavedHead
 from fixgrid.heads.breakdown import format_breakdown
 from fixgrid.heads.card import CardFacts, write_card
@@ -38,6 +38,7 @@ from fixgrid.heads.judging import estimate_rate
 from fixgrid.heads.linear import LinearHead
 from fixgrid.heads.measures import DEFAULTS, MEASURES
 from fixgrid.heads.metrics import Estimate, wilson_interval
+from fixgrid.heads.mistakes import list_mistakes, name_mistakes
 from fixgrid.heads.nested import cross_validate
 from fixgrid.heads.per_class import rate_labels
 from fixgrid.heads.question import Ask, Asked, GridOptions
@@ -222,12 +223,22 @@ def test_average_precisions_of_the_labels_have_map_as_their_mean() -> None:
 @pytest.mark.parametrize("task", TASKS)
 def test_a_breakdown_has_the_classes_that_there_are(task: str) -> None:
     fitted = fit(task)
-    figures = fitted.measure(name_classes(task))
-    record = fit_record(fitted, figures)
+    answers = fitted.answer(name_classes(task))
+    record = fit_record(fitted, answers.figures)
     assert (record["metric"], record["units"]) == (DEFAULTS[task], "images")
-    found = json.loads(format_breakdown(record, figures, "json", True, 3))
-    text = format_breakdown(record, figures, "table", True, 3)
+    paths = [b"a folder/" * 9 + b"%d.jpg" % i for i in range(SIZES["test"])]
+    wrong = name_mistakes(answers, name_classes(task), paths)
+    found = json.loads(format_breakdown(record, answers, "json", True, 3, 2, wrong=wrong))
+    text = format_breakdown(record, answers, "table", True, 3, 2, wrong=wrong)
     assert max(map(len, text.splitlines())) <= 80
+    assert f"2 of {len(wrong)} wrong answers" in text
+    assert [row["rank"] for row in found["mistakes"]] == list(range(1, len(wrong) + 1))
+    assert all(row["truth"] != row["answer"] for row in found["mistakes"])
+    assert {*found["mistakes"][0]} - {"rank", "file", "truth", "answer"} == {
+        "regression": {"off"},
+        "ordinal": {"off", "probability", "truth_probability"},
+        "multilabel": {"label", "probability", "truth_probability"},
+    }[task]
     if task == "regression":
         assert (found["per_class"], found["confused"]) == ([], [])
         assert "labels are numbers, not classes" in text

@@ -33,10 +33,10 @@ class Folder(DataSource):
 
     def list(self, text: str, asked: Asked) -> Listing:
         """See `list_folder`."""
-        return list_folder(expand_path(text), follow_links=asked.follow_links)
+        return list_folder(expand_path(text), follow_links=asked.follow_links, one_class=asked.one_class)
 
 
-def list_folder(folder: Path, *, follow_links: bool = False) -> Listing:
+def list_folder(folder: Path, *, follow_links: bool = False, one_class: bool = False) -> Listing:
     """Images of a folder by its layout, see `judge_layout`; without labels if none of them is in a folder.
 
     Notes tell what was passed over, which folders hold no images, and how names that are not plain were read.
@@ -44,7 +44,8 @@ def list_folder(folder: Path, *, follow_links: bool = False) -> Listing:
     Raises
     ------
     DataError
-        If there is no image, none in a class folder, one class alone, or the layout is none or several.
+        If there is no image, none in a class folder, one class alone unless ``one_class`` is enough, or the layout
+        is none or several.
     """
     root = os.path.realpath(os.fsencode(folder))
     walk = walk_images(root, follow_links=follow_links)
@@ -58,7 +59,7 @@ def list_folder(folder: Path, *, follow_links: bool = False) -> Listing:
         for path in place.branch.list_images()
     ]
     left = [*_count_loose(walk, images, layout), *describe_bare(layout.parents, walk.passed)]
-    _expect_classes(layout, walk, folder, left)
+    _expect_classes(layout, walk, folder, left, one_class)
     notes = [*describe_passed(walk.passed), *_count_heif(walk), *layout.notes, *left, *describe_deep(layout.places)]
     labelled = any(place.label for place in layout.places)
     if not labelled:
@@ -67,7 +68,7 @@ def list_folder(folder: Path, *, follow_links: bool = False) -> Listing:
     return Listing(root, images, tuple(notes), task="multiclass" if labelled else "unlabelled")
 
 
-def _expect_classes(layout: Layout, walk: Walk, folder: Path, left: Sequence[str]) -> None:
+def _expect_classes(layout: Layout, walk: Walk, folder: Path, left: Sequence[str], one_class: bool) -> None:
     """Refuse a single class, and images of which none is in a class folder, with what may have been meant."""
     labels, hint = {place.label for place in layout.places}, ""
     if looks := _name_detection(walk):
@@ -80,9 +81,9 @@ def _expect_classes(layout: Layout, walk: Walk, folder: Path, left: Sequence[str
     if labels == {""} and looks and len(layout.places) > 1:
         hint += f" For features without labels name one folder: --data {where}."
         raise DataError(f"found no class folder in {folder}; expected {EXPECTED}.{hint}")
-    if len(labels) > 1 or labels == {""}:
-        return
     nested = not any(place.branch.images for place in layout.places)
+    if len(labels) > 1 or labels == {""} or (one_class and not nested):
+        return
     if table := _find_table(walk, folder):
         hint += f" Did you mean {table}?"
     elif nested and place.split:

@@ -75,6 +75,8 @@ class Asked:
         Hears of downloads.
     reading : Reading
         Of a table's columns; what its labels are.
+    one_class : bool
+        Whether one class is enough, as of images that a head is to be scored on.
     """
 
     cache_dir: Path
@@ -82,6 +84,7 @@ class Asked:
     follow_links: bool = False
     progress: Progress | None = None
     reading: Reading = field(default_factory=Reading)
+    one_class: bool = False
 
 
 def expand_path(text: str) -> Path:

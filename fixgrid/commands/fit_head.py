@@ -15,10 +15,7 @@ from .usage import command
 @options.reads_features
 @cell_options.makes_cells
 @options.option("--curve", help="Print the learning curve at these shares of the images, as in 1,5,10,50%.")
-@options.option("--per-class", is_flag=True, help="Print how well each class is recognised as well.")
-@options.option(
-    "--confused", type=click.IntRange(1), help="Print as many of the most confused pairs of classes as well."
-)
+@options.breakdown
 @options.option(
     "--prefer",
     type=options.choice("accurate", "cheap"),
@@ -40,6 +37,7 @@ def fit_head(
     curve: str | None,
     per_class: bool,
     confused: int | None,
+    mistakes: int | None,
     out: str | None,
     style: str,
     **asked: Any,
@@ -58,5 +56,5 @@ def fit_head(
         return
     with Console(ctx) as console:
         kept = fixgrid.fit_head(**asked, out=out, confused=confused or 0, watcher=console)
-    click.echo(kept.format(style, per_class=per_class, confused=confused), nl=False)
+    click.echo(kept.format(style, per_class=per_class, confused=confused, mistakes=mistakes), nl=False)
     say(f"head written to {kept.files[0]} and {kept.files[1].name}")

@@ -54,6 +54,7 @@ data = option(
     shell_complete=complete_data,
     help="Folder, table, stanford-dogs[:2020], torchvision:NAME or sample.",
 )
+
 head = click.argument("head", type=Place(dir_okay=False), shell_complete=complete_by("complete_head", files=True))
 cache = option("--cache", type=Place(), default="features", show_default=True, help="Cache folder.")
 
@@ -113,6 +114,18 @@ style = option(
     show_default=True,
     help="How results are printed.",
 )
+breakdown = all_of(
+    option("--per-class", is_flag=True, help="Print how well each class is recognised as well."),
+    option(
+        "--confused", type=click.IntRange(1), help="Print as many of the most confused pairs of classes as well."
+    ),
+    option(
+        "--mistakes",
+        type=click.IntRange(1),
+        help="Print as many wrong answers as well, the worst first, with their files; csv and json have all.",
+    ),
+)
+"""Tables that a command prints beside the figures of a head; see `fixgrid.heads.breakdown`."""
 follow_links = option("--follow-links", is_flag=True, help="Follow links that stay inside the data folder.")
 moved_weights = option(
     "--weights",

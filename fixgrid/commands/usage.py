@@ -24,14 +24,14 @@ HEADINGS: Mapping[str, tuple[str, ...]] = {
         "metric", "class_weight", "prefer", "folds", "repeats", "fold_seed", "refit", "drop_duplicates", "mean_of",
         "nested", "resplit", "curve",
     ),
-    "Output": ("to", "out", "top", "style", "per_class", "confused", "yes"),
+    "Output": ("to", "out", "top", "style", "per_class", "confused", "mistakes", "yes"),
     "How images are seen": (
         "crop_ratio", "crop_mode", "interpolation", "mean", "std", "resize", "resampler", "scale", "jitter",
         "seed", "recalibrate",
     ),
     "Tables and labels": ("task", "classes", "label_col", "image_col", "split_col", "group_col", "root"),
     "This machine": ("device", "workers", "precision", "dtype", "backend", "engine", "part", "calibrate", "slurm"),
-    "Images and failures": ("max_bad", "strict", "follow_links", "rehash", "deep", "sample"),
+    "Images and failures": ("max_bad", "strict", "skip_unknown", "follow_links", "rehash", "deep", "sample"),
     "Always": ("config", "quiet", "verbose", "version", "help"),
 }  # fmt: skip
 """Options by heading, in the order in which help lists them: what is given most often first."""
@@ -134,10 +134,10 @@ class _Telling(click.Command):
         except click.MissingParameter as error:
             lacking = error.param.make_metavar(ctx) if isinstance(error.param, click.Argument) else ""
             wanted = lacking or (error.param.opts[0] if error.param else "")
-            raise UsageError(f"found no {wanted.rstrip('.')}; {_say_usage(ctx)}.") from error
+            raise UsageError(f"found no {wanted.rstrip('.')}; {say_usage(ctx)}.") from error
         except click.UsageError as error:
             extra = _find_extra(ctx, typed) if type(error) is click.UsageError else ""
-            raise UsageError(f"{extra or error.format_message().rstrip('.') + '; ' + _say_usage(ctx)}.") from error
+            raise UsageError(f"{extra or error.format_message().rstrip('.') + '; ' + say_usage(ctx)}.") from error
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The options under `HEADINGS`."""
@@ -172,7 +172,7 @@ class Group(_Telling, click.Group):
         name = args[0]
         if name not in self.commands and not ctx.resilient_parsing:
             near = suggest_command(name, self.commands, parts=ctx.parent is not None)
-            better = f"type {say_command(_join(ctx, near))}" if near else _say_usage(ctx)
+            better = f"type {say_command(_join(ctx, near))}" if near else say_usage(ctx)
             raise UsageError(f"found {name!r}, which is no command{_say_of(ctx)}; {better}.")
         return super().resolve_command(ctx, args)
 
@@ -202,7 +202,7 @@ def _refuse_option(ctx: click.Context, option: str, typed: Sequence[str]) -> str
         name: [option for param in one.params if not getattr(param, "hidden", False) for option in param.opts]
         for name, one in getattr(root, "commands", {}).items()
     }
-    better = suggest_option(flag, own, others) or _say_usage(ctx)
+    better = suggest_option(flag, own, others) or say_usage(ctx)
     if better.startswith("type ") and " " not in better[5:] and not getattr(takes[better[5:]], "is_flag", False):
         better = f"{better} {value}".rstrip()
     return f"found {flag}, which {_join(ctx) or 'fixgrid'} does not take; {better}."
@@ -214,7 +214,7 @@ def _refuse_early(ctx: click.Context, typed: str) -> str:
     flag = typed.partition(" ")[0]
     having = [name for name, one in commands.items() if any(flag in param.opts for param in one.params)]
     if not having:
-        return f"found {flag}, which is no option{_say_of(ctx)}; {_say_usage(ctx)}."
+        return f"found {flag}, which is no option{_say_of(ctx)}; {say_usage(ctx)}."
     return f"found {flag} before the command; type it behind: {say_command(_join(ctx, having[0]))} {typed}."
 
 
@@ -249,11 +249,12 @@ def _refuse_word(
         return f"found {word!r}; type {say_command(_join(ctx, '--help'))}"
     numbers = word.replace(",", "").isdecimal()
     wanted = [name for name in (("--res", "--pairs") if numbers else ("--data", "--cache")) if name in options]
-    better = f"type {wanted[0]} {word}" if wanted else _say_usage(ctx)
+    better = f"type {wanted[0]} {word}" if wanted else say_usage(ctx)
     return f"found {word!r} without an option before it; {better}"
 
 
-def _say_usage(ctx: click.Context) -> str:
+def say_usage(ctx: click.Context) -> str:
+    """What a command takes, and where its help is."""
     pieces = [piece.removesuffix("...") for piece in ctx.command.collect_usage_pieces(ctx)]
     said = say_command(_join(ctx, *pieces)).strip()
     return f"expected {said}; see {say_command(_join(ctx, '--help'))}"
