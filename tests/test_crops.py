@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +163,8 @@ def test_an_exported_file_says_how_its_pixels_are_made() -> None:
         wanted = render_view(decode_rgb(ODD["EXIF 6"]), seen, b"")[0]
         assert (run(code, "crop")(image) == wanted).all()
     assert list(describe_preprocess(VIEWS["tensor"].to_spec(), {})["python"]) == ["torchvision"]
-    assert describe_preprocess({"kind": "five", "res": 32}, {}) == {}
+    assert describe_preprocess(replace(seen, kind="five").to_spec(), {}) == {}
+    assert describe_preprocess({"kind": "center", "res": 32}, {}) == {}
 
 
 def test_pieces_are_joined_with_each_import_once() -> None:
