@@ -282,6 +282,7 @@ def make_text(text: str, shop: Workshop, *, everything: bool, only: str = "") ->
                 print(f"{time.monotonic() - began:6.1f} s  {named}", file=sys.stderr, flush=True)
             except NotMade as reason:
                 left.append(f"{named}: left as it was: {reason}")
+                print(left[-1], file=sys.stderr, flush=True)
             else:
                 if piece.get("long"):
                     _date_comment(made, today)
@@ -307,7 +308,6 @@ def main() -> int:
         shop = Workshop(Path(folder), asked.shared.resolve())
         text, left = make_text(asked.file.read_text("utf-8"), shop, everything=asked.all, only=asked.only)
     asked.file.write_text(text, "utf-8")
-    print(*left, sep="\n", file=sys.stderr)
     return int(any("exit" in line for line in left))
 
 
