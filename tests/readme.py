@@ -36,6 +36,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from PIL import Image
+
 ROOT = Path(__file__).resolve().parents[1]
 KEYS = ("prepare", "env", "exit", "both", "run", "keep", "long", "table", "picture", "day")
 HEADER = 2  # lines of a table's head, and its rule
@@ -250,7 +252,8 @@ def take_picture(shop: Workshop, page: str, size: str, file: str) -> None:
     words = ["--headless", "--no-sandbox", "--hide-scrollbars", f"--window-size={width},{height}"]
     subprocess.run([chromium, *words, f"--screenshot={made}", (shop.place / page).as_uri()], check=True,
                    capture_output=True)  # fmt: skip
-    shutil.copy(made, ROOT / file)
+    with Image.open(made) as shot:
+        shot.convert("RGB").quantize(256).save(ROOT / file, optimize=True)
 
 
 def make_gap_table(shop: Workshop) -> list[str]:
