@@ -36,6 +36,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from PIL import Image
+
 ROOT = Path(__file__).resolve().parents[1]
 KEYS = ("prepare", "env", "exit", "both", "run", "keep", "long", "table", "picture", "day")
 HEADER = 2  # lines of a table's head, and its rule
@@ -250,7 +252,8 @@ def take_picture(shop: Workshop, page: str, size: str, file: str) -> None:
     words = ["--headless", "--no-sandbox", "--hide-scrollbars", f"--window-size={width},{height}"]
     subprocess.run([chromium, *words, f"--screenshot={made}", (shop.place / page).as_uri()], check=True,
                    capture_output=True)  # fmt: skip
-    shutil.copy(made, ROOT / file)
+    with Image.open(made) as shot:
+        shot.convert("RGB").quantize(256).save(ROOT / file, optimize=True)
 
 
 def make_gap_table(shop: Workshop) -> list[str]:
@@ -282,6 +285,7 @@ def make_text(text: str, shop: Workshop, *, everything: bool, only: str = "") ->
                 print(f"{time.monotonic() - began:6.1f} s  {named}", file=sys.stderr, flush=True)
             except NotMade as reason:
                 left.append(f"{named}: left as it was: {reason}")
+                print(left[-1], file=sys.stderr, flush=True)
             else:
                 if piece.get("long"):
                     _date_comment(made, today)
@@ -307,7 +311,6 @@ def main() -> int:
         shop = Workshop(Path(folder), asked.shared.resolve())
         text, left = make_text(asked.file.read_text("utf-8"), shop, everything=asked.all, only=asked.only)
     asked.file.write_text(text, "utf-8")
-    print(*left, sep="\n", file=sys.stderr)
     return int(any("exit" in line for line in left))
 
 

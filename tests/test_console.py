@@ -88,8 +88,9 @@ def test_work_that_says_nothing_is_named_beside_the_result(
     @click.option("--quiet", "-q", is_flag=True, expose_value=False, is_eager=True, callback=listen)
     @click.pass_context
     def work(ctx: click.Context) -> None:
-        with Console(ctx):
-            time.sleep(3 * Console._LOOK_EVERY_S)
+        with Console(ctx) as console:
+            while console._thread.is_alive() and console._pace._said is None:
+                time.sleep(0.01)
         click.echo("result")
 
     done = CliRunner().invoke(work, loudness)
