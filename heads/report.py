@@ -178,7 +178,7 @@ def _list_wrong(one: WrongAnswer) -> dict[str, str]:
     if one.off is not None:
         cells["off"] = f"{one.off:+.4g}"
     if one.probability is not None:
-        cells["of the answer %"] = f"{100 * one.probability:.1f}"
+        cells["probability %"] = f"{100 * one.probability:.1f}"
         cells["of the truth %"] = "" if one.of_truth is None else f"{100 * one.of_truth:.1f}"
     return cells
 

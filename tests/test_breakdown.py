@@ -122,7 +122,7 @@ def test_wrong_answers_are_listed_as_many_as_asked_for_and_all_of_them_for_progr
 NAMES = st.text(alphabet="ab_\x1b1x\\()| ", min_size=1, max_size=6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_no_class_is_ever_shown_as_taken_for_itself(data):
     classes = data.draw(st.lists(NAMES, min_size=2, max_size=5, unique=True))
