@@ -69,7 +69,7 @@ class LabelErrors:
     folds: int
 
     def format(self, style: str = "table", top: int | None = None) -> str:
-        """The labels that are more likely wrong than right, at least 20, or the first ``top``.
+        """The labels that look drawn at random, at least 20 lines, or the first ``top``.
 
         As ``table``, ``md``, ``csv`` or ``json``.
         """

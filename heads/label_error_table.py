@@ -54,8 +54,8 @@ def _describe(found: Ranking, i: int, style: str) -> dict[str, Any]:
     else:
         said |= {which: name_label(found, i, which) for which in ("given", "likely")}
     if task != "regression":
-        said |= {name: float(getattr(found, name)[i]) for name in ("p_given", "p_likely", "p_wrong")}
-        said["wrong_so_far"] = float(found.p_wrong[: i + 1].sum())
+        said |= {name: float(getattr(found, name)[i]) for name in ("p_given", "p_likely", "p_random")}
+        said["random_so_far"] = float(found.p_random[: i + 1].sum())
     return {**said, "suspect": bool(found.suspect[i]), "equal_file": show(twin[0]) if twin else None}
 
 
@@ -69,7 +69,7 @@ def _shorten(found: Ranking, i: int, style: str) -> dict[str, Any]:
     else:
         chances = ((given, found.p_given[i]), (likely, found.p_likely[i]))
         given, likely = (f"{name} {100 * chance:.1f}%" for name, chance in chances)
-        said |= {"wrong %": f"{100 * found.p_wrong[i]:.0f}", "given": given, "likely": likely}
+        said |= {"given": given, "likely": likely}
     said["path"] = escape(show_path(found.path(i)))
     if any(found.twin):
         twin = name_twin(found, i)
@@ -94,14 +94,14 @@ def say_ranking(found: Ranking, res: int, folds: int) -> list[str]:
 
 
 def say_noise(found: Ranking) -> Sequence[str]:
-    """How many labels are probably wrong."""
+    """How many labels are probably wrong, as far as heads can tell."""
     if found.noise is None:
         return [f"{found.n_suspect} numbers are 3.5 robust standard deviations off or more; look before you mend."]
     n, share = len(found), found.noise.share
     low, high = (round(n * end) for end in (share.low, share.high))
     return [
-        f"About {found.p_wrong.sum():.0f} ({low} to {high}, 95 %) look as if drawn at random; {found.n_suspect} "
-        "are more likely wrong than right.",
-        "Labels exchanged between look-alikes are not counted, for they look like a head's own mistakes, and heads "
-        "may be wrong: look before you mend.",
+        f"About {found.p_random.sum():.0f} of them ({low} to {high}, 95 %) look as if drawn at random, and "
+        f"{found.n_suspect} are likely to be.",
+        "Labels of look-alikes that were taken for each other cannot be counted, since they look like a head's own "
+        "mistakes: go down the list until its labels are right, and mend none unseen.",
     ]

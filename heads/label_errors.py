@@ -44,16 +44,17 @@ class Ranking:
         float64.
     p_given, p_likely : float64 array, shape (m,)
         Probability of either, by heads that did not learn from the image; nan of numbers.
-    p_wrong : float64 array, shape (m,)
-        Probability that the label is wrong, see `fixgrid.heads.label_noise`; nan of numbers.
+    p_random : float64 array, shape (m,)
+        Probability that the label was drawn at random, see `fixgrid.heads.label_noise`; nan of numbers. Of a label
+        that a look-alike's was taken for it says nothing.
     off : float64 array, shape (m,)
         Of numbers likely less given, in robust standard deviations of that; else nan.
     twin : tuple of (str, int) or None, length m
         Split and row id of a file of equal bytes with another label.
     suspect : bool array, shape (m,)
-        More likely wrong than right, or with a ``twin``; numbers 3.5 deviations off or more.
+        More likely drawn at random than not, or with a ``twin``; numbers 3.5 deviations off or more.
     noise : Noise or None
-        How many labels of train and val are wrong; None of numbers.
+        How many labels of train and val were drawn at random; None of numbers.
     unjudged : int
         Labels of which heads had no other image to learn from. They are not among these.
     """
@@ -66,7 +67,7 @@ class Ranking:
     likely: NDArray[Any]
     p_given: NDArray[np.float64]
     p_likely: NDArray[np.float64]
-    p_wrong: NDArray[np.float64]
+    p_random: NDArray[np.float64]
     off: NDArray[np.float64]
     twin: tuple[End | None, ...]
     suspect: NDArray[np.bool_]
@@ -117,7 +118,7 @@ def rank_answers(manifest: Manifest, held: HeldOut) -> Ranking:
     """The labels of a data set by answers to its images; see `rank_labels`."""
     nan, noise = np.full(held.y.shape, np.nan), None
     label = np.zeros(held.y.shape, np.int64)
-    p_given, p_likely, p_wrong, off = nan, nan, nan, nan
+    p_given, p_likely, p_random, off = nan, nan, nan, nan
     if manifest.task == "regression":
         likely = held.scores[:, 0].astype(np.float64)
         off = (likely - held.y) / _measure_spread((likely - held.y)[held.split != "test"])
@@ -127,9 +128,9 @@ def rank_answers(manifest: Manifest, held: HeldOut) -> Ranking:
         noise = fit_noise(held.scores[learns], held.y[learns], held.learnt[learns])
         p_given = read_chances(held.scores, held.y, noise.temperature)
         likely, p_likely = _find_likely(held, p_given, noise.temperature)
-        p_wrong = doubt_labels(held.scores, held.y, noise)
+        p_random = doubt_labels(held.scores, held.y, noise)
         label = held.y if held.y.ndim == 1 else np.tile(np.arange(held.y.shape[1]), (len(held.y), 1))
-        doubt, suspect = -p_given, p_wrong > 0.5
+        doubt, suspect = -p_given, p_random > 0.5
     twins = find_conflicts(manifest)
     ends = [twins.get(end) for end in zip(held.split.tolist(), held.row.tolist(), strict=True)]
     torn = _compare_labels(manifest, held, ends)
@@ -149,7 +150,7 @@ def rank_answers(manifest: Manifest, held: HeldOut) -> Ranking:
         take(likely),
         take(p_given),
         take(p_likely),
-        take(p_wrong),
+        take(p_random),
         take(off),
         tuple(ends[i] if own else None for i, own in zip(image.tolist(), take(torn).tolist(), strict=True)),
         take(suspect | torn),

@@ -1,4 +1,4 @@
-"""How likely each label is wrong, by a model of labels of which some are drawn at random.
+"""How many labels are drawn at random, and how likely each of them is, by what heads say.
 
 A label is drawn from the probabilities p of a head that did not learn from it, or, in a share e of all cases, is
 any of the other classes alike: ``P(given) = (1 - e) p + e (1 - p) / (K - 1)`` (symmetric noise, Angluin & Laird
@@ -22,7 +22,7 @@ _HALF_CHI2 = 1.9207294  # half the 95 % point of chi-square with one degree of f
 
 
 class Noise(NamedTuple):
-    """Labels that are wrong.
+    """Labels that are drawn at random.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ def read_chances(scores: NDArray[np.float32], y: NDArray[Any], temperature: floa
 
 
 def fit_noise(scores: NDArray[np.float32], y: NDArray[Any], judged: NDArray[np.bool_] | None = None) -> Noise:
-    """The likeliest share of wrong labels, as if one more label had been seen to be right.
+    """The likeliest share of labels drawn at random, as if one more label had been seen to be right.
 
     Parameters
     ----------
@@ -92,12 +92,12 @@ def fit_noise(scores: NDArray[np.float32], y: NDArray[Any], judged: NDArray[np.b
 
 
 def doubt_labels(scores: NDArray[np.float32], y: NDArray[Any], noise: Noise) -> NDArray[np.float64]:
-    """Probability that each label is wrong, by the model above: shape of ``y``."""
+    """Probability that each label was drawn at random, by the model above: shape of ``y``."""
     own = read_chances(scores, y, noise.temperature)
     wrong = noise.share.value * (1 - own) / _count_others(scores, y)
     return np.asarray(wrong / (wrong + (1 - noise.share.value) * own).clip(_LEAST))
 
 
 def _count_others(scores: NDArray[np.float32], y: NDArray[Any]) -> int:
-    """Classes that a wrong label may be of."""
+    """Classes that a label may be drawn from."""
     return 1 if y.ndim == 2 else max(scores.shape[1] - 1, 1)

@@ -18,7 +18,7 @@ from .usage import command
 @options.judges_labels
 @options.option("--folds", type=click.IntRange(2), default=5, show_default=True, help="Of train and val.")
 @options.option(
-    "--top", type=click.IntRange(1), help="Labels to list. [default: those more likely wrong than right, or 20]"
+    "--top", type=click.IntRange(1), help="Labels to list. [default: 20, or all that look drawn at random]"
 )
 @options.style
 @click.pass_context
