@@ -14,6 +14,7 @@ from fixgrid.cache.rows import Rows
 from fixgrid.cache.text import show_path
 
 from .answers import bin_answers
+from .doubtful import Doubtful
 from .drawings import Drawing
 from .drawings_answers import (
     MOST_ORDERED,
@@ -35,7 +36,15 @@ TWINS_SHOWN = 6
 HOW = {"bytes": "the same file", "pixels": "the same pixels", "near": "nearly alike"}
 
 
-def fill_report(found: Findings, album: Album, *, made: dict[str, str], leak: str, copies: Sequence[str]) -> Report:
+def fill_report(
+    found: Findings,
+    album: Album,
+    *,
+    made: dict[str, str],
+    leak: str,
+    copies: Sequence[str],
+    doubtful: Doubtful | None = None,
+) -> Report:
     """All of the page.
 
     Parameters
@@ -48,6 +57,8 @@ def fill_report(found: Findings, album: Album, *, made: dict[str, str], leak: st
         A line about labels that the trunk has seen; empty if it has not.
     copies : sequence of str
         What is known of equal files where images were not compared.
+    doubtful : Doubtful, optional
+        Labels that are probably wrong.
     """
     asked, twins = found.asked, found.twins
     manifest = asked.holdings.manifest
@@ -66,6 +77,7 @@ def fill_report(found: Findings, album: Album, *, made: dict[str, str], leak: st
         show_twins(twins or [], asked.holdings, album),
         {**made, **describe_making(found)},
         [line for line in (warn_of_twins(twins or [], images, asked.dropped), leak) if line],
+        doubtful,
     )
 
 

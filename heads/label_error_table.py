@@ -97,11 +97,11 @@ def say_noise(found: Ranking) -> Sequence[str]:
     """How many labels are probably wrong, as far as heads can tell."""
     if found.noise is None:
         return [f"{found.n_suspect} numbers are 3.5 robust standard deviations off or more; look before you mend."]
-    n, share = len(found), found.noise.share
+    n, share, total = len(found), found.noise.share, round(float(found.p_random.sum()))
     low, high = (round(n * end) for end in (share.low, share.high))
+    some = f"About {total} of them ({low} to {high}, 95 %) look as if drawn at random, {found.n_suspect} likely so."
     return [
-        f"About {found.p_random.sum():.0f} of them ({low} to {high}, 95 %) look as if drawn at random, and "
-        f"{found.n_suspect} are likely to be.",
+        some if total or found.n_suspect else f"None of them looks drawn at random (at most {high}, 95 %).",
         "Labels of look-alikes that were taken for each other cannot be counted, since they look like a head's own "
         "mistakes: go down the list until its labels are right, and mend none unseen.",
     ]

@@ -14,6 +14,7 @@ from fixgrid.cache.errors import say_command
 
 from .answers import Answers
 from .cell import Cell
+from .doubtful import Doubtful
 from .drawings import Drawing, show_name
 from .head_table import show_figure
 from .shots import Shot
@@ -107,6 +108,8 @@ class Report:
         How the report was made.
     warnings : sequence of str
         Why the figures are not to be trusted; for the top of the page.
+    doubtful : Doubtful or None
+        Labels that are probably wrong; None if they were not looked for.
     """
 
     source: str
@@ -122,6 +125,7 @@ class Report:
     twins: Sequence[TwinShot] = ()
     made: dict[str, str] = field(default_factory=dict)
     warnings: Sequence[str] = ()
+    doubtful: Doubtful | None = None
 
 
 def open_page(source: str) -> Template:
@@ -193,6 +197,7 @@ def list_sections(report: Report) -> list[tuple[str, str]]:
         ("cost", "Cost"),
         *labels,
         ("mistakes", "Mistakes"),
+        *([("labels", "Labels to look at")] if report.doubtful else []),
         ("data", "Data"),
         ("made", "How it was made"),
     ]
