@@ -99,9 +99,8 @@ def say_noise(found: Ranking) -> Sequence[str]:
         return [f"{found.n_suspect} numbers are 3.5 robust standard deviations off or more; look before you mend."]
     n, share, total = len(found), found.noise.share, round(float(found.p_random.sum()))
     low, high = (round(n * end) for end in (share.low, share.high))
-    some = (
-        f"About {total} of them ({low} to {high}, 95 %) look as if drawn at random; {found.n_suspect} likely are."
-    )
+    named = found.n_suspect
+    some = f"About {total} ({low} to {high}, 95 %) look as if drawn at random; {named} more likely than not."
     return [
         some if total or found.n_suspect else f"None of them looks drawn at random (at most {high}, 95 %).",
         "Labels of look-alikes that were taken for each other cannot be counted, since they look like a head's own "

@@ -141,7 +141,7 @@ def test_what_was_judged_and_how_much_looks_random_is_said(found: Ranking) -> No
     said = say_ranking(found, 224, 4)
     assert said[0].startswith("360 labels at 224 px")
     assert "4 folds of train and val, those of test by a head of train and val" in said[0]
-    assert said[1].startswith("About 5 of them (")
+    assert said[1].startswith("About 5 (")
     assert "mend none unseen" in said[-1]
     assert say_ranking(rank_labels(sharpen(draw()), 224, 4), 224, 4)[1].startswith("None of them looks drawn")
 
