@@ -7,7 +7,7 @@ import sys
 
 COMMANDS = (
     "extract", "plan", "search", "fit-head", "grid", "predict", "evaluate", "export", "export-features",
-    "report", "duplicates", "nearest", "zero-shot", "models", "doctor", "cache", "heads",
+    "report", "duplicates", "label-errors", "nearest", "zero-shot", "models", "doctor", "cache", "heads",
 )  # fmt: skip
 """Each is a file of `fixgrid.commands`."""
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from .auditing import label_errors as label_errors
     from .cache.errors import FixgridError as FixgridError
     from .cache.reader import open_store as open  # noqa: F401
     from .cache_requests import GridRequest as GridRequest
@@ -66,6 +67,7 @@ _FACE = {
     "cross_validate": "validating:cross_validate",
     "choose_again": "validating:choose_again",
     "duplicates": "pairing:duplicates",
+    "label_errors": "auditing:label_errors",
     "zero_shot": "naming:zero_shot",
     "predict": "predicting:predict",
     "evaluate": "evaluating:evaluate",

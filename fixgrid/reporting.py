@@ -17,6 +17,7 @@ from .cache_requests import ReportRequest
 from .embed.copies import find_copies
 from .embed.pictures import Album
 from .freshness import say_changes
+from .heads.doubtful import show_doubtful
 from .heads.drawings import Drawing
 from .heads.exhibits import fill_report
 from .heads.findings import find_all
@@ -50,33 +51,39 @@ def report(request: ReportRequest) -> Path:
         "fixgrid": __version__,
         "written": time.strftime("%Y-%m-%d %H:%M:%S %z"),
     }
-    tables: dict[str, Records] = {}
+    lists: dict[str, str] = {}
     if pick_data(FeatureStore(request.folder), request.source).task == "unlabelled":
         page, drawings = _survey(request, made)
     else:
-        page, drawings, tables = _judge(request, made)
+        page, drawings, lists = _judge(request, made)
     out = Path(request.out).expanduser()
     beside = out.with_name(f"{out.stem}_files")
     request.watcher.phase("writing figures")
     for drawing in drawings:
         commit_bytes(beside / f"{drawing.name}.png", drawing.png)
-        tables[drawing.name] = drawing.records
-    for name, table in tables.items():
-        commit_bytes(beside / f"{name}.csv", format_records(table, "csv").encode("utf-8", "backslashreplace"))
+        numbers = format_records(drawing.records, "csv")
+        commit_bytes(beside / f"{drawing.name}.csv", numbers.encode("utf-8", "backslashreplace"))
+    for name, text in lists.items():
+        commit_bytes(beside / f"{name}.csv", text.encode("utf-8", "backslashreplace"))
     commit_bytes(out, page.encode("utf-8", "backslashreplace"))
     return out
 
 
-def _judge(request: ReportRequest, made: dict[str, str]) -> tuple[str, Iterable[Drawing], dict[str, Records]]:
-    """The page of heads, its figures, and tables by name."""
+def _judge(request: ReportRequest, made: dict[str, str]) -> tuple[str, Iterable[Drawing], dict[str, str]]:
+    """The page of heads, its figures, and lists beside it as CSV."""
     asks = request.list_asks()
     say_changes(asks[0].holdings, request.folder, request.watcher)
     found = find_all(asks, request.watcher.phase)
-    request.watcher.phase("drawing figures")
-    manifest = found.asked.holdings.manifest
+    holdings = found.asked.holdings
+    manifest, album = holdings.manifest, Album(holdings.manifest)
     leak = warn_of_leak(*(asked.holdings for asked in asks))
-    shown = fill_report(found, Album(manifest), made=made, leak=leak, copies=find_copies(manifest))
-    return render_report(shown), shown.drawings.values(), {"mistakes": record_mistakes(shown.wrong, "csv")}
+    request.watcher.phase("looking for label errors")
+    doubtful = show_doubtful(holdings, album, request.folder / "cells")
+    request.watcher.phase("drawing figures")
+    shown = fill_report(found, album, made=made, leak=leak, copies=find_copies(manifest), doubtful=doubtful)
+    lists = {"mistakes": format_records(record_mistakes(shown.wrong, "csv"), "csv")}
+    lists |= {"label_errors": doubtful.csv} if doubtful.csv else {}
+    return render_report(shown), shown.drawings.values(), lists
 
 
 def _survey(request: ReportRequest, made: dict[str, str]) -> tuple[str, Iterable[Drawing]]:

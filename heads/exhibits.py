@@ -14,6 +14,7 @@ from fixgrid.cache.rows import Rows
 from fixgrid.cache.text import show_path, tell_apart
 
 from .answers import bin_answers
+from .doubtful import Doubtful
 from .drawings import Drawing
 from .drawings_answers import (
     MOST_ORDERED,
@@ -36,7 +37,15 @@ TWINS_SHOWN = 6
 HOW = {"bytes": "the same file", "pixels": "the same pixels", "near": "nearly alike"}
 
 
-def fill_report(found: Findings, album: Album, *, made: dict[str, str], leak: str, copies: Sequence[str]) -> Report:
+def fill_report(
+    found: Findings,
+    album: Album,
+    *,
+    made: dict[str, str],
+    leak: str,
+    copies: Sequence[str],
+    doubtful: Doubtful | None = None,
+) -> Report:
     """All of the page.
 
     Parameters
@@ -49,6 +58,8 @@ def fill_report(found: Findings, album: Album, *, made: dict[str, str], leak: st
         A line about labels that the trunk has seen; empty if it has not.
     copies : sequence of str
         What is known of equal files where images were not compared.
+    doubtful : Doubtful, optional
+        Labels that are probably wrong.
     """
     asked, twins = found.asked, found.twins
     manifest = asked.holdings.manifest
@@ -70,6 +81,7 @@ def fill_report(found: Findings, album: Album, *, made: dict[str, str], leak: st
         {**made, **describe_making(found)},
         [line for line in (warn_of_twins(twins or [], images, asked.dropped), leak) if line],
         name_mistakes(*shown),
+        doubtful,
     )
 
 

@@ -15,6 +15,7 @@ from fixgrid.cache.text import show_path
 
 from .answers import Answers
 from .cell import Cell
+from .doubtful import Doubtful
 from .drawings import Drawing, show_name
 from .head_table import show_figure
 from .mistakes import Label, WrongAnswer
@@ -119,6 +120,8 @@ class Report:
         Why the figures are not to be trusted; for the top of the page.
     wrong : sequence of WrongAnswer
         All wrong answers on test, the worst first.
+    doubtful : Doubtful or None
+        Labels that are probably wrong; None if they were not looked for.
     """
 
     source: str
@@ -135,6 +138,7 @@ class Report:
     made: dict[str, str] = field(default_factory=dict)
     warnings: Sequence[str] = ()
     wrong: Sequence[WrongAnswer] = ()
+    doubtful: Doubtful | None = None
 
 
 def open_page(source: str) -> Template:
@@ -228,6 +232,7 @@ def list_sections(report: Report) -> list[tuple[str, str]]:
         ("cost", "Cost"),
         *labels,
         ("mistakes", "Mistakes"),
+        *([("labels", "Labels to look at")] if report.doubtful else []),
         ("data", "Data"),
         ("made", "How it was made"),
     ]

@@ -39,7 +39,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 COMMANDS = {
     "extract", "plan", "search", "fit-head", "grid", "predict", "evaluate", "export", "export-features",
-    "report", "duplicates", "nearest", "zero-shot", "models", "doctor", "cache", "heads",
+    "report", "duplicates", "label-errors", "nearest", "zero-shot", "models", "doctor", "cache", "heads",
 }  # fmt: skip
 
 

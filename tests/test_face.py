@@ -90,7 +90,7 @@ def test_an_option_and_its_argument_have_one_default(command: str) -> None:
 
 def test_arguments_are_given_by_name_and_explained() -> None:
     mine = ("extract", "plan", "grid", "fit_head", "curve", "report", "duplicates")
-    for name in (*mine, "cross_validate", "choose_again"):
+    for name in (*mine, "label_errors", "cross_validate", "choose_again"):
         function = getattr(fixgrid, name)
         first, *others = inspect.signature(function).parameters.values()
         assert first.name == "data"

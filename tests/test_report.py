@@ -15,6 +15,7 @@ from PIL import Image
 from fixgrid.embed.pictures import make_thumbnail
 from fixgrid.heads.answers import answer_test, bin_answers
 from fixgrid.heads.cell import Cell
+from fixgrid.heads.doubtful import Doubtful
 from fixgrid.heads.drawings_answers import draw_classes, draw_reliability
 from fixgrid.heads.drawings_data import draw_counts
 from fixgrid.heads.drawings_grid import draw_grid
@@ -47,7 +48,22 @@ def make_page(more: int = 0) -> str:
     ends = [(shots[0].jpeg, "train", EVIL, EVIL), (None, "test", "b", "long/" * 60)]
     twins = [TwinShot("nearly alike", 0.96, True, ends)]
     shown = {d.name: d for d in drawn}
-    return render_report(Report(EVIL, "t", classes, verdict, answers, shown, shots, shots, (), "1 pair.", twins))
+    return render_report(
+        Report(
+            EVIL,
+            "t",
+            classes,
+            verdict,
+            answers,
+            shown,
+            shots,
+            shots,
+            (),
+            "1 pair.",
+            twins,
+            doubtful=Doubtful([EVIL], shots),
+        )
+    )
 
 
 def test_names_stay_text_and_nothing_is_fetched() -> None:

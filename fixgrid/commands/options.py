@@ -269,8 +269,18 @@ run_cached_trunk = option("--trunk", callback=_expect_asked, help=_CACHED_TRUNK)
 _one_res = option("--res", type=click.IntRange(1), help="Resolution in px. [default: the cache's only one]")
 names_view = all_of(_one_res, _views)
 """Of a command that takes features of one resolution and look."""
+_features = option("--features", help="Kind of features. [default: pooled]")
+judges_labels = all_of(
+    data,
+    cache,
+    cached_trunk,
+    _features,
+    option("--res", type=click.IntRange(1), help="Resolution in px. [default: the cached one nearest 224]"),
+    _views,
+)
+"""Of a command that judges labels; see `fixgrid.auditing.LabelsRequest`."""
 names_splits = all_of(
-    option("--features", help="Kind of features. [default: pooled]"),
+    _features,
     _one_res,
     option("--split", help="Some of train,val,test. [default: all that are cached]"),
     _views,
