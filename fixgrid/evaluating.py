@@ -24,7 +24,8 @@ from .heads.artifact import SavedHead, load_head
 from .heads.figures import HeadFigures
 from .heads.head_table import format_figures
 from .heads.measuring import measure_head
-from .heads.predictions import join_blocks, score_images
+from .heads.novelty import Shift
+from .heads.predictions import join_blocks, measure_doubts, score_images
 from .recording import records
 from .requests import TableRequest
 from .seeing import Replica
@@ -44,20 +45,24 @@ class Evaluated:
     figures : HeadFigures
     outcome : Outcome
         What computing their features took; its bad images are not in the figures.
+    shift : Shift or None
+        How the images lie against those that chose the head; None if its file does not say.
     """
 
     figures: HeadFigures
     outcome: Outcome
+    shift: Shift | None = None
 
     def format(self, style: str = "table") -> str:
         """As ``table``, ``md``, ``csv`` or ``json``."""
-        return format_figures(self.figures, style)
+        return format_figures(self.figures, style, {"shift": self.shift.record()} if self.shift else {})
 
 
 def _summarise_figures(found: Evaluated) -> dict[str, Any]:
     figures = found.figures
     main = figures.main
-    return {"images": figures.n, main.name: main.value._asdict(), "bad": len(found.outcome.bad)}
+    shift = {"shift": found.shift.record()} if found.shift else {}
+    return {"images": figures.n, main.name: main.value._asdict(), "bad": len(found.outcome.bad), **shift}
 
 
 @dataclass(frozen=True)
@@ -123,7 +128,8 @@ def evaluate(request: EvaluateRequest) -> Evaluated:
         group=np.concatenate(groups) if groups else None,
         thresholds=saved.thresholds,
     )
-    return Evaluated(figures, outcome)
+    known, shift = measure_doubts(saved, blocks)
+    return Evaluated(replace(figures, figures=(*figures.figures, *known)), outcome, shift)
 
 
 def _read_data(request: EvaluateRequest, data: str, folder: Path, task: str) -> Manifest:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from .grid import Made
 from .judging import estimate_rate
 from .measuring import measure_head
 from .metrics import BINS, Estimate, log_softmax, read_link
+from .novelty import rate_novelty
 from .question import Ask
 from .recipe import find_recipe
 from .select import score_views
@@ -88,8 +89,12 @@ def answer_test(ask: Ask, cell: Cell, classes: Sequence[str], made: Made | None 
     figures = measure_head(
         scores, test.y, classes, temperature, task=ask.task, group=test.group, thresholds=thresholds
     )
+    calibration, group = recipe.calibrate(chosen.choice), test.group
+    novelty = rate_novelty(calibration.means, recipe.see_kept(test))
+    known = calibration.measure(scores, novelty, test.y, temperature, ask.task, group)
+    figures = replace(figures, figures=(*figures.figures, *known))
     guess, confidence = _read_answers(scores, link, temperature, thresholds)
-    return Answers(figures, test.row, test.y, guess, confidence, ask.task, test.group)
+    return Answers(figures, test.row, test.y, guess, confidence, ask.task, group)
 
 
 def _read_answers(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from fixgrid.cache.text import format_records, to_csv
@@ -65,14 +66,13 @@ def format_fit(record: dict[str, Any], figures: HeadFigures, style: str) -> str:
     return f"{chosen_line}\n{format_records(rows, style)}\n{counted}"
 
 
-def format_figures(figures: HeadFigures, style: str) -> str:
-    """How a head did on some images, in one of `FORMATS`, ending in a newline."""
+def format_figures(figures: HeadFigures, style: str, more: Mapping[str, Any] = MappingProxyType({})) -> str:
+    """How a head did on some images, in one of `FORMATS`, ending in a newline; JSON has ``more`` as well."""
     if style == "json":
         measured = {figure.name: figure.value._asdict() for figure in figures.figures}
         groups = {"n_groups": figures.n_groups} if figures.n_groups else {}
-        return (
-            json.dumps({"n": figures.n, **groups, **measured, "temperature": figures.temperature}, indent=2) + "\n"
-        )
+        record = {"n": figures.n, **groups, **measured, "temperature": figures.temperature, **more}
+        return json.dumps(record, indent=2) + "\n"
     return format_records([show_figure(figure) for figure in figures.figures], style)
 
 

@@ -48,4 +48,6 @@ def evaluate(ctx: click.Context, /, head: str, style: str, **asked: Any) -> None
     for line in found.outcome.list_skipped():
         say(line, always=True)
     say(f"{found.figures.say_size()}, {len(found.outcome.bad)} skipped; {found.figures.said_intervals}")
+    if found.shift:
+        say(found.shift.describe())
     ctx.exit(6 if found.outcome.bad else 0)

@@ -20,6 +20,13 @@ from .usage import command
 @options.own_trunk
 @options.moved_weights
 @options.option("--top", type=click.IntRange(1), default=5, show_default=True, help="Classes per image.")
+@options.option("--coverage", help="Also a set of classes, which holds the right one so often: .9 or 90%.")
+@options.option(
+    "--unknown",
+    is_flag=False,
+    flag_value="0.05",
+    help="Also whether an image is of no known class; of known ones so many are called so. [default: 0.05]",
+)
 @options.style
 @options.machine
 @options.follow_links
@@ -43,6 +50,9 @@ def predict(ctx: click.Context, /, head: str, images: tuple[str, ...], style: st
         f"{outcome.images} images: {outcome.decoded} decoded in {outcome.wall_s:.1f} s, "
         f"{outcome.images - outcome.decoded - len(outcome.bad)} from the cache, {len(outcome.bad)} skipped"
     )
+    called = [prediction.unknown for prediction in found.predictions if prediction.unknown is not None]
+    if called:
+        say(f"{sum(called)} of {len(called)} images are called unknown")
     ctx.exit(6 if outcome.bad else 0)
 
 
