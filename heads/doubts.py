@@ -68,7 +68,7 @@ def ask_doubts(saved: SavedHead, coverage: str | float | None, unknown: str | fl
             saved.expect_calibration("--coverage").nonconformity, read_share("--coverage", coverage, ".9 or 90%")
         )
     if unknown is not None:
-        level = read_share("--unknown", unknown, ".05 or 5%")
+        level = read_share("--unknown", unknown, ".05 or 5%, or --unknown alone behind the images")
         expect_level(len(saved.expect_calibration("--unknown").novelty), level)
     return Asked(limit, level)
 

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn import FEW, Cache, ask
+from drawn import FEW, Cache, ask, fold
+from test_tasks import ask_of
 
 from fixgrid.cache.errors import UsageError
 from fixgrid.heads.artifact import SavedHead, load_head, save_head
 from fixgrid.heads.conformal import rate_answers
 from fixgrid.heads.doubts import ask_doubts
 from fixgrid.heads.fit import Fitted, fit_best
+from fixgrid.heads.novelty import rate_novelty
 from fixgrid.heads.predictions import format_predictions, measure_doubts, predict_images, rate_images, score_images
 from fixgrid.heads.views import join_views
 
@@ -55,6 +57,49 @@ def test_a_kept_head_finds_on_val_what_its_file_says(
     novelty = rate_images(saved, val.X)
     assert novelty is not None
     np.testing.assert_allclose(np.sort(novelty), saved.calibration.novelty, atol=1e-5)
+
+
+@pytest.mark.parametrize("task", ["multilabel", "ordinal", "regression"])
+def test_every_task_has_answers_that_cover_test_as_asked(tmp_path: Path, task: str) -> None:
+    fitted = fit_best([ask_of(task)])
+    names = ("size",) if task == "regression" else tuple("abcd")
+    saved = SavedHead(
+        fitted.head,
+        names,
+        fitted.temperature,
+        task=task,
+        calibration=fitted.calibration,
+        thresholds=fitted.thresholds,
+    )
+    save_head(tmp_path / "h", saved)
+    saved = load_head(tmp_path / "h")
+    figures = {figure.name: figure.value for figure in fitted.measure(names).figures}
+    assert figures["coverage_90"].low < 0.9 < figures["coverage_90"].high
+    assert figures["unknown_5"].low < 0.05 < figures["unknown_5"].high
+    test = fitted.test
+    found = predict_images(saved, [test], [b"p"] * 120, ["ok"] * 120, 1, ask_doubts(saved, 0.9, None))
+    if task == "regression":
+        hits = [
+            p.interval is not None and p.interval[0] <= y <= p.interval[1]
+            for p, y in zip(found, test.y, strict=True)
+        ]
+        wide = [p.interval[1] - p.interval[0] for p in found if p.interval]
+        assert wide == pytest.approx([2 * figures["margin_90"].value] * 120)
+    else:
+        rows = np.atleast_2d(test.y) if test.y.ndim == 2 else np.eye(4, dtype=bool)[test.y]
+        wanted = [{names[k] for k in np.flatnonzero(row)} for row in rows]
+        hits = [p.held is not None and mine <= set(p.held) for p, mine in zip(found, wanted, strict=True)]
+        assert np.mean([len(p.held or ()) for p in found]) == pytest.approx(figures["set_size_90"].value)
+    assert np.mean(hits) == pytest.approx(figures["coverage_90"].value)
+
+
+def test_folds_judge_each_image_by_what_did_not_learn_from_it() -> None:
+    asked = fold(ask(Cache(), [(224, 224)], FEW, n_classes=4))
+    known = fit_best([asked]).calibration
+    assert known is not None
+    assert len(known.novelty) == len(known.nonconformity) == 160 + 80
+    learnt = rate_novelty(known.means, asked.source.load("val", "center", 224).X)
+    assert known.novelty.mean() > learnt.mean()
 
 
 def test_evaluate_measures_what_fit_head_did(tmp_path: Path) -> None:

@@ -20,12 +20,17 @@ from .usage import command
 @options.own_trunk
 @options.moved_weights
 @options.option("--top", type=click.IntRange(1), default=5, show_default=True, help="Classes per image.")
-@options.option("--coverage", help="Also a set of classes, which holds the right one so often: .9 or 90%.")
+@options.option(
+    "--coverage",
+    metavar="SHARE",
+    help="Also the set of classes that holds the right one so often, as in 90%; of numbers an interval.",
+)
 @options.option(
     "--unknown",
+    metavar="[SHARE]",
     is_flag=False,
     flag_value="0.05",
-    help="Also whether an image is of no known class; of known ones so many are called so. [default: 0.05]",
+    help="Also which images are of no known class, where so many of known ones may be called so; alone, 5%.",
 )
 @options.style
 @options.machine
