@@ -15,8 +15,10 @@ from fixgrid.heads.artifact import SavedHead, load_head, save_head
 from fixgrid.heads.conformal import rate_answers
 from fixgrid.heads.doubts import ask_doubts
 from fixgrid.heads.fit import Fitted, fit_best
-from fixgrid.heads.novelty import rate_novelty
+from fixgrid.heads.knn import unit_rows
+from fixgrid.heads.novelty import find_means, rate_novelty
 from fixgrid.heads.predictions import format_predictions, measure_doubts, predict_images, rate_images, score_images
+from fixgrid.heads.training import Training
 from fixgrid.heads.views import join_views
 
 PLACES = {"one": 224, "several": "128+224"}
@@ -100,6 +102,19 @@ def test_folds_judge_each_image_by_what_did_not_learn_from_it() -> None:
     assert len(known.novelty) == len(known.nonconformity) == 160 + 80
     learnt = rate_novelty(known.means, asked.source.load("val", "center", 224).X)
     assert known.novelty.mean() > learnt.mean()
+
+
+def test_class_means_are_where_a_head_that_took_its_correction_in_sees_images() -> None:
+    options = replace(FEW, corrections=("standardize",))
+    one, several = (fit_best([ask(Cache(), [(320, res)], options, n_classes=4)]) for res in PLACES.values())
+    training = Training(ask(Cache(), []).source, (("train", 320),))
+    means = find_means(*training.rows, 4)
+    assert one.calibration is not None
+    assert several.calibration is not None
+    np.testing.assert_allclose(several.calibration.means, unit_rows(means), atol=1e-6)
+    seen = training.correct("standardize", "center", 224).invert(means)
+    np.testing.assert_allclose(one.calibration.means, unit_rows(seen), atol=1e-6)
+    assert abs(seen - means).max() > 0.01
 
 
 def test_evaluate_measures_what_fit_head_did(tmp_path: Path) -> None:
