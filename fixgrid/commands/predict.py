@@ -55,9 +55,9 @@ def predict(ctx: click.Context, /, head: str, images: tuple[str, ...], style: st
         f"{outcome.images} images: {outcome.decoded} decoded in {outcome.wall_s:.1f} s, "
         f"{outcome.images - outcome.decoded - len(outcome.bad)} from the cache, {len(outcome.bad)} skipped"
     )
-    called = [prediction.unknown for prediction in found.predictions if prediction.unknown is not None]
-    if called:
-        say(f"{sum(called)} of {len(called)} images are called unknown")
+    judged = [prediction.unknown for prediction in found.predictions if prediction.unknown is not None]
+    if judged:
+        say(f"{sum(judged)} of {len(judged)} images are called unknown")
     ctx.exit(6 if outcome.bad else 0)
 
 
