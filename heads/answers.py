@@ -89,7 +89,7 @@ def answer_test(ask: Ask, cell: Cell, classes: Sequence[str], made: Made | None 
     figures = measure_head(
         scores, test.y, classes, temperature, task=ask.task, group=test.group, thresholds=thresholds
     )
-    calibration, group = recipe.calibrate(chosen.choice), test.group
+    calibration, group = recipe.calibrate(chosen.choice, temperature), test.group
     novelty = rate_novelty(calibration.means, recipe.see_kept(test))
     known = calibration.measure(scores, novelty, test.y, temperature, ask.task, group)
     figures = replace(figures, figures=(*figures.figures, *known))

@@ -148,8 +148,8 @@ def fit_best(asks: Sequence[Ask], prefer: str = "accurate") -> Fitted:
         raise UsageError(
             f"found a {recipe.family} head, which cannot be kept, expected a linear one: ask for another"
         )
-    temperature, calibration = recipe.fit_temperature(choice), recipe.calibrate(choice)
-    test = recipe.load("test")
+    temperature = recipe.fit_temperature(choice)
+    calibration, test = recipe.calibrate(choice, temperature), recipe.load("test")
     seen = recipe.see(test)
     score = score_head(head, seen, test, recipe.options.measure)
     kept, corrections = recipe.fold(head)

@@ -157,14 +157,14 @@ class Recipe:
         scores, labels = self._answer_val(choice)
         return fit_thresholds(scores / fit_temperature(scores, labels), labels)
 
-    def calibrate(self, choice: Choice) -> Calibration:
-        """What the images that chose say, each judged by what did not learn from it."""
+    def calibrate(self, choice: Choice, temperature: float) -> Calibration:
+        """What the images that chose say, each judged by what did not learn from it; see `fit_temperature`."""
         scores, labels = self._answer_val(choice)
         val, novelty = self.load("val"), []
         for part in self.training.parts:
             made = replace(self, training=part.training)
             novelty.append(rate_novelty(made._means, made.see_kept(part.take(val))))
-        answers = rate_answers(scores, labels, fit_temperature(scores, labels))
+        answers = rate_answers(scores, labels, temperature)
         return Calibration(np.sort(answers), np.sort(np.concatenate(novelty)), self._means)
 
     def see_kept(self, features: FeatureSet) -> NDArray[np.float32]:
