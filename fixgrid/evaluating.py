@@ -21,7 +21,8 @@ from .heads.breakdown import format_breakdown
 from .heads.figures import HeadFigures
 from .heads.head_table import figures_record, format_evaluation
 from .heads.mistakes import WrongAnswer, name_mistakes
-from .heads.predictions import join_blocks, score_images
+from .heads.novelty import Shift
+from .heads.predictions import join_blocks, measure_doubts, score_images
 from .keeping import find_head
 from .recording import records
 from .requests import TableRequest
@@ -47,12 +48,15 @@ class Evaluated:
         What computing their features took; its bad images are not in the figures.
     gathered : Gathered
         Which images were scored, and why those.
+    shift : Shift or None
+        How the images lie against those that chose the head; None if its file does not say.
     """
 
     answers: Answers
     mistakes: list[WrongAnswer]
     outcome: Outcome
     gathered: Gathered
+    shift: Shift | None = None
 
     @property
     def figures(self) -> HeadFigures:
@@ -74,6 +78,7 @@ class Evaluated:
     ) -> str:
         """As ``table``, ``md``, ``csv`` or ``json``, with the tables of `format_breakdown` that are asked for."""
         record, tables = {**figures_record(self.figures), **self.gathered.record()}, (per_class, confused, mistakes)
+        record |= {"shift": self.shift.record()} if self.shift else {}
         return format_breakdown(record, self.answers, style, *tables, wrong=self.mistakes, whole=format_evaluation)
 
 
@@ -81,7 +86,8 @@ def _summarise_figures(found: Evaluated) -> dict[str, Any]:
     figures = found.figures
     main = figures.main
     scored = {"images": figures.n, **found.gathered.record()}
-    return {**scored, main.name: main.value._asdict(), "bad": len(found.outcome.bad)}
+    shift = {"shift": found.shift.record()} if found.shift else {}
+    return {**scored, main.name: main.value._asdict(), "bad": len(found.outcome.bad), **shift}
 
 
 @dataclass(frozen=True)
@@ -158,6 +164,7 @@ def evaluate(request: EvaluateRequest) -> Evaluated:
     if not any(len(block.y) for block in blocks):
         raise DataError(f"found no usable image among those of {request.data}; expected some to score.")
     groups = [block.group for block in blocks if block.group is not None]
+    known, shift = measure_doubts(saved, blocks)
     answers = judge_answers(
         np.concatenate([score_images(saved, block.X) for block in blocks]),
         np.concatenate([block.y for block in blocks]),
@@ -168,5 +175,7 @@ def evaluate(request: EvaluateRequest) -> Evaluated:
         task=saved.task,
         group=np.concatenate(groups) if groups else None,
         thresholds=saved.thresholds,
+        more=known,
     )
-    return Evaluated(answers, name_mistakes(answers, saved.classes, gathered.rows.paths), outcome, gathered)
+    paths = gathered.rows.paths
+    return Evaluated(answers, name_mistakes(answers, saved.classes, paths), outcome, gathered, shift)

@@ -16,6 +16,8 @@ from .embed.outcome import Outcome
 from .embed.sizing import Machine
 from .embed.watcher import Quiet, Watcher
 from .heads.artifact import load_head
+from .heads.doubts import ask_doubts, find_shift
+from .heads.novelty import Shift
 from .heads.predictions import Prediction, format_predictions, join_blocks, predict_images
 from .keeping import find_head
 from .recording import records
@@ -41,12 +43,15 @@ class Predicted:
         Paths as they were named.
     task : str
         What the head answers, of `fixgrid.cache.rows.TASKS`.
+    shift : Shift or None
+        How the images lie against those that chose the head; None if its file does not say.
     """
 
     predictions: list[Prediction]
     outcome: Outcome
     names: tuple[bytes, ...]
     task: str = "multiclass"
+    shift: Shift | None = None
 
     def format(self, style: str = "table") -> str:
         """As ``table``, ``md``, ``csv`` or ``json``."""
@@ -56,7 +61,8 @@ class Predicted:
 def _summarise_predictions(found: Predicted) -> dict[str, Any]:
     said = (prediction.labels or [name for name, _ in prediction.top[:1]] for prediction in found.predictions)
     called = Counter(name for names in said for name in names)
-    return {**found.outcome.count(), "classes": dict(called.most_common(10))}
+    shift = {"shift": found.shift.record()} if found.shift else {}
+    return {**found.outcome.count(), "classes": dict(called.most_common(10)), **shift}
 
 
 @records(_summarise_predictions)
@@ -68,6 +74,8 @@ def predict(
     weights: str | Path | None = None,
     cache: str | Path = "features",
     top: int = 5,
+    coverage: str | float | None = None,
+    unknown: str | float | None = None,
     follow_links: bool = False,
     called: str = "",
     backend: str = "auto",
@@ -93,6 +101,12 @@ def predict(
     cache : str or Path
     top : int
         Classes per image.
+    coverage : str or float, optional
+        Share of images, as ``.9`` or ``90%``, whose class is to be in the set that each is given, see
+        `fixgrid.heads.conformal`; of numbers, in an interval.
+    unknown : str or float, optional
+        Share of images of known classes, as ``.05`` or ``5%``, that may be called unknown, see
+        `fixgrid.heads.novelty`.
     follow_links : bool
         Follow links that stay inside a folder.
     called : str
@@ -109,6 +123,7 @@ def predict(
     watcher, folder = watcher or Quiet(), Path(cache).expanduser()
     watcher.phase("looking at the head and its trunk")
     saved, machine = load_head(find_head(head, folder)), Machine(backend, device, str(workers), engine)
+    asked = ask_doubts(saved, coverage, unknown)
     replica = Replica(saved.trunk, saved.seen, trunk, weights, folder, machine, watcher)
     typed = [os.fsencode(image) for image in ([images] if isinstance(images, str | Path) else images)]
     named = list_images(typed, follow_links=follow_links)
@@ -119,5 +134,8 @@ def predict(
     extraction, outcome = replica.see(manifest)
     watcher.phase("scoring images")
     blocks = join_blocks(replica.read(extraction))
-    found = predict_images(saved, blocks, named.names, list_statuses(extraction), top)
-    return Predicted(found, outcome, named.names, saved.task)
+    found = predict_images(saved, blocks, named.names, list_statuses(extraction), top, asked)
+    shift = find_shift(saved, found)
+    if shift and shift.is_strong:
+        watcher.notice(f"note: {shift.describe()}")
+    return Predicted(found, outcome, named.names, saved.task, shift)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .cell import Cell
-from .figures import HeadFigures
+from .figures import Figure, HeadFigures
 from .grid import Made
 from .judging import estimate_rate
 from .measuring import measure_head, read_scores
 from .metrics import BINS, Estimate, read_link
+from .novelty import rate_novelty
 from .question import Ask
 from .recipe import find_recipe
 from .select import score_views
@@ -79,6 +80,8 @@ def answer_test(ask: Ask, cell: Cell, classes: Sequence[str], made: Made | None 
     temperature, link = recipe.fit_temperature(chosen.choice), read_link(test.y)
     thresholds = recipe.fit_thresholds(chosen.choice) if link == "sigmoid" else None
     scores = score_views(chosen.head, recipe.see(test), link)
+    calibration = recipe.calibrate(chosen.choice, temperature)
+    novelty = rate_novelty(calibration.means, recipe.see_kept(test))
     return judge_answers(
         scores,
         test.y,
@@ -88,6 +91,7 @@ def answer_test(ask: Ask, cell: Cell, classes: Sequence[str], made: Made | None 
         task=ask.task,
         group=test.group,
         thresholds=thresholds,
+        more=calibration.measure(scores, novelty, test.y, temperature, ask.task, test.group),
     )
 
 
@@ -102,6 +106,7 @@ def judge_answers(
     task: str = "multiclass",
     group: NDArray[np.int64] | None = None,
     thresholds: NDArray[np.float32] | None = None,
+    more: Sequence[Figure] = (),
 ) -> Answers:
     """What a head's scores of images say, with the figures of them all.
 
@@ -111,10 +116,13 @@ def judge_answers(
         Row ids of the images.
     scores, y, classes, temperature, n_confused, task, group, thresholds
         As `measure_head` takes them.
+    more : sequence of Figure
+        Told behind its own.
     """
     figures = measure_head(
         scores, y, classes, temperature, n_confused=n_confused, task=task, group=group, thresholds=thresholds
     )
+    figures = replace(figures, figures=(*figures.figures, *more))
     guess: NDArray[Any]
     link, truth = read_link(y), None
     if link == "identity":

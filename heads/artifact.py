@@ -15,9 +15,10 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from fixgrid.cache.disk import commit_bytes, read_file
-from fixgrid.cache.errors import CacheError
+from fixgrid.cache.errors import CacheError, UsageError
 from fixgrid.cache.rows import TASKS
 
+from .calibration import Calibration
 from .gap import Correction
 from .linear import LinearHead
 
@@ -28,6 +29,7 @@ others."""
 _FACTS = ("keys", "trunk", "view", "figures")
 _LATER_FACTS = ("data", "asked", "trained_on")  # earlier heads lack some
 _VECTORS = ("centre", "ratio", "target")  # of a correction
+_CALIBRATION = {"nonconformity": "val_nonconformity", "novelty": "val_novelty", "means": "class_means"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +67,9 @@ class SavedHead:
         Probability from which each of several classes is given, fitted on val.
     normalised : bool
         Whether it takes features divided by their length (L2), as those of a text tower do.
+    calibration : Calibration or None
+        What val says of answers at a stated coverage and of unknown images; None of heads of earlier versions, and
+        of class names.
     """
 
     head: LinearHead
@@ -82,6 +87,25 @@ class SavedHead:
     task: str = TASKS[0]
     thresholds: NDArray[np.float32] | None = None
     normalised: bool = False
+    calibration: Calibration | None = None
+
+    def expect_calibration(self, option: str) -> Calibration:
+        """What val says of it.
+
+        Raises
+        ------
+        UsageError
+            If its file does not say; ``option`` is what asked.
+        """
+        if self.calibration is None:
+            made = self.normalised
+            raise UsageError(
+                f"found {option} for a head "
+                + ("of class names, which no image has calibrated; " if made else "of an earlier version; ")
+                + "expected one whose file has what val says of its answers: "
+                + ("fit one by fit-head." if made else "fit the head again by fit-head.")
+            )
+        return self.calibration
 
     @property
     def link(self) -> str:
@@ -119,6 +143,11 @@ def save_head(stem: Path, saved: SavedHead) -> tuple[Path, Path]:
         tensors["corrections"] = np.array(parts, np.float32)
     if saved.thresholds is not None:
         tensors["thresholds"] = np.ascontiguousarray(saved.thresholds, np.float32)
+    if saved.calibration:
+        tensors |= {
+            tensor: np.ascontiguousarray(getattr(saved.calibration, name), np.float32)
+            for name, tensor in _CALIBRATION.items()
+        }
     data = safetensors.numpy.save(tensors)
     record = {
         "format": FORMAT if saved.task == TASKS[0] and not saved.normalised else OTHER_LABELS,
@@ -176,6 +205,9 @@ def _build_head(tensors: dict[str, NDArray[np.float32]], record: dict[str, Any])
         shapes["corrections"] = len(views), len(_VECTORS), coef.shape[-1]
     if "thresholds" in tensors:
         shapes["thresholds"] = (len(classes),)
+    if calibrated := _CALIBRATION["means"] in tensors:
+        lengths = {tensor: (len(tensors[tensor]),) for tensor in _CALIBRATION.values()}
+        shapes |= {**lengths, _CALIBRATION["means"]: (len(tensors[_CALIBRATION["means"]]), coef.shape[-1])}
     task = str(record.get("task", TASKS[0]))
     if task not in TASKS[:-1]:
         raise ValueError(f"expected a task of {', '.join(TASKS[:-1])}, found {task}")
@@ -189,6 +221,8 @@ def _build_head(tensors: dict[str, NDArray[np.float32]], record: dict[str, Any])
     corrections = tuple(Correction(*vectors) for vectors in tensors.get("corrections", ()))
     facts |= {"views": views, "corrections": corrections, "task": task, "thresholds": tensors.get("thresholds")}
     facts["normalised"] = record.get("normalised") is True
+    if calibrated:
+        facts["calibration"] = Calibration(**{name: tensors[tensor] for name, tensor in _CALIBRATION.items()})
     return SavedHead(head, classes, float(tensors["temperature"][0]), **facts)
 
 

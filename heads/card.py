@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,10 +15,12 @@ from fixgrid.cache.text import escape_markdown
 from fixgrid.cache.view import View, read_view
 
 from .artifact import SavedHead
+from .conformal import COVERAGE, find_limit
 from .crops import LIBRARIES, choose_library, join_code, write_crop, write_reading
 from .judging import name_interval
 from .measures import MEASURES
 from .metrics import Estimate
+from .novelty import LEVEL
 from .table import format_estimate
 from .zero_shot import FAMILY
 
@@ -78,7 +81,7 @@ def write_card(saved: SavedHead, facts: CardFacts) -> str:
         f"## {_HEADINGS[saved.link]}",
         _list_classes(saved.classes),
     ]
-    parts += ["## What it cannot do", _LIMITS[saved.link]]
+    parts += ["## What it cannot do", _LIMITS[saved.link] + _MARKED * bool(saved.calibration)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -107,6 +110,12 @@ _LIMITS = {
 - Be trusted beyond the numbers that it has learnt from.
 {_OTHERWISE.format(honest="")}""",
 }
+
+
+_MARKED = """
+
+Images that are unlike those it learnt from are marked by `fixgrid predict HEAD IMAGE... --unknown`, with the head's
+own file; what was exported cannot tell."""
 
 
 def _fill_use(saved: SavedHead, facts: CardFacts) -> str:
@@ -202,8 +211,33 @@ def _describe_figures(saved: SavedHead) -> str:
             f"a label is given from a probability of {saved.thresholds.min():.2f} to {saved.thresholds.max():.2f}, "
             "fitted on val for each"
         )
+    lines |= _describe_doubts(saved)
     how = "Wilson 1927" if measure.alone and units == "images" else name_interval(measure, units)
     return _bullets(lines) + f"\n\nIntervals are 95 % ({how})."
+
+
+def _describe_doubts(saved: SavedHead) -> dict[str, str]:
+    """Coverage and unknown images on test, and the probability that makes the sets."""
+    said, figures = f"{100 * COVERAGE:.0f}", saved.figures
+    covered, called = (
+        _read_estimate(figures.get(name)) for name in (f"coverage_{said}", f"unknown_{100 * LEVEL:.0f}")
+    )
+    lines = {}
+    if saved.calibration and covered:
+        limit = find_limit(saved.calibration.nonconformity, COVERAGE)
+        size, on = _read_estimate(figures.get(f"set_size_{said}")), f"{format_estimate(covered)} on test"
+        what, more = ("labels", "") if saved.link == "sigmoid" else ("classes", ", and the most probable one")
+        lines[f"Coverage of {said} % {'sets' if size else 'intervals'}"] = (
+            f"{on}, with {size.value:.2f} {what} on average: all with a probability of {math.exp(-limit):.3g} or "
+            f"more{more}"
+            if size
+            else f"{on}: {limit:.4g} either way"
+        )
+    if called:
+        lines[f"Called unknown at {100 * LEVEL:.0f} %"] = (
+            f"{format_estimate(called)} of test, whose classes are known"
+        )
+    return lines
 
 
 def _describe_data(saved: SavedHead) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from fixgrid.cache.rows import Rows
 
 from .answers import Answers, judge_answers
 from .artifact import SavedHead
+from .calibration import Calibration
 from .cell import Trial
 from .figures import HeadFigures
 from .gap import Correction
@@ -26,6 +27,7 @@ from .judging import Judged
 from .kept import describe_training
 from .linear import LinearHead
 from .metrics import read_link
+from .novelty import rate_novelty
 from .question import Ask
 from .recipe import FITTING, Chosen, Recipe, find_recipe, list_recipes
 from .select import Choice, score_head, score_views
@@ -71,6 +73,10 @@ class Fitted:
         The features it was fitted, chosen and scored on.
     corrections : tuple of Correction
         One for each of several test resolutions; empty if there is nothing to correct that ``head`` does not.
+    calibration : Calibration, optional
+        What val says beyond its figure.
+    test_novelty : float32 array, shape (n,)
+        How strange the test images are; empty without ``calibration``.
     ask : Ask, optional
         The question that it answers, of several.
     verdict : Verdict, optional
@@ -94,6 +100,8 @@ class Fitted:
     correction: str = "none"
     places: tuple[Place, ...] = ()
     corrections: tuple[Correction, ...] = ()
+    calibration: Calibration | None = None
+    test_novelty: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
     ask: Ask | None = None
     verdict: Verdict[Trial] | None = None
 
@@ -104,16 +112,19 @@ class Fitted:
 
     def answer(self, classes: Sequence[str], n_confused: int = 10) -> Answers:
         """What it says of each test image, with all figures, and at most ``n_confused`` pairs of the classes."""
+        y, group = self.test.y, self.test.group
+        judged = self.test_scores, self.test_novelty, y, self.temperature, self.task, group
         return judge_answers(
             self.test_scores,
-            self.test.y,
+            y,
             self.test.row,
             classes,
             self.temperature,
             n_confused=n_confused,
             task=self.task,
-            group=self.test.group,
+            group=group,
             thresholds=self.thresholds,
+            more=self.calibration.measure(*judged) if self.calibration else (),
         )
 
     def measure(self, classes: Sequence[str], n_confused: int = 10) -> HeadFigures:
@@ -143,7 +154,8 @@ def fit_best(asks: Sequence[Ask], prefer: str = "accurate", phase: Phase = keep_
         raise UsageError(
             f"found a {recipe.family} head, which cannot be kept, expected a linear one: ask for another"
         )
-    temperature, test = recipe.fit_temperature(choice), recipe.load("test")
+    temperature = recipe.fit_temperature(choice)
+    calibration, test = recipe.calibrate(choice, temperature), recipe.load("test")
     seen = recipe.see(test)
     score = score_head(head, seen, test, recipe.options.measure)
     kept, corrections = recipe.fold(head)
@@ -165,6 +177,8 @@ def fit_best(asks: Sequence[Ask], prefer: str = "accurate", phase: Phase = keep_
         correction=recipe.correction,
         places=tuple(ask.list_passes(recipe.places)),
         corrections=corrections,
+        calibration=calibration,
+        test_novelty=rate_novelty(calibration.means, recipe.see_kept(test)),
         ask=ask,
         verdict=best.verdict,
     )
@@ -269,6 +283,7 @@ def keep_fitted(
         view=views[0] if len(views) == 1 else {},
         views=views if len(views) > 1 else [],
         corrections=fitted.corrections,
+        calibration=fitted.calibration,
         figures=dict(figures),
         data={
             "source": holdings.manifest.source,

@@ -34,6 +34,11 @@ class Correction:
         """Features ``X`` (n, D) or (n, V, D), corrected: float32, same shape."""
         return np.asarray((X - self.centre) * self.ratio + self.target, np.float32)
 
+    def invert(self, X: Features) -> Features:
+        """Uncorrected features of which corrected ones are ``X`` (n, D); the centre, where all have one value."""
+        ratio = np.where(self.ratio == 0, np.float32(np.inf), self.ratio)
+        return np.asarray((X - self.target) / ratio + self.centre, np.float32)
+
     def fold(self, head: LinearHead) -> LinearHead:
         """The head that scores uncorrected features as ``head`` scores corrected ones, but for rounding."""
         coef = head.coef * self.ratio

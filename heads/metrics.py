@@ -112,6 +112,13 @@ def log_softmax(scores: NDArray[np.float32], temperature: float = 1.0) -> NDArra
     return Z
 
 
+def log_chances(scores: NDArray[np.float32], link: str, temperature: float = 1.0) -> NDArray[np.float64]:
+    """Log-probabilities of ``scores / temperature`` (n, K): a softmax, or a ``sigmoid`` of each."""
+    if link == "sigmoid":
+        return -np.logaddexp(0, -scores.astype(np.float64) / temperature)
+    return log_softmax(scores, temperature)
+
+
 def read_link(y: NDArray[Any]) -> str:
     """What makes answers of scores, by what the labels are: ``softmax`` of one class, ``sigmoid``, ``identity``."""
     return "sigmoid" if y.ndim == 2 else "identity" if y.dtype.kind == "f" else "softmax"

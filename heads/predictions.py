@@ -15,16 +15,19 @@ from fixgrid.cache.features import FeatureSet
 from fixgrid.cache.text import escape_markdown, format_records, shorten_names, shorten_paths, show_path, show_text
 
 from .artifact import SavedHead
+from .doubts import NOTHING, Asked, Doubt, list_asked, list_doubts, record_doubt, show_doubt
+from .figures import Figure
 from .knn import unit_rows
-from .metrics import log_softmax
+from .metrics import log_chances
+from .novelty import Shift, find_p, measure_shift, rate_novelty
 from .select import score_views
 from .subset import keep_rows
 from .views import join_views, see_views
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """One image's classes.
+class Prediction(Doubt):
+    """One image's classes, and what is said beside them: see `Doubt`.
 
     Attributes
     ----------
@@ -47,10 +50,16 @@ class Prediction:
 def score_images(saved: SavedHead, X: NDArray[np.float32]) -> NDArray[np.float32]:
     """Scores of ``X`` (n, V, D), one for each class: float32, shape (n, K); normalised
     and corrected as the head says."""
-    if saved.normalised:
-        X = unit_rows(X)
-    seen = see_views(X, saved.corrections, str(saved.figures.get("mean_of")))
-    return score_views(saved.head, seen, saved.link)
+    return score_views(saved.head, _see_images(saved, X), saved.link)
+
+
+def rate_images(saved: SavedHead, X: NDArray[np.float32]) -> NDArray[np.float32] | None:
+    """How strange the images ``X`` (n, V, D) are: float32, shape (n,); None if the head cannot tell."""
+    return rate_novelty(saved.calibration.means, _see_images(saved, X)) if saved.calibration else None
+
+
+def _see_images(saved: SavedHead, X: NDArray[np.float32]) -> NDArray[np.float32]:
+    return see_views(unit_rows(X) if saved.normalised else X, saved.corrections, str(saved.figures.get("mean_of")))
 
 
 def class_log_probabilities(saved: SavedHead, X: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -59,10 +68,24 @@ def class_log_probabilities(saved: SavedHead, X: NDArray[np.float32]) -> NDArray
     A softmax of the scores over the temperature (Guo et al. 2017), or of several classes the sigmoid of each; of
     several views the mean probability counts as the score, as it did when the temperature was fitted.
     """
-    scores = score_images(saved, X)
-    if saved.link == "sigmoid":
-        return -np.logaddexp(0, -scores.astype(np.float64) / saved.temperature)
-    return log_softmax(scores, saved.temperature)
+    return log_chances(score_images(saved, X), saved.link, saved.temperature)
+
+
+def measure_doubts(saved: SavedHead, blocks: Sequence[FeatureSet]) -> tuple[tuple[Figure, ...], Shift | None]:
+    """Coverage and unknown images among labelled ones, and their shift; nothing if the head cannot tell."""
+    if saved.calibration is None:
+        return (), None
+    scores, y = (
+        np.concatenate(part) for part in ([score_images(saved, b.X) for b in blocks], [b.y for b in blocks])
+    )
+    novelty = np.concatenate(
+        [rate_novelty(saved.calibration.means, _see_images(saved, block.X)) for block in blocks]
+    )
+    groups = [block.group for block in blocks if block.group is not None]
+    group = np.concatenate(groups) if groups else None
+    known, p = saved.calibration, find_p(saved.calibration.novelty, novelty)
+    figures = known.measure(scores, novelty, y, saved.temperature, saved.task, group)
+    return figures, measure_shift(p, len(known.novelty), group)
 
 
 def join_blocks(kinds: Sequence[Iterator[FeatureSet]]) -> Iterator[FeatureSet]:
@@ -73,7 +96,12 @@ def join_blocks(kinds: Sequence[Iterator[FeatureSet]]) -> Iterator[FeatureSet]:
 
 
 def predict_images(
-    saved: SavedHead, blocks: Iterable[FeatureSet], paths: Sequence[bytes], statuses: Sequence[str], top: int
+    saved: SavedHead,
+    blocks: Iterable[FeatureSet],
+    paths: Sequence[bytes],
+    statuses: Sequence[str],
+    top: int,
+    asked: Asked = NOTHING,
 ) -> list[Prediction]:
     """One prediction per row, in row order; rows without features have none.
 
@@ -86,28 +114,32 @@ def predict_images(
         Of every row.
     top : int
         Classes per image, all of them if there are fewer.
+    asked : Asked
+        What to say beside them.
     """
     best: dict[int, tuple[tuple[str, float], ...]] = {}
     given: dict[int, tuple[str, ...]] = {}
+    doubts: dict[int, Doubt] = {}
     for block in blocks:
+        scores, rows = score_images(saved, block.X), block.row.tolist()
+        doubts |= zip(rows, list_doubts(saved, asked, scores, rate_images(saved, block.X)), strict=True)
         if saved.link == "identity":
-            values = score_images(saved, block.X)[:, 0].tolist()
             best |= {
-                row: ((saved.classes[0], value),) for row, value in zip(block.row.tolist(), values, strict=True)
+                row: ((saved.classes[0], value),) for row, value in zip(rows, scores[:, 0].tolist(), strict=True)
             }
             continue
-        logs = class_log_probabilities(saved, block.X)
+        logs = log_chances(scores, saved.link, saved.temperature)
         if saved.link == "sigmoid":
             above = np.exp(logs) >= (0.5 if saved.thresholds is None else saved.thresholds)
-            for row, mine in zip(block.row.tolist(), above, strict=True):
+            for row, mine in zip(rows, above, strict=True):
                 given[row] = tuple(saved.classes[k] for k in np.flatnonzero(mine))
         # By the logarithms, stable: probabilities that underflow keep their order, ties go to the first class.
         order = np.argsort(-logs, axis=1, kind="stable")[:, :top]
         chances = np.exp(np.take_along_axis(logs, order, axis=1))
-        for row, classes, values in zip(block.row.tolist(), order.tolist(), chances.tolist(), strict=True):
+        for row, classes, values in zip(rows, order.tolist(), chances.tolist(), strict=True):
             best[row] = tuple(zip((saved.classes[k] for k in classes), values, strict=True))
     return [
-        Prediction(path, status, best.get(row, ()), given.get(row))
+        Prediction(path, status, best.get(row, ()), given.get(row), **vars(doubts.get(row, Doubt())))
         for row, (path, status) in enumerate(zip(paths, statuses, strict=True))
     ]
 
@@ -117,18 +149,22 @@ def format_predictions(predictions: Sequence[Prediction], style: str, task: str 
 
     JSON holds paths and classes as they are; the others escape what a terminal or a table would obey.
     """
+    asked = list_asked(predictions)
     if style == "json":
-        return format_records([_full_record(p, task) for p in predictions], style)
+        return format_records(
+            [_full_record(p, task) | record_doubt(p, asked, flat=False) for p in predictions], style
+        )
     columns = max((len(p.top) for p in predictions), default=0)
     if style == "csv":
-        return format_records([_flat_record(p, columns, task) for p in predictions], style)
+        lines = [_flat_record(p, columns, task) | record_doubt(p, asked, flat=True) for p in predictions]
+        return format_records(lines, style)
     escape = escape_markdown if style == "md" else str
-    records = [dict(_show_cells(p, columns, escape, task)) for p in predictions]
+    cells = [dict(_show_cells(p, columns, escape, task)) for p in predictions]
     ranks = [str(rank + 1) for rank in range(max(columns, 1))]
     return format_records(
-        records,
+        [row | dict(show_doubt(p, asked, escape)) for row, p in zip(cells, predictions, strict=True)],
         style,
-        wrapped=["labels"],
+        wrapped=["labels", "set"],
         shortened={"image": shorten_paths, **dict.fromkeys(ranks, _shorten_ranked)},
         spare=ranks[:0:-1],
     )

@@ -13,11 +13,15 @@ from fixgrid.cache.features import FeatureSet
 from fixgrid.cache.holdings import RECALIBRATED
 from fixgrid.cache.view import apparent_ratio
 
+from .calibration import Calibration
 from .cell import Axes
+from .conformal import rate_answers
 from .families import fit_path
 from .gap import Correction
+from .knn import unit_rows
 from .linear import LinearHead
 from .metrics import fit_temperature, fit_thresholds, read_link
+from .novelty import find_means, rate_novelty
 from .question import Ask, GridOptions, Pair
 from .select import Choice, Fold, Head, HeadPath, choose_strength, score_views
 from .source import Place
@@ -156,6 +160,20 @@ class Recipe:
         scores, labels = self._answer_val(choice)
         return fit_thresholds(scores / fit_temperature(scores, labels), labels)
 
+    def calibrate(self, choice: Choice, temperature: float) -> Calibration:
+        """What the images that chose say, each judged by what did not learn from it; see `fit_temperature`."""
+        scores, labels = self._answer_val(choice)
+        val, novelty = self.load("val"), []
+        for part in self.training.parts:
+            made = replace(self, training=part.training)
+            novelty.append(rate_novelty(made._means, made.see_kept(part.take(val))))
+        answers = rate_answers(scores, labels, temperature)
+        return Calibration(np.sort(answers), np.sort(np.concatenate(novelty)), self._means)
+
+    def see_kept(self, features: FeatureSet) -> NDArray[np.float32]:
+        """As `see`, for a head that `fold` gave."""
+        return see_views(features.X, self._kept_corrections, self.options.mean_of)
+
     def _answer_val(self, choice: Choice) -> tuple[NDArray[np.float32], NDArray[Any]]:
         """Scores of the images that chose, each by a head that did not learn from it, and their labels."""
         val, scores, labels = self.load("val"), [], []
@@ -173,7 +191,17 @@ class Recipe:
         """
         if len(self._corrections) != 1:
             return head, self._corrections
-        return self._corrections[0].fold(head), ()
+        return self._corrections[0].fold(head), self._kept_corrections
+
+    @property
+    def _kept_corrections(self) -> tuple[Correction, ...]:
+        return () if len(self._corrections) == 1 else self._corrections
+
+    @property
+    def _means(self) -> NDArray[np.float32]:
+        """Mean features of the classes it learns from, as `see_kept` shows images; of unit length."""
+        means = find_means(*self._source.rows, self.training.source.n_classes)
+        return unit_rows(self._corrections[0].invert(means) if len(self._corrections) == 1 else means)
 
     @property
     def _maps(self) -> bool:

@@ -12,6 +12,7 @@ import safetensors.numpy
 
 from fixgrid.cache.errors import CacheError
 from fixgrid.heads.artifact import SavedHead, load_head, save_coefficients, save_head
+from fixgrid.heads.calibration import Calibration
 from fixgrid.heads.gap import Correction
 from fixgrid.heads.linear import LinearHead
 
@@ -137,6 +138,40 @@ MISFITS = {
 @pytest.mark.parametrize("change", MISFITS.values(), ids=MISFITS)
 def test_corrections_that_do_not_fit_their_views_are_refused(stem, change):
     keep_several(stem)
+    rewrite(stem, change)
+    with pytest.raises(CacheError, match="fit-head"):
+        load_head(stem)
+
+
+def keep_calibrated(stem):
+    """The head of `stem` with what val says."""
+    rng = np.random.default_rng(3)
+    scores = (np.sort(rng.random(n).astype(np.float32)) for n in (7, 8))
+    known = Calibration(*scores, rng.standard_normal((2, 5)).astype(np.float32))
+    save_head(stem, replace(load_head(stem), calibration=known))
+    return known
+
+
+def test_what_val_says_comes_back_equal_and_earlier_heads_have_none(stem):
+    assert load_head(stem).calibration is None
+    kept, found = keep_calibrated(stem), load_head(stem).calibration
+    for name in vars(kept):
+        np.testing.assert_array_equal(vars(found)[name], vars(kept)[name])
+
+
+UNLIKE = {
+    "means of another width": lambda tensors, record: tensors.update(
+        class_means=tensors["class_means"][:, :4].copy()
+    ),
+    "scores in two axes": lambda tensors, record: tensors.update(val_novelty=tensors["val_novelty"][None]),
+    "no scores": lambda tensors, record: tensors.pop("val_nonconformity"),
+    "not a number": lambda tensors, record: tensors["val_novelty"].__setitem__(0, np.nan),
+}
+
+
+@pytest.mark.parametrize("change", UNLIKE.values(), ids=UNLIKE)
+def test_what_val_says_is_refused_where_it_does_not_fit(stem, change):
+    keep_calibrated(stem)
     rewrite(stem, change)
     with pytest.raises(CacheError, match="fit-head"):
         load_head(stem)

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from fixgrid.cache.text import escape_markdown
 from fixgrid.embed.trunks.library import open_library
 from fixgrid.heads.artifact import SavedHead
+from fixgrid.heads.calibration import Calibration
 from fixgrid.heads.card import CardFacts, write_card
 from fixgrid.heads.linear import LinearHead
 from fixgrid.heads.uses import list_uses
@@ -111,3 +114,26 @@ def test_the_images_that_it_was_trained_on_are_said() -> None:
     text = write_card(SavedHead(head, ("a", "b"), trained_on=trained), CardFacts("", "x", "y", "", "", "9"))
     assert "Trained on: 1,000 images of train and 45 of val, 3 dropped that val or test holds as well" in text
     assert "Trained on" not in card()
+
+
+def keep_doubts(task: str, **figures: dict[str, float]) -> str:
+    head = LinearHead(np.zeros((2, 3), np.float32), np.zeros(2, np.float32), 0.1)
+    known = Calibration(
+        np.linspace(0, 1, 10, dtype=np.float32), np.zeros(10, np.float32), np.ones((2, 3), np.float32)
+    )
+    measured = {**FIGURES, "metric": {"regression": "r2"}.get(task, "accuracy"), **figures}
+    saved = SavedHead(head, ("a", "b"), view={"kind": "center", "res": 224}, figures=measured, task=task)
+    facts = CardFacts("FILE", "x.onnx", "x.json", "", "", "9.9")
+    assert "--unknown" not in write_card(saved, facts)
+    return write_card(replace(saved, calibration=known), facts)
+
+
+def test_what_the_head_does_not_know_is_said() -> None:
+    share = {"value": 0.91, "low": 0.9, "high": 0.92}
+    size = {"value": 1.23, "low": 1.1, "high": 1.3}
+    text = keep_doubts("multiclass", coverage_90=share, set_size_90=size, unknown_5=share)
+    limit = np.exp(-1)  # the tenth of ten
+    assert f"1.23 classes on average: all with a probability of {limit:.3g} or more, and the most" in text
+    assert "Called unknown at 5 %: 91.00 %" in text
+    assert "--unknown" in text
+    assert "1 either way" in keep_doubts("regression", coverage_90=share)

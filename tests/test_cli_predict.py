@@ -48,6 +48,28 @@ def predict_new(work: Path, code: int):
     return run("predict", "head", "new/*.png", "--format", "json", cwd=work, code=code)
 
 
+def test_sets_and_unknown_images_are_said_where_asked_and_only_there(work: Path) -> None:
+    plain = json.loads(run("predict", "head", "data/test", "--format", "json", cwd=work).stdout)
+    words = ("--coverage", "90%", "--unknown", "10%")
+    done = run("predict", "head", "data/test", *words, "--format", "json", cwd=work)
+    asked = json.loads(done.stdout)
+    assert [{name: record[name] for name in plain[0]} for record in asked] == plain
+    assert all(set(record) - set(plain[0]) == {"set", "novelty_p", "unknown"} for record in asked)
+    assert all(record["top"][0]["class"] in record["set"] for record in asked)
+    assert f"{sum(record['unknown'] for record in asked)} of 12 images are called unknown" in done.stderr
+
+
+def test_what_few_images_of_val_cannot_tell_is_refused_before_a_pass(work: Path) -> None:
+    for words, said in (
+        (("--coverage", ".95"), "found --coverage 0.95; expected at most 0.923"),
+        (("data/test", "--unknown"), "found --unknown 0.05; expected at least 0.077"),
+        (("--unknown", "data/test"), "found --unknown 'data/test'; expected a share"),
+    ):
+        done = run("predict", "head", "no-such-image.png", *words, cwd=work, code=2)
+        assert said in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
 def test_fit_head_and_gc_do_not_see_predictions(work: Path) -> None:
     run("predict", "head", "data/val", cwd=work)
     assert "the cache holds it" in run("fit-head", "--pairs", "32:32", "--out", "again", cwd=work).stderr

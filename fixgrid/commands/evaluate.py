@@ -62,6 +62,8 @@ def evaluate(
     say(f"{found.figures.say_size()}, {len(found.outcome.bad)} skipped; {found.figures.said_intervals}")
     if found.warning:
         say(found.warning, always=True)
+    if found.shift:
+        say(found.shift.describe())
     ctx.exit(6 if found.outcome.bad else 0)
 
 

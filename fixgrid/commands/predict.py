@@ -20,6 +20,18 @@ from .usage import command
 @options.own_trunk
 @options.moved_weights
 @options.option("--top", type=click.IntRange(1), default=5, show_default=True, help="Classes per image.")
+@options.option(
+    "--coverage",
+    metavar="SHARE",
+    help="Also the set of classes that holds the right one so often, as in 90%; of numbers an interval.",
+)
+@options.option(
+    "--unknown",
+    metavar="[SHARE]",
+    is_flag=False,
+    flag_value="0.05",
+    help="Also which images are of no known class, where so many of known ones may be called so; alone, 5%.",
+)
 @options.style
 @options.machine
 @options.follow_links
@@ -44,6 +56,9 @@ def predict(ctx: click.Context, /, head: str, images: tuple[str, ...], style: st
         f"{outcome.images} images: {outcome.decoded} decoded in {outcome.wall_s:.1f} s, "
         f"{outcome.images - outcome.decoded - len(outcome.bad)} from the cache, {len(outcome.bad)} skipped"
     )
+    judged = [prediction.unknown for prediction in found.predictions if prediction.unknown is not None]
+    if judged:
+        say(f"{sum(judged)} of {len(judged)} images are called unknown")
     ctx.exit(6 if outcome.bad else 0)
 
 

@@ -24,7 +24,9 @@ HEADINGS: Mapping[str, tuple[str, ...]] = {
         "metric", "class_weight", "prefer", "folds", "repeats", "fold_seed", "refit", "drop_duplicates", "mean_of",
         "nested", "resplit", "curve",
     ),
-    "Output": ("to", "out", "top", "style", "per_class", "confused", "mistakes", "yes"),
+    "Output": (
+        "to", "out", "top", "coverage", "unknown", "style", "per_class", "confused", "mistakes", "yes",
+    ),
     "How images are seen": (
         "crop_ratio", "crop_mode", "interpolation", "mean", "std", "resize", "resampler", "scale", "jitter",
         "seed", "recalibrate",
