@@ -16,7 +16,8 @@ from .embed.trunks.catalogue import find_licence
 from .embed.trunks.library import find_use
 from .embed.watcher import Quiet, Watcher
 from .heads.artifact import SavedHead, load_head, name_files, save_coefficients
-from .heads.card import CardFacts, write_card
+from .heads.card import write_card
+from .heads.card_code import CardFacts
 from .heads.crops import describe_preprocess
 from .heads.leak import LEAK
 from .heads.uses import CROPS_BY, list_uses, say_answers

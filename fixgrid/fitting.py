@@ -21,10 +21,10 @@ from .heads.cell import Cell
 from .heads.curve import CurvePoint, fit_curve, read_shares
 from .heads.families import keep_linear
 from .heads.figures import HeadFigures
-from .heads.fit import Fitted, fit_best, keep_fitted
+from .heads.fit import Fitted, fit_best
 from .heads.grid import run_grids
 from .heads.head_table import fit_record, format_curve
-from .heads.kept import describe_pairs
+from .heads.kept import describe_pairs, keep_fitted
 from .heads.leak import say_below, warn_of_leak
 from .heads.mistakes import WrongAnswer, name_mistakes
 from .heads.question import Asked

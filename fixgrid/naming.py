@@ -19,7 +19,7 @@ from .embed.trunks.text_tower import encode_classes
 from .freshness import say_changes
 from .heads.artifact import SavedHead
 from .heads.figures import HeadFigures
-from .heads.fit import describe_rows
+from .heads.kept import describe_rows
 from .heads.measuring import measure_head
 from .heads.predictions import score_images
 from .heads.zero_shot import FAMILY, build_head, format_zero_shot, read_names, write_prompts

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fixgrid.cache.errors import UsageError
 from fixgrid.cache.features import FeatureSet
-from fixgrid.cache.holdings import Holdings
 from fixgrid.cache.phase import Phase, keep_silent
-from fixgrid.cache.rows import Rows
 
 from .answers import Answers, judge_answers
-from .artifact import SavedHead
 from .calibration import Calibration
 from .cell import Trial
 from .figures import HeadFigures
 from .gap import Correction
 from .grid import note_trial, recall_cell, weigh_trial
 from .judging import Judged
-from .kept import describe_training
 from .linear import LinearHead
 from .metrics import read_link
 from .novelty import rate_novelty
@@ -241,66 +235,3 @@ def choose_best(asks: Sequence[Ask], prefer: str = "accurate", phase: Phase = ke
         recipe = find_recipe(asked[found], (best.train_res, best.test_res), best.family, best.correction)
         kept = recipe, recipe.choose()
     return Best(asked[found], *kept, verdict)
-
-
-def keep_fitted(
-    fitted: Fitted, holdings: Holdings, figures: Mapping[str, Any], asked: Mapping[str, Any] | None = None
-) -> SavedHead:
-    """The head with what a later run needs to compute features for it, and where those it saw came from.
-
-    Parameters
-    ----------
-    fitted : Fitted
-    holdings : Holdings
-        That it was fitted from.
-    figures : mapping
-        How it did, and how it was chosen.
-    asked : mapping, optional
-        What was asked for, see `SavedHead`.
-
-    Raises
-    ------
-    UsageError
-        If its test features are of several trunks.
-    """
-    rows = holdings.manifest.splits
-    used = {split: [holdings.entry(*place) for place in fitted.places if place[0] == split] for split in rows}
-    entry, views = used["test"][0], [dict(entry.spec.view) for entry in used["test"]]
-    if len({entry.spec.trunk["weights_sha256"] for entry in used["test"]}) > 1:
-        raise UsageError(
-            f"found a batchnorm head on trunks recalibrated at {fitted.test_res} px, which cannot be kept yet; "
-            "expected one test resolution: name such --pairs, or leave batchnorm out of --gap."
-        )
-    identity = {name: value for each in used["test"] for name, value in each.spec.trunk.items()}
-    return SavedHead(
-        fitted.head,
-        holdings.manifest.classes,
-        fitted.temperature,
-        task=holdings.manifest.task,
-        thresholds=fitted.thresholds,
-        keys={split: [entry.spec.key for entry in entries] for split, entries in used.items()},
-        trunk={**identity, **entry.describe_trunk()},
-        view=views[0] if len(views) == 1 else {},
-        views=views if len(views) > 1 else [],
-        corrections=fitted.corrections,
-        calibration=fitted.calibration,
-        figures=dict(figures),
-        data={
-            "source": holdings.manifest.source,
-            "splits": {split: describe_rows(part) for split, part in rows.items()},
-        },
-        asked=dict(asked or {}),
-        trained_on=describe_training(
-            fitted.ask.source if fitted.ask else holdings,
-            fitted.places,
-            holdings,
-            refit=fitted.ask is not None and fitted.ask.options.refit,
-            pooled=fitted.ask.folds.deck.splits if fitted.ask and fitted.ask.folds else ("train",),
-        ),
-    )
-
-
-def describe_rows(rows: Rows) -> dict[str, Any]:
-    """The images of a split and their labels, as a head's file tells them from others."""
-    labels = hashlib.sha256(rows.labels.tobytes()).hexdigest()
-    return {"images": len(rows), "rows_sha256": rows.digest, "labels_sha256": labels}

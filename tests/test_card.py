@@ -9,7 +9,8 @@ from fixgrid.cache.text import escape_markdown
 from fixgrid.embed.trunks.library import open_library
 from fixgrid.heads.artifact import SavedHead
 from fixgrid.heads.calibration import Calibration
-from fixgrid.heads.card import CardFacts, write_card
+from fixgrid.heads.card import write_card
+from fixgrid.heads.card_code import CardFacts
 from fixgrid.heads.linear import LinearHead
 from fixgrid.heads.uses import list_uses
 

@@ -23,7 +23,8 @@ from fixgrid.heads import findings
 from fixgrid.heads.answers import Answers, bin_answers, spread_examples
 from fixgrid.heads.artifact import SavedHead
 from fixgrid.heads.breakdown import format_breakdown
-from fixgrid.heads.card import CardFacts, write_card
+from fixgrid.heads.card import write_card
+from fixgrid.heads.card_code import CardFacts
 from fixgrid.heads.cell import SAME
 from fixgrid.heads.curve import fit_curve
 from fixgrid.heads.deal_table import format_nested, format_resplits

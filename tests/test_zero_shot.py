@@ -20,7 +20,8 @@ from fixgrid.embed.backends.probe import make_probe
 from fixgrid.embed.export import Classifier, export_onnx
 from fixgrid.embed.trunks.trunk import load_trunk
 from fixgrid.heads.artifact import SavedHead, load_head, save_head
-from fixgrid.heads.card import CardFacts, write_card
+from fixgrid.heads.card import write_card
+from fixgrid.heads.card_code import CardFacts
 from fixgrid.heads.linear import LinearHead
 from fixgrid.heads.predictions import score_images
 from fixgrid.heads.zero_shot import TEMPLATES, build_head, read_names, write_prompts
