@@ -116,6 +116,7 @@ _COMMANDS = {
     "plan": "estimate dry-run cost forecast",
     "search": "hpo halving tune",
     "duplicates": "dedup dedupe dups",
+    "label-errors": "label-issues find-label-issues mislabeled mislabelled cleanlab",
     "report": "html page",
     "cache ls": "ls show keys",
     "cache verify": "verify fsck",
