@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from .cache_requests import GridRequest as GridRequest
     from .cache_requests import HeadRequest as HeadRequest
     from .comparing import nearest as nearest
+    from .duplicating import duplicates as duplicates
     from .embed.trunks.own import OwnTrunk as OwnTrunk
     from .evaluating import evaluate as evaluate
     from .exporting import export as export
     from .exporting_features import export_features as export_features
     from .extracting import extract as extract
     from .fitting import curve as curve
-    from .fitting import duplicates as duplicates
     from .fitting import fit_head as fit_head
     from .fitting import grid as grid
     from .halving import search as search
@@ -65,7 +65,7 @@ _FACE = {
     "curve": "fitting:curve",
     "cross_validate": "validating:cross_validate",
     "choose_again": "validating:choose_again",
-    "duplicates": "fitting:duplicates",
+    "duplicates": "duplicating:duplicates",
     "zero_shot": "naming:zero_shot",
     "predict": "predicting:predict",
     "evaluate": "evaluating:evaluate",

@@ -1,4 +1,4 @@
-"""Grid, heads, learning curves and duplicates: everything that is asked of cached features, no trunk needed."""
+"""Grid, heads and learning curves: everything that is asked of cached features, no trunk needed."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 from .asking import takes
 from .cache.disk import expect_writable
 from .cache.errors import UsageError
-from .cache.holdings import POOLED, Holdings
+from .cache.holdings import POOLED
 from .cache_requests import CurveRequest, GridRequest, HeadRequest
-from .feature_requests import FeaturesRequest, spread
+from .feature_requests import spread
 from .freshness import say_changes
 from .heads.breakdown import format_breakdown
 from .heads.cell import Cell
@@ -28,7 +28,6 @@ from .heads.leak import warn_of_leak
 from .heads.question import Asked
 from .heads.recipe import count_passes
 from .heads.table import Notes, format_cells
-from .heads.twins import Twin, choose_res, find_twins, format_twins, looks_alike
 from .heads.verdict import Verdict, judge_cells
 from .keeping import keep_head
 from .recording import records
@@ -107,27 +106,6 @@ class Curve:
     def format(self, style: str = "table") -> str:
         """As ``table``, ``md``, ``csv`` or ``json``."""
         return format_curve(self.points, style)
-
-
-@dataclass(frozen=True, eq=False)
-class Duplicates:
-    """Images that occur twice.
-
-    Attributes
-    ----------
-    twins : list of Twin
-    holdings : Holdings
-    alike : bool
-        Whether so many images look alike to the trunk that near ones may well be different.
-    """
-
-    twins: list[Twin]
-    holdings: Holdings
-    alike: bool
-
-    def format(self, style: str = "table") -> str:
-        """As ``table``, ``md``, ``csv`` or ``json``."""
-        return format_twins(self.twins, self.holdings.manifest.splits, style)
 
 
 def _summarise_grid(found: Grid) -> dict[str, Any]:
@@ -278,21 +256,3 @@ def read_shares(asked: str | Sequence[float]) -> list[float]:
     if not all(part.replace(".", "", 1).isdecimal() and 0 < float(part) <= 100 for part in parts):
         raise UsageError(f"found --curve {asked!r}; expected percentages above 0 and up to 100, as in 1,5,10,50%.")
     return [float(part) / 100 for part in parts]
-
-
-@takes(FeaturesRequest)
-def duplicates(request: FeaturesRequest) -> Duplicates:
-    """Images that occur twice, within a split or across splits: equal bytes, equal pixels, or nearly alike.
-
-    Arguments are those of `FeaturesRequest`.
-
-    Raises
-    ------
-    CacheError
-        If center views of a split are not cached.
-    """
-    holdings = request.open()
-    say_changes(holdings, request.folder, request.watcher)
-    twins = find_twins(holdings, choose_res(holdings), holdings.manifest.splits)
-    n = sum(map(len, holdings.manifest.splits.values()))
-    return Duplicates(twins, holdings, looks_alike(twins, n))

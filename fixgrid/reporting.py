@@ -13,6 +13,7 @@ from .cache.holdings import pick_data
 from .cache.store import FeatureStore
 from .cache.text import format_records
 from .cache_requests import ReportRequest
+from .embed.copies import open_copies
 from .embed.manifest import find_copies
 from .embed.pictures import Album
 from .freshness import say_changes
@@ -64,7 +65,7 @@ def _judge(request: ReportRequest, made: dict[str, str]) -> tuple[str, Iterable[
     """The page of heads, and its figures."""
     asks = request.list_asks()
     say_changes(asks[0].holdings, request.folder, request.watcher)
-    found = find_all(asks)
+    found = find_all(asks, open_copies)
     manifest = found.asked.holdings.manifest
     leak = warn_of_leak(*(asked.holdings for asked in asks))
     shown = fill_report(found, Album(manifest), made=made, leak=leak, copies=find_copies(manifest))
@@ -75,5 +76,5 @@ def _survey(request: ReportRequest, made: dict[str, str]) -> tuple[str, Iterable
     """The page of images without labels, and its figures."""
     holdings = request.open()
     say_changes(holdings, request.folder, request.watcher)
-    shown = fill_overview(holdings, Album(holdings.manifest), made=made)
+    shown = fill_overview(holdings, Album(holdings.manifest), made=made, open_copies=open_copies)
     return render_overview(shown), shown.drawings.values()

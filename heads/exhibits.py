@@ -29,10 +29,18 @@ from .drawings_map import draw_maps
 from .findings import Findings
 from .report import Report, TwinShot
 from .shots import Album, show_confused, show_examples, show_mistakes
-from .twins import Twin, looks_alike
+from .twins import Twin, looks_alike, say_unseen
 
 TWINS_SHOWN = 6
-HOW = {"bytes": "the same file", "pixels": "the same pixels", "near": "nearly alike"}
+HOW = {
+    "bytes": "the same file",
+    "pixels": "the same pixels",
+    "copy": "one picture",
+    "mirrored": "one picture, mirrored",
+    "cropped": "one picture, cropped",
+    "scene": "the same scene",
+    "near": "nearly alike",
+}
 
 
 def fill_report(found: Findings, album: Album, *, made: dict[str, str], leak: str, copies: Sequence[str]) -> Report:
@@ -49,7 +57,8 @@ def fill_report(found: Findings, album: Album, *, made: dict[str, str], leak: st
     copies : sequence of str
         What is known of equal files where images were not compared.
     """
-    asked, twins = found.asked, found.twins
+    asked, twins = found.asked, found.twins.pairs if found.twins else []
+    unseen = found.twins.unseen if found.twins else 0
     manifest = asked.holdings.manifest
     images = sum(len(rows) for rows in manifest.splits.values())
     return Report(
@@ -62,10 +71,10 @@ def fill_report(found: Findings, album: Album, *, made: dict[str, str], leak: st
         show_mistakes(found.answers, manifest.classes, album),
         show_confused(found.answers, manifest.classes, album),
         show_examples(found.answers, manifest.classes, album),
-        " ".join([say_not_compared(), *copies]) if twins is None else say_twins(twins, images),
-        show_twins(twins or [], asked.holdings, album),
+        say_twins(twins, images, unseen) if found.twins else " ".join([say_not_compared(), *copies]),
+        show_twins(twins, asked.holdings, album),
         {**made, **describe_making(found)},
-        [line for line in (warn_of_twins(twins or [], images, asked.dropped), leak) if line],
+        [line for line in (warn_of_twins(twins, images, asked.dropped), leak) if line],
     )
 
 
@@ -183,10 +192,10 @@ def leaks(twin: Twin) -> bool:
     return twin.first[0] == "train" and twin.second[0] != "train"
 
 
-def say_twins(twins: Sequence[Twin], images: int) -> str:
+def say_twins(twins: Sequence[Twin], images: int, unseen: int = 0) -> str:
     """How many pairs there are, of which kinds, across which splits, and how many have two labels."""
     if not twins:
-        return "No two images are the same or nearly alike."
+        return f"No two images are the same or nearly alike{say_unseen(unseen)}."
     kinds = [f"{n} {what}" for how, what in HOW.items() if (n := sum(twin.how == how for twin in twins))]
     where: dict[str, int] = {}
     for twin in twins:
@@ -196,11 +205,11 @@ def say_twins(twins: Sequence[Twin], images: int) -> str:
     across = sorted(where, key=lambda name: name.startswith("within"))
     conflicts = sum(twin.conflict for twin in twins)
     labels = f"; the labels of {conflicts} differ" if conflicts else ""
-    pairs = f"Pairs of images that are the same or nearly alike: {len(twins)} ({', '.join(kinds)})"
+    pairs = f"Pairs of images that are the same or nearly alike: {len(twins)} ({'; '.join(kinds)})"
     doubt = " So many look alike to this trunk that near ones may well be different images." * looks_alike(
         twins, images
     )
-    return f"{pairs}; {', '.join(f'{where[name]} {name}' for name in across)}{labels}.{doubt}"
+    return f"{pairs}; {', '.join(f'{where[name]} {name}' for name in across)}{labels}{say_unseen(unseen)}.{doubt}"
 
 
 def warn_of_twins(twins: Sequence[Twin], images: int, dropped: bool) -> str:
@@ -214,7 +223,7 @@ def warn_of_twins(twins: Sequence[Twin], images: int, dropped: bool) -> str:
     dropped : bool
         Training was without them.
     """
-    same = {twin.second for twin in twins if leaks(twin) and twin.how != "near"}
+    same = {twin.second for twin in twins if leaks(twin) and twin.is_proven}
     near = {twin.second for twin in twins if leaks(twin)} - same
     said = [f"{len(same)} the same as a training image"] if same else []
     said += [f"{len(near)} nearly alike one"] if near and not looks_alike(twins, images) else []

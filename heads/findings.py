@@ -16,7 +16,7 @@ from .curve import CurvePoint, fit_curve, point_of
 from .grid import BestMade, run_grids
 from .question import Asked
 from .recipe import find_recipe
-from .twins import Twin, choose_res, find_twins
+from .twins import OpenCopies, Twins, choose_res, find_twins
 from .verdict import Verdict, judge_cells
 
 CURVE_SHARES = (0.01, 0.02, 0.05, 0.1, 0.25, 0.5)  # all of them is the chosen cell
@@ -39,7 +39,7 @@ class Findings:
         By split, the features that the chosen cell depends on; of val and test one for each test resolution.
     curve : list of CurvePoint
         At the chosen pair of resolutions.
-    twins : list of Twin or None
+    twins : Twins or None
         None where the images were not compared.
     """
 
@@ -48,7 +48,7 @@ class Findings:
     answers: Answers
     used: dict[str, list[Sealed]]
     curve: list[CurvePoint]
-    twins: list[Twin] | None
+    twins: Twins | None
 
     @property
     def cells(self) -> list[Cell]:
@@ -68,13 +68,15 @@ class Findings:
         return [cell for cell in self.cells if (cell.axes, cell.family, cell.correction) == own]
 
 
-def find_all(asks: Sequence[Asked]) -> Findings:
+def find_all(asks: Sequence[Asked], open_copies: OpenCopies | None = None) -> Findings:
     """The grid, then what val's choice is worth and leaves wrong.
 
     Parameters
     ----------
     asks : sequence of Asked
         One for each trunk, kind of features and so on that are compared.
+    open_copies : callable, optional
+        What compares images by their pixels.
     """
     made = BestMade()
     verdict = judge_cells(list(run_grids(asks, made)))
@@ -89,15 +91,15 @@ def find_all(asks: Sequence[Asked]) -> Findings:
         with suppress(UsageError):  # folds may leave too little of a small share to learn from
             curve += fit_curve(pair, [share])
     curve.append(point_of(best, n_train))
-    return Findings(asked, verdict, answers, _list_used(asked, best), curve, compare_images(holdings))
+    return Findings(asked, verdict, answers, _list_used(asked, best), curve, compare_images(holdings, open_copies))
 
 
-def compare_images(holdings: Holdings) -> list[Twin] | None:
+def compare_images(holdings: Holdings, open_copies: OpenCopies | None = None) -> Twins | None:
     """Images that occur twice; None if a split's centre views are not cached or there are too many to compare."""
     if sum(len(rows) for rows in holdings.manifest.splits.values()) > MOST_COMPARED:
         return None
     try:
-        return find_twins(holdings, choose_res(holdings))
+        return find_twins(holdings, choose_res(holdings), images=open_copies(holdings) if open_copies else None)
     except FixgridError:
         return None
 
