@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from typing import Any, NamedTuple
 
+from threadpoolctl import threadpool_limits
+
 from fixgrid.cache.holdings import Holdings
 from fixgrid.cache.rows import Manifest
 from fixgrid.cache.scale import USUAL, Scale
@@ -22,8 +24,8 @@ End = tuple[str, int]
 # Among 7,947 pairs of photographs of dogs and flowers that are of each other's five nearest, by features of
 # efficientnet_lite0, these find two that are copies and no other; of 3,600 copies of 30 kinds they miss .2 %.
 _SAME, _SAME_PIECES = 0.80, 0.76
-# The published list of Stanford Dogs calls pairs of a correlation of .955 as they are "edited copy or same scene"; of
-# those pairs none that is not one has .90. The second line is for a scene whose frame moved.
+# The published list of Stanford Dogs calls pairs of a correlation of .955 as they are "edited copy or same scene";
+# of those pairs none that is not one has .90. The second line is for a scene whose frame moved.
 _FRAMED = 0.93
 _SCENE, _SCENE_PIECES = 0.94, 0.70
 _WORTH_A_LOOK = 0.8  # of the coarse search: 3 % of those pairs
@@ -35,8 +37,8 @@ class Likeness(NamedTuple):
     Attributes
     ----------
     how : {"copy", "mirrored", "cropped", "scene", ""}
-        One picture whole, mirrored (and perhaps cropped), or one a part of the other; the same scene with details that
-        differ; or different pictures.
+        One picture whole, mirrored (and perhaps cropped), or one a part of the other; the same scene with details
+        that differ; or different pictures.
     correlation : float
         Of their grey pixels where they were laid over each other.
     """
@@ -65,7 +67,8 @@ class Copies:
         Memory: 13 kB for each image.
         """
         ends = [end for end in dict.fromkeys(end for pair in pairs for end in pair) if end not in self._known]
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        # Threads of the linear algebra beside these would wait for each other: products here are small.
+        with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count()) as pool:
             self._known.update(zip(ends, pool.map(self._read, ends), strict=True))
             seen = [(self._known[a], self._known[b]) for a, b in pairs]
             spots = _seek_all(seen, pool.map)

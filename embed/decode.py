@@ -136,9 +136,9 @@ def _attempt(data: bytes, scale: Scale, least_px: int = 0) -> Decoded:
 
 
 def decode_grey(data: bytes, least_px: int, scale: Scale = USUAL) -> Image.Image:
-    """The upright image in grey, for a glance: a JPEG file is decoded at as few pixels as leave ``least_px`` a side.
+    """The upright image in grey, for a glance: a JPEG is decoded no larger than leaves both sides ``least_px``.
 
-    A quarter of the time of `decode_rgb`; its pixels are not those that a trunk sees. Raises as `decode_image` does.
+    Its pixels are not quite those that a trunk sees. Raises as `decode_image` does.
     """
     return _attempt(data, scale, least_px).image.convert("L")
 

@@ -1,8 +1,8 @@
 """Lay one small grey image over another: where it fits as a whole or in part, and how well, piece by piece.
 
-Normalised cross-correlation (Lewis 1995) of all parts of one image, each resized to 16 x 16, with the other: a matrix
-product, since resizing is linear and separable. Then the edges of the best part are moved, at 32 x 32, and pieces of
-8 x 8 px are compared at 64 x 64, so that two pictures of like composition are not taken for one.
+Normalised cross-correlation (Lewis 1995) of all parts of one image, each resized to 16 x 16, with the other: a
+matrix product, since resizing is linear and separable. Then the edges of the best part are moved, at 32 x 32, and
+pieces of 8 x 8 px are compared at 64 x 64, so that two pictures of like composition are not taken for one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LEAST_PX = (
 )
 _COARSE, _FINE, _PIECES, _PIECE = 16, 32, 64, 8  # px
 _SCALES, _STEP = (1, 0.9, 0.81, 0.73, 0.66), 0.06  # a third of a side may be gone; the steps leave half a coarse px
-# Captions and logos spoil an image's upper or lower edge: it is sought without them, too. (first, share) of the height.
+# (first, share) of the height: captions and logos spoil an upper or lower edge, so it is sought without it, too.
 _PARTS = ((0.0, 1.0), (0.0, 0.84), (0.16, 0.84))
 _FIRST_MOVE, _MOVES = 0.04, 3
 _WHOLE = 0.96
@@ -95,8 +95,8 @@ def shrink(image: Image.Image) -> Shown | None:
         return None
     small = image.resize((SIDE_PX, SIDE_PX), Image.Resampling.BILINEAR)
     grey = np.asarray(small, np.uint8)
-    parts = np.stack([_cut(_soften(grey), (0.0, 1.0), part, _COARSE) for part in _PARTS])
-    return Shown(grey, _normalise(parts.reshape(len(_PARTS), -1)).reshape(parts.shape))
+    parts = (_PART_ROWS @ _soften(grey) @ _WHOLE_ROW.T).reshape(len(_PARTS), -1)
+    return Shown(grey, _normalise(parts).reshape(len(_PARTS), _COARSE, _COARSE))
 
 
 def seek(image: Shown, others: Sequence[Shown]) -> list[Spot]:
@@ -162,8 +162,7 @@ def _split(grey: Grey) -> Grey:
 
 
 def _soften(grey: NDArray[np.uint8]) -> Grey:
-    n = SIDE_PX // _FINE
-    return np.asarray(grey.reshape(_FINE, n, _FINE, n).mean((1, 3)), np.float32)
+    return np.asarray(_SOFTEN @ grey.astype(np.float32) @ _SOFTEN.T)
 
 
 def _cut(grey: Grey, x: tuple[float, float], y: tuple[float, float], side: int) -> Grey:
@@ -202,3 +201,5 @@ def _list_spans() -> list[tuple[float, float]]:
 
 _SPANS = _list_spans()
 _RESIZE = resize_rows(_SPANS, _COARSE, _FINE).reshape(-1, _FINE)
+_SOFTEN, _WHOLE_ROW = resize_rows([(0, 1)], _FINE, SIDE_PX)[0], resize_rows([(0, 1)], _COARSE, _FINE)[0]
+_PART_ROWS = resize_rows(_PARTS, _COARSE, _FINE).reshape(-1, _FINE)
