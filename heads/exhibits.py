@@ -36,8 +36,8 @@ HOW = {
     "bytes": "the same file",
     "pixels": "the same pixels",
     "copy": "one picture",
-    "mirrored": "one picture, mirrored",
-    "cropped": "one picture, cropped",
+    "mirrored": "one picture mirrored",
+    "cropped": "one picture cropped",
     "scene": "the same scene",
     "near": "nearly alike",
 }
@@ -205,7 +205,7 @@ def say_twins(twins: Sequence[Twin], images: int, unseen: int = 0) -> str:
     across = sorted(where, key=lambda name: name.startswith("within"))
     conflicts = sum(twin.conflict for twin in twins)
     labels = f"; the labels of {conflicts} differ" if conflicts else ""
-    pairs = f"Pairs of images that are the same or nearly alike: {len(twins)} ({'; '.join(kinds)})"
+    pairs = f"Pairs of images that are the same or nearly alike: {len(twins)} ({', '.join(kinds)})"
     doubt = " So many look alike to this trunk that near ones may well be different images." * looks_alike(
         twins, images
     )

@@ -64,9 +64,9 @@ class Twin:
     Attributes
     ----------
     how : {"bytes", "pixels", "copy", "mirrored", "cropped", "scene", "near"}
-        Equal bytes; other bytes but equal features, which equal crops have on a CPU; one picture by its pixels, saved
-        again, resized or recoloured; the same mirrored, and perhaps cropped; one a part of the other; the same scene
-        with details that differ; or features nearly alike, where pixels could not be compared.
+        Equal bytes; other bytes but equal features, which equal crops have on a CPU; one picture by its pixels,
+        saved again, resized or recoloured; the same mirrored, and perhaps cropped; one a part of the other; the
+        same scene with details that differ; or features nearly alike, where pixels could not be compared.
     first, second : tuple of (str, int)
         Split and row id.
     cosine : float
@@ -127,8 +127,8 @@ def choose_res(holdings: Holdings) -> int:
 def find_twins(source: Source, res: int, splits: Collection[str] = SPLITS, images: Comparer | None = None) -> Twins:
     """Equal images, and of each image's five nearest by features those that its pixels prove to be copies.
 
-    Of equal ones each is listed with the next in its own split and in each later one. Where pixels cannot be compared
-    a cosine of .95 counts. Memory: the features of all splits and blocks of 4 Mi cosines.
+    Of equal ones each is listed with the next in its own split and in each later one. Where pixels cannot be
+    compared a cosine of .95 counts. Memory: the features of all splits and blocks of 4 Mi cosines.
 
     Parameters
     ----------
@@ -148,9 +148,8 @@ def find_twins(source: Source, res: int, splits: Collection[str] = SPLITS, image
     equal = _list_equal([split for split, _ in ends], *names)
     near = _list_nearest(X, *names)
     found = images.compare([(ends[i], ends[j]) for i, j in near]) if images else [None] * len(near)
-    said: dict[tuple[int, int], tuple[str, float, float | None]] = {
-        pair: (how, 1.0, None) for pair, how in equal.items()
-    }
+    said: dict[tuple[int, int], tuple[str, float, float | None]]
+    said = {pair: (how, 1.0, None) for pair, how in equal.items()}
     for (pair, cosine), likeness in zip(near.items(), found, strict=True):
         if likeness is None and cosine >= _NEAR_COSINE:
             said[pair] = "near", cosine, None

@@ -28,7 +28,7 @@ def duplicates(ctx: click.Context, /, style: str, **asked: Any) -> None:
     click.echo(found.format(style), nl=False)
     across = sum(twin.first[0] != twin.second[0] for twin in twins)
     conflicts = sum(twin.conflict for twin in twins)
-    say(f"{across} pairs across splits; {len(twins)} in all, {conflicts} with other labels")
+    say(f"{across} pairs across splits, {len(twins)} pairs in all, {conflicts} with other labels")
     if found.unseen:
         say(f"{found.unseen:,} images compared by features alone: gone, changed, or below 64 px.")
     if found.alike:
