@@ -1,34 +1,130 @@
-"""Files with equal bytes in one data set."""
+"""Whether two images show one picture: small grey copies, laid over each other and compared piece by piece."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from typing import Any, NamedTuple
 
+from threadpoolctl import threadpool_limits
+
+from fixgrid.cache.holdings import Holdings
 from fixgrid.cache.rows import Manifest
-from fixgrid.cache.text import show_path
+from fixgrid.cache.scale import USUAL, Scale
+
+from .decode import BadImage, decode_grey
+from .overlay import SIDE_PX, Shown, Spot, lay_over, seek, shrink
+from .pictures import open_shown
+
+End = tuple[str, int]
+"""Split and row id."""
+
+# Among 7,947 pairs of photographs of dogs and flowers that are of each other's five nearest, by features of
+# efficientnet_lite0, these find two that are copies and no other; of 3,600 copies of 30 kinds they miss .3 %.
+_SAME, _SAME_PIECES = 0.80, 0.78
+# The published list of Stanford Dogs calls pairs of a correlation of .955 as they are "edited copy or same scene";
+# of those pairs none that is not one has .90. The second line is for a scene whose frame moved.
+_FRAMED = 0.93
+_SCENE, _SCENE_PIECES = 0.94, 0.70
+_WORTH_A_LOOK = 0.8  # of the coarse search: 3 % of those pairs
 
 
-def find_copies(manifest: Manifest) -> tuple[str, ...]:
-    """Notes on files with equal bytes: in two splits or under two labels, which a score must know of, or again."""
-    splits: Mapping[bytes, set[str]] = defaultdict(set)
-    labels: Mapping[bytes, set[str]] = defaultdict(set)
-    paths: dict[bytes, bytes] = {}
-    copies: Counter[bytes] = Counter()
-    for split, rows in manifest.splits.items():
-        for path, content, label in zip(rows.paths, rows.sha256, rows.labels.tolist(), strict=True):
-            digest = content.tobytes()
-            splits[digest].add(split)
-            labels[digest].add(str(label))
-            paths[digest] = path
-            copies[digest] += 1
-    notes = []
-    again = [d for d, n in copies.items() if n > 1 and len(splits[d]) == len(labels[d]) == 1]
-    if again:
-        where = "" if manifest.task == "unlabelled" else " in a class"
-        notes.append(f"{len(again)} image(s) occur more than once{where}, such as {show_path(paths[again[0]])}")
-    for found, what in ((splits, "in more than one split"), (labels, "under more than one label")):
-        repeated = [digest for digest, values in found.items() if len(values) > 1]
-        if repeated:
-            notes.append(f"{len(repeated)} image(s) occur {what}, such as {show_path(paths[repeated[0]])}")
-    return tuple(notes)
+class Likeness(NamedTuple):
+    """What two images have in common.
+
+    Attributes
+    ----------
+    how : {"copy", "mirrored", "cropped", "scene", ""}
+        One picture whole, mirrored (and perhaps cropped), or one a part of the other; the same scene with details
+        that differ; or different pictures.
+    correlation : float
+        Of their grey pixels where they were laid over each other.
+    """
+
+    how: str
+    correlation: float
+
+
+class Copies:
+    """Compares images of a data set by their pixels; each is decoded once, small and grey, when it is asked for.
+
+    Parameters
+    ----------
+    manifest : Manifest
+    scale : Scale
+        By which values above 8 bits are seen.
+    """
+
+    def __init__(self, manifest: Manifest, scale: Scale = USUAL) -> None:
+        self._manifest, self._scale, self._images = manifest, scale, open_shown(manifest.root)
+        self._known: dict[End, Shown | None] = {}
+
+    def compare(self, pairs: Sequence[tuple[End, End]]) -> list[Likeness | None]:
+        """What each pair has in common; None where an image is gone, changed, or too small to tell (below 64 px).
+
+        Memory: 13 kB for each image.
+        """
+        ends = [end for end in dict.fromkeys(end for pair in pairs for end in pair) if end not in self._known]
+        # Threads of the linear algebra beside these would wait for each other: products here are small.
+        with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count()) as pool:
+            self._known.update(zip(ends, pool.map(self._read, ends), strict=True))
+            seen = [(self._known[a], self._known[b]) for a, b in pairs]
+            spots = _seek_all(seen, pool.map)
+            return list(pool.map(_judge, seen, spots))
+
+    def _read(self, end: End) -> Shown | None:
+        rows = self._manifest.splits[end[0]]
+        try:
+            data = self._images.read(rows.paths[end[1]])
+            if sha256(data).digest() != rows.sha256[end[1]].tobytes():
+                return None
+            return shrink(decode_grey(data, SIDE_PX, self._scale))
+        except (OSError, BadImage):
+            return None
+
+
+def _seek_all(
+    seen: Sequence[tuple[Shown | None, Shown | None]], map_: Callable[..., Iterable[Any]]
+) -> list[Spot | None]:
+    """For each pair the place where one is most like the other; an image is searched once for all of its pairs."""
+    within: dict[int, list[tuple[int, bool]]] = {}
+    images: dict[int, Shown] = {}
+    for number, (a, b) in enumerate(seen):
+        if a is not None and b is not None:
+            images[id(a)], images[id(b)] = a, b
+            within.setdefault(id(a), []).append((number, False))
+            within.setdefault(id(b), []).append((number, True))
+
+    def search(item: tuple[int, list[tuple[int, bool]]]) -> list[Spot]:
+        key, sought = item
+        return seek(images[key], [seen[number][not turned] for number, turned in sought])  # type: ignore[misc]
+
+    best: list[Spot | None] = [None] * len(seen)
+    for sought, found in zip(within.values(), map_(search, within.items()), strict=True):
+        for (number, turned), spot in zip(sought, found, strict=True):
+            held = best[number]
+            if held is None or spot.correlation > held.correlation:
+                best[number] = spot._replace(turned=turned)
+    return best
+
+
+def _judge(seen: tuple[Shown | None, Shown | None], spot: Spot | None) -> Likeness | None:
+    a, b = seen
+    if a is None or b is None or spot is None:
+        return None
+    if spot.correlation < _WORTH_A_LOOK:
+        return Likeness("", spot.correlation)
+    found = lay_over(*((b, a) if spot.turned else (a, b)), spot)
+    if found.correlation >= _SAME and found.pieces >= _SAME_PIECES:
+        how = "mirrored" if spot.mirrored else "copy" if found.whole else "cropped"
+        return Likeness(how, found.correlation)
+    if spot.framed >= _FRAMED or (found.correlation >= _SCENE and found.pieces >= _SCENE_PIECES):
+        return Likeness("scene", max(spot.framed, found.correlation))
+    return Likeness("", found.correlation)
+
+
+def open_copies(holdings: Holdings) -> Copies:
+    """The images that features were made of, as they were seen."""
+    return Copies(holdings.manifest, holdings.scale)

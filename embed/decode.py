@@ -115,23 +115,35 @@ def decode_image(data: bytes, scale: Scale = USUAL) -> Decoded:
         With status ``TOO_LARGE`` above 50 million pixels or sides in a ratio over 100, read from the header before
         a pixel is decoded; else ``DECODE``.
     """
+    return _attempt(data, scale)
+
+
+def _attempt(data: bytes, scale: Scale, least_px: int = 0) -> Decoded:
     if not data:
         raise BadImage(Status.DECODE, "empty file")
     try:
         try:
-            return _decode(data, scale)
+            return _decode(data, scale, least_px)
         except ValueError:
             shorter = shorten_metadata(data)
             if shorter is None:
                 raise
-            return _decode(shorter, scale)
+            return _decode(shorter, scale, least_px)
     except Image.DecompressionBombError as error:
         raise BadImage(Status.TOO_LARGE, str(error)) from error
     except _DECODER_ERRORS as error:
         raise BadImage(Status.DECODE, _explain(error, data)) from error
 
 
-def _decode(data: bytes, scale: Scale) -> Decoded:
+def decode_grey(data: bytes, least_px: int, scale: Scale = USUAL) -> Image.Image:
+    """The upright image in grey, for a glance: a JPEG is decoded no larger than leaves both sides ``least_px``.
+
+    Its pixels are not quite those that a trunk sees. Raises as `decode_image` does.
+    """
+    return _attempt(data, scale, least_px).image.convert("L")
+
+
+def _decode(data: bytes, scale: Scale, least_px: int = 0) -> Decoded:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with _open(data) as image:
@@ -139,6 +151,8 @@ def _decode(data: bytes, scale: Scale) -> Decoded:
             if fault := find_fault(image):
                 raise BadImage(Status.DECODE, fault)
             packing = find_half(image)
+            if least_px:
+                image.draft("L", (least_px, least_px))
             # After loading: Pillow turns a TIFF by itself, and then forgets its orientation.
             image.load()
             turn = _TURNS.get(_read_orientation(image))

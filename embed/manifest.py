@@ -16,7 +16,6 @@ from fixgrid.cache.rows import SPLITS, TASKS, Manifest, Rows
 from fixgrid.cache.text import show_path, show_text
 
 from . import hashes
-from .copies import find_copies
 from .dealing import choose_shares, deal_images
 from .labelling import (
     encode_groups,
@@ -29,6 +28,7 @@ from .labelling import (
 )
 from .limit import choose_images
 from .naming import expect_distinct, find_collisions, note_names
+from .repeats import find_copies
 from .sources.catalogue import find_source
 from .sources.reading import Reading
 from .sources.source import Asked, Image, Listing, Progress, expand_path

@@ -89,7 +89,7 @@ class Album:
     """
 
     def __init__(self, manifest: Manifest, scale: Scale = USUAL) -> None:
-        self.manifest, self._images, self._scale = manifest, _open_shown(manifest.root), scale
+        self.manifest, self._images, self._scale = manifest, open_shown(manifest.root), scale
 
     def measure(self) -> NDArray[np.int64]:
         """Width and height of every photograph that can be read, px: int64, shape (n, 2)."""
@@ -119,7 +119,8 @@ class Album:
         return show_principle(image, rows.sha256[row].tobytes(), View.from_spec(train), View.from_spec(test))
 
 
-def _open_shown(root: str) -> Content:
+def open_shown(root: str) -> Content:
+    """What opens the images below a root; none are found if its source is not known here."""
     try:
         return open_content(root)
     except DataError:  # of a source that is not known here: its images are gone

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .cache_requests import GridRequest as GridRequest
     from .cache_requests import HeadRequest as HeadRequest
     from .comparing import nearest as nearest
+    from .duplicating import duplicates as duplicates
     from .embed.trunks.own import OwnTrunk as OwnTrunk
     from .evaluating import evaluate as evaluate
     from .exporting import export as export
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from .looking import list_cache as list_cache
     from .looking import verify_cache as verify_cache
     from .naming import zero_shot as zero_shot
-    from .pairing import duplicates as duplicates
     from .planning import plan as plan
     from .predicting import predict as predict
     from .reporting import report as report
@@ -66,7 +66,7 @@ _FACE = {
     "curve": "fitting:curve",
     "cross_validate": "validating:cross_validate",
     "choose_again": "validating:choose_again",
-    "duplicates": "pairing:duplicates",
+    "duplicates": "duplicating:duplicates",
     "label_errors": "auditing:label_errors",
     "zero_shot": "naming:zero_shot",
     "predict": "predicting:predict",

@@ -13,6 +13,7 @@ from .cache.errors import CacheError, FixgridError, UsageError
 from .cache.holdings import Holdings
 from .cache.inventory import list_axes, list_labels
 from .cache.store import FeatureStore
+from .embed.copies import Copies, open_copies
 from .embed.trunks.look import read_look
 from .embed.trunks.nodes import PROJECTED, read_nodes
 from .embed.trunks.text_tower import expect_text_tower
@@ -69,9 +70,15 @@ class GridRequest(FeaturesRequest):
         open_cache(self.folder, self.watcher)
         read_look(self.mean, self.std, self.interpolation, None, self.crop_mode)  # refused before anything is read
         asks, refusals = [], []
+        opened: dict[str, Copies] = {}  # images are decoded once for all trunks
+
+        def open_once(holdings: Holdings) -> Copies:
+            name = f"{holdings.scale} {[rows.digest for rows in holdings.manifest.splits.values()]}"
+            return opened.setdefault(name, open_copies(holdings))
+
         for narrow in self._narrow():
             try:
-                asks.append(narrow._ask())
+                asks.append(narrow._ask(open_once))
             except FixgridError as error:
                 if "all" not in (self.trunk, self.features, self.crop_ratio):
                     raise
@@ -111,7 +118,7 @@ class GridRequest(FeaturesRequest):
                 names = ("features", "crop_ratio", "train_view", "test_view")
                 yield replace(self, trunk=trunk, **dict(zip(names, values, strict=True)))
 
-    def _ask(self) -> Asked:
+    def _ask(self, open_once: Callable[[Holdings], Copies]) -> Asked:
         asked = ask_cache(
             self.find(),
             self.folder / "cells",
@@ -130,6 +137,7 @@ class GridRequest(FeaturesRequest):
             metric=self.metric,
             class_weight=self.class_weight,
             costs=partial(weigh, self.folder),
+            open_copies=open_once,
         )
         asked.holdings.expect(place for recipe in list_recipes(asked) for place in recipe.places)
         return asked

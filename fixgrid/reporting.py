@@ -14,8 +14,9 @@ from .cache.holdings import pick_data
 from .cache.store import FeatureStore
 from .cache.text import format_records
 from .cache_requests import ReportRequest
-from .embed.copies import find_copies
+from .embed.copies import open_copies
 from .embed.pictures import Album
+from .embed.repeats import find_copies
 from .freshness import say_changes
 from .heads.doubtful import show_doubtful
 from .heads.drawings import Drawing
@@ -73,7 +74,7 @@ def _judge(request: ReportRequest, made: dict[str, str]) -> tuple[str, Iterable[
     """The page of heads, its figures, and lists beside it as CSV."""
     asks = request.list_asks()
     say_changes(asks[0].holdings, request.folder, request.watcher)
-    found = find_all(asks, request.watcher.phase)
+    found = find_all(asks, request.watcher.phase, open_copies)
     holdings = found.asked.holdings
     manifest, album = holdings.manifest, Album(holdings.manifest)
     leak = warn_of_leak(*(asked.holdings for asked in asks))
@@ -91,5 +92,5 @@ def _survey(request: ReportRequest, made: dict[str, str]) -> tuple[str, Iterable
     holdings = request.open()
     say_changes(holdings, request.folder, request.watcher)
     request.watcher.phase("drawing figures")
-    shown = fill_overview(holdings, Album(holdings.manifest), made=made)
+    shown = fill_overview(holdings, Album(holdings.manifest), made=made, open_copies=open_copies)
     return render_overview(shown), shown.drawings.values()

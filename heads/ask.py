@@ -15,7 +15,7 @@ from .measures import find_measure
 from .pool import fold_ask
 from .question import Asked, GridOptions, Pair, Weigh
 from .source import Shelf, Source
-from .twins import choose_res, drop_twins, expect_classes, find_twins, keep_copies
+from .twins import OpenCopies, choose_res, drop_twins, expect_classes, find_twins, keep_copies, say_unseen
 from .views import list_resolutions
 
 # The rows of the 2020 table this product starts from: train_res, test_res.
@@ -53,6 +53,7 @@ def ask_cache(
     metric: str | None = None,
     class_weight: str = "none",
     costs: Weigh | None = None,
+    open_copies: OpenCopies | None = None,
 ) -> Asked:
     """The question that options ask of the features at hand.
 
@@ -85,6 +86,8 @@ def ask_cache(
         See `GridOptions`.
     costs : callable, optional
         See `Weigh`.
+    open_copies : callable, optional
+        What compares images by their pixels for ``drop_duplicates``; see `heads.twins.find_twins`.
 
     Raises
     ------
@@ -118,7 +121,7 @@ def ask_cache(
     )
     source: Source = Shelf(holdings)
     if drop_duplicates:
-        source, note = _drop_duplicates(holdings)
+        source, note = _drop_duplicates(holdings, open_copies)
         notes = (*notes, note)
     asked = Asked(
         source,
@@ -236,10 +239,10 @@ def _read_strengths(asked: str | Sequence[float]) -> tuple[float, ...]:
     return tuple(sorted(values))
 
 
-def _drop_duplicates(holdings: Holdings) -> tuple[Source, str]:
+def _drop_duplicates(holdings: Holdings, open_copies: OpenCopies | None) -> tuple[Source, str]:
     """The features without the training images that val or test holds too, and how many those are."""
     res = choose_res(holdings)
-    twins = find_twins(holdings, res)
+    twins, unseen = find_twins(holdings, res, images=open_copies(holdings) if open_copies else None)
     copies = keep_copies(twins, sum(map(len, holdings.manifest.splits.values())))
     subset = drop_twins(holdings, res, copies)
     before = holdings.load("train", "center", res).row
@@ -248,7 +251,7 @@ def _drop_duplicates(holdings: Holdings) -> tuple[Source, str]:
     spared = ", near ones stay, since so many look alike to this trunk" * (len(copies) < len(twins))
     return Shelf(subset), (
         f"{dropped} training images dropped, val or test has them{spared}; "
-        f"{say_command('duplicates')}: {len(twins)} pairs"
+        f"{say_command('duplicates')}: {len(twins)} pairs{say_unseen(unseen)}"
     )
 
 

@@ -31,10 +31,18 @@ from .findings import Findings
 from .mistakes import name_mistakes
 from .report import Report, TwinShot, say_label
 from .shots import Album, show_confused, show_examples, show_mistakes
-from .twins import Twin, looks_alike
+from .twins import Twin, looks_alike, say_unseen
 
 TWINS_SHOWN = 6
-HOW = {"bytes": "the same file", "pixels": "the same pixels", "near": "nearly alike"}
+HOW = {
+    "bytes": "the same file",
+    "pixels": "the same pixels",
+    "copy": "one picture",
+    "mirrored": "one picture mirrored",
+    "cropped": "one picture cropped",
+    "scene": "the same scene",
+    "near": "nearly alike",
+}
 
 
 def fill_report(
@@ -61,7 +69,8 @@ def fill_report(
     doubtful : Doubtful, optional
         Labels that are probably wrong.
     """
-    asked, twins = found.asked, found.twins
+    asked, twins = found.asked, found.twins.pairs if found.twins else []
+    unseen = found.twins.unseen if found.twins else 0
     manifest = asked.holdings.manifest
     images = sum(len(rows) for rows in manifest.splits.values())
     classes, paths = tuple(tell_apart(manifest.classes)), manifest.splits["test"].paths
@@ -76,10 +85,10 @@ def fill_report(
         show_mistakes(*shown, album),
         show_confused(*shown, album),
         show_examples(*shown, album),
-        " ".join([say_not_compared(), *copies]) if twins is None else say_twins(twins, images),
-        show_twins(twins or [], asked.holdings, album),
+        say_twins(twins, images, unseen) if found.twins else " ".join([say_not_compared(), *copies]),
+        show_twins(twins, asked.holdings, album),
         {**made, **describe_making(found)},
-        [line for line in (warn_of_twins(twins or [], images, asked.dropped), leak) if line],
+        [line for line in (warn_of_twins(twins, images, asked.dropped), leak) if line],
         name_mistakes(*shown),
         doubtful,
     )
@@ -193,10 +202,10 @@ def leaks(twin: Twin) -> bool:
     return twin.first[0] == "train" and twin.second[0] != "train"
 
 
-def say_twins(twins: Sequence[Twin], images: int) -> str:
+def say_twins(twins: Sequence[Twin], images: int, unseen: int = 0) -> str:
     """How many pairs there are, of which kinds, across which splits, and how many have two labels."""
     if not twins:
-        return "No two images are the same or nearly alike."
+        return f"No two images are the same or nearly alike{say_unseen(unseen)}."
     kinds = [f"{n} {what}" for how, what in HOW.items() if (n := sum(twin.how == how for twin in twins))]
     where: dict[str, int] = {}
     for twin in twins:
@@ -210,7 +219,7 @@ def say_twins(twins: Sequence[Twin], images: int) -> str:
     doubt = " So many look alike to this trunk that near ones may well be different images." * looks_alike(
         twins, images
     )
-    return f"{pairs}; {', '.join(f'{where[name]} {name}' for name in across)}{labels}.{doubt}"
+    return f"{pairs}; {', '.join(f'{where[name]} {name}' for name in across)}{labels}{say_unseen(unseen)}.{doubt}"
 
 
 def warn_of_twins(twins: Sequence[Twin], images: int, dropped: bool) -> str:
@@ -224,7 +233,7 @@ def warn_of_twins(twins: Sequence[Twin], images: int, dropped: bool) -> str:
     dropped : bool
         Training was without them.
     """
-    same = {twin.second for twin in twins if leaks(twin) and twin.how != "near"}
+    same = {twin.second for twin in twins if leaks(twin) and twin.is_proven}
     near = {twin.second for twin in twins if leaks(twin)} - same
     said = [f"{len(same)} the same as a training image"] if same else []
     said += [f"{len(near)} nearly alike one"] if near and not looks_alike(twins, images) else []

@@ -18,7 +18,7 @@ from .curve import CurvePoint, fit_curve, point_of
 from .grid import BestMade, run_grids
 from .question import Asked
 from .recipe import FITTING, find_recipe, list_recipes
-from .twins import Twin, choose_res, find_twins
+from .twins import OpenCopies, Twins, choose_res, find_twins
 from .verdict import Verdict, judge_cells
 
 CURVE_SHARES = (0.01, 0.02, 0.05, 0.1, 0.25, 0.5)  # all of them is the chosen cell
@@ -41,7 +41,7 @@ class Findings:
         By split, the features that the chosen cell depends on; of val and test one for each test resolution.
     curve : list of CurvePoint
         At the chosen pair of resolutions.
-    twins : list of Twin or None
+    twins : Twins or None
         None where the images were not compared.
     """
 
@@ -50,7 +50,7 @@ class Findings:
     answers: Answers
     used: dict[str, list[Sealed]]
     curve: list[CurvePoint]
-    twins: list[Twin] | None
+    twins: Twins | None
 
     @property
     def cells(self) -> list[Cell]:
@@ -70,7 +70,7 @@ class Findings:
         return [cell for cell in self.cells if (cell.axes, cell.family, cell.correction) == own]
 
 
-def find_all(asks: Sequence[Asked], phase: Phase = keep_silent) -> Findings:
+def find_all(asks: Sequence[Asked], phase: Phase = keep_silent, open_copies: OpenCopies | None = None) -> Findings:
     """The grid, then what val's choice is worth and leaves wrong.
 
     Parameters
@@ -79,6 +79,8 @@ def find_all(asks: Sequence[Asked], phase: Phase = keep_silent) -> Findings:
         One for each trunk, kind of features and so on that are compared.
     phase : callable
         Is told how far the grid and the curve are.
+    open_copies : callable, optional
+        What compares images by their pixels.
     """
     made, total = BestMade(), sum(1 for ask in asks for _ in list_recipes(ask))
     cells: list[Cell] = []
@@ -99,15 +101,15 @@ def find_all(asks: Sequence[Asked], phase: Phase = keep_silent) -> Findings:
             curve += fit_curve(pair, [share])
     curve.append(point_of(best, n_train))
     phase("comparing images")
-    return Findings(asked, verdict, answers, _list_used(asked, best), curve, compare_images(holdings))
+    return Findings(asked, verdict, answers, _list_used(asked, best), curve, compare_images(holdings, open_copies))
 
 
-def compare_images(holdings: Holdings) -> list[Twin] | None:
+def compare_images(holdings: Holdings, open_copies: OpenCopies | None = None) -> Twins | None:
     """Images that occur twice; None if a split's centre views are not cached or there are too many to compare."""
     if sum(len(rows) for rows in holdings.manifest.splits.values()) > MOST_COMPARED:
         return None
     try:
-        return find_twins(holdings, choose_res(holdings))
+        return find_twins(holdings, choose_res(holdings), images=open_copies(holdings) if open_copies else None)
     except FixgridError:
         return None
 

@@ -19,7 +19,7 @@ from .findings import MOST_COMPARED
 from .map import choose_spread, map_images
 from .report import TwinShot, open_page
 from .shots import Album
-from .twins import Twin, choose_res, find_twins
+from .twins import OpenCopies, Twin, Twins, choose_res, find_twins
 
 _SAMPLES = 24
 
@@ -54,7 +54,9 @@ class Overview:
     made: Mapping[str, str] = field(default_factory=dict)
 
 
-def fill_overview(holdings: Holdings, album: Album, *, made: Mapping[str, str]) -> Overview:
+def fill_overview(
+    holdings: Holdings, album: Album, *, made: Mapping[str, str], open_copies: OpenCopies | None = None
+) -> Overview:
     """All of the page, from center views at the cached resolution nearest 224 px.
 
     Parameters
@@ -63,6 +65,8 @@ def fill_overview(holdings: Holdings, album: Album, *, made: Mapping[str, str]) 
     album : Album
     made : mapping of str to str
         How it was made, as far as the command line knows.
+    open_copies : callable, optional
+        What compares images by their pixels.
 
     Raises
     ------
@@ -73,7 +77,8 @@ def fill_overview(holdings: Holdings, album: Album, *, made: Mapping[str, str]) 
     total = sum(map(len, manifest.splits.values()))
     placed = map_images(holdings, res)
     few = total <= MOST_COMPARED
-    twins = find_twins(holdings, res, manifest.splits) if few else []
+    images = open_copies(holdings) if few and open_copies else None
+    twins, unseen = find_twins(holdings, res, manifest.splits, images) if few else Twins([])
     first = next(iter(manifest.splits))
     entry, sizes = holdings.entry(first, "center", res), album.measure()
     drawings = [
@@ -89,7 +94,7 @@ def fill_overview(holdings: Holdings, album: Album, *, made: Mapping[str, str]) 
         f"{total:,} images without labels, {some} by {placed.how} of their features at {res} px.",
         {drawing.name: drawing for drawing in drawings},
         [(jpeg, path) for jpeg, path in shots if jpeg is not None],
-        say_twins(twins, total) if few else say_not_compared(),
+        say_twins(twins, total, unseen) if few else say_not_compared(),
         [_show_twin(twin, holdings, album) for twin in sorted(twins, key=lambda twin: -twin.cosine)[:TWINS_SHOWN]],
         {
             **made,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations_with_replacement
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +22,39 @@ from .source import Source
 from .subset import TrainSubset
 
 # Of the centre features of efficientnet_lite0 at 224 px: no two of 2,047 distinct photographs of dogs or flowers
-# come nearer than .922; copies saved again at JPEG quality 60, mirrored or shrunk to 80 % stay at .953 or above.
-# Copies cropped by a tenth, in grey, or at half size (.75 to .95) are found in part or not at all.
+# come nearer than .922, and 99 % of copies of 30 kinds, down to .5, are their original's nearest or the reverse.
 _NEAR_COSINE = 0.95
+_NEIGHBOURS = 5
 _MEASURED_RES = 224
-_MOST_NEAR = 0.05  # near pairs per image; the digits of the sample have 1.8, the photographs of dogs 0
+_MOST_ALIKE = 0.05  # pairs per image; the digits of the sample have more than one, the photographs of dogs none
 _CELLS = 2**22  # entries of a block of cosines: 16 MiB
+_UNPROVEN = ("near", "scene")
+
+Names = NDArray[np.int64]
+End = tuple[str, int]
+"""Split and row id."""
+
+
+class Likeness(Protocol):
+    """What two images have in common by their pixels; see `fixgrid.embed.copies.Likeness`."""
+
+    @property
+    def how(self) -> str:
+        """As `Twin.how`; empty if they are different pictures."""
+
+    @property
+    def correlation(self) -> float:
+        """Of their grey pixels."""
+
+
+class Comparer(Protocol):
+    """The images of a data set, to compare."""
+
+    def compare(self, pairs: Sequence[tuple[End, End]]) -> Sequence[Likeness | None]:
+        """What each pair has in common; None where that cannot be told."""
+
+
+OpenCopies = Callable[[Holdings], Comparer]
 
 
 @dataclass(frozen=True)
@@ -36,21 +63,45 @@ class Twin:
 
     Attributes
     ----------
-    how : {"bytes", "pixels", "near"}
-        Equal bytes; other bytes but equal features, which equal crops have on a CPU; or features nearly alike.
+    how : {"bytes", "pixels", "copy", "mirrored", "cropped", "scene", "near"}
+        Equal bytes; other bytes but equal features, which equal crops have on a CPU; one picture by its pixels,
+        saved again, resized or recoloured; the same mirrored, and perhaps cropped; one a part of the other; the
+        same scene with details that differ; or features nearly alike, where pixels could not be compared.
     first, second : tuple of (str, int)
         Split and row id.
     cosine : float
         Of their features.
     conflict : bool
         Their labels differ.
+    correlation : float or None
+        Of their grey pixels, laid over each other; None where they were not compared.
     """
 
     how: str
-    first: tuple[str, int]
-    second: tuple[str, int]
+    first: End
+    second: End
     cosine: float
     conflict: bool
+    correlation: float | None = None
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether it is one picture, and not only much alike."""
+        return self.how not in _UNPROVEN
+
+
+class Twins(NamedTuple):
+    """Pairs of images that are one, in the order of splits and rows, and what could not be compared.
+
+    Attributes
+    ----------
+    pairs : list of Twin
+    unseen : int
+        Images compared by their features alone: gone, changed, or too small to tell.
+    """
+
+    pairs: list[Twin]
+    unseen: int = 0
 
 
 def choose_res(holdings: Holdings) -> int:
@@ -73,11 +124,11 @@ def choose_res(holdings: Holdings) -> int:
     return res
 
 
-def find_twins(source: Source, res: int, splits: Collection[str] = SPLITS) -> list[Twin]:
-    """For every image its nearest twin in its own split and in each later one, in the order of splits.
+def find_twins(source: Source, res: int, splits: Collection[str] = SPLITS, images: Comparer | None = None) -> Twins:
+    """Equal images, and of each image's five nearest by features those that its pixels prove to be copies.
 
-    A list of at most three for each image, however often one occurs. Memory: the features of all splits and
-    blocks of 4 Mi cosines.
+    Of equal ones each is listed with the next in its own split and in each later one. Where pixels cannot be
+    compared a cosine of .95 counts. Memory: the features of all splits and blocks of 4 Mi cosines.
 
     Parameters
     ----------
@@ -86,22 +137,47 @@ def find_twins(source: Source, res: int, splits: Collection[str] = SPLITS) -> li
         px; centre views of every split are compared.
     splits : collection of str
         That the data set has.
+    images : Comparer, optional
+        Without them features alone are compared.
     """
     sets = {split: source.load(split, "center", res) for split in splits}
-    return [
-        twin for a, b in combinations_with_replacement(sets, 2) for twin in _pair_splits(a, sets[a], b, sets[b])
+    ends = [(split, row) for split, part in sets.items() for row in part.row.tolist()]
+    labels = [label for part in sets.values() for label in part.y]
+    names = [np.concatenate([_name(part, of) for part in sets.values()]) for of in ("sha256", "X")]
+    X = unit_rows(np.concatenate([part.X[:, 0] for part in sets.values()]))
+    equal = _list_equal([split for split, _ in ends], *names)
+    near = _list_nearest(X, *names)
+    found = images.compare([(ends[i], ends[j]) for i, j in near]) if images else [None] * len(near)
+    said: dict[tuple[int, int], tuple[str, float, float | None]]
+    said = {pair: (how, 1.0, None) for pair, how in equal.items()}
+    for (pair, cosine), likeness in zip(near.items(), found, strict=True):
+        if likeness is None and cosine >= _NEAR_COSINE:
+            said[pair] = "near", cosine, None
+        elif likeness is not None and likeness.how:
+            said[pair] = likeness.how, cosine, likeness.correlation
+    pairs = [
+        Twin(how, ends[i], ends[j], cosine, bool(np.any(labels[i] != labels[j])), correlation)
+        for (i, j), (how, cosine, correlation) in sorted(said.items())
     ]
+    seen = {end for pair, likeness in zip(near, found, strict=True) if likeness is not None for end in pair}
+    return Twins(pairs, len({end for pair in near for end in pair} - seen))
 
 
 def looks_alike(twins: Sequence[Twin], images: int) -> bool:
-    """Whether so many are nearly alike that the trunk takes similar images, as of digits, for copies."""
-    return sum(twin.how == "near" for twin in twins) > _MOST_NEAR * images
+    """Whether so many are nearly alike that similar images, as of digits, are taken for copies."""
+    return sum(not twin.is_proven for twin in twins) > _MOST_ALIKE * images
 
 
 def keep_copies(twins: Sequence[Twin], images: int) -> list[Twin]:
-    """The twins that are surely copies: without the near ones where `looks_alike`."""
+    """The twins that are surely copies: without those that are not proven where `looks_alike`."""
     alike = looks_alike(twins, images)
-    return [twin for twin in twins if twin.how != "near" or not alike]
+    return [twin for twin in twins if twin.is_proven or not alike]
+
+
+def say_unseen(unseen: int) -> str:
+    """A clause about images that were not compared by pixels; empty if all were."""
+    what = f"; {unseen:,} images compared by features alone: gone, changed, or below 64 px"
+    return what * (unseen > 0)
 
 
 def drop_twins(source: Source, res: int, twins: Sequence[Twin]) -> TrainSubset:
@@ -162,6 +238,7 @@ def _describe_twin(twin: Twin, splits: Mapping[str, Rows], style: str) -> dict[s
         shown = [os.fsdecode(path) for path in paths]
     else:
         shown = [escape_markdown(show_path(path)) if style == "md" else show_path(path) for path in paths]
+    none = None if style == "json" else ""
     return {
         "split": twin.first[0],
         "path": shown[0],
@@ -169,27 +246,42 @@ def _describe_twin(twin: Twin, splits: Mapping[str, Rows], style: str) -> dict[s
         "other path": shown[1],
         "how": twin.how,
         "cosine": round(twin.cosine, 4),
+        "correlation": none if twin.correlation is None else round(twin.correlation, 4),
         "labels differ": twin.conflict if style in ("json", "csv") else "yes" if twin.conflict else "",
     }
 
 
-def _pair_splits(a: str, A: FeatureSet, b: str, B: FeatureSet) -> Iterator[Twin]:
-    here, there = (unit_rows(part.X[:, 0]) for part in (A, B))
-    files, pixels = ((_name(A, of), _name(B, of)) for of in ("sha256", "X"))
-    step = max(1, _CELLS // len(there))
-    for start in range(0, len(here), step):
-        part = slice(start, min(start + step, len(here)))
-        near = here[part] @ there.T
-        near[pixels[0][part, None] == pixels[1]] = 2
-        near[files[0][part, None] == files[1]] = 3
-        if a == b:
-            near[np.arange(part.start, part.stop)[:, None] >= np.arange(len(there))] = -2
-        for i, j in enumerate(near.argmax(1).tolist(), start):
-            value = float(near[i - start, j])
-            if value >= _NEAR_COSINE:
-                how = {2.0: "pixels", 3.0: "bytes"}.get(value, "near")
-                ends = (a, int(A.row[i])), (b, int(B.row[j]))
-                yield Twin(how, *ends, min(value, 1.0), bool(np.any(A.y[i] != B.y[j])))
+def _list_equal(splits: Sequence[str], files: Names, features: Names) -> dict[tuple[int, int], str]:
+    """For each image the next one equal to it in its own split and in each later one, and how it is equal."""
+    found: dict[tuple[int, int], str] = {}
+    for how, names in (("pixels", features), ("bytes", files)):
+        groups: dict[int, list[int]] = {}
+        for i, name in enumerate(names.tolist()):
+            groups.setdefault(name, []).append(i)
+        for group in groups.values():
+            later: dict[str, int] = {}
+            for i in reversed(group):
+                found.update({(i, j): how for j in later.values()})
+                later[splits[i]] = i
+    return found
+
+
+def _list_nearest(X: NDArray[np.float32], files: Names, features: Names) -> dict[tuple[int, int], float]:
+    """Cosine of each image with its five nearest that are not equal to it."""
+    k = min(_NEIGHBOURS, len(X))
+    step = max(1, _CELLS // len(X))
+    found: dict[tuple[int, int], float] = {}
+    for start in range(0, len(X), step):
+        part = slice(start, start + step)
+        near = X[part] @ X.T
+        for names in (files, features):
+            near[names[part, None] == names] = -2
+        places = np.argpartition(near, len(X) - k, 1)[:, len(X) - k :]
+        for i, row in enumerate(places.tolist(), start):
+            for j in row:
+                if (cosine := float(near[i - start, j])) > -1.5:
+                    found.setdefault((min(i, j), max(i, j)), min(cosine, 1.0))
+    return found
 
 
 def _name(features: FeatureSet, of: str) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ from fixgrid.heads.exhibits import describe_making, fill_report, leaks, say_twin
 from fixgrid.heads.findings import Findings, find_all
 from fixgrid.heads.question import Asked
 from fixgrid.heads.report import render_report
-from fixgrid.heads.twins import Twin
+from fixgrid.heads.twins import Twin, Twins
 
 
 class NoAlbum:
@@ -111,7 +111,7 @@ def test_a_leak_is_warned_of_unless_training_was_without_it(found):
     )
     assert warn_of_twins(TWINS, 100, dropped=True) == ""
     assert warn_of_twins([TWINS[0], TWINS[2]], 100, dropped=False) == ""
-    report = fill_report(replace(found, twins=TWINS), Named(), made={}, leak="LEAK", copies=[])
+    report = fill_report(replace(found, twins=Twins(TWINS)), Named(), made={}, leak="LEAK", copies=[])
     page = render_report(report)
     assert page.index("Leak: of the val") < page.index("LEAK") < page.index("<h2")
     assert "labels differ" in page

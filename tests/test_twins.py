@@ -23,6 +23,7 @@ from fixgrid.heads.twins import (
     find_twins,
     format_twins,
     keep_copies,
+    say_unseen,
 )
 
 
@@ -46,7 +47,7 @@ class Copied(Source):
 
 
 def test_each_kind_of_twin_is_found_with_its_row_ids():
-    same, near, pixels = sorted(find_twins(Copied(), 224), key=lambda twin: twin.how)
+    same, near, pixels = sorted(find_twins(Copied(), 224).pairs, key=lambda twin: twin.how)
     assert same == Twin("bytes", ("train", 1005), ("val", 1003), 1.0, False)
     assert pixels == Twin("pixels", ("train", 1006), ("test", 1004), 1.0, True)
     assert near.how == "near"
@@ -60,8 +61,73 @@ def test_blocks_of_any_size_find_the_same(monkeypatch):
     assert find_twins(Copied(), 224) == whole
 
 
+class Compared:
+    """Says of each pair what it was told; of others that they are different pictures."""
+
+    def __init__(self, told):
+        self.told, self.asked = told, []
+
+    def compare(self, pairs):
+        self.asked += pairs
+        return [self.told.get(pair, SimpleNamespace(how="", correlation=0.1)) for pair in pairs]
+
+
+NEARLY = (("train", 1007), ("train", 1008))
+
+
+def test_what_pixels_say_goes_before_what_features_say():
+    assert [twin.how for twin in find_twins(Copied(), 224, images=Compared({})).pairs] == ["bytes", "pixels"]
+    mirrored = SimpleNamespace(how="mirrored", correlation=0.98)
+    found = find_twins(Copied(), 224, images=Compared({NEARLY: mirrored}))
+    assert [(twin.how, twin.correlation) for twin in found.pairs if (twin.first, twin.second) == NEARLY] == [
+        ("mirrored", 0.98)
+    ]
+    assert found.unseen == 0
+
+
+def test_where_pixels_cannot_be_compared_near_features_count_and_it_is_said():
+    found = find_twins(Copied(), 224, images=Compared({NEARLY: None}))
+    assert [twin.how for twin in found.pairs] == ["bytes", "pixels", "near"]
+    assert found.unseen == 0  # both were compared with others
+    blind = SimpleNamespace(compare=lambda pairs: [None] * len(pairs))
+    assert find_twins(Copied(), 224, images=blind).unseen == 360
+    assert "360 images compared by features alone" in say_unseen(360)
+    assert say_unseen(0) == ""
+
+
+def test_equal_images_leave_room_among_the_nearest():
+    source = Copied()
+    load = source.load
+
+    def copied(split, kind, res):
+        found = load(split, kind, res)
+        if split == "train":
+            found.X[10:30], found.sha256[10:30] = found.X[8], found.sha256[8]
+        return found
+
+    source.load = copied
+    images = Compared({})
+    pairs = find_twins(source, 224, images=images).pairs
+    assert ("train", 1007) in {end for pair in images.asked for end in pair if ("train", 1029) in pair}
+    alike = [twin for twin in pairs if twin.first[0] == twin.second[0] == "train"]
+    assert [(twin.first[1], twin.second[1]) for twin in alike] == [
+        (1008, 1010),
+        *((i, i + 1) for i in range(1010, 1029)),
+    ]
+
+
+def test_few_images_are_compared_too():
+    class Two(Copied):
+        def load(self, split, kind, res):
+            found = super().load(split, kind, res)
+            parts = (getattr(found, name)[7:9] for name in ("X", "y", "row", "sha256"))
+            return type(found)(*parts)
+
+    assert [twin.how for twin in find_twins(Two(), 224, ["train"]).pairs] == ["near"]
+
+
 def test_training_images_that_val_or_test_holds_are_dropped_and_no_other():
-    subset = drop_twins(Copied(), 224, find_twins(Copied(), 224))
+    subset = drop_twins(Copied(), 224, find_twins(Copied(), 224).pairs)
     whole = Copied().load("train", "center", 224).row
     assert set(whole) - set(subset.rows) == {1005, 1006}
     assert [len(subset.load(split, "center", 224).row) for split in ("train", "val", "test")] == [158, 80, 120]
@@ -80,6 +146,8 @@ def test_near_images_are_copies_unless_so_many_look_alike():
     same = [Twin(how, ("train", 3), ("val", 4), 1.0, False) for how in ("bytes", "pixels")]
     assert keep_copies([near, *same], 20) == [near, *same]
     assert keep_copies([near, *same], 19) == same
+    proven = [Twin(how, ("train", 1), ("test", 2), 0.8, False, 0.9) for how in ("copy", "mirrored", "cropped")]
+    assert keep_copies([*proven, Twin("scene", ("train", 3), ("test", 4), 0.9, False, 0.95)], 19) == proven
 
 
 def test_images_are_compared_where_the_cosine_was_measured_or_nearest_to_it():
@@ -97,7 +165,7 @@ def rows(*paths):
 
 SPLITS = {"train": rows(b"a|b.jpg", b"c\x1b.jpg"), "test": rows(b"\xff.jpg")}
 PAIRS = [
-    Twin("near", ("train", 0), ("train", 1), 0.95678, False),
+    Twin("copy", ("train", 0), ("train", 1), 0.95678, False, 0.98765),
     Twin("bytes", ("train", 1), ("test", 0), 1.0, True),
 ]
 
@@ -120,21 +188,21 @@ def test_a_class_that_would_be_dropped_whole_is_refused(labels, after, said):
 
 def test_a_pair_is_a_line_with_both_places_and_a_conflict_is_marked():
     head, _, first, second = format_twins(PAIRS, SPLITS, "table").splitlines()
-    assert " ".join(head.split()) == "split path other split other path how cosine labels differ"
-    assert first.split() == ["train", "a|b.jpg", "train", r"c\x1b.jpg", "near", "0.9568"]
+    assert " ".join(head.split()) == "split path other split other path how cosine correlation labels differ"
+    assert first.split() == ["train", "a|b.jpg", "train", r"c\x1b.jpg", "copy", "0.9568", "0.9877"]
     assert second.split() == ["train", r"c\x1b.jpg", "test", r"\udcff.jpg", "bytes", "1.0", "yes"]
     assert r"| a\|b.jpg |" in format_twins(PAIRS, SPLITS, "md")
 
 
 def test_records_hold_paths_and_conflicts_for_programs():
     found = json.loads(format_twins(PAIRS, SPLITS, "json"))
-    assert [(r["path"], r["other path"], r["labels differ"]) for r in found] == [
-        ("a|b.jpg", "c\x1b.jpg", False),
-        ("c\x1b.jpg", "\udcff.jpg", True),
+    assert [(r["path"], r["other path"], r["labels differ"], r["correlation"]) for r in found] == [
+        ("a|b.jpg", "c\x1b.jpg", False, 0.9877),
+        ("c\x1b.jpg", "\udcff.jpg", True, None),
     ]
     table = list(csv.DictReader(io.StringIO(format_twins(PAIRS, SPLITS, "csv"))))
     assert [(r["other split"], r["how"], r["labels differ"]) for r in table] == [
-        ("train", "near", "False"),
+        ("train", "copy", "False"),
         ("test", "bytes", "True"),
     ]
 

@@ -1,4 +1,4 @@
-"""``python -m tests.bench [extract|heads] [--quick] [--large] [--data DIR] [--other TOOL=PYTHON]``.
+"""``python -m tests.bench [extract|heads|twins] [--quick] [--large] [--data DIR] [--other TOOL=PYTHON]``.
 
 Results go to bench-results/.
 """
@@ -12,14 +12,18 @@ RESULTS = Path("bench-results")
 
 
 def main() -> None:
-    """Measure extraction, heads, or both."""
+    """Measure extraction, heads, or both; or how well near duplicates are found."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure speed and memory.")
-    parser.add_argument("what", nargs="?", choices=["extract", "heads"], help="both if not given")
-    parser.add_argument("--quick", action="store_true", help="extraction in one short round: does it work at all")
+    parser.add_argument("what", nargs="?", choices=["extract", "heads", "twins"], help="the first two if not given")
+    parser.add_argument("--quick", action="store_true", help="a short round: does it work at all")
     parser.add_argument("--large", action="store_true", help="a trunk of 3.3 GB too")
     parser.add_argument("--data", type=Path, metavar="DIR", help="photographs in a folder per class")
     parser.add_argument("--other", action="append", default=[], metavar="TOOL=PYTHON", help="see others.py")
     options = parser.parse_args()
+    if options.what == "twins":
+        from . import bench_twins
+
+        return bench_twins.main(RESULTS, data=options.data, quick=options.quick)
     # Each is imported when it is its turn: the heads' measurement must not hold torch in memory.
     if options.what != "heads":
         from . import bench_extract

@@ -1,0 +1,205 @@
+"""Lay one small grey image over another: where it fits as a whole or in part, and how well, piece by piece.
+
+Normalised cross-correlation (Lewis 1995) of all parts of one image, each resized to 16 x 16, with the other: a
+matrix product, since resizing is linear and separable. Then the edges of the best part are moved, at 32 x 32, and
+pieces of 8 x 8 px are compared at 64 x 64, so that two pictures of like composition are not taken for one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+SIDE_PX = 96
+LEAST_PX = (
+    64  # an image with a shorter side has too little in it to be proven a copy: digits of 8 x 8 all look alike
+)
+_COARSE, _FINE, _PIECES, _PIECE = 16, 32, 64, 8  # px
+_SCALES, _STEP = (1, 0.9, 0.81, 0.73, 0.66), 0.06  # a third of a side may be gone; the steps leave half a coarse px
+# (first, share) of the height: captions and logos spoil an upper or lower edge, so it is sought without it, too.
+_PARTS = ((0.0, 1.0), (0.0, 0.84), (0.16, 0.84))
+_FIRST_MOVE, _MOVES = 0.04, 3
+_WHOLE = 0.96
+_NOISE, _STRONG = 2.0, 20.0  # grey levels: what varies less is flat, and what varies more counts no more
+
+Grey = NDArray[np.float32]
+
+
+class Shown(NamedTuple):
+    """A small grey copy.
+
+    Attributes
+    ----------
+    grey : uint8 array, shape (96, 96)
+        Of the whole image, whatever its sides.
+    parts : float32 array, shape (3, 16, 16)
+        All of it, and without the lower and the upper sixth: of mean 0 and length 1.
+    """
+
+    grey: NDArray[np.uint8]
+    parts: Grey
+
+
+class Spot(NamedTuple):
+    """Where in one image another was found.
+
+    Attributes
+    ----------
+    correlation : float
+        There, at 16 x 16.
+    x, y : (float, float)
+        First edge and share of the width and of the height.
+    part : int
+        Which of the other's parts it is.
+    mirrored : bool
+    framed : float
+        Correlation of both as a whole, or mirrored.
+    turned : bool
+        The first of the pair was sought in the second.
+    """
+
+    correlation: float
+    x: tuple[float, float]
+    y: tuple[float, float]
+    part: int
+    mirrored: bool
+    framed: float
+    turned: bool = False
+
+
+class Overlay(NamedTuple):
+    """How well one image covers a part of the other.
+
+    Attributes
+    ----------
+    correlation : float
+        At 32 x 32.
+    pieces : float
+        Mean over pieces of 8 x 8 px at 64 x 64, each moved by up to 1 px and counted by its contrast.
+    whole : bool
+        Hardly an edge of either is outside the other.
+    """
+
+    correlation: float
+    pieces: float
+    whole: bool
+
+
+def shrink(image: Image.Image) -> Shown | None:
+    """The small copy of an upright grey image; None if it is too small to tell."""
+    if min(image.size) < LEAST_PX:
+        return None
+    small = image.resize((SIDE_PX, SIDE_PX), Image.Resampling.BILINEAR)
+    grey = np.asarray(small, np.uint8)
+    parts = (_PART_ROWS @ _soften(grey) @ _WHOLE_ROW.T).reshape(len(_PARTS), -1)
+    return Shown(grey, _normalise(parts).reshape(len(_PARTS), _COARSE, _COARSE))
+
+
+def seek(image: Shown, others: Sequence[Shown]) -> list[Spot]:
+    """Where in an image each of the others fits best, mirrored or not."""
+    soft = _soften(image.grey)
+    n = len(_SPANS)
+    strips = _RESIZE @ (soft - soft.mean())
+    windows = (strips @ _RESIZE.T).reshape(n, _COARSE, n, _COARSE).transpose(0, 2, 1, 3).reshape(n * n, -1)
+    squares = np.einsum("ij,ij->i", windows, windows) - windows.mean(1) ** 2 * _COARSE**2
+    length = np.sqrt(np.maximum(squares, (_NOISE * _COARSE) ** 2))
+    sought = np.stack([other.parts for other in others])
+    sought = np.stack([sought, sought[..., ::-1]], 2).reshape(len(others) * 2 * len(_PARTS), -1)
+    fits = ((windows @ sought.T) / length[:, None]).reshape(n * n, len(others), -1)
+    best = fits.reshape(n * n, len(others), -1).transpose(1, 0, 2).reshape(len(others), -1)
+    framed = fits[0, :, :2].max(1)
+    spots = []
+    for number, place in enumerate(best.argmax(1).tolist()):
+        window, part = divmod(place, 2 * len(_PARTS))
+        y, x = divmod(window, n)
+        value = float(best[number, place])
+        spots.append(Spot(value, _SPANS[x], _SPANS[y], part // 2, bool(part % 2), float(framed[number])))
+    return spots
+
+
+def lay_over(image: Shown, other: Shown, spot: Spot) -> Overlay:
+    """Move the edges of a spot to where the other image fits best, and compare all of it."""
+    here = image.grey.astype(np.float32)
+    there = (other.grey[:, ::-1] if spot.mirrored else other.grey).astype(np.float32)
+    part = _PARTS[spot.part]
+    sought = _normalise(_cut(there, (0.0, 1.0), part, _FINE).reshape(1, -1))[0]
+    x, y, move, value = spot.x, spot.y, _FIRST_MOVE, -1.0
+    for _ in range(_MOVES):
+        across, down = _move(x, move), _move(y, move)
+        strips = resize_rows(down, _FINE, SIDE_PX).reshape(-1, SIDE_PX) @ here
+        windows = strips @ resize_rows(across, _FINE, SIDE_PX).reshape(-1, SIDE_PX).T
+        windows = windows.reshape(len(down), _FINE, len(across), _FINE).transpose(0, 2, 1, 3)
+        fits = _normalise(windows.reshape(len(down) * len(across), -1)) @ sought
+        i, j = divmod(int(fits.argmax()), len(across))
+        x, y, value, move = across[j], down[i], float(fits.max()), move / 2
+    pieces = _compare_pieces(_cut(here, x, y, _PIECES), _cut(there, (0.0, 1.0), part, _PIECES))
+    return Overlay(value, pieces, spot.part == 0 and min(x[1], y[1]) >= _WHOLE)
+
+
+def _compare_pieces(here: Grey, there: Grey) -> float:
+    inner = _PIECES - _PIECE
+    sought = _split(there[_PIECE // 2 :, _PIECE // 2 :][:inner, :inner])
+    weight = np.linalg.norm(sought, axis=1)
+    best = np.full(len(sought), -1.0, np.float32)
+    for dy in (-1, 0, 1):
+        for dx in (-1, 0, 1):
+            piece = _split(here[_PIECE // 2 + dy :, _PIECE // 2 + dx :][:inner, :inner])
+            length = weight * np.linalg.norm(piece, axis=1)
+            best = np.maximum(best, np.einsum("ij,ij->i", sought, piece) / np.maximum(length, 1e-2))
+    weight = np.minimum(weight, _STRONG * _PIECE)
+    return float((best * weight).sum() / max(float(weight.sum()), 1e-6))
+
+
+def _split(grey: Grey) -> Grey:
+    """Pieces of 8 x 8 px without their means: shape (n, 64)."""
+    n = len(grey) // _PIECE
+    pieces = grey.reshape(n, _PIECE, n, _PIECE).transpose(0, 2, 1, 3).reshape(n * n, -1)
+    return np.asarray(pieces - pieces.mean(1, keepdims=True), np.float32)
+
+
+def _soften(grey: NDArray[np.uint8]) -> Grey:
+    return np.asarray(_SOFTEN @ grey.astype(np.float32) @ _SOFTEN.T)
+
+
+def _cut(grey: Grey, x: tuple[float, float], y: tuple[float, float], side: int) -> Grey:
+    """A part of an image, resized."""
+    return np.asarray(resize_rows([y], side, len(grey))[0] @ grey @ resize_rows([x], side, len(grey))[0].T)
+
+
+def _normalise(rows: NDArray[Any]) -> Grey:
+    rows = rows - rows.mean(1, keepdims=True)
+    least = _NOISE * np.sqrt(rows.shape[1])
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), least), np.float32)
+
+
+def _move(span: tuple[float, float], move: float) -> list[tuple[float, float]]:
+    """Spans with either edge moved outwards, inwards or not at all, inside the image."""
+    edges = [(span[0] + a, span[0] + span[1] + b) for a in (-move, 0, move) for b in (-move, 0, move)]
+    return [(max(low, 0.0), max(min(high, 1.0) - max(low, 0.0), 0.3)) for low, high in edges]
+
+
+def resize_rows(spans: Sequence[tuple[float, float]], side: int, n: int) -> Grey:
+    """Matrices that average the pixels of each span of ``n`` px into ``side`` px: shape (len(spans), side, n)."""
+    first, share = np.array(spans, np.float64).T
+    edges = (first[:, None] + share[:, None] * np.linspace(0, 1, side + 1)) * n
+    low, high = np.maximum(edges[:, :-1, None], np.arange(n)), np.minimum(edges[:, 1:, None], np.arange(1, n + 1))
+    overlap = np.maximum(high - low, 0)
+    return np.asarray(overlap / np.maximum(overlap.sum(2, keepdims=True), 1e-9), np.float32)
+
+
+def _list_spans() -> list[tuple[float, float]]:
+    spans = []
+    for share in _SCALES:
+        n = int(np.ceil((1 - share) / _STEP - 1e-9)) + 1
+        spans += [(float(first), float(share)) for first in np.linspace(0, 1 - share, n)]
+    return spans
+
+
+_SPANS = _list_spans()
+_RESIZE = resize_rows(_SPANS, _COARSE, _FINE).reshape(-1, _FINE)
+_SOFTEN, _WHOLE_ROW = resize_rows([(0, 1)], _FINE, SIDE_PX)[0], resize_rows([(0, 1)], _COARSE, _FINE)[0]
+_PART_ROWS = resize_rows(_PARTS, _COARSE, _FINE).reshape(-1, _FINE)
