@@ -52,6 +52,7 @@ def duplicates(request: FeaturesRequest) -> Duplicates:
     """
     holdings = request.open()
     say_changes(holdings, request.folder, request.watcher)
+    request.watcher.phase("comparing images")
     splits = holdings.manifest.splits
     twins, unseen = find_twins(holdings, choose_res(holdings), splits, open_copies(holdings))
     return Duplicates(twins, holdings, looks_alike(twins, sum(map(len, splits.values()))), unseen)

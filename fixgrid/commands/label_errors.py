@@ -29,7 +29,8 @@ def label_errors(ctx: click.Context, /, style: str, top: int | None, **asked: An
     """
     import fixgrid
 
-    found = fixgrid.label_errors(**asked, watcher=Console(ctx))
+    with Console(ctx) as console:
+        found = fixgrid.label_errors(**asked, watcher=console)
     click.echo(found.format(style, top), nl=False)
     for line in found.say():
         say(fill(line, WIDTH))
