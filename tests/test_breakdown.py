@@ -12,10 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fixgrid.cache.text import FORMATS
-from fixgrid.heads.answers import judge_answers
+from fixgrid.heads.answers import Answers, judge_answers
 from fixgrid.heads.breakdown import format_breakdown
+from fixgrid.heads.figures import HeadFigures
 from fixgrid.heads.head_table import format_fit
 from fixgrid.heads.mistakes import name_mistakes
+from fixgrid.heads.per_class import list_confused, rate_classes
 
 Y, GUESS = np.array([0, 0, 0, 0, 1, 1, 2, 2]), np.array([0, 1, 1, 2, 0, 1, 2, 2])
 CLASSES = ("cat|dog", "b\x1b[31m", "c", "no image")
@@ -128,7 +130,9 @@ def test_no_class_is_ever_shown_as_taken_for_itself(data):
     classes = data.draw(st.lists(NAMES, min_size=2, max_size=5, unique=True))
     one = st.integers(0, len(classes) - 1)
     y, guess = (np.array(data.draw(st.lists(one, min_size=6, max_size=6))) for _ in range(2))
-    answers = judge_answers(np.eye(len(classes), dtype=np.float32)[guess], y, np.arange(6), classes)
+    rows, pairs = rate_classes(y, guess, classes, None), list_confused(y, guess, classes, 10)
+    figures = HeadFigures(6, 0, (), 1.0, rows, pairs)  # no others: each takes 1,000 resamples
+    answers = Answers(figures, np.arange(6), y, guess, np.full(6, 0.5))
     wrong = name_mistakes(answers, classes, [b"p"] * 6)
     assert all(pair.first != pair.second and pair.there + pair.back > 0 for pair in answers.figures.confused)
     assert sum(pair.there + pair.back for pair in answers.figures.confused) == len(wrong) == (y != guess).sum()

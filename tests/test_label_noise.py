@@ -53,6 +53,12 @@ def test_a_head_that_knows_nothing_finds_nothing() -> None:
     assert noise.share.high == pytest.approx((K - 1) / K)
 
 
+def test_one_label_more_counts_as_right() -> None:
+    scores = np.full((1, K), -50, np.float32)
+    scores[0, 1] = 50
+    assert fit_noise(scores, np.array([0])).share.value == pytest.approx(0.5, abs=1e-3)
+
+
 def test_the_labels_that_were_drawn_are_the_doubted_ones() -> None:
     scores, y, wrong = draw(4000, 0.05)
     noise = fit_noise(scores, y)

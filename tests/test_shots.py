@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_exhibits import Named
 
-from fixgrid.heads.answers import judge_answers
+from fixgrid.heads.answers import Answers, judge_answers
+from fixgrid.heads.figures import HeadFigures
+from fixgrid.heads.per_class import list_confused
 from fixgrid.heads.shots import show_confused, show_mistakes
 
 CLASSES = ("daisy", "rose", "tulip")
@@ -17,7 +19,9 @@ LABELS = st.lists(st.integers(0, 2), min_size=8, max_size=8)
 @settings(max_examples=25, deadline=None)
 @given(LABELS, LABELS)
 def test_no_photograph_is_called_taken_for_what_it_is(y: list[int], guess: list[int]) -> None:
-    answers = judge_answers(np.eye(3, dtype=np.float32)[guess], np.array(y), np.arange(8), CLASSES)
+    labels = np.array(y), np.array(guess)
+    figures = HeadFigures(8, 0, (), 1.0, (), list_confused(*labels, CLASSES, 9))
+    answers = Answers(figures, np.arange(8), *labels, np.full(8, 0.5))
     paths = [b"%d.jpg" % i for i in range(8)]
     shots = [*show_confused(answers, CLASSES, paths, Named()), *show_mistakes(answers, CLASSES, paths, Named())]
     for shot in shots:
