@@ -71,7 +71,7 @@ class Piece:
     @property
     def has_output(self) -> bool:
         """Whether a block shows more than commands to type."""
-        typed = re.compile(r"    (\$ |python |make |pip |\. )|$")
+        typed = re.compile(r"    (\$ |python |make |bash |pip |\. )|$")
         return self.kind == "block" and not all(typed.match(line) for line in self.lines)
 
     def get(self, key: str) -> str:
