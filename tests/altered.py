@@ -1,7 +1,7 @@
 """What README shows of photographs that are not as they should be: ``python -m tests.altered SHARED WHAT OUT``.
 
-WHAT is ``flipped``, a table of the dogs with a twentieth of the labels wrong at random; ``blurred``, a folder of their
-test images blurred by 2 px; or ``new``, two dogs and two photographs of other things.
+WHAT is ``flipped``, a table of the dogs with a twentieth of the labels wrong at random; ``blurred``, a folder of
+their test images blurred by 2 px; or ``new``, two dogs and two photographs of other things.
 """
 
 from __future__ import annotations
