@@ -56,7 +56,9 @@ def test_a_label_is_given_wrongly_or_missed() -> None:
     assert name_mistakes(answers, "abc", PATHS) == []
     y[1, 0] = True
     answers = judge_answers(scores, y, np.arange(2), "abc", task="multilabel", thresholds=thresholds)
-    assert "b (a missed)" in format_mistakes(name_mistakes(answers, "abc", PATHS), "abc", "table", 1)
+    (one,) = name_mistakes(answers, "abc", PATHS)
+    assert (one.probability, one.of_truth) == (pytest.approx(0.8), pytest.approx(0.2))  # that it is no a
+    assert "b (a missed)" in format_mistakes([one], "abc", "table", 1)
 
 
 def test_numbers_have_no_probability_but_say_how_far_they_are_off() -> None:
