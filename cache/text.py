@@ -208,7 +208,7 @@ def _break_text(text: str, width: int) -> list[str]:
     """Its lines, broken after a blank or a mark of names where there is one in the last two thirds of a line."""
     lines = []
     while len(text) > width:
-        marks = [mark.end() for mark in re.finditer(r"[\s/:@_.,+-]", text[:width])]
+        marks = [mark.end() for mark in re.finditer(r"[\s/:@_,+-]|\.(?!\d)", text[:width])]
         at = next((end for end in reversed(marks) if 3 * end >= width), width)
         lines.append(text[:at].rstrip())
         text = text[at:].lstrip()

@@ -100,5 +100,5 @@ def label_errors(request: LabelsRequest) -> LabelErrors:
     """
     holdings, res = request.choose()
     say_changes(holdings, request.folder, request.watcher)
-    request.watcher.phase("fitting heads that judge labels")
-    return LabelErrors(rank_labels(holdings, res, request.folds, request.folder / "cells"), res, request.folds)
+    memo, phase = request.folder / "cells", request.watcher.phase
+    return LabelErrors(rank_labels(holdings, res, request.folds, memo, phase), res, request.folds)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fixgrid.cache.features import FeatureSet
 from fixgrid.cache.holdings import Holdings
+from fixgrid.cache.phase import Phase, keep_silent
 
 from .ask import choose_families
 from .deck import Folds, make_deck
@@ -60,7 +61,9 @@ class HeldOut:
     strength: float
 
 
-def answer_held_out(holdings: Holdings, res: int, n: int = 5, folder: Path | None = None) -> HeldOut:
+def answer_held_out(
+    holdings: Holdings, res: int, n: int = 5, folder: Path | None = None, phase: Phase = keep_silent
+) -> HeldOut:
     """Let heads of center views answer every labelled image that they did not learn from.
 
     Of train and val each fold by heads of the others: copies and groups are on one side. Test images by a head of
@@ -75,6 +78,8 @@ def answer_held_out(holdings: Holdings, res: int, n: int = 5, folder: Path | Non
         Folds.
     folder : Path, optional
         Where answers are remembered.
+    phase : callable
+        Is told how many strengths are tried.
 
     Raises
     ------
@@ -94,7 +99,7 @@ def answer_held_out(holdings: Holdings, res: int, n: int = 5, folder: Path | Non
     scores, learnt, strength = _read(memo.recall(name) if memo else None, pool, test)
     if not len(scores):
         folds = Folds(make_deck(learns), n)
-        scores, learnt, strength = _answer(Training(source, (("center", res),), folds), pool, test, task)
+        scores, learnt, strength = _answer(Training(source, (("center", res),), folds), pool, test, task, phase)
         if memo and scores.size <= _MOST_KEPT:
             memo.keep(name, _write(scores, learnt, strength))
     starts = np.cumsum([0, *map(len, learns.values())])
@@ -104,9 +109,9 @@ def answer_held_out(holdings: Holdings, res: int, n: int = 5, folder: Path | Non
     return HeldOut(split, row, np.concatenate([pool.y, test.y]), scores, learnt, strength)
 
 
-def _answer(whole: Training, pool: FeatureSet, test: FeatureSet, task: str) -> Answered:
+def _answer(whole: Training, pool: FeatureSet, test: FeatureSet, task: str, phase: Phase) -> Answered:
     (family,) = choose_families(None, task, balanced=False)
-    strength, scores, learnt = _answer_folds(whole.parts, family, pool)
+    strength, scores, learnt = _answer_folds(whole.parts, family, pool, phase)
     if not len(test.row):
         return scores, learnt, strength
     said, known = _score(whole.path(family).head(strength), test), _know(test.y, pool.y)
@@ -135,7 +140,7 @@ def _read(record: Mapping[str, Any] | None, pool: FeatureSet, test: FeatureSet) 
 
 
 def _answer_folds(
-    parts: Sequence[Part], family: str, pool: FeatureSet
+    parts: Sequence[Part], family: str, pool: FeatureSet, phase: Phase
 ) -> tuple[float, NDArray[np.float32], NDArray[np.bool_]]:
     """The strength whose answers are the likeliest, these answers, and which labels were learnt."""
     paths: list[HeadPath] = [part.training.path(family) for part in parts]
@@ -143,7 +148,9 @@ def _answer_folds(
     places = [np.searchsorted(pool.row, each.row) for each in held]
     best: tuple[float, NDArray[np.float32]] | None = None
     least, tried = np.inf, 0
-    for strength in FAMILIES[family][1][::_COARSE]:
+    strengths = FAMILIES[family][1][::_COARSE]
+    for number, strength in enumerate(strengths):
+        phase(f"fitting heads on {len(parts)} folds", number, len(strengths), "strengths")
         answers = [_score(path.head(strength), each) for path, each in zip(paths, held, strict=True)]
         scores = np.empty((len(pool.row), answers[0].shape[1]), np.float32)
         for place, answer in zip(places, answers, strict=True):

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fixgrid.cache.holdings import Holdings
+from fixgrid.cache.phase import Phase, keep_silent
 from fixgrid.cache.rows import Manifest
 
 from .held_out import HeldOut, answer_held_out
@@ -92,7 +93,9 @@ class Ranking:
         return int(self.suspect.sum())
 
 
-def rank_labels(holdings: Holdings, res: int, folds: int = 5, folder: Path | None = None) -> Ranking:
+def rank_labels(
+    holdings: Holdings, res: int, folds: int = 5, folder: Path | None = None, phase: Phase = keep_silent
+) -> Ranking:
     """Rank the labels of a data set by what heads say that did not learn from them; nothing is fitted on test.
 
     By their own probability (self-confidence, as Northcutt et al. 2021 call it); numbers by how far off they are.
@@ -100,7 +103,7 @@ def rank_labels(holdings: Holdings, res: int, folds: int = 5, folder: Path | Non
     Parameters
     ----------
     holdings : Holdings
-    res, folds, folder
+    res, folds, folder, phase
         See `fixgrid.heads.held_out.answer_held_out`.
 
     Raises
@@ -111,7 +114,7 @@ def rank_labels(holdings: Holdings, res: int, folds: int = 5, folder: Path | Non
         If there are too few images for the folds.
     """
     find_measure(holdings.manifest.task, None)  # which refuses images without labels
-    return rank_answers(holdings.manifest, answer_held_out(holdings, res, folds, folder))
+    return rank_answers(holdings.manifest, answer_held_out(holdings, res, folds, folder, phase))
 
 
 def rank_answers(manifest: Manifest, held: HeldOut) -> Ranking:

@@ -228,6 +228,9 @@ def format_twins(twins: Sequence[Twin], splits: Mapping[str, Rows], style: str) 
     style : str
     """
     records = [_describe_twin(twin, splits, style) for twin in twins]
+    if style == "table":  # whose 80 columns are for the paths
+        names = {"other split": "other", "correlation": "grey", "labels differ": "labels"}
+        records = [{names.get(name, name): value for name, value in one.items()} for one in records]
     short = dict.fromkeys(("path", "other path"), shorten_paths)
     return format_records(records, style, shortened=short, spare=["cosine"])
 
@@ -247,7 +250,7 @@ def _describe_twin(twin: Twin, splits: Mapping[str, Rows], style: str) -> dict[s
         "how": twin.how,
         "cosine": round(twin.cosine, 4),
         "correlation": none if twin.correlation is None else round(twin.correlation, 4),
-        "labels differ": twin.conflict if style in ("json", "csv") else "yes" if twin.conflict else "",
+        "labels differ": twin.conflict if style in ("json", "csv") else "differ" if twin.conflict else "",
     }
 
 

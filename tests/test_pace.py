@@ -9,7 +9,15 @@ from fixgrid.commands.pace import EVERY_S, FIRST_AFTER_S, Pace, say_rate, say_ti
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
-    [(0.2, "0 s"), (38.4, "38 s"), (99, "99 s"), (100, "2 min"), (725, "12 min"), (4320, "1 h 12 min")],
+    [
+        (0.2, "0 s"),
+        (38.4, "38 s"),
+        (99, "99 s"),
+        (100, "1 min 40 s"),
+        (122, "2 min"),
+        (725, "12 min"),
+        (4320, "1 h 12 min"),
+    ],
 )
 def test_times_are_said_as_people_say_them(seconds: float, said: str) -> None:
     assert say_time(seconds) == said
@@ -82,4 +90,4 @@ def test_the_first_estimate_is_that_of_earlier_runs() -> None:
     pace.begin(0.0, "extracting", 0, 100, "images", expected_s=400.0)
     assert pace.say(40.0) == "extracting: 0 of 100 images, 6 min left"
     pace.go_on(50, 0.5)
-    assert pace.say(100.0).endswith("2 min left")
+    assert pace.say(100.0).endswith("1 min 40 s left")

@@ -188,9 +188,9 @@ def test_a_class_that_would_be_dropped_whole_is_refused(labels, after, said):
 
 def test_a_pair_is_a_line_with_both_places_and_a_conflict_is_marked():
     head, _, first, second = format_twins(PAIRS, SPLITS, "table").splitlines()
-    assert " ".join(head.split()) == "split path other split other path how cosine correlation labels differ"
+    assert " ".join(head.split()) == "split path other other path how cosine grey labels"
     assert first.split() == ["train", "a|b.jpg", "train", r"c\x1b.jpg", "copy", "0.9568", "0.9877"]
-    assert second.split() == ["train", r"c\x1b.jpg", "test", r"\udcff.jpg", "bytes", "1.0", "yes"]
+    assert second.split() == ["train", r"c\x1b.jpg", "test", r"\udcff.jpg", "bytes", "1.0", "differ"]
     assert r"| a\|b.jpg |" in format_twins(PAIRS, SPLITS, "md")
 
 

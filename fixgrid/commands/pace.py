@@ -9,10 +9,13 @@ _LEAST_S = 1.0  # of work, before its speed says anything
 
 
 def say_time(seconds: float) -> str:
-    """A length of time for people: ``38 s``, ``12 min``, ``1 h 12 min``."""
+    """A length of time for people: ``38 s``, ``2 min 10 s``, ``12 min``, ``1 h 12 min``."""
     minutes = round(seconds / 60)
     if seconds < 99.5:
         return f"{seconds:.0f} s"
+    if seconds < 595:
+        tens = round(seconds / 10)
+        return f"{tens // 6} min" + f" {tens % 6}0 s" * bool(tens % 6)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
