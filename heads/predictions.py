@@ -164,7 +164,7 @@ def format_predictions(predictions: Sequence[Prediction], style: str, task: str 
     return format_records(
         [row | dict(show_doubt(p, asked, escape)) for row, p in zip(cells, predictions, strict=True)],
         style,
-        wrapped=["labels", "set"],
+        broken=["labels", "set"],
         shortened={"image": shorten_paths, **dict.fromkeys(ranks, _shorten_ranked)},
         spare=ranks[:0:-1],
     )

@@ -9,7 +9,8 @@ stood below it. A comment before a block, a table, a picture or a line says more
     exit: 2       expected; of what fails, what it says on stderr is shown
     both: yes     stderr is shown as well
     run: CMD      is run in place of the command that is shown, or shows its output without a command
-    keep: REGEX   of the lines below a header only these are shown, `...` for what is left out between them
+    keep: REGEX   of the lines below a header only these are shown, `...` for what is left out behind them
+    drop: REGEX   these are left out without a word, as progress is unless `keep` names it
     long: DATE    made on that day; run again only by `make readme ALL=1`
     table: NAME   a Markdown table that a function here makes
     picture: PAGE WIDTHxHEIGHT FILE
@@ -39,7 +40,8 @@ from pathlib import Path
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
-KEYS = ("prepare", "env", "exit", "both", "run", "keep", "long", "table", "picture", "day")
+KEYS = ("prepare", "env", "exit", "both", "run", "keep", "drop", "long", "table", "picture", "day")
+PROGRESS = r"^(loading|looking|hashing|extracting|fitting|comparing|scoring|drawing|sealing|writing|making) "
 HEADER = 2  # lines of a table's head, and its rule
 
 
@@ -149,9 +151,21 @@ def shorten(lines: Sequence[str], keep: str) -> list[str]:
         kept = kept if wrapped else re.search(keep, line) is not None
         if kept:
             shown.append(line)
-        elif not shown or shown[-1] != "...":
+        elif shown and shown[-1] != "...":
             shown.append("...")
     return shown
+
+
+def drop(lines: Sequence[str], unwanted: str) -> list[str]:
+    """The lines that ``unwanted`` does not match; what is wrapped goes with the line above it."""
+    left: list[str] = []
+    gone = False
+    for line in lines:
+        gone = (gone and line.startswith("  ")) or re.search(unwanted, line) is not None
+        left += [] if gone else [line]
+    while left and not left[-1]:
+        left.pop()
+    return left
 
 
 class Workshop:
@@ -214,7 +228,9 @@ def make_piece(piece: Piece, shop: Workshop, today: str) -> list[str]:
     for shown in piece.commands or [""] * bool(piece.get("run")):
         expected = int(piece.get("exit") or 0)
         said = _run(shop, piece.get("run") or shown, env, expected, both=bool(piece.get("both")))
-        made += [*[f"$ {shown}"] * bool(shown), *shorten(said, piece.get("keep"))]
+        keep, unwanted = piece.get("keep"), piece.rules.get("drop", [])
+        said = drop(said, "|".join([*unwanted, *[PROGRESS] * ("extracting" not in keep)]) or "(?!)")
+        made += [*[f"$ {shown}"] * bool(shown), *shorten(said, keep)]
     return [f"    {line}".rstrip() for line in made] if made else piece.lines
 
 

@@ -33,7 +33,8 @@ def test_a_report_is_one_page_with_its_numbers_beside_it(work: Path) -> None:
     assert "python cli.py duplicates" in page
     beside = {path.name for path in (work / "one_files").iterdir()}
     names = ("grid", "reliability", "front", "curve", "classes", "counts", "sizes", "map", "principle")
-    assert beside == {f"{name}.{kind}" for name in names for kind in ("png", "csv")} | {"mistakes.csv", "label_errors.csv"}
+    drawn = {f"{name}.{kind}" for name in names for kind in ("png", "csv")}
+    assert beside == drawn | {"mistakes.csv", "label_errors.csv"}
     with (work / "one_files/mistakes.csv").open(newline="") as file:
         wrong = list(csv.DictReader(file))
     assert all(one["file"].split("/")[:2] == ["test", one["truth"]] for one in wrong)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from test_layout import skip_without
 
-from tests.readme import ROOT, TABLES, NotMade, Workshop, make_piece, make_text, shorten, split_text
+from tests.readme import PROGRESS, ROOT, TABLES, NotMade, Workshop, drop, make_piece, make_text, shorten, split_text
 
 OUTPUT = ["key  rows", "---------", "a    1", "     more of a", "b    2", "c    3"]
 
@@ -33,7 +33,12 @@ def test_pieces_are_the_whole_readme() -> None:
 def test_only_what_is_asked_for_is_kept_and_wrapped_lines_go_with_theirs() -> None:
     assert shorten(OUTPUT, "^a|^c") == [*OUTPUT[:4], "...", OUTPUT[5]]
     assert shorten(OUTPUT, "") == OUTPUT
-    assert shorten(["note", "loading", "12 images"], "images") == ["...", "12 images"]
+    assert shorten(["note", "loading", "12 images"], "images") == ["12 images"]
+
+
+def test_what_is_dropped_leaves_no_trace_and_takes_wrapped_lines_along() -> None:
+    lines = ["loading libraries", "note: a", "  b", "table", "  c", "", "Leak: x", "  y"]
+    assert drop(lines, f"^note|^Leak|{PROGRESS}") == ["table", "  c"]
 
 
 def make(tmp_path: Path, text: str, **how: bool) -> tuple[str, list[str]]:
