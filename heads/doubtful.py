@@ -60,7 +60,7 @@ def show_doubtful(holdings: Holdings, album: Album, folder: Path | None = None) 
     except FixgridError as error:
         return Doubtful([f"Labels were not judged: {error}"])
     shots = [
-        Shot(jpeg, name_label(found, i, "given"), _say(found, i))
+        Shot(jpeg, name_label(found, i, "given"), _say(found, i), show_path(found.path(i)))
         for i in range(min(_PHOTOGRAPHS, len(found)))
         if (jpeg := album.thumbnail(str(found.split[i]), int(found.row[i]))) is not None
     ]
@@ -71,12 +71,11 @@ def show_doubtful(holdings: Holdings, album: Album, folder: Path | None = None) 
 
 
 def _say(found: Ranking, i: int) -> str:
-    """What heads take an image for, how sure they are of either label, and its file."""
-    place = show_path(found.path(i))
+    """What heads take an image for, and how sure they are of either label."""
     likely = name_label(found, i, "likely")
     if found.noise is None:
-        return f"taken for {likely}, {abs(found.off[i]):.1f} standard deviations off. {place}"
+        return f"taken for {likely}, {abs(found.off[i]):.1f} standard deviations off"
     chances = f"{100 * found.p_likely[i]:.0f} % against {100 * found.p_given[i]:.1f} %"
     twin = name_twin(found, i)
-    same = f" The same file as {show_path(twin[0])}: {twin[1]}." if twin else ""
-    return f"taken for {likely}, {chances}.{same} {place}"
+    same = f"; the same file as {show_path(twin[0])}: {twin[1]}" if twin else ""
+    return f"taken for {likely}, {chances}{same}"

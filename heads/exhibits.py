@@ -235,8 +235,8 @@ def warn_of_twins(twins: Sequence[Twin], images: int, dropped: bool) -> str:
     """
     same = {twin.second for twin in twins if leaks(twin) and twin.is_proven}
     near = {twin.second for twin in twins if leaks(twin)} - same
-    said = [f"{len(same)} the same as a training image"] if same else []
-    said += [f"{len(near)} nearly alike one"] if near and not looks_alike(twins, images) else []
+    counts = {"the same picture as": len(same), "much like": 0 if looks_alike(twins, images) else len(near)}
+    said = [f"{n} {'is' if n == 1 else 'are'} {how} a training image" for how, n in counts.items() if n]
     if not said or dropped:
         return ""
     return f"Leak: of the val and test images, {' and '.join(said)}. --drop-duplicates trains without them."

@@ -28,7 +28,9 @@ def test_a_report_is_one_page_with_its_numbers_beside_it(work: Path) -> None:
     done = run("report", "--out", "one.html", cwd=work)
     assert done.stdout == "report written to one.html\n"
     page = (work / "one.html").read_text(encoding="utf-8")
-    assert page.index("Leak: of the val and test images, 1 the same as a training image") < page.index("<h2")
+    assert page.index("Leak: of the val and test images, 1 is the same picture as a training image") < page.index(
+        "<h2"
+    )
     assert "1 the same file" in page
     assert "python cli.py duplicates" in page
     beside = {path.name for path in (work / "one_files").iterdir()}

@@ -107,7 +107,8 @@ def test_twins_are_counted_by_kind_by_splits_and_by_labels():
 def test_a_leak_is_warned_of_unless_training_was_without_it(found):
     exact = [twin("train", "test", how="bytes", at=9), *TWINS]
     assert warn_of_twins(exact, 100, dropped=False).startswith(
-        "Leak: of the val and test images, 1 the same as a training image and 2 nearly alike one."
+        "Leak: of the val and test images, 1 is the same picture as a training image and 2 are much like a "
+        "training image."
     )
     assert warn_of_twins(TWINS, 100, dropped=True) == ""
     assert warn_of_twins([TWINS[0], TWINS[2]], 100, dropped=False) == ""
@@ -120,7 +121,7 @@ def test_a_leak_is_warned_of_unless_training_was_without_it(found):
 def test_where_everything_looks_alike_only_equal_images_are_called_a_leak():
     assert warn_of_twins(TWINS, 20, dropped=False) == ""
     exact = twin("train", "val", how="pixels", at=9)
-    assert "1 the same as a training image." in warn_of_twins([*TWINS, exact], 20, dropped=False)
+    assert "1 is the same picture as a training image." in warn_of_twins([*TWINS, exact], 20, dropped=False)
     assert say_twins(TWINS, 20).endswith("near ones may well be different images.")
 
 
