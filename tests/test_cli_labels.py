@@ -65,6 +65,6 @@ def test_the_report_shows_the_labels_and_lists_them_beside_it(work: Path) -> Non
     assert 'id="labels-h"' in page
     section = page.partition('id="labels-h"')[2].partition("</section>")[0]
     assert section.count("<img") >= 2
-    assert "The same file as" in section
+    assert "the same file as" in section
     listed = list(csv.DictReader(io.StringIO((work / "report_files/label_errors.csv").read_text())))
     assert len(listed) == sum(1 for file in (work / "data").rglob("*.png"))
