@@ -62,6 +62,7 @@ def test_labels_are_read_as_a_head_answers(
 
     monkeypatch.setattr(gathering, "read_manifest", stop)
     saved = SimpleNamespace(trunk={}, seen=(), task=answers, data={}, keys={}, trained_on={})
+    monkeypatch.setattr(evaluating, "find_head", lambda *_: tmp_path / "head")
     monkeypatch.setattr(evaluating, "load_head", lambda _: saved)
     monkeypatch.setattr(evaluating, "Replica", lambda *_: None)
     with pytest.raises(UsageError, match=r"t\.csv"):

@@ -337,7 +337,7 @@ def test_twins_of_other_labels_are_a_conflict(task: str) -> None:
             found = drawn("val", kind, 224)
             return replace(found, y=np.roll(found.y, split == "test", axis=0))
 
-    twins = [twin for twin in find_twins(Doubled(), 224) if twin.first[0] != twin.second[0]]
+    twins = [twin for twin in find_twins(Doubled(), 224).pairs if twin.first[0] != twin.second[0]]
     assert not any(twin.conflict for twin in twins if "test" not in (twin.first[0], twin.second[0]))
     assert any(twin.conflict for twin in twins)
 
