@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
 import click
@@ -97,6 +98,8 @@ class Console:
 
     def __enter__(self) -> Console:
         if not self._quiet:
+            if sys.stderr.isatty():  # not by the thread, which would wait while torch is imported
+                import_module("rich.progress")
             self._thread.start()
         return self
 
