@@ -62,7 +62,7 @@ def test_images_that_occur_twice_are_listed_across_and_within_splits_and_none_is
     assert (across["how"], across["labels differ"]) == ("bytes", True)
     assert (within["how"], within["labels differ"]) == ("bytes", False)
     assert f"{len(found)} pairs" in done.stderr
-    assert "/a/again.png" in run("duplicates", cwd=work).stdout
+    assert "train/a/again.png" in run("duplicates", cwd=work).stdout
 
 
 def test_dropping_says_how_many_and_which_command_lists_them(work: Path) -> None:

@@ -67,7 +67,9 @@ def test_what_few_images_of_val_cannot_tell_is_refused_before_a_pass(work: Path)
     ):
         done = run("predict", "head", "no-such-image.png", *words, cwd=work, code=2)
         assert said in done.stderr
-        assert done.stderr.splitlines()[-1].startswith("Error: found --")
+        assert [line for line in done.stderr.splitlines() if line != "loading libraries"] == [
+            line for line in done.stderr.splitlines() if line.startswith("Error: ") and said in line
+        ]
 
 
 def test_fit_head_and_gc_do_not_see_predictions(work: Path) -> None:
