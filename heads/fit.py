@@ -15,7 +15,6 @@ from fixgrid.cache.phase import Phase, keep_silent
 from .answers import Answers, judge_answers
 from .calibration import Calibration
 from .cell import Trial
-from .figures import HeadFigures
 from .gap import Correction
 from .grid import note_trial, recall_cell, weigh_trial
 from .judging import Judged
@@ -120,10 +119,6 @@ class Fitted:
             thresholds=self.thresholds,
             more=self.calibration.measure(*judged) if self.calibration else (),
         )
-
-    def measure(self, classes: Sequence[str], n_confused: int = 10) -> HeadFigures:
-        """The figures alone."""
-        return self.answer(classes, n_confused).figures
 
 
 def fit_best(asks: Sequence[Ask], prefer: str = "accurate", phase: Phase = keep_silent) -> Fitted:

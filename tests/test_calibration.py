@@ -75,7 +75,7 @@ def test_every_task_has_answers_that_cover_test_as_asked(tmp_path: Path, task: s
     )
     save_head(tmp_path / "h", saved)
     saved = load_head(tmp_path / "h")
-    figures = {figure.name: figure.value for figure in fitted.measure(names).figures}
+    figures = {figure.name: figure.value for figure in fitted.answer(names).figures.figures}
     assert figures["coverage_90"].low < 0.9 < figures["coverage_90"].high
     assert figures["unknown_5"].low < 0.05 < figures["unknown_5"].high
     test = fitted.test
@@ -121,7 +121,7 @@ def test_evaluate_measures_what_fit_head_did(tmp_path: Path) -> None:
     fitted = fit_best([ask(Cache(), [(320, 224)], FEW, n_classes=4)])
     saved = keep(fitted, tmp_path / "h")
     figures, shift = measure_doubts(saved, [see("test", "one")])
-    measured = fitted.measure(saved.classes)
+    measured = fitted.answer(saved.classes).figures
     assert {figure.name for figure in figures} == {"coverage_90", "set_size_90", "unknown_5"}
     for figure in figures:
         assert measured[figure.name] == pytest.approx(figure.value)

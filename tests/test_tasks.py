@@ -131,9 +131,9 @@ def test_a_kept_head_answers_as_it_was_scored(task, tmp_path):
     figures = measure_head(scores, test.y, classes, again.temperature, task=again.task, thresholds=again.thresholds)
     main = figures.main.value.value
     assert main == pytest.approx(fitted.score.figure.value, abs=1e-6)
-    record = fit_record(fitted, fitted.measure(classes))
+    record = fit_record(fitted, fitted.answer(classes).figures)
     assert record["test"]["value"] == pytest.approx(main, abs=1e-6)
-    assert figures.main.title in format_fit(record, fitted.measure(classes), "table")
+    assert figures.main.title in format_fit(record, fitted.answer(classes).figures, "table")
 
 
 def test_heads_of_other_labels_are_not_read_by_versions_that_know_one_class_alone(tmp_path):

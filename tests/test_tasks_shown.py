@@ -251,7 +251,7 @@ def test_a_breakdown_has_the_classes_that_there_are(task: str) -> None:
 
 def test_heads_of_groups_count_groups_in_both_splits() -> None:
     fitted = fit("ordinal", grouped=True)
-    record = fit_record(fitted, fitted.measure("abcd"))
+    record = fit_record(fitted, fitted.answer("abcd").figures)
     assert (record["units"], record["n_val"], record["n_test"]) == ("groups", 20, 30)
 
 
