@@ -29,6 +29,11 @@ def say(line: str = "", *, always: bool = False) -> None:
             click.echo(line, err=True)
 
 
+def _is_terminal() -> bool:
+    """Whether somebody looks at stderr, which the caller may have closed."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
 def _is_quiet() -> bool:
     ctx = click.get_current_context(silent=True)
     return ctx is not None and ctx.meta.get(_LOUDNESS) == "quiet"
@@ -98,7 +103,7 @@ class Console:
 
     def __enter__(self) -> Console:
         if not self._quiet:
-            if sys.stderr.isatty():  # not by the thread, which would wait while torch is imported
+            if _is_terminal():  # not by the thread, which would wait while torch is imported
                 import_module("rich.progress")
             self._thread.start()
         return self
@@ -110,7 +115,7 @@ class Console:
 
     def _show(self) -> None:
         """Until the context ends, what is under way."""
-        live = sys.stderr.isatty()
+        live = _is_terminal()
         while not self._ended.wait(self._LOOK_EVERY_S):
             now = time.monotonic()
             with self._lock:
