@@ -68,6 +68,7 @@ class RayEngine:
     def __init__(self, sizing: Sizing, course: Course, *, start_s: float = 120.0) -> None:
         self.sizing, self.course, self.start_s = sizing, course, start_s
         self._hands: list[_Hand] = []
+        self._ending: list[Any] = []  # what was answered once actors have ended that are no hands any more
         # Machines come and go: any number of jobs may be done again, none again and again.
         self._deaths, self._failed_starts = Deaths(inf), 0
         self._looked = self._counted = -inf
@@ -82,7 +83,7 @@ class RayEngine:
             What an actor raised; `WorkerError` if a job ends its actors again and again, a machine lacks something,
             or there is no room for a worker; `UsageError` if there is no cluster.
         """
-        queue = JobQueue(jobs)
+        queue = JobQueue(map(_locate, jobs))
         if not queue:
             return
         with ExitStack() as held:
@@ -146,10 +147,17 @@ class RayEngine:
                 self._hands += [self._hire() for _ in range(queue.count(lacking))]
 
     def _hand_out(self, queue: JobQueue) -> None:
-        for hand in self._hands:
-            if hand.ready and hand.job is None and queue:
+        for hand in [hand for hand in self._hands if hand.job is None]:
+            if not queue:  # others of the cluster may have its place; should a job come back, so does a hand
+                self._dismiss(hand)
+            elif hand.ready:
                 hand.job, hand.begun, hand.count = queue.take(), 0, None
                 hand.answers = hand.actor.work.options(num_returns="streaming").remote(hand.job)
+
+    def _dismiss(self, hand: _Hand) -> None:
+        """Let an actor end, as it does when nobody knows it; one that has no place yet would not hear a call."""
+        self._hands.remove(hand)
+        self._ending += [hand.call("end")] if hand.ready else []
 
     def _collect(self, queue: JobQueue) -> Iterator[Receipt]:
         import ray
@@ -226,13 +234,20 @@ class RayEngine:
         self.course.on_progress(sum(hand.begun for hand in busy))
 
     def _end(self, ray: Any) -> None:
-        ending = [hand.call("end") for hand in self._hands if hand.ready]
-        if ending:
-            ray.wait(ending, num_returns=len(ending), timeout=END_S)
-        for hand in self._hands:
+        left = list(self._hands)
+        for hand in left:
+            self._dismiss(hand)
+        if self._ending:
+            ray.wait(self._ending, num_returns=len(self._ending), timeout=END_S)
+        for hand in left:
             with suppress(ray.exceptions.RayError):
                 ray.kill(hand.actor)
-        self._hands.clear()
+
+
+def _locate(job: ShardJob) -> ShardJob:
+    """The same job for who works in another folder."""
+    targets = (replace(target, folder=target.folder.absolute()) for target in job.targets)
+    return replace(job, targets=tuple(targets))
 
 
 def _explain(error: Exception) -> str:
