@@ -87,6 +87,7 @@ def join_cluster(hosts: Hosts, workers: int) -> Iterator[str]:
             if ray.get_runtime_context().namespace == _OURS:
                 with _keep_handlers():
                     ray.shutdown()
+                ray._private.worker._worker_logs_enabled = True
 
 
 def connect(hosts: Hosts, workers: int = 1, folder: str = "") -> Any:
@@ -131,7 +132,10 @@ def count_slots(hosts: Hosts) -> int:
 def _start(ray: Any, hosts: Hosts, workers: int, folder: str, quiet: Mapping[str, Any]) -> None:
     before = dict(os.environ)
     # Its processes import what this one does, and tell nobody of it.
-    os.environ |= {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "RAY_USAGE_STATS_ENABLED": "0"}
+    os.environ |= {
+        "PYTHONPATH": os.pathsep.join(folder or os.getcwd() for folder in sys.path),
+        "RAY_USAGE_STATS_ENABLED": "0",
+    }
     try:
         ray.init(
             address="local",

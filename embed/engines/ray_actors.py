@@ -32,7 +32,7 @@ LOOK_S, COUNT_S, END_S = 2.0, 1.0, 5.0
 """How often the cluster is looked at, and rows under way are asked for; how long an actor may take to end."""
 
 MAX_FAILED_STARTS = 20
-"""Actors in a row that end before they are ready."""
+"""Actors in a row that end before they are ready, while there is no other."""
 
 
 @dataclass(eq=False)
@@ -206,8 +206,12 @@ class RayEngine:
         reason = _explain(error)
         if hand.job is None:
             self._failed_starts += 1
-            if self._failed_starts > MAX_FAILED_STARTS or "fixgrid" in reason:
-                raise WorkerError(f"could not start a worker on the Ray cluster: {reason}.")
+            line = f"could not start a worker on the Ray cluster: {reason}"
+            alone = not any(hand.ready for hand in self._hands)
+            if (alone and self._failed_starts > MAX_FAILED_STARTS) or "fixgrid" in reason:
+                raise WorkerError(f"{line}.")
+            if self._failed_starts == 1:
+                self.course.on_notice(f"{line}; trying again")
             return
         rows = f"{hand.job.split} rows {hand.job.start} to {hand.job.stop - 1}"
         again = self._deaths.judge(hand.job, NO_ROW, Status.CRASH)
