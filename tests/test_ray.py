@@ -109,6 +109,17 @@ def test_three_nodes_give_the_bytes_of_one_machine_and_each_takes_the_trunks_fil
     assert list_actors() == []
 
 
+def test_a_cluster_is_asked_how_many_workers_it_has_room_for(cluster: Any) -> None:
+    import ray
+
+    try:
+        asked = Machine(device="cpu", engine="ray", ray_address=cluster.address)
+        assert asked.size(100 << 20).workers == 3
+        assert asked.size(1 << 40).workers == 1  # one that waits for a machine
+    finally:
+        ray.shutdown()
+
+
 def test_an_image_that_ends_its_decoder_is_quarantined_by_name(cluster: Any, data: Path) -> None:
     spoil(data / "a" / "0004.png", b"segv")
     spoil(data / "b" / "0007.png", b"exit")
@@ -194,17 +205,6 @@ def test_what_cannot_run_ends_in_one_line(cluster: Any, data: Path) -> None:
     with pytest.raises(WorkerError, match=r"no room for a worker for 1 s, expected 8 CPU free on a machine"):
         list(engine.run(jobs, {0: open_stub}))
     assert list_actors() == []
-
-
-def test_a_cluster_is_asked_how_many_workers_it_has_room_for(cluster: Any) -> None:
-    import ray
-
-    try:
-        asked = Machine(device="cpu", engine="ray", ray_address=cluster.address)
-        assert asked.size(100 << 20).workers == 3
-        assert asked.size(1 << 40).workers == 1  # one that waits for a machine
-    finally:
-        ray.shutdown()
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -101,7 +102,8 @@ def connect(hosts: Hosts, workers: int = 1, folder: str = "") -> Any:
         If there is no cluster at the address.
     """
     expect_ray()
-    with _keep_handlers():  # importing it and connecting take SIGTERM over
+    with _keep_handlers(), warnings.catch_warnings():  # importing it and connecting take SIGTERM over
+        warnings.simplefilter("ignore")  # tips
         import ray
 
         if not ray.is_initialized():
