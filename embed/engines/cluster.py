@@ -132,13 +132,15 @@ def count_slots(hosts: Hosts) -> int:
 
 
 def _start(ray: Any, hosts: Hosts, workers: int, folder: str, quiet: Mapping[str, Any]) -> None:
-    before = dict(os.environ)
-    # Its processes import what this one does, and tell nobody of it.
+    """A cluster of this machine, which tells nobody of it and listens to this machine alone."""
+    before, constants = dict(os.environ), ray._private.ray_constants
     os.environ |= {
-        "PYTHONPATH": os.pathsep.join(folder or os.getcwd() for folder in sys.path),
+        "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # as it is there: the loopback interface
     }
     try:
+        constants.ENABLE_RAY_CLUSTER = False  # of that variable, which was read when ray was imported
         ray.init(
             address="local",
             num_cpus=int(workers * hosts.cpus),
@@ -149,7 +151,9 @@ def _start(ray: Any, hosts: Hosts, workers: int, folder: str, quiet: Mapping[str
             **quiet,
         )
     finally:
-        os.environ.clear()
+        constants.ENABLE_RAY_CLUSTER = True
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
         os.environ.update(before)
 
 
