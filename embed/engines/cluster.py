@@ -110,9 +110,14 @@ def connect(hosts: Hosts, workers: int = 1, folder: str = "") -> Any:
             quiet = {"namespace": _OURS, "log_to_driver": False, "logging_level": "ERROR"}
             if hosts.address:
                 _expect_listening(hosts.address)
-                _connect(ray, hosts.address, quiet)
-            else:
-                _start(ray, hosts, workers, folder, quiet)
+            try:
+                if hosts.address:
+                    ray.init(address=hosts.address, **quiet)
+                else:
+                    _start(ray, hosts, workers, folder, quiet)
+            except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+                what = f"join the Ray cluster {hosts.address}" if hosts.address else "start a Ray cluster here"
+                raise UsageError(f"could not {what}: {' '.join(str(error).split())[:300]}") from error
             # Ray prints what its own processes say of a dead actor to stdout, whatever it is told about logs.
             ray._private.worker._worker_logs_enabled = False
     return ray
@@ -155,14 +160,6 @@ def _start(ray: Any, hosts: Hosts, workers: int, folder: str, quiet: Mapping[str
         for name in os.environ.keys() - before.keys():
             del os.environ[name]
         os.environ.update(before)
-
-
-def _connect(ray: Any, address: str, quiet: Mapping[str, Any]) -> None:
-    try:
-        ray.init(address=address, **quiet)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise UsageError(f"could not join the Ray cluster {address}: {reason}") from error
 
 
 def _expect_listening(address: str) -> None:
