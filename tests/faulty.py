@@ -86,7 +86,7 @@ def open_placed(view: View) -> StubBackend:
 
 @dataclass(frozen=True)
 class OpenFiled:
-    """A trunk with a file, which notes in the folder ``notes`` where it was read, and waits for so many `places`."""
+    """A trunk with a file: notes in the folder ``notes`` where it was read, and waits for so many `places`."""
 
     folder: Path
     notes: Path
