@@ -86,10 +86,11 @@ def open_placed(view: View) -> StubBackend:
 
 @dataclass(frozen=True)
 class OpenFiled:
-    """A trunk with a file, which notes in the folder ``notes`` where it was read."""
+    """A trunk with a file: notes in the folder ``notes`` where it was read, and waits for so many `places`."""
 
     folder: Path
     notes: Path
+    places: int = 3
 
     def move(self, folder: Path) -> OpenFiled:
         return replace(self, folder=folder)
@@ -97,6 +98,9 @@ class OpenFiled:
     def __call__(self, view: View) -> StubBackend:
         name = (self.folder / "of trunk" / "name").read_text()
         Path(self.notes, f"{name} {str(self.folder).replace('/', '|')}").touch()
+        end = time.monotonic() + 60
+        while len(list(self.notes.iterdir())) < self.places and time.monotonic() < end:
+            time.sleep(0.05)
         return StubBackend(view)
 
 

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,12 @@ import pytest
 from conftest import ROOT
 from faulty import OpenFiled, fail_to_open, open_faulty, open_slow, spoil
 from stub import SilentWatcher, open_stub
-from test_engine import VIEWS, load, make_extraction, wait_for_shard
+from test_engine import VIEWS, load, make_extraction
 from zoo import write_photos
 
 from fixgrid.cache.errors import FixgridError, UsageError
 from fixgrid.cache.shard import Status
+from fixgrid.cache.store import FeatureStore
 from fixgrid.embed.engines.cluster import Hosts
 from fixgrid.embed.engines.deaths import WorkerError
 from fixgrid.embed.engines.engine import Course
@@ -61,7 +63,10 @@ def run(
     data: Path, cache: str, opener: Callable[..., object] = open_stub, *, address: str | None = None, **options: Any
 ) -> tuple[Extraction, Outcome, SilentWatcher]:
     """The whole extraction: by three workers of the cluster at an address, or by local ones."""
-    extraction, watcher = make_extraction(data, cache), options.pop("watcher", None) or SilentWatcher()
+    extraction = replace(
+        make_extraction(data, cache), store=FeatureStore(options.pop("folder", data.parent / cache))
+    )
+    watcher = options.pop("watcher", None) or SilentWatcher()
     hosts = Hosts(address or "", elastic=options.pop("elastic", False))
     options = {"engine": "local" if address is None else "ray", **options}
     part = Part(extraction, lambda views: opener)
@@ -89,15 +94,25 @@ def list_actors() -> list[int]:
     return [pid for pid in actors if is_ours(pid)]
 
 
+def expect_no_actors() -> None:
+    """Nodes end them a moment after they were told to."""
+    end = time.monotonic() + 10
+    while (left := list_actors()) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert left == []
+
+
 def test_three_nodes_give_the_bytes_of_one_machine_and_each_takes_the_trunks_files_once(
-    cluster: Any, data: Path, tmp_path: Path
+    cluster: Any, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # which is not where actors are
     opener = OpenFiled(tmp_path / "files", tmp_path / "notes")
     opener.notes.mkdir()
     (opener.folder / "of trunk").mkdir(parents=True)
     (opener.folder / "of trunk" / "name").write_text("stub")
     mine, _, _ = run(data, "mine")
-    theirs, outcome, watcher = run(data, "theirs", opener, address=cluster.address, elastic=True)
+    where = {"address": cluster.address, "folder": Path("theirs"), "elastic": True}
+    theirs, outcome, watcher = run(data, "theirs", opener, **where)
     assert outcome.decoded == 130
     assert watcher.notices == [
         f"working on the Ray cluster at {cluster.address}, 3 machines: 3 CPU, 1 CPU each worker"
@@ -106,7 +121,18 @@ def test_three_nodes_give_the_bytes_of_one_machine_and_each_takes_the_trunks_fil
     places = [note.name.removeprefix("stub ").replace("|", "/") for note in opener.notes.iterdir()]
     assert sum(place.startswith(f"{tempfile.gettempdir()}/fixgrid-parcel-") for place in places) == 2
     assert [place for place in places if Path(place).exists()] == [str(opener.folder)]
-    assert list_actors() == []
+    expect_no_actors()
+
+
+def test_a_cluster_is_asked_how_many_workers_it_has_room_for(cluster: Any) -> None:
+    import ray
+
+    try:
+        asked = Machine(device="cpu", engine="ray", ray_address=cluster.address)
+        assert asked.size(100 << 20).workers == 3
+        assert asked.size(1 << 40).workers == 1  # one that waits for a machine
+    finally:
+        ray.shutdown()
 
 
 def test_an_image_that_ends_its_decoder_is_quarantined_by_name(cluster: Any, data: Path) -> None:
@@ -167,20 +193,24 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize("alone", [False, True])
 def test_ctrl_c_leaves_a_cache_that_resumes_and_no_process(cluster: Any, data: Path, alone: bool) -> None:
+    write_photos(data, 400)
     script = data.parent / "driver.py"
     script.write_text(DRIVER)
     words = [sys.executable, str(script), str(ROOT), str(data), "" if alone else cluster.address]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, start_new_session=True) as driver:
-        wait_for_shard(data.parent / "cache")
+        end = time.monotonic() + 40
+        while len(list((data.parent / "cache").rglob("shards/0*.h5"))) < 6 and time.monotonic() < end:
+            time.sleep(0.1)
+        time.sleep(1)  # each actor has a second shard under way
         os.killpg(driver.pid, signal.SIGINT)  # as a terminal does
-        output, _ = driver.communicate(timeout=40)
+        output, _ = driver.communicate(timeout=25)  # shards under way would take 32 s to their end
     assert (driver.returncode, output) == (130, "stopped; everything computed so far is safe.\n")
     with pytest.raises(ProcessLookupError):
         os.killpg(driver.pid, 0)
-    assert list_actors() == []
+    expect_no_actors()
     mine, _, _ = run(data, "mine")
     resumed, outcome, _ = run(data, "cache")
-    assert 0 < outcome.computed < 260
+    assert 0 < outcome.computed < 800
     for ours, theirs in zip(load(resumed), load(mine), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
@@ -193,18 +223,7 @@ def test_what_cannot_run_ends_in_one_line(cluster: Any, data: Path) -> None:
     engine = RayEngine(Sizing(1, 1, 0, hosts=Hosts(cluster.address, cpus=8)), Course(), start_s=1)
     with pytest.raises(WorkerError, match=r"no room for a worker for 1 s, expected 8 CPU free on a machine"):
         list(engine.run(jobs, {0: open_stub}))
-    assert list_actors() == []
-
-
-def test_a_cluster_is_asked_how_many_workers_it_has_room_for(cluster: Any) -> None:
-    import ray
-
-    try:
-        asked = Machine(device="cpu", engine="ray", ray_address=cluster.address)
-        assert asked.size(100 << 20).workers == 3
-        assert asked.size(1 << 40).workers == 1  # one that waits for a machine
-    finally:
-        ray.shutdown()
+    expect_no_actors()
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -101,16 +102,22 @@ def connect(hosts: Hosts, workers: int = 1, folder: str = "") -> Any:
         If there is no cluster at the address.
     """
     expect_ray()
-    with _keep_handlers():  # importing it and connecting take SIGTERM over
+    with _keep_handlers(), warnings.catch_warnings():  # importing it and connecting take SIGTERM over
+        warnings.simplefilter("ignore")  # tips
         import ray
 
         if not ray.is_initialized():
             quiet = {"namespace": _OURS, "log_to_driver": False, "logging_level": "ERROR"}
             if hosts.address:
                 _expect_listening(hosts.address)
-                _connect(ray, hosts.address, quiet)
-            else:
-                _start(ray, hosts, workers, folder, quiet)
+            try:
+                if hosts.address:
+                    ray.init(address=hosts.address, **quiet)
+                else:
+                    _start(ray, hosts, workers, folder, quiet)
+            except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+                what = f"join the Ray cluster {hosts.address}" if hosts.address else "start a Ray cluster here"
+                raise UsageError(f"could not {what}: {' '.join(str(error).split())[:300]}") from error
             # Ray prints what its own processes say of a dead actor to stdout, whatever it is told about logs.
             ray._private.worker._worker_logs_enabled = False
     return ray
@@ -130,13 +137,15 @@ def count_slots(hosts: Hosts) -> int:
 
 
 def _start(ray: Any, hosts: Hosts, workers: int, folder: str, quiet: Mapping[str, Any]) -> None:
-    before = dict(os.environ)
-    # Its processes import what this one does, and tell nobody of it.
+    """A cluster of this machine, which tells nobody of it and listens to this machine alone."""
+    before, constants = dict(os.environ), ray._private.ray_constants
     os.environ |= {
-        "PYTHONPATH": os.pathsep.join(folder or os.getcwd() for folder in sys.path),
+        "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # as it is there: the loopback interface
     }
     try:
+        constants.ENABLE_RAY_CLUSTER = False  # of that variable, which was read when ray was imported
         ray.init(
             address="local",
             num_cpus=int(workers * hosts.cpus),
@@ -147,16 +156,10 @@ def _start(ray: Any, hosts: Hosts, workers: int, folder: str, quiet: Mapping[str
             **quiet,
         )
     finally:
-        os.environ.clear()
+        constants.ENABLE_RAY_CLUSTER = True
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
         os.environ.update(before)
-
-
-def _connect(ray: Any, address: str, quiet: Mapping[str, Any]) -> None:
-    try:
-        ray.init(address=address, **quiet)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise UsageError(f"could not join the Ray cluster {address}: {reason}") from error
 
 
 def _expect_listening(address: str) -> None:

@@ -60,9 +60,10 @@ def main(out: Path, *, data: Path | None = None, quick: bool = False) -> None:
             {engine: measure_rate(place, folder / f"{turn}-{engine}", engine) for engine in ENGINES}
             for turn in range(1 if quick else ROUNDS)
         ]
-        record["images/s"] = rounds
-        record["ray over local"] = [round(one["ray"] / one["local"], 4) for one in rounds]
-        record["ray over local, median"] = median(record["ray over local"])
+        record["images/s, share of time at work"] = rounds
+        for figure, name in enumerate(("images/s", "share of time at work")):
+            ratios = [round(one["ray"][figure] / one["local"][figure], 4) for one in rounds]
+            record[f"ray over local, {name}"] = {"rounds": ratios, "median": median(ratios)}
         write_photos(folder / "tiny", SHARDS)
         record["ms a shard beside its work"] = {
             engine: measure_shard_ms(folder / "tiny", folder / f"shards-{engine}", engine) for engine in ENGINES
@@ -71,13 +72,18 @@ def main(out: Path, *, data: Path | None = None, quick: bool = False) -> None:
     print(json.dumps(record, indent=1))
 
 
-def measure_rate(data: Path, cache: Path, engine: str) -> float:
-    """Images/s of an extraction by one worker a core, from when they begin, on the average, to the last receipt."""
+def measure_rate(data: Path, cache: Path, engine: str) -> tuple[float, float]:
+    """Images/s of an extraction by one worker a core, from when they begin, on the average, to the last receipt.
+
+    And the share of that time in which workers were at work, which others on the machine change less.
+    """
     cores = count_cores()
     with note_receipts() as answers:
         fixgrid.extract(data, trunk=TRUNK, res=RES, train_views=0, engine=engine, workers=cores, cache=cache)
     begins = sorted(answer.at - answer.worked_s for answer in answers)[:cores]
-    return sum(answer.rows for answer in answers) / (answers[-1].at - mean(begins))
+    spent = answers[-1].at - mean(begins)
+    at_work = sum(answer.worked_s for answer in answers) / (cores * spent)
+    return sum(answer.rows for answer in answers) / spent, at_work
 
 
 @contextmanager
