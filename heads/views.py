@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from fixgrid.cache.blocks import Blocks
 from fixgrid.cache.errors import CacheError
 from fixgrid.cache.features import FeatureSet
 
@@ -26,7 +27,10 @@ def list_resolutions(test_res: TestRes) -> tuple[int, ...]:
 
 def view_rows(sets: Sequence[FeatureSet]) -> tuple[NDArray[np.float32], NDArray[Any]]:
     """Every view of every set as a training row of its own: X (rows, D) and y (rows,) or (rows, K)."""
-    X = [part.X.reshape(-1, part.X.shape[2]) for part in sets]
+    X = [
+        part.X.flatten_views() if isinstance(part.X, Blocks) else part.X.reshape(-1, part.X.shape[2])
+        for part in sets
+    ]
     y = [np.repeat(part.y, part.X.shape[1], axis=0) for part in sets]
     return (X[0], y[0]) if len(sets) == 1 else (np.concatenate(X), np.concatenate(y))
 
