@@ -1,4 +1,4 @@
-"""``python -m tests.bench.large N D K [--memory 3GB] [--limit 4GB] [--families ridge,lda]``: heads of more than memory.
+"""``python -m tests.bench.large N D K [--memory 3GB] [--limit 4GB]``: heads of more features than memory.
 
 Writes a cache of N training rows (float16) of K classes by the cache's own writers, fits by `fixgrid.fit_head` or
 `fixgrid.grid` in a process that may not have more than ``--limit`` of its own, and prints seconds and peak. With
