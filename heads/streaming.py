@@ -27,7 +27,7 @@ _LEAST_ROWS = 64  # read at once; those of a chunk of the sealed file
 _NEIGHBOUR_ROWS = 1024  # whose similarities to all training rows are in memory at once
 # What a row takes in memory beside itself and what it was read from: floats, of D features and K classes.
 _LOGITS, _COPIES = 6, 2
-_KEPT_STEPS = 50  # arrays of K x D: steps and changes of L-BFGS, gradients of other strengths
+_KEPT_STEPS = 100  # arrays of K x D: steps and changes of L-BFGS, in float64 at worst, and other strengths
 
 
 @dataclass(frozen=True, eq=False)

@@ -53,11 +53,11 @@ class SweptPart:
         if loss.is_constant:
             return Solution(self._zero, loss.prior, 0.0, 0)
         point, used = yield from self._start(problem, C)
-        history = self._recall(problem, point)
-        reached = yield from minimise_swept(problem, point, history, TOL, MAX_STEPS)
+        reached = yield from minimise_swept(problem, point, self._recall(problem, point), TOL, MAX_STEPS)
         sweeps, point = used + reached.sweeps, reached.point
         value, gap = reached.value, reached.gap
         if gap > TOL:  # as in memory: float32 stalls
+            self._history = None  # room for that of float64
             exact: Point[np.float64] = yield Sweep(loss, point.W.astype(np.float64))
             knows = History(problem.bend(exact.curvature))
             fine = yield from minimise_swept(problem, exact, knows, TOL, MAX_STEPS - sweeps)

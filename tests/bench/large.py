@@ -30,6 +30,7 @@ from fixgrid.cache.rowsfile import write_manifest
 from fixgrid.cache.sealed import write_seal
 from fixgrid.cache.shard import Shard, arrays_of, row_checksums
 from fixgrid.cache.store import FeatureStore
+from fixgrid.embed.trunks.costs import COSTS_FILE, _remember
 from fixgrid.heads.artifact import load_head
 from fixgrid.memory import read_memory
 
@@ -46,6 +47,7 @@ def make_cache(folder: Path, n: int, d: int, k: int, held: int, spread: float) -
     sizes = {"train": n, "val": held, "test": held}
     splits = {name: _make_rows(size, k, name) for name, size in sizes.items()}
     write_manifest(store.folder / "data", Manifest("large", str(folder), tuple(map(str, range(k))), splits))
+    _remember(folder / COSTS_FILE, {"drawn": 1, "drawn 224": 1})  # or all libraries of trunks are looked through
     for name, rows in splits.items():
         entry = store.entry(_make_spec(rows, d))
         entry.create(rows)
