@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,11 +24,14 @@ class Blocks:
         From the first row and the one behind the last to these rows; float32.
     step : int
         Rows that are best read at once.
+    known : dict
+        What was measured of all rows, by name, since it takes a reading of all.
     """
 
     shape: tuple[int, ...]
     read: Callable[[int, int], NDArray[np.float32]]
     step: int
+    known: dict[str, Any] = field(default_factory=dict)
     dtype = np.dtype(np.float32)
 
     def __len__(self) -> int:

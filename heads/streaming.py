@@ -184,7 +184,7 @@ def _say_cost(asked: Asked, place: Place, step: int, memory: int) -> str:
         return said
     moments, sweep = measure_readings(asked, place, step)
     closed = [name for name in asked.options.families if name in ("ridge", "lda", "mean")]
-    costs = [f"{','.join(closed)} {moments:.0f} s each"] if closed else []
+    costs = [f"{','.join(closed)} {moments:.0f} s"] if closed else []
     if "logistic" in asked.options.families:
         costs.append(f"logistic {sweep:.0f} s a step, some 50 to 200 steps for all values of C")
     if "sgd" in asked.options.families:

@@ -130,6 +130,15 @@ def test_training_rows_are_read_once_for_all_numbers_of_neighbours():
     assert reads == [0, 100, 200]
 
 
+def test_rows_are_read_once_for_all_heads_in_closed_form():
+    X, y = draw(300, 6, 3)
+    reads = []
+    blocks = Blocks(X.shape, lambda start, stop: reads.append(start) or X[start:stop].copy(), 100)
+    for family in ("ridge", "lda", "mean"):
+        fit_path(family, blocks, y, 3).head(MIDDLE[family])
+    assert reads == [0, 0, 100, 200]  # the first block twice: the shift is its mean
+
+
 def test_sgd_sees_every_row_once_an_epoch_and_classes_mixed(monkeypatch):
     X, y = draw(6000, 4, 6)
     monkeypatch.setattr(sgd, "_EPOCHS", 2)
