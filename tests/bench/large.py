@@ -31,6 +31,7 @@ from fixgrid.cache.sealed import write_seal
 from fixgrid.cache.shard import Shard, arrays_of, row_checksums
 from fixgrid.cache.store import FeatureStore
 from fixgrid.embed.trunks.costs import COSTS_FILE, _remember
+from fixgrid.embed.watcher import Quiet
 from fixgrid.heads.artifact import load_head
 from fixgrid.memory import read_memory
 
@@ -95,6 +96,14 @@ def _write(file: Any, rows: Rows, spec: Spec, means: np.ndarray, turn: np.ndarra
             out["row"][part], out["row_crc"][part] = np.arange(start, part.stop), row_checksums(spec.key, block)
 
 
+class Printed(Quiet):
+    """Prints what it is told."""
+
+    def notice(self, text: str) -> None:
+        """On standard error, behind what the program has written."""
+        print(text, file=sys.stderr, flush=True)
+
+
 def fit(
     cache: str, families: str, strengths: str | None, memory: str, grid: bool, limit: str | None
 ) -> dict[str, Any]:
@@ -102,6 +111,7 @@ def fit(
     if limit:
         resource.setrlimit(resource.RLIMIT_DATA, (read_memory(limit),) * 2)
     asked: dict[str, Any] = {"cache": cache, "heads": families, "strengths": strengths, "memory": memory}
+    asked["watcher"] = Printed()
     begun = time.perf_counter()
     if grid:
         cells = fixgrid.grid(**asked).cells
