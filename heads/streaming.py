@@ -177,8 +177,8 @@ def _say_cost(asked: Asked, place: Place, step: int, memory: int) -> str:
     split, _, res = place
     rows = asked.holdings.entry(*place).spec.rows
     said = (
-        f"note: {split} features at {res} px stay on disk, since {say_bytes(_size(asked, place))} exceed the "
-        f"{say_bytes(memory)} of --memory: read in blocks of {step} rows, {-(-rows // step)} of them"
+        f"note: {split} features at {res} px stay on disk: heads on them take {say_bytes(_size(asked, place))} in "
+        f"memory, and --memory has {say_bytes(memory)}; read in {-(-rows // step)} blocks of {step} rows"
     )
     if split != "train":
         return said
@@ -186,7 +186,8 @@ def _say_cost(asked: Asked, place: Place, step: int, memory: int) -> str:
     closed = [name for name in asked.options.families if name in ("ridge", "lda", "mean")]
     costs = [f"{','.join(closed)} {moments:.0f} s"] if closed else []
     if "logistic" in asked.options.families:
-        costs.append(f"logistic {sweep:.0f} s a step, some 50 to 200 steps for all values of C")
+        values = len(asked.options.strengths[:: asked.options.coarse])
+        costs.append(f"logistic {sweep:.0f} s a step, 2 to 25 steps for each of up to {values} values of C")
     if "sgd" in asked.options.families:
         costs.append(f"sgd {30 * sweep:.0f} s a rate or more")
     return f"{said}; about {'; '.join(costs)}" if costs else said
