@@ -56,12 +56,6 @@ class Goal:
         spec = self.entry.spec
         return Target(self.entry.shards_folder, spec.key, self.view, spec.dtype, spec.dim, self.start, self.trunk)
 
-    def lacks(self, job: ShardJob) -> bool:
-        """Whether rows of a job that this key wanted are still not committed, by anyone."""
-        if job.split != self.split or not self.missing[job.start]:
-            return False
-        return bool(self.entry.find_missing()[job.start : job.stop].any())
-
 
 def shard_rows(n: int, workers: int) -> int:
     """Rows per shard: a power of two near n / 64, less for more than four workers, from 128 to 2,048.

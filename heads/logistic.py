@@ -11,6 +11,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import powers_of_ten
 from .design import Design
 from .lbfgs import MAX_STEPS, TOL, Line, Problem, Solution, minimise
 from .linear import LinearHead
@@ -20,7 +21,7 @@ from .swept import SweptPart
 from .together import Logits, Solver, solve_together
 
 # DINOv2's grid (Oquab et al. 2023).
-DINOV2_C = tuple((10 ** np.linspace(-6, 5, 45)).tolist())
+DINOV2_C = powers_of_ten(-6, 5, 45)
 
 _KEPT_LOGITS = 3  # solved values of C whose (n, K) logits are kept to start others from
 

@@ -50,14 +50,18 @@ def test_shards_are_listed_by_row_and_strangers_are_not(entry: Entry) -> None:
     assert list_shards(entry.folder / "nothing") == []
 
 
-def test_an_ok_row_must_be_finite_to_be_committed(entry: Entry) -> None:
-    features, status = np.full((2, 1, 3), np.nan, np.float32), np.array([Status.OK, Status.DECODE], np.uint8)
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("spoilt", [np.nan, np.inf, -np.inf])
+def test_an_ok_row_must_be_finite_to_be_committed(tmp_path: Path, dtype: str, spoilt: float) -> None:
+    entry = Entry(tmp_path, make_spec(ROWS, dtype=dtype))
+    features, status = np.full((2, 1, 3), np.nan, dtype), np.array([Status.OK, Status.DECODE], np.uint8)
+    features[0] = [1, spoilt, -2]
     with pytest.raises(CacheError, match="rows 0-2: an ok row"):
-        commit_shard(entry.shards_folder, SPEC.key, Shard(0, features, status))
+        commit_shard(entry.shards_folder, entry.spec.key, Shard(0, features, status))
     assert list_shards(entry.shards_folder) == []
-    features[0] = 1
-    commit_shard(entry.shards_folder, SPEC.key, Shard(0, features, status))
-    assert read_shard(only_shard(entry), SPEC).status.tolist() == [Status.OK, Status.DECODE]
+    features[0] = [1, np.finfo(dtype).max, -2]
+    commit_shard(entry.shards_folder, entry.spec.key, Shard(0, features, status))
+    assert read_shard(only_shard(entry), entry.spec).status.tolist() == [Status.OK, Status.DECODE]
 
 
 def test_any_flipped_bit_is_noticed(entry: Entry) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import platform
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from stub import TRUNK, SilentWatcher, center, run_stub, train
 from zoo import list_manifest, write_photos
 
+from fixgrid.cache.entry import Entry
 from fixgrid.cache.store import FeatureStore
 from fixgrid.embed.extraction import Extraction
 from fixgrid.embed.speed import Speed, keep_speed
@@ -64,3 +67,29 @@ def test_a_run_ends_at_the_whole_of_its_work_and_never_goes_back(extraction: Ext
     shares = [share for share in watcher.shares if share is not None]
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
+
+
+def test_what_others_commit_is_looked_for_in_a_small_share_of_the_time(
+    extraction: Extraction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = prepare_pass([extraction], SilentWatcher(), lambda: False, pieces=4)
+    now, find_missing = [0.0], Entry.find_missing
+    looked: list[float] = []
+
+    def look(entry: Entry) -> NDArray[np.bool_]:
+        looked.append(now[0])
+        now[0] += 1
+        return find_missing(entry)
+
+    monkeypatch.setattr(Entry, "find_missing", look)
+    monkeypatch.setattr("fixgrid.embed.work.time.monotonic", lambda: now[0])
+    jobs = work.hand_out()
+    for _ in work.jobs[:3]:
+        next(jobs)
+        now[0] += 4
+    assert len(work.jobs) > 4
+    assert looked == [0]
+    now[0] = 21
+    monkeypatch.setattr(Entry, "find_missing", lambda entry: np.zeros(40, np.bool_))
+    assert list(jobs) == []
+    assert work.outcome.shared == 40 - sum(job.stop - job.start for job in work.jobs[:3])
