@@ -18,7 +18,7 @@ class FeatureSet:
     Attributes
     ----------
     X : float32 array, shape (n, V, D)
-        V views (crops or draws) of each image.
+        V views (crops or draws) of each image; `fixgrid.cache.blocks.Blocks` of them, where they stay on disk.
     y : array, shape (n,) or (n, K)
         Labels, as `fixgrid.cache.rows.Rows` has them.
     row : int64 array, shape (n,)

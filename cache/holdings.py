@@ -10,6 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+import numpy as np
+from numpy.typing import NDArray
+
 from .datasets import find_source, list_sources
 from .errors import CacheError, DataError, UsageError, say_command
 from .features import FeatureSet
@@ -23,6 +26,7 @@ from .quarantine import find_loss, read_reasons
 from .rows import Manifest
 from .scale import Scale
 from .sealed import Sealed
+from .shard import Status
 from .store import FeatureStore
 from .view import View
 
@@ -134,6 +138,14 @@ class Holdings:
             If they were not extracted or cannot be trusted.
         """
         return self.entry(split, kind, res).load(self.manifest.splits[split])
+
+    def stream(self, split: str, kind: str, res: int, step: int) -> FeatureSet:
+        """As `load`, with features that stay on disk; see `Sealed.stream`."""
+        return self.entry(split, kind, res).stream(self.manifest.splits[split], step)
+
+    def list_rows(self, split: str, kind: str, res: int) -> NDArray[np.int64]:
+        """Row ids of the images that `load` would give, without their features: int64, ascending."""
+        return np.flatnonzero(self.entry(split, kind, res).read_status() == Status.OK)
 
     def identify(self, split: str, kind: str, res: int) -> str:
         """What `load` would give: equal strings mean equal features, rows and labels.

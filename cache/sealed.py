@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .blocks import Blocks
 from .disk import commit_bytes, hash_file, read_file
 from .errors import CacheError
 from .features import FeatureSet
@@ -221,6 +223,45 @@ class Sealed:
         self._expect_rows(rows)
         features, status = self.read()
         return _join(features, status, rows, 0)
+
+    def stream(self, rows: Rows, step: int) -> FeatureSet:
+        """As `load`, but for features, `Blocks` of which are read when they are asked for.
+
+        The file's sha256 is checked once, here. It stays open, so that a file that takes its place is not read, and
+        what is read later is compared with HDF5's own checksums.
+
+        Parameters
+        ----------
+        rows : Rows
+        step : int
+            Rows that are best read at once.
+
+        Raises
+        ------
+        CacheError
+            As `load`, now or when rows are read.
+        """
+        self._expect_rows(rows)
+        opened = ExitStack()
+        file = opened.enter_context(open_sealed(self.file, self.spec))
+        self.check_digest()
+        ok = np.flatnonzero(file["status"][()] == Status.OK)
+
+        def read(start: int, stop: int, keep: ExitStack = opened) -> NDArray[np.float32]:
+            taken = ok[start:stop]
+            first, end = (int(taken[0]), int(taken[-1]) + 1) if len(taken) else (0, 0)
+            try:
+                found: NDArray[Any] = file["features"][first:end]
+            except OSError as error:
+                raise CacheError(f"{self.file}: not readable any more ({error}); run extract again.") from error
+            part = found if len(found) == len(taken) else found[taken - first]
+            return part.astype(np.float32, copy=False)
+
+        blocks = Blocks((len(ok), self.spec.views, self.spec.dim), read, step)
+        # Slices of rows are read as an array's are, and all else is refused.
+        X = cast(NDArray[np.float32], blocks)
+        group = None if rows.groups is None else rows.groups[ok]
+        return FeatureSet(X, rows.labels[ok], ok, rows.sha256[ok], group)
 
     def _expect_rows(self, rows: Rows) -> None:
         if rows.digest != self.spec.rows_sha256:

@@ -24,6 +24,7 @@ from .heads.question import Asked, Pair
 from .heads.recipe import list_recipes
 from .heads.verdict import PREFERENCES
 from .heads.zero_shot import TEMPLATES
+from .memory import read_memory
 from .requests import open_cache
 from .weighing import weigh
 
@@ -36,6 +37,9 @@ class GridRequest(FeaturesRequest):
     ----------
     pairs, heads, gap, mean_of, refit, drop_duplicates, strengths, folds, repeats, fold_seed, metric, class_weight
         See `fixgrid.heads.ask.ask_cache`.
+    memory : str or int, optional
+        What a fit may take, as in ``4GB`` or ``50%`` of what is free; half of that if not given. Features that are
+        more stay on disk.
     test_view : str or sequence of str
         Views of val and test images, of center, five and ten; see there.
     on_cell : callable, optional
@@ -55,6 +59,7 @@ class GridRequest(FeaturesRequest):
     fold_seed: int = 0
     metric: str | None = None
     class_weight: str = "none"
+    memory: str | int | None = None
     on_cell: Callable[[Cell], None] | None = field(default=None, compare=False, repr=False)
 
     def list_asks(self) -> list[Asked]:
@@ -136,6 +141,7 @@ class GridRequest(FeaturesRequest):
             fold_seed=self.fold_seed,
             metric=self.metric,
             class_weight=self.class_weight,
+            memory=read_memory(self.memory),
             costs=partial(weigh, self.folder),
             open_copies=open_once,
         )

@@ -8,13 +8,16 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
+from fixgrid.cache.blocks import Blocks
+
 # What a function computes in: float32 until that stalls, then float64. Its arrays share one of them.
 Precision = TypeVar("Precision", np.float32, np.float64)
 
 # Elements of a softmax block: temporaries of 1 MiB rather than of the size of all logits, at the same speed
 # (4 ms for 12,000 x 120 logits in any block from 2^18 up).
 _BLOCK_ELEMENTS = 2**18
-_PRODUCT_ROWS = 8192  # rows of one product with features: as fast as all at once, without copies of their size
+PRODUCT_ROWS = 8192
+"""Rows of one product with features: as fast as all at once, without copies of their size."""
 
 
 def powers_of_ten(first: float, last: float, n: int) -> tuple[float, ...]:
@@ -38,9 +41,14 @@ def block_rows(n: int, width: int) -> list[slice]:
     return cut_rows(n, max(64, _BLOCK_ELEMENTS // width))
 
 
-def cut_rows(n: int, step: int = _PRODUCT_ROWS) -> list[slice]:
+def cut_rows(n: int, step: int = PRODUCT_ROWS) -> list[slice]:
     """Slices of at most ``step`` rows that cover ``n`` in order."""
     return [slice(start, min(start + step, n)) for start in range(0, n, step)]
+
+
+def cut_features(X: NDArray[np.float32] | Blocks) -> list[slice]:
+    """Slices of rows for one product each: in memory all alike, of features on disk as many as are read at once."""
+    return cut_rows(len(X), X.step) if isinstance(X, Blocks) else cut_rows(len(X))
 
 
 def add_by_label(total: NDArray[np.float64], X: NDArray[np.float32], y: NDArray[np.int64]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from fixgrid.cache.errors import UsageError, say_command
@@ -15,6 +16,7 @@ from .measures import find_measure
 from .pool import fold_ask
 from .question import Asked, GridOptions, Pair, Weigh
 from .source import Shelf, Source
+from .streaming import stream_ask
 from .twins import OpenCopies, choose_res, drop_twins, expect_classes, find_twins, keep_copies, say_unseen
 from .views import list_resolutions
 
@@ -52,6 +54,7 @@ def ask_cache(
     fold_seed: int = 0,
     metric: str | None = None,
     class_weight: str = "none",
+    memory: int | None = None,
     costs: Weigh | None = None,
     open_copies: OpenCopies | None = None,
 ) -> Asked:
@@ -86,6 +89,8 @@ def ask_cache(
         See `GridOptions`.
     costs : callable, optional
         See `Weigh`.
+    memory : int, optional
+        Bytes; features that a fit has no room for in them stay on disk, see `heads.streaming.stream_ask`.
     open_copies : callable, optional
         What compares images by their pixels for ``drop_duplicates``; see `heads.twins.find_twins`.
 
@@ -119,12 +124,10 @@ def ask_cache(
         metric=measure.name,
         class_weight=class_weight,
     )
-    source: Source = Shelf(holdings)
-    if drop_duplicates:
-        source, note = _drop_duplicates(holdings, open_copies)
-        notes = (*notes, note)
+    if folds is None and repeats != 1:
+        raise UsageError(f"found --repeats {repeats} without --folds, expected both: add --folds 5.")
     asked = Asked(
-        source,
+        Shelf(holdings),
         chosen,
         options,
         folder,
@@ -135,8 +138,12 @@ def ask_cache(
         notes=notes,
         costs=costs,
     )
-    if folds is None and repeats != 1:
-        raise UsageError(f"found --repeats {repeats} without --folds, expected both: add --folds 5.")
+    if memory is not None:
+        more = {"--folds": folds is not None, "--drop-duplicates": drop_duplicates}
+        asked = stream_ask(asked, memory, [option for option, given in more.items() if given])
+    if drop_duplicates:
+        source, note = _drop_duplicates(holdings, open_copies)
+        asked = replace(asked, source=source, notes=(*asked.notes, note))
     return asked if folds is None else fold_ask(asked, folds, seed=fold_seed, repeats=repeats)
 
 

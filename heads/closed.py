@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from fixgrid.cache.blocks import Blocks
+
 from .arrays import eigh, powers_of_ten
 from .design import Design
 from .linear import Axes, LinearHead, standard_scale
 from .moments import measure_moments
+from .streamed import StreamedDesign
 
 # From the most to the least regularised, as `choose_strength` walks them.
 RIDGE_ALPHAS = powers_of_ten(7, -3, 41)
@@ -24,14 +27,12 @@ class RidgePath:
 
     Parameters
     ----------
-    design : Design
+    design : Design or StreamedDesign
     """
 
-    def __init__(self, design: Design):
+    def __init__(self, design: Design | StreamedDesign):
         self._design = design
-        loss = design.loss
-        start = np.zeros((loss.n, loss.width), np.float32)
-        self._sums = -loss.n * design.gradient([(loss, start)])[:, :-1]
+        self._sums = -design.loss.n * design.descend()
 
     def head(self, strength: float) -> LinearHead:
         """The head at alpha ``strength``; the intercept is free of the penalty."""
@@ -49,14 +50,16 @@ class LDAPath:
 
     Parameters
     ----------
-    X : float32 array, shape (n, D)
+    X : float32 array or Blocks, shape (n, D)
     y : int64 array, shape (n,)
     n_classes : int
     balanced : bool
         Take all classes that have rows for as likely.
     """
 
-    def __init__(self, X: NDArray[np.float32], y: NDArray[np.int64], n_classes: int, balanced: bool = False):
+    def __init__(
+        self, X: NDArray[np.float32] | Blocks, y: NDArray[np.int64], n_classes: int, balanced: bool = False
+    ):
         moments = measure_moments(X, y, n_classes)
         mean, scale = standard_scale(moments.mean, moments.covariance.diagonal())
         values, basis = eigh(moments.within / scale / scale[:, None])
@@ -81,12 +84,12 @@ class MeanPath:
 
     Parameters
     ----------
-    X : float32 array, shape (n, D)
+    X : float32 array or Blocks, shape (n, D)
     y : int64 array, shape (n,)
     n_classes : int
     """
 
-    def __init__(self, X: NDArray[np.float32], y: NDArray[np.int64], n_classes: int):
+    def __init__(self, X: NDArray[np.float32] | Blocks, y: NDArray[np.int64], n_classes: int):
         moments = measure_moments(X, y, n_classes)
         mean, scale = standard_scale(moments.mean, moments.covariance.diagonal())
         means = (moments.class_means - moments.mean) / scale

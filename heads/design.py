@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fixgrid.cache.blocks import Blocks
+
 from .arrays import Precision, block_rows, cut_rows, eigh
 from .linear import Axes, standard_scale
 from .loss import Loss
 from .losses import choose_loss
-from .moments import measure_moments, measure_scale
+from .moments import Moments, measure_moments, measure_scale
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +58,11 @@ class Design:
         G /= len(self.X)
         return G
 
+    def descend(self) -> NDArray[np.float32]:
+        """The gradient of the mean loss at logits of zero, without its intercepts: float32, shape (K, R)."""
+        start = np.zeros((self.loss.n, self.loss.width), np.float32)
+        return self.gradient([(self.loss, start)])[:, :-1]
+
 
 def rotate_features(X: NDArray[np.float32], y: NDArray[Any], n_classes: int, balanced: bool = False) -> Design:
     """The design of some features: standardised and rotated once into the eigenbasis of X'X.
@@ -74,21 +81,26 @@ def rotate_features(X: NDArray[np.float32], y: NDArray[Any], n_classes: int, bal
     """
     n, d = X.shape
     loss = choose_loss(y, n_classes, balanced)
-    axes, values = (_span_axes if n < d else _moment_axes)(X, loss.row_weight)
+    if n < d:
+        axes, values = _span_axes(X, loss.row_weight)
+    else:
+        moments = measure_moments(X, np.zeros(n, np.int64), 1, loss.row_weight)
+        axes, values = find_axes(X, moments, weighted=loss.row_weight is not None)
     rotated = np.zeros((n, len(values)), np.float32)
     for part in cut_rows(n):
         rotated[part] = axes.enter(X[part])
     return Design(rotated, loss, axes, np.append(values.clip(0), np.float32(1)))
 
 
-def _moment_axes(X: NDArray[np.float32], weight: NDArray[np.float32] | None) -> tuple[Axes, NDArray[np.float32]]:
-    """The axes of features with as many rows as columns or more, and the variance along each."""
-    moments = measure_moments(X, np.zeros(len(X), np.int64), 1, weight)
+def find_axes(
+    X: NDArray[np.float32] | Blocks, moments: Moments, *, weighted: bool
+) -> tuple[Axes, NDArray[np.float32]]:
+    """The axes of features with as many rows as columns or more, and the variance along each, of their moments."""
     covariance = moments.covariance
-    if weight is None:
-        mean, scale = standard_scale(moments.mean, covariance.diagonal())
-    else:
+    if weighted:
         mean, scale = moments.mean.astype(np.float32), measure_scale(X)[1]
+    else:
+        mean, scale = standard_scale(moments.mean, covariance.diagonal())
     values, basis = eigh(covariance.astype(np.float32) / scale / scale[:, None])
     return Axes(mean, scale, basis), values
 

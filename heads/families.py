@@ -4,49 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fixgrid.cache.blocks import Blocks
 from fixgrid.cache.errors import UsageError
 
 from .closed import LDA_SHRINKAGES, RIDGE_ALPHAS, LDAPath, MeanPath, RidgePath
-from .design import rotate_features
+from .design import Design, rotate_features
 from .knn import KNN_SIZES, NeighbourPath
 from .logistic import DINOV2_C, LogisticPath, SquaresPath
 from .losses import Sigmoid, square_labels
 from .select import HeadPath
 from .sgd import SGD_RATES, SGDPath
+from .streamed import StreamedDesign, stream_features
+
+Features: TypeAlias = NDArray[np.float32] | Blocks
+"""Training features (n, D), in memory or on disk."""
 
 
 class FitPath(Protocol):
     """Fits the heads of one training set; what ``y`` holds tells the task (`fixgrid.heads.losses.choose_loss`)."""
 
-    def __call__(self, X: NDArray[np.float32], y: NDArray[Any], n_classes: int, balanced: bool = False) -> HeadPath:
+    def __call__(self, X: Features, y: NDArray[Any], n_classes: int, balanced: bool = False) -> HeadPath:
         """The path of features ``X`` (n, D) and labels ``y``; balanced, each class counts as much as any other."""
 
 
-def fit_logistic(X: NDArray[np.float32], y: NDArray[Any], n_classes: int, balanced: bool = False) -> HeadPath:
+def fit_logistic(X: Features, y: NDArray[Any], n_classes: int, balanced: bool = False) -> HeadPath:
     """Logistic regression on standardised features: multinomial, or of several labels one each."""
-    return LogisticPath(rotate_features(X, y, n_classes, balanced))
+    return LogisticPath(_design(X, y, n_classes, balanced))
 
 
-def fit_ridge(X: NDArray[np.float32], y: NDArray[Any], n_classes: int, balanced: bool = False) -> HeadPath:
+def fit_ridge(X: Features, y: NDArray[Any], n_classes: int, balanced: bool = False) -> HeadPath:
     """Least squares on standardised features: targets +1 and -1, or numbers."""
-    design = rotate_features(X, y, n_classes, balanced)
+    design = _design(X, y, n_classes, balanced)
     loss = design.loss
     if balanced and isinstance(loss, Sigmoid):
         return SquaresPath(replace(design, loss=square_labels(loss)))
     return RidgePath(design)
 
 
-def fit_mean(X: NDArray[np.float32], y: NDArray[np.int64], n_classes: int, balanced: bool = False) -> HeadPath:
+def fit_mean(X: Features, y: NDArray[np.int64], n_classes: int, balanced: bool = False) -> HeadPath:
     """Nearest class mean, to which it is all the same how many images a class has."""
     return MeanPath(X, y, n_classes)
 
 
-def fit_knn(X: NDArray[np.float32], y: NDArray[Any], n_classes: int, balanced: bool = False) -> HeadPath:
+def fit_knn(X: Features, y: NDArray[Any], n_classes: int, balanced: bool = False) -> HeadPath:
     """Votes or the mean of the nearest neighbours.
 
     Raises
@@ -57,6 +62,12 @@ def fit_knn(X: NDArray[np.float32], y: NDArray[Any], n_classes: int, balanced: b
     if balanced:
         expect_families(("knn",), "multilabel" if y.dtype.kind == "b" else "multiclass", balanced)
     return NeighbourPath(X, y, n_classes)
+
+
+def _design(X: Features, y: NDArray[Any], n_classes: int, balanced: bool) -> Design | StreamedDesign:
+    if isinstance(X, Blocks):
+        return stream_features(X, y, n_classes, balanced)
+    return rotate_features(X, y, n_classes, balanced)
 
 
 FAMILIES: dict[str, tuple[FitPath, tuple[float, ...]]] = {
@@ -113,9 +124,7 @@ def expect_families(families: Sequence[str], task: str, balanced: bool = False) 
         )
 
 
-def fit_path(
-    family: str, X: NDArray[np.float32], y: NDArray[Any], n_classes: int, balanced: bool = False
-) -> HeadPath:
+def fit_path(family: str, X: Features, y: NDArray[Any], n_classes: int, balanced: bool = False) -> HeadPath:
     """The heads of one family, see `FitPath`; one that cannot balance classes needs no argument for it."""
     fit: Any = FAMILIES[family][0]
     return fit(X, y, n_classes, balanced=True) if balanced else fit(X, y, n_classes)  # type: ignore[no-any-return]

@@ -57,7 +57,7 @@ def describe_training(
         for name in pooled if split == "train" else (split,):
             all_rows = holdings.manifest.splits[name]
             part = taken[(taken >= start) & (taken < start + len(all_rows))] - start
-            held = reduce(np.union1d, [holdings.load(name, kind, res).row for _, kind, res in mine])
+            held = reduce(np.union1d, [holdings.list_rows(name, kind, res) for _, kind, res in mine])
             found[name] = {"images": len(part), "rows_sha256": all_rows.take(part).digest}
             if len(held) > len(part):
                 found[name]["dropped"] = len(held) - len(part)

@@ -12,9 +12,15 @@ from .arrays import Precision, dot
 from .loss import Loss, loss_along, mean_curvature
 from .together import Gradient, Logits, Solver
 
+TOL = 1e-4
+"""Largest certified relative distance from the optimum."""
+MAX_STEPS = 2000
+"""A strength that needs more keeps the gap it reached."""
+
 _MEMORY = 20  # pairs of a step and its change of gradient
 _TRIES = 10  # points of one line search
-_PATIENCE = 3  # steps in a row lost in rounding before the arithmetic is called exhausted
+PATIENCE = 3
+"""Steps in a row lost in rounding before the arithmetic is called exhausted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,11 +54,45 @@ class Problem:
         """
         return tol * min(1.0, max(self.loss.prior / value - 1, 0.0)) ** 2
 
+    def certify(self, value: float, G: NDArray[Precision], curvature: NDArray[Precision]) -> float:
+        """Bound on ``(F - F*) / F`` where the objective is ``value`` and its gradient ``G``; see `minimise`."""
+        alpha = curvature.clip(1e-12)[:, None]
+        slack = dot(G[:, :-1], G[:, :-1]) / (2 * self.penalty) + dot(G[:, -1:], G[:, -1:] / alpha) / 2
+        return slack / value
+
+    def bend(self, curvature: NDArray[Precision]) -> NDArray[Precision]:
+        """Second derivative by each coefficient, of the loss' ``curvature`` (K,) by logit: shape (K, R + 1)."""
+        found: NDArray[Precision] = curvature.clip(1e-12)[:, None] * self.spectrum
+        found += self.ridge
+        return found
+
     def gradient(self, W: NDArray[Precision], Z: NDArray[Precision]) -> Solver[NDArray[Precision]]:
         """Gradient at ``W`` whose logits are ``Z``: shape (K, R + 1)."""
         G: NDArray[Precision] = yield Gradient(self.loss, Z)
         G[:, :-1] += self.penalty * W[:, :-1]
         return G
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """What the solver reached at one C.
+
+    Attributes
+    ----------
+    W : float32 array, shape (K, R + 1)
+        Coefficients in the design's coordinates; last column the intercepts.
+    objective : float
+        Mean loss plus penalty: scikit-learn's objective over ``C n``.
+    gap : float
+        Certified bound on ``(F - F*) / F``.
+    steps : int
+        L-BFGS steps, each of which reads the features twice; of features on disk, readings.
+    """
+
+    W: NDArray[np.float32]
+    objective: float
+    gap: float
+    steps: int
 
 
 class Line(Generic[Precision]):
@@ -69,7 +109,7 @@ class Line(Generic[Precision]):
         self._loss, self._penalty = problem.loss, problem.penalty
         self._Z: NDArray[Precision] = Z
         self._DZ: NDArray[Precision] = DZ
-        self._noise = _round_off(Z)
+        self._noise = round_off(Z)
         W, D = W[:, :-1], D[:, :-1]
         self._ww, self._wd, self._dd = dot(W, W), dot(W, D), dot(D, D)
 
@@ -105,7 +145,7 @@ class Line(Generic[Precision]):
         return low, low_value
 
 
-class _History(Generic[Precision]):
+class History(Generic[Precision]):
     """The last steps and gradient changes, as an approximate inverse Hessian."""
 
     def __init__(self, curvature: NDArray[Precision]):
@@ -113,13 +153,23 @@ class _History(Generic[Precision]):
         self._pairs: list[tuple[NDArray[Precision], NDArray[Precision], float]] = []
 
     def add(self, step: NDArray[Precision], change: NDArray[Precision]) -> None:
+        """Learn that the gradient changed by ``change`` in a step; the oldest is forgotten."""
         curvature = dot(step, change)
         if curvature > 0:
             self._pairs.append((step, change, 1 / curvature))
             del self._pairs[:-_MEMORY]
 
     def forget(self) -> None:
+        """Keep what the curvature was at first."""
         self._pairs.clear()
+
+    def move(self, penalty: float, curvature: NDArray[Precision]) -> None:
+        """Serve an objective whose penalty is higher by ``penalty``: what that adds to each change is known."""
+        self._inverse = np.reciprocal(curvature)
+        pairs, self._pairs = self._pairs, []
+        for step, change, _ in pairs:
+            change[:, :-1] += penalty * step[:, :-1]
+            self.add(step, change)
 
     def apply(self, G: NDArray[Precision]) -> NDArray[Precision]:
         """Inverse Hessian times ``G`` (Nocedal and Wright 2006, algorithm 7.4)."""
@@ -156,22 +206,19 @@ def minimise(
     tol : float
     max_steps : int
     """
-    alpha = mean_curvature(problem.loss, Z).clip(1e-12)[:, None]
-    curvature: NDArray[Precision] = alpha * problem.spectrum
-    curvature += problem.ridge
-    history = _History(curvature)
+    curvature = mean_curvature(problem.loss, Z)
+    history = History(problem.bend(curvature))
     value = Line(problem, W, Z, W, Z).at(0.0)[0]
     G = yield from problem.gradient(W, Z)
     lost = 0
     for steps in range(max_steps + 1):
-        slack = dot(G[:, :-1], G[:, :-1]) / (2 * problem.penalty) + dot(G[:, -1:], G[:, -1:] / alpha) / 2
-        gap = slack / value
-        if gap <= problem.narrow(tol, value) or lost == _PATIENCE or steps == max_steps:
+        gap = problem.certify(value, G, curvature)
+        if gap <= problem.narrow(tol, value) or lost == PATIENCE or steps == max_steps:
             break
         D = -history.apply(G)
         DZ: NDArray[Precision] = yield Logits(D)
         t, reached = Line(problem, W, Z, D, DZ).search(1.0, (value, dot(G, D)))
-        lost = lost + 1 if value - reached <= _round_off(Z) * value else 0
+        lost = lost + 1 if value - reached <= round_off(Z) * value else 0
         value = reached
         if t == 0:
             history.forget()
@@ -185,6 +232,6 @@ def minimise(
     return W, Z, value, gap, steps
 
 
-def _round_off(Z: NDArray[Precision]) -> float:
+def round_off(Z: NDArray[Precision]) -> float:
     """Relative change of an objective of logits ``Z`` that their arithmetic does not tell from none."""
     return 8 * float(np.finfo(Z.dtype).eps)

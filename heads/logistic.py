@@ -7,46 +7,23 @@ is divided by ``C n``, so the penalty is ``1 / (C n)`` against the mean loss.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .arrays import powers_of_ten
 from .design import Design
-from .lbfgs import Line, Problem, minimise
+from .lbfgs import MAX_STEPS, TOL, Line, Problem, Solution, minimise
 from .linear import LinearHead
 from .loss import Loss
+from .streamed import StreamedDesign
+from .swept import SweptPart
 from .together import Logits, Solver, solve_together
 
 # DINOv2's grid (Oquab et al. 2023).
 DINOV2_C = powers_of_ten(-6, 5, 45)
 
-_TOL = 1e-4  # largest certified relative distance from the optimum
-_MAX_STEPS = 2000  # a C that needs more keeps the gap it reached
 _KEPT_LOGITS = 3  # solved values of C whose (n, K) logits are kept to start others from
-
-
-@dataclass(frozen=True, eq=False)
-class Solution:
-    """What the solver reached at one C.
-
-    Attributes
-    ----------
-    W : float32 array, shape (K, R + 1)
-        Coefficients in the design's coordinates; last column the intercepts.
-    objective : float
-        Mean loss plus penalty: scikit-learn's objective over ``C n``.
-    gap : float
-        Certified bound on ``(F - F*) / F``.
-    steps : int
-        L-BFGS steps; each reads the features twice.
-    """
-
-    W: NDArray[np.float32]
-    objective: float
-    gap: float
-    steps: int
 
 
 class LogisticPath:
@@ -56,13 +33,15 @@ class LogisticPath:
 
     Parameters
     ----------
-    design : Design
+    design : Design or StreamedDesign
+        Of features on disk, each look at the objective is one sweep over them, see `fixgrid.heads.swept`.
     """
 
-    def __init__(self, design: Design):
+    def __init__(self, design: Design | StreamedDesign):
         self.design = design
         self.solutions: dict[float, Solution] = {}
-        self._parts = [_Part(design, loss) for loss in design.loss.split()]
+        kind = SweptPart if isinstance(design, StreamedDesign) else _Part
+        self._parts = [kind(design.spectrum, loss) for loss in design.loss.split()]
 
     def head(self, C: float) -> LinearHead:
         """The head at the optimum for ``C``, on raw features."""
@@ -86,11 +65,11 @@ class SquaresPath:
 
     Parameters
     ----------
-    design : Design
+    design : Design or StreamedDesign
         Of squares.
     """
 
-    def __init__(self, design: Design):
+    def __init__(self, design: Design | StreamedDesign):
         self._path = LogisticPath(design)
 
     def head(self, strength: float) -> LinearHead:
@@ -104,8 +83,8 @@ class SquaresPath:
 class _Part:
     """The path of those coefficients that share a loss: all of a softmax, or one label's."""
 
-    def __init__(self, design: Design, loss: Loss):
-        self._spectrum, self._loss = design.spectrum, loss
+    def __init__(self, spectrum: NDArray[np.float32], loss: Loss):
+        self._spectrum, self._loss = spectrum, loss
         self._solutions: dict[float, Solution] = {}
         self._logits: dict[float, NDArray[np.float32]] = {}
 
@@ -115,12 +94,12 @@ class _Part:
         W, Z = yield from self._start(problem, C)
         if self._loss.is_constant:
             return Solution(W, self._loss.prior, 0.0, 0)
-        W, Z, value, gap, steps = yield from minimise(problem, W, Z, _TOL, _MAX_STEPS)
-        if gap > _TOL:
+        W, Z, value, gap, steps = yield from minimise(problem, W, Z, TOL, MAX_STEPS)
+        if gap > TOL:
             # Where a training set is only just separable, float32 stalls up to 1e-3 above the optimum.
             fine = W.astype(np.float64)
             logits = yield Logits(fine)
-            fine, logits, value, gap, more = yield from minimise(problem, fine, logits, _TOL, _MAX_STEPS - steps)
+            fine, logits, value, gap, more = yield from minimise(problem, fine, logits, TOL, MAX_STEPS - steps)
             W, Z, steps = fine.astype(np.float32), logits.astype(np.float32), steps + more
         self._solutions[C] = Solution(W, value, gap, steps)
         self._keep_logits(C, Z)

@@ -189,12 +189,16 @@ class Squared:
     weight: NDArray[np.float32] | None = None
     copies = 1
     row_weight = None
-    is_constant = False
 
     @property
     def n(self) -> int:
         """Rows."""
         return len(self.targets)
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether all targets are their mean."""
+        return not self.targets.any()
 
     @property
     def width(self) -> int:

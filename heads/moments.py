@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import add_by_label, cut_rows
+from fixgrid.cache.blocks import Blocks
+
+from .arrays import add_by_label, cut_features
 from .linear import standard_scale
 
 
@@ -57,6 +60,11 @@ class Moments:
         return (self.second - self._class_offsets.T @ self.total) / self.n
 
     @property
+    def class_sums(self) -> NDArray[np.float64]:
+        """Sum of each class's rows about the overall mean: float64, shape (K, D)."""
+        return self.total - np.outer(self.count, self._offset)
+
+    @property
     def _offset(self) -> NDArray[np.float64]:
         """Overall mean from the shift, shape (D,)."""
         total: NDArray[np.float64] = self.total.sum(0)
@@ -70,13 +78,16 @@ class Moments:
 
 
 def measure_moments(
-    X: NDArray[np.float32], y: NDArray[np.int64], n_classes: int, weight: NDArray[np.float32] | None = None
+    X: NDArray[np.float32] | Blocks,
+    y: NDArray[np.int64],
+    n_classes: int,
+    weight: NDArray[np.float32] | None = None,
 ) -> Moments:
-    """Moments of all rows, about the mean of the first few thousand.
+    """Moments of all rows, about the mean of the first few thousand; of rows on disk measured once for all heads.
 
     Parameters
     ----------
-    X : float32 array, shape (n, D)
+    X : float32 array or Blocks, shape (n, D)
     y : int64 array, shape (n,)
     n_classes : int
     weight : float32 array, shape (n,), optional
@@ -89,8 +100,20 @@ def measure_moments(
     """
     if not len(y):
         raise ValueError("no rows to measure")
+    if isinstance(X, Blocks) and weight is None:
+        name = f"moments of {n_classes}: {hashlib.sha256(y.tobytes()).hexdigest()}"
+        if name not in X.known:
+            X.known[name] = _sum_rows(X, y, n_classes, weight)
+        found: Moments = X.known[name]
+        return found
+    return _sum_rows(X, y, n_classes, weight)
+
+
+def _sum_rows(
+    X: NDArray[np.float32] | Blocks, y: NDArray[np.int64], n_classes: int, weight: NDArray[np.float32] | None
+) -> Moments:
     d = X.shape[1]
-    parts = cut_rows(len(y))
+    parts = cut_features(X)
     shift = X[parts[0]].mean(0)
     total, second = np.zeros((n_classes, d)), np.zeros((d, d))
     for part in parts:
@@ -101,8 +124,8 @@ def measure_moments(
     return Moments(shift, np.bincount(y, weight, n_classes), total, second)
 
 
-def measure_scale(X: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def measure_scale(X: NDArray[np.float32] | Blocks) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Mean and standard deviation of each column of ``X`` (n, D), as `standard_scale` gives them."""
     mean = X.mean(0, dtype=np.float64)
-    squares = (((X[part] - mean.astype(np.float32)) ** 2).sum(0, dtype=np.float64) for part in cut_rows(len(X)))
+    squares = (((X[part] - mean.astype(np.float32)) ** 2).sum(0, dtype=np.float64) for part in cut_features(X))
     return standard_scale(mean, sum(squares, np.zeros(X.shape[1])) / len(X))

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fixgrid.cache.blocks import Blocks
 from fixgrid.cache.features import FeatureSet
 
 from .arrays import cut_rows
@@ -106,9 +108,10 @@ def score_views(head: Head, X: NDArray[np.float32], link: str = "softmax") -> ND
     -------
     float array, shape (n, K)
     """
-    if X.ndim == 2:
+    if X.ndim == 2 and not isinstance(X, Blocks):
         return head.scores(X)
-    return np.concatenate([_mean_views(head, X[part], link) for part in cut_rows(len(X), _BLOCK)])
+    see = head.scores if X.ndim == 2 else partial(_mean_views, head, link=link)
+    return np.concatenate([see(X[part]) for part in cut_rows(len(X), _BLOCK)])
 
 
 def _mean_views(head: Head, X: NDArray[np.float32], link: str) -> NDArray[np.float32]:

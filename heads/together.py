@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from .design import Design
 from .loss import Loss
+from .streamed import StreamedDesign
 
 Result = TypeVar("Result")
 
@@ -44,19 +45,33 @@ class Gradient:
         return Gradient, self.Z.dtype
 
 
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """Asks a streamed design for a mean loss at coefficients ``W`` (K, R + 1): a `Point`."""
+
+    loss: Loss
+    W: NDArray[Any]
+
+    @property
+    def kind(self) -> tuple[type, np.dtype[Any]]:
+        """What it can share a reading of the features with."""
+        return Sweep, self.W.dtype
+
+
+Question: TypeAlias = Logits | Gradient | Sweep
 # A generator that asks for products with the features and is sent each, in the precision of what it asks with.
-Solver: TypeAlias = Generator[Logits | Gradient, NDArray[Any], Result]
+Solver: TypeAlias = Generator[Question, Any, Result]
 
 
-def solve_together(design: Design, solvers: Sequence[Solver[Result]]) -> list[Result]:
+def solve_together(design: Design | StreamedDesign, solvers: Sequence[Solver[Result]]) -> list[Result]:
     """What each solver returns. Those that ask for the same kind of product at a time share one."""
     results: dict[int, Result] = {}
-    answers: dict[int, NDArray[Any] | None] = dict.fromkeys(range(len(solvers)))
+    answers: dict[int, Any] = dict.fromkeys(range(len(solvers)))
     while answers:
-        asked: dict[tuple[type, np.dtype[Any]], dict[int, Logits | Gradient]] = {}
+        asked: dict[tuple[type, np.dtype[Any]], dict[int, Question]] = {}
         for i, answer in answers.items():
             try:
-                question = solvers[i].send(answer)  # type: ignore[arg-type]  # None begins
+                question = solvers[i].send(answer)  # None begins
             except StopIteration as end:
                 results[i] = end.value
             else:
@@ -67,8 +82,10 @@ def solve_together(design: Design, solvers: Sequence[Solver[Result]]) -> list[Re
     return [results[i] for i in range(len(solvers))]
 
 
-def _answer(design: Design, asked: Sequence[Logits | Gradient]) -> list[NDArray[Any]]:
+def _answer(design: Design | StreamedDesign, asked: Sequence[Question]) -> Sequence[Any]:
     """The answers to questions of one kind, from one product."""
+    if isinstance(design, StreamedDesign):
+        return design.sweep([(each.loss, each.W) for each in asked if isinstance(each, Sweep)])
     gradients = [(each.loss, each.Z) for each in asked if isinstance(each, Gradient)]
     if gradients:
         ends = np.cumsum([loss.width for loss, _ in gradients])

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fixgrid.cache.blocks import Blocks
 from fixgrid.cache.features import FeatureSet
 
 from .deck import Folds
@@ -78,13 +79,19 @@ class Training:
     def __init__(self, source: Source, views: Views, folds: Folds | None = None, walk: Walk | None = None):
         self.source, self.views, self.folds, self.walk = source, views, folds, walk
         self._path: tuple[tuple[str, bool], HeadPath] | None = None
+        self._stored: Rows | None = None
         self._other: Training | None = None
         self._corrections: dict[tuple[str, str, int], Correction] = {}
 
     @property
     def rows(self) -> Rows:
         """Features (n, D) and labels (n,)."""
-        return view_rows([self.source.load("train", *view) for view in self.views])
+        if self._stored is not None:
+            return self._stored
+        rows = view_rows([self.source.load("train", *view) for view in self.views])
+        if isinstance(rows[0], Blocks):  # with all that is measured of them
+            self._stored = rows
+        return rows
 
     @property
     def parts(self) -> tuple[Part, ...]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fixgrid.cache.blocks import Blocks
 from fixgrid.cache.errors import CacheError
 from fixgrid.cache.features import FeatureSet
 
@@ -26,7 +27,10 @@ def list_resolutions(test_res: TestRes) -> tuple[int, ...]:
 
 def view_rows(sets: Sequence[FeatureSet]) -> tuple[NDArray[np.float32], NDArray[Any]]:
     """Every view of every set as a training row of its own: X (rows, D) and y (rows,) or (rows, K)."""
-    X = [part.X.reshape(-1, part.X.shape[2]) for part in sets]
+    X = [
+        part.X.flatten_views() if isinstance(part.X, Blocks) else part.X.reshape(-1, part.X.shape[2])
+        for part in sets
+    ]
     y = [np.repeat(part.y, part.X.shape[1], axis=0) for part in sets]
     return (X[0], y[0]) if len(sets) == 1 else (np.concatenate(X), np.concatenate(y))
 
@@ -58,7 +62,9 @@ def join_views(sets: Sequence[FeatureSet]) -> FeatureSet:
     return replace(first, X=np.concatenate([part.X for part in sets], axis=1))
 
 
-def see_views(X: NDArray[np.float32], corrections: Sequence[Correction], mean_of: str) -> NDArray[np.float32]:
+def see_views(
+    X: NDArray[np.float32] | Blocks, corrections: Sequence[Correction], mean_of: str
+) -> NDArray[np.float32]:
     """What `heads.select.score_views` takes of an image's views ``X`` (n, V, D).
 
     Parameters
@@ -73,6 +79,10 @@ def see_views(X: NDArray[np.float32], corrections: Sequence[Correction], mean_of
     -------
     float32 array, shape (n, D), or (n, V, D) to average the probabilities of V views
     """
+    if isinstance(X, Blocks):  # of one view, or of several whose probabilities are averaged
+        if corrections or (X.shape[1] > 1 and mean_of == "features"):
+            raise X.refuse("maps or averages features of test images")
+        return cast(NDArray[np.float32], X.flatten_views() if X.shape[1] == 1 else X)
     if corrections:
         parts = zip(corrections, np.split(X, len(corrections), axis=1), strict=True)
         X = np.concatenate([correct(part) for correct, part in parts], axis=1)

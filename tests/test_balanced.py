@@ -42,7 +42,7 @@ def centre(Z):
 @pytest.mark.parametrize(("counts", "d"), [(COUNTS, 20), ((30, 2, 8), 60), ((90, 10), 15)])
 @pytest.mark.parametrize("C", [1e-3, 1e1])
 def test_logistic_is_scikit_learns(counts, d, C, monkeypatch):
-    monkeypatch.setattr(logistic, "_TOL", 1e-8)
+    monkeypatch.setattr(logistic, "TOL", 1e-8)
     X, y = draw(counts, d)
     model = LogisticRegression(C=C, class_weight="balanced", tol=1e-10, max_iter=10_000).fit(scale(X), y)
     expected = model.decision_function(scale(X))
@@ -67,7 +67,7 @@ def test_ridge_is_scikit_learns(counts, d, alpha):
 @pytest.mark.parametrize(("counts", "d"), [(COUNTS, 20), ((30, 2, 8), 60)])
 @pytest.mark.parametrize("alpha", [1e-1, 1e3])
 def test_ridge_of_several_labels_is_scikit_learns_of_each(counts, d, alpha, monkeypatch):
-    monkeypatch.setattr(logistic, "_TOL", 1e-8)
+    monkeypatch.setattr(logistic, "TOL", 1e-8)
     X, y = draw(counts, d)
     several = np.eye(len(counts), dtype=bool)[y] | (np.arange(len(y)) % 5 == 0)[:, None]
     found = fit("ridge", X, several, len(counts), alpha).scores(X)

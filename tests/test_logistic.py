@@ -70,7 +70,7 @@ def test_the_objective_is_scikit_learns_at_every_strength(n, d, k):
 
 def test_probabilities_and_intercepts_are_scikit_learns(monkeypatch):
     X, y = draw()
-    monkeypatch.setattr(logistic, "_TOL", 1e-9)
+    monkeypatch.setattr(logistic, "TOL", 1e-9)
     model, _, S = fit_reference(X, y, 0.1)
     path = LogisticPath(rotate_features(X, y, 5))
     expected = model.decision_function(S)
@@ -84,7 +84,7 @@ def test_the_certificate_bounds_the_true_distance(monkeypatch):
     X, y = draw()
     _, optimum, _ = fit_reference(X, y, 1.0)
     for tol in (1e-1, 1e-2, 1e-3):
-        monkeypatch.setattr(logistic, "_TOL", tol)
+        monkeypatch.setattr(logistic, "TOL", tol)
         path = LogisticPath(rotate_features(X, y, 5))
         objective, gap = certify_head(path.head(1.0), path.design.axes, X, y)
         assert objective - optimum <= gap * objective

@@ -55,7 +55,7 @@ def test_equal_numbers_are_predicted(number):
 
 
 def test_the_solver_finds_what_the_closed_form_gives(monkeypatch):
-    monkeypatch.setattr(logistic, "_TOL", 1e-8)
+    monkeypatch.setattr(logistic, "TOL", 1e-8)
     X, y = draw()
     found = SquaresPath(rotate_features(X, y, 1)).head(10.0).scores(X)
     np.testing.assert_allclose(found, fit("ridge", X, y, 10.0).scores(X), atol=1e-3)

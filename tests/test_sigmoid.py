@@ -41,7 +41,7 @@ def measure(S, y, w, b, C):
 @pytest.mark.parametrize(("n", "d"), [(300, 20), (40, 60)])
 @pytest.mark.parametrize("C", [1e-6, 1e-3, 1e1])
 def test_each_label_is_scikit_learns(n, d, C, balanced, monkeypatch):
-    monkeypatch.setattr(logistic, "_TOL", 1e-8)
+    monkeypatch.setattr(logistic, "TOL", 1e-8)
     X, y = draw(n, d)
     head = LogisticPath(rotate_features(X, y, 4, balanced)).head(C)
     chances = 1 / (1 + np.exp(-head.scores(X).astype(np.float64)))

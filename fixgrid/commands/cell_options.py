@@ -61,5 +61,9 @@ makes_cells = all_of(
         show_default=True,
         help="Whether the training images of each class together weigh alike.",
     ),
+    option(
+        "--memory",
+        help="What a fit may take, as in 4GB or 50%; larger features stay on disk. [default: half of what is free]",
+    ),
 )
 """Of every command that fits heads; see `fixgrid.GridRequest`."""

@@ -33,8 +33,8 @@ HEADINGS: Mapping[str, tuple[str, ...]] = {
     ),
     "Tables and labels": ("task", "classes", "label_col", "image_col", "split_col", "group_col", "root"),
     "This machine": (
-        "device", "workers", "precision", "dtype", "backend", "engine", "ray_address", "gpus_per_worker", "part",
-        "calibrate", "slurm",
+        "device", "workers", "memory", "precision", "dtype", "backend", "engine", "ray_address", "gpus_per_worker",
+        "part", "calibrate", "slurm",
     ),
     "Images and failures": ("max_bad", "strict", "skip_unknown", "follow_links", "rehash", "deep", "sample"),
     "Always": ("config", "quiet", "verbose", "version", "help"),

@@ -121,7 +121,7 @@ def main() -> None:
     parser.add_argument("--tol", type=float, default=1e-8, help="of our solver; 1e-4 is its own [default: 1e-8]")
     options = parser.parse_args()
     # Both at the optimum: with a gap of 1e-4 an image between two classes may be answered otherwise.
-    logistic._TOL = options.tol
+    logistic.TOL = options.tol
     trunk = {"trunk": options.trunk} | ({"weights": options.weights} if options.weights else {})
     with tempfile.TemporaryDirectory(prefix="fixgrid-tasks-") as folder:
         off = {
