@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fixgrid.cache.datasets import TABLES, split_limit
 from fixgrid.cache.errors import DataError, UsageError
 from fixgrid.cache.rows import SPLITS, TASKS, Manifest, Rows
+from fixgrid.cache.strings import Strings
 from fixgrid.cache.text import show_path, show_text
 
 from . import hashes
@@ -276,7 +277,7 @@ def _build_rows(
     groups = encode_groups(images)
     return {
         split: Rows(
-            tuple(images[place].path for place in chosen),
+            Strings.gather(images[place].path for place in chosen),
             sizes[chosen],
             sha256[chosen],
             labels[chosen],
