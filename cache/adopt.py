@@ -40,7 +40,7 @@ class Donors:
         self._by_recipe: dict[str, list[Sealed | Entry]] | None = None
 
     def find(self, recipe: str) -> list[Sealed | Entry]:
-        """The entries of one `Spec.recipe`: those that are sealed, then others with shards, in the order of keys."""
+        """Those of one `Spec.recipe`: the sealed ones, then others with shards, in the order of keys."""
         if self._by_recipe is None:
             self._by_recipe, begun = {}, []
             for entry in self._store.entries():

@@ -73,6 +73,10 @@ class Hashes(NamedTuple):
     sha256: NDArray[np.uint8]
     notes: tuple[str, ...]
 
+    def take(self, index: NDArray[np.int64]) -> Hashes:
+        """Of some of the files, by their places."""
+        return Hashes(self.sizes[index], self.sha256[index], self.notes)
+
 
 def hash_files(
     root: bytes,

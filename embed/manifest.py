@@ -130,8 +130,9 @@ def read_manifest(
     elif limit:
         split_notes = (*split_notes, f"limited to {len(chosen):,} of {len(images):,} images")
         source, images = f"{source}@{limit}", images.take(chosen)
+        labels, found = labels[chosen], found.take(chosen)
         check_images(images, classes, source, task=listing.task, deal=deal)
-    rows = _build_rows(images, labels[chosen], found.sizes[chosen], found.sha256[chosen])
+    rows = _build_rows(images, labels, found.sizes, found.sha256)
     manifest = Manifest(source, os.fsdecode(listing.root), classes, rows, options, listing.task)
     names = () if listing.task in ("regression", "unlabelled") else note_names(images, classes)
     notes = (

@@ -65,7 +65,8 @@ def find_collisions(paths: Sequence[bytes]) -> tuple[str, ...]:
     """A note if names differ only in case or Unicode form: they are one file on some machines."""
     folded = np.fromiter((hash(_fold_path(path)) for path in paths), np.int64, len(paths))
     order = np.argsort(folded, kind="stable")
-    same = np.flatnonzero(folded[order][1:] == folded[order][:-1])
+    folded = folded[order]
+    same = np.flatnonzero(folded[1:] == folded[:-1])
     alike: Mapping[str, list[bytes]] = defaultdict(list)
     for place in np.sort(order[np.union1d(same, same + 1)]).tolist():
         alike[_fold_path(paths[place])].append(paths[place])

@@ -14,18 +14,18 @@ from fixgrid.cache.text import show_path
 def find_copies(manifest: Manifest) -> tuple[str, ...]:
     """Notes on files with equal bytes: in two splits or under two labels, which a score must know of, or again."""
     parts = list(manifest.splits.values())
-    content = np.concatenate([np.ascontiguousarray(rows.sha256).view("V32").reshape(-1) for rows in parts])
     # By eight bytes first, which a sort is quick at: nearly all contents are alone with theirs.
     head = np.concatenate([np.ascontiguousarray(rows.sha256[:, :8]).view(np.uint64).reshape(-1) for rows in parts])
     order = np.argsort(head, kind="stable")
-    same = np.flatnonzero(head[order][1:] == head[order][:-1])
+    head = head[order]
+    same = np.flatnonzero(head[1:] == head[:-1])
     at = np.sort(order[np.union1d(same, same + 1)])
     del head, order
-    alike: dict[bytes, list[int]] = {}
-    for row in at.tolist():
-        alike.setdefault(content[row].tobytes(), []).append(row)
-    groups = [rows for rows in alike.values() if len(rows) > 1]
     starts = np.cumsum([0, *map(len, parts)])
+    alike: dict[bytes, list[int]] = {}
+    for i, row in zip((np.searchsorted(starts, at, side="right") - 1).tolist(), at.tolist(), strict=True):
+        alike.setdefault(parts[i].sha256[row - starts[i]].tobytes(), []).append(row)
+    groups = [rows for rows in alike.values() if len(rows) > 1]
     seen = [_count_kinds(parts, starts, rows) for rows in groups]
     notes = []
     again = [rows for rows, counts in zip(groups, seen, strict=True) if counts == (1, 1)]
