@@ -72,7 +72,7 @@ class _Sink:
             self.error = self.error or error
 
 
-def commit_bytes(path: Path, data: bytes | memoryview) -> None:
+def commit_bytes(path: Path, data: bytes) -> None:
     """Write `data` to `path`, whole or not at all.
 
     Raises

@@ -17,12 +17,12 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fixgrid.cache.disk import commit_bytes, read_file
+from fixgrid.cache.disk import commit_stream, read_file
 from fixgrid.cache.errors import DataError, DiskError
 from fixgrid.cache.strings import Strings
 from fixgrid.cache.text import show_path
@@ -113,10 +113,10 @@ def hash_files(
     memo = NO_MEMO if rehash else read_memo(file)
     known = memo.paths.find(names)
     stamps, content = np.zeros((len(names), 4), np.int64), np.zeros((len(names), 32), np.uint8)
-    for row in np.flatnonzero(known >= 0).tolist():
+    there = np.flatnonzero(known >= 0)
+    for row in there.tolist():
         stamps[row] = _read_stamp(images, names[row])
-        if (stamps[row] != memo.stamps[known[row]]).any():
-            known[row] = -1
+    known[there[(stamps[there] != memo.stamps[known[there]]).any(axis=1)]] = -1
     content[known >= 0] = memo.sha256[known[known >= 0]]
     pending = np.flatnonzero(known < 0)
     settled = np.zeros(len(names), np.bool_)
@@ -214,14 +214,20 @@ def read_memo(file: Path) -> Memo:
 
 def _save_memo(file: Path, memo: Memo) -> tuple[str, ...]:
     """Commit the memo; a cache that cannot be written costs time on the next run, not this run."""
-    packed = io.BytesIO()
-    packed.write(bytes(32))
-    paths = np.insert(memo.paths.text, memo.paths.ends[:-1], 0)
-    np.savez(packed, paths=paths, stamps=memo.stamps, sha256=memo.sha256)
-    data = packed.getbuffer()
-    data[:32] = hashlib.sha256(data[32:]).digest()
+
+    def write(stream: BinaryIO) -> None:
+        stream.write(bytes(32))
+        paths = np.insert(memo.paths.text, memo.paths.ends[:-1], 0)
+        np.savez(stream, paths=paths, stamps=memo.stamps, sha256=memo.sha256)
+        stream.seek(32)
+        total = hashlib.sha256()
+        while block := stream.read(_BLOCK):
+            total.update(block)
+        stream.seek(0)
+        stream.write(total.digest())
+
     try:
-        commit_bytes(file, data)
+        commit_stream(file, write)
     except DiskError as error:
         return (f"the files' hashes are not remembered for the next run: {error}",)
     return ()
