@@ -71,7 +71,7 @@ class Rows:
         for paths in self.paths.cut():
             part = slice(start, start := start + len(paths))
             rows = zip(paths, self.sizes[part].tolist(), Strings.of_width(self.sha256[part]), strict=True)
-            total.update(b"".join([b"%d:%s %d %s" % (len(path), path, size, sha256) for path, size, sha256 in rows]))
+            total.update(b"".join([b"%d:%s %d %s" % (len(path), path, size, sha) for path, size, sha in rows]))
         return total.hexdigest()
 
 
