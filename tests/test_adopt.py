@@ -193,8 +193,12 @@ def test_a_damaged_shard_gives_nothing_and_those_beside_it_all_they_have(store: 
 def test_sources_far_apart_are_read_window_by_window(store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
     fill_entry(store, ROWS)
     monkeypatch.setattr(adopt, "_WINDOW", 10)
+    read, sizes = adopt._SealedReader.read, []
+    monkeypatch.setattr(adopt._SealedReader, "read", lambda self, a, b: sizes.append(b - a) or read(self, a, b))
     few = take(ROWS, np.arange(0, 100, 3))
     entry = empty_entry(store, few)
     assert adopt_rows(Donors(store), entry, few) == 34
+    assert len(sizes) == 10
+    assert max(sizes) == 10
     entry.seal({})
     np.testing.assert_array_equal(entry.open().load(few).X, features_of(few, entry.spec))
