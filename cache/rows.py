@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .strings import Strings
+
 SPLITS = ("train", "val", "test")
 TASKS = ("multiclass", "ordinal", "multilabel", "regression", "unlabelled")
 """What labels are: a class of each image; a class of an order; any number of classes; a number; nothing."""
@@ -31,8 +33,8 @@ class Rows:
 
     Attributes
     ----------
-    paths : tuple of bytes
-        Relative to the manifest's root, ``/`` separated, as ``os.fsencode`` gives them.
+    paths : Strings
+        Relative to the manifest's root, ``/`` separated, as ``os.fsencode`` gives them. Made of any iterable.
     sizes : int64 array, shape (n,)
         Bytes of each file.
     sha256 : uint8 array, shape (n, 32)
@@ -45,27 +47,31 @@ class Rows:
         parts them.
     """
 
-    paths: tuple[bytes, ...]
+    paths: Strings
     sizes: NDArray[np.int64]
     sha256: NDArray[np.uint8]
     labels: NDArray[Any]
     groups: NDArray[np.int64] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "paths", Strings.gather(self.paths))
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def take(self, index: NDArray[np.int64]) -> Rows:
         """Some of the rows, by their row ids, in that order."""
-        paths = tuple(self.paths[row] for row in index.tolist())
         groups = None if self.groups is None else self.groups[index]
-        return Rows(paths, self.sizes[index], self.sha256[index], self.labels[index], groups)
+        return Rows(self.paths.take(index), self.sizes[index], self.sha256[index], self.labels[index], groups)
 
     @cached_property
     def digest(self) -> str:
         """Hex sha256 over every row's path, size and content, in order."""
-        total = hashlib.sha256()
-        for path, size, content in zip(self.paths, self.sizes.tolist(), self.sha256, strict=True):
-            total.update(b"%d:%s %d " % (len(path), path, size) + content.tobytes())
+        total, start = hashlib.sha256(), 0
+        for paths in self.paths.cut():
+            part = slice(start, start := start + len(paths))
+            rows = zip(paths, self.sizes[part].tolist(), Strings.of_width(self.sha256[part]), strict=True)
+            total.update(b"".join([b"%d:%s %d %s" % (len(path), path, size, sha) for path, size, sha in rows]))
         return total.hexdigest()
 
 

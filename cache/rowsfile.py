@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,24 +17,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import schema
-from .disk import commit_bytes, is_refused, read_file
+from .disk import commit_bytes, commit_stream, is_refused, read_file
 from .errors import CacheError, DiskError
 from .rows import SPLITS, TASKS, Manifest, Rows
+from .strings import Strings
 
 _COVERED = ("classes", "labels", "rows_sha256", "task", "groups")
+_PART = 1 << 16  # values that are text at a time
 _TYPES = {"multilabel": "bool", "regression": "float64"}  # of labels; of other tasks int64
 _ARRAYS = {"paths": ("uint8", 1), "path_ends": ("int64", 1), "size": ("int64", 1), "sha256": ("uint8", 2)}
 
 
 def encode_rows(rows: Rows) -> bytes:
     """An HDF5 image of row id (the position), path, size and sha256: what a key's rows are."""
-    ends = np.cumsum([len(path) for path in rows.paths], dtype=np.int64)
     return schema.encode_arrays(
         {
-            "paths": np.frombuffer(b"".join(rows.paths), dtype=np.uint8),
-            "path_ends": ends,
-            "size": rows.sizes.astype(np.int64),
-            "sha256": rows.sha256.astype(np.uint8).reshape(-1, 32),
+            "paths": rows.paths.text,
+            "path_ends": rows.paths.ends,
+            "size": rows.sizes.astype(np.int64, copy=False),
+            "sha256": rows.sha256.astype(np.uint8, copy=False).reshape(-1, 32),
         }
     )
 
@@ -50,15 +51,13 @@ def decode_rows(image: bytes, labels: NDArray[Any] | None = None, groups: NDArra
     try:
         with h5py.File(h5py.h5f.open_file_image(image)) as file:
             schema.check_arrays(file, _ARRAYS)
-            text, ends = file["paths"][()].tobytes(), file["path_ends"][()]
+            paths = Strings(file["paths"][()], file["path_ends"][()])
             sizes, sha256 = file["size"][()], file["sha256"][()]
     except (OSError, RuntimeError, KeyError, ValueError) as error:
         raise CacheError(f"found rows that cannot be read ({error})") from error
-    n = len(ends)
-    starts = [0, *ends.tolist()]
-    if (np.diff(starts) < 0).any() or starts[-1] != len(text) or sha256.shape != (n, 32) or len(sizes) != n:
+    n, length = len(paths), int(paths.ends[-1]) if len(paths) else 0
+    if (paths.ends < paths.starts).any() or length != len(paths.text) or sha256.shape != (n, 32) or len(sizes) != n:
         raise CacheError("found rows whose parts disagree in length")
-    paths = tuple(text[a:b] for a, b in pairwise(starts))
     for name, given in (("labels", labels), ("groups", groups)):
         if given is not None and len(given) != n:
             raise CacheError(f"found {len(given)} {name} for {n} rows")
@@ -100,7 +99,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> str:
             commit_bytes(folder / digest / f"{split}.h5", encode_rows(rows))
         _write_names(folder / digest, name)
         record = {**name._asdict(), **content}
-        commit_bytes(folder / digest / "data.json", json.dumps(record, sort_keys=True).encode("ascii"))
+        commit_stream(folder / digest / "data.json", lambda file: deque(map(file.write, _spell(record)), 0))
     except DiskError as error:
         if not (whole and is_refused(error)):
             raise
@@ -108,16 +107,16 @@ def write_manifest(folder: Path, manifest: Manifest) -> str:
 
 
 def _describe_content(manifest: Manifest) -> dict[str, Any]:
-    """What makes a data set the one it is, as JSON values."""
+    """What makes a data set the one it is, as JSON values and arrays."""
     splits = manifest.splits.items()
     content: dict[str, Any] = {
         "classes": manifest.classes,
-        "labels": {split: rows.labels.tolist() for split, rows in splits},
+        "labels": {split: rows.labels for split, rows in splits},
         "rows_sha256": {split: rows.digest for split, rows in splits},
     }
     if manifest.task != TASKS[0]:  # records of earlier versions have neither
         content["task"] = manifest.task
-    groups = {split: rows.groups.tolist() for split, rows in splits if rows.groups is not None}
+    groups = {split: rows.groups for split, rows in splits if rows.groups is not None}
     return {**content, "groups": groups} if groups else content
 
 
@@ -160,7 +159,26 @@ def _is_whole(folder: Path) -> bool:
 
 def _name_record(content: Mapping[str, Any]) -> str:
     covered = {name: content[name] for name in _COVERED if name in content}
-    return hashlib.sha256(json.dumps(covered, sort_keys=True).encode("ascii")).hexdigest()[:16]
+    total = hashlib.sha256()
+    for part in _spell(covered):
+        total.update(part)
+    return total.hexdigest()[:16]
+
+
+def _spell(value: Any) -> Iterator[bytes]:
+    """JSON as ``json.dumps(value, sort_keys=True)`` has it, arrays being lists; of long ones a part at a time."""
+    if isinstance(value, Mapping):
+        for place, name in enumerate(sorted(value)):
+            yield b"%s%s: " % (b", " if place else b"{", json.dumps(name).encode("ascii"))
+            yield from _spell(value[name])
+        yield b"}" if value else b"{}"
+    elif isinstance(value, list | tuple | np.ndarray) and len(value) > _PART:
+        for start in range(0, len(value), _PART):
+            yield (b", " if start else b"[") + b"".join(_spell(value[start : start + _PART]))[1:-1]
+        yield b"]"
+    else:
+        plain = value.tolist() if isinstance(value, np.ndarray) else value
+        yield json.dumps(plain).encode("ascii")
 
 
 def read_manifest_record(folder: Path) -> Manifest:

@@ -11,8 +11,9 @@ from typing import NamedTuple
 from fixgrid.cache.datasets import find_limit, find_place, is_table
 from fixgrid.cache.errors import FixgridError
 from fixgrid.cache.rows import Manifest, split_variant
+from fixgrid.cache.strings import Strings
 
-from .hashes import Digest, name_memo, read_memo
+from .hashes import Memo, name_memo, read_memo
 from .manifest import list_source
 from .sources.catalogue import open_content
 from .sources.reading import Reading
@@ -116,16 +117,18 @@ def _list_again(place: str, manifest: Manifest, rows: Mapping[bytes, _Row], cach
     return listing
 
 
-def _count_edited(root: str, rows: Mapping[bytes, _Row], memo: Mapping[bytes, Digest]) -> int:
+def _count_edited(root: str, rows: Mapping[bytes, _Row], memo: Memo) -> int:
     images, edited = open_content(root), 0
-    for path, row in rows.items():
+    known = memo.paths.find(Strings.gather(rows)).tolist()
+    for (path, row), at in zip(rows.items(), known, strict=True):
         try:
             stamp = images.stamp(path)
         except OSError:  # taken away just now
             continue
-        known = memo.get(path)
         # An inode is another on another machine. What was hashed since, by whatever command, may be another image.
-        same = known is None or (known.stamp[:3] == stamp[:3] and known.sha256 == row.sha256)
+        same = at < 0 or (
+            tuple(memo.stamps[at, :3].tolist()) == stamp[:3] and memo.sha256[at].tobytes() == row.sha256
+        )
         edited += stamp[0] != row.size or not same
     return edited
 

@@ -17,13 +17,14 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fixgrid.cache.disk import commit_bytes, read_file
+from fixgrid.cache.disk import commit_stream, read_file
 from fixgrid.cache.errors import DataError, DiskError
+from fixgrid.cache.strings import Strings
 from fixgrid.cache.text import show_path
 
 from .sources.catalogue import open_content
@@ -45,12 +46,36 @@ class Digest(NamedTuple):
     settled: bool = True
 
 
+class Memo(NamedTuple):
+    """Digests of n files: their paths, each once; stamps, int64 (n, 4); sha256, uint8 (n, 32)."""
+
+    paths: Strings
+    stamps: NDArray[np.int64]
+    sha256: NDArray[np.uint8]
+
+    def add(self, new: Memo) -> Memo:
+        """With others, which count where both have a path."""
+        if not len(self.paths):
+            return new
+        old = np.flatnonzero(new.paths.find(self.paths) < 0)
+        stamps = np.concatenate([self.stamps[old], new.stamps])
+        sha256 = np.concatenate([self.sha256[old], new.sha256])
+        return Memo(self.paths.take(old).join(new.paths), stamps, sha256)
+
+
+NO_MEMO = Memo(Strings.gather(()), np.zeros((0, 4), np.int64), np.zeros((0, 32), np.uint8))
+
+
 class Hashes(NamedTuple):
     """Size in bytes, int64 (n,), and sha256, uint8 (n, 32), of n files, in the order asked for."""
 
     sizes: NDArray[np.int64]
     sha256: NDArray[np.uint8]
     notes: tuple[str, ...]
+
+    def take(self, index: NDArray[np.int64]) -> Hashes:
+        """Of some of the files, by their places."""
+        return Hashes(self.sizes[index], self.sha256[index], self.notes)
 
 
 def hash_files(
@@ -83,27 +108,30 @@ def hash_files(
     DataError
         If a file is gone, cannot be read or is no regular file.
     """
-    images = open_content(os.fsdecode(root))
+    images, names = open_content(os.fsdecode(root)), Strings.gather(paths)
     file = name_memo(root, memo_folder)
-    memo = {} if rehash else read_memo(file)
-    found = {path: memo[path] for path in paths if path in memo and memo[path].stamp == _read_stamp(images, path)}
-    pending = [path for path in paths if path not in found]
-    settled: dict[bytes, Digest] = {}
+    memo = NO_MEMO if rehash else read_memo(file)
+    known = memo.paths.find(names)
+    stamps, content = np.zeros((len(names), 4), np.int64), np.zeros((len(names), 32), np.uint8)
+    there = np.flatnonzero(known >= 0)
+    for row in there.tolist():
+        stamps[row] = _read_stamp(images, names[row])
+    known[there[(stamps[there] != memo.stamps[known[there]]).any(axis=1)]] = -1
+    content[known >= 0] = memo.sha256[known[known >= 0]]
+    pending = np.flatnonzero(known < 0)
+    settled = np.zeros(len(names), np.bool_)
     notes: tuple[str, ...] = ()
     try:
-        for path, digest in _hash_in_threads(images, pending, workers):
-            found[path] = digest
-            if digest.settled:
-                settled[path] = digest
+        for done, (row, digest) in enumerate(_hash_in_threads(images, names, pending, workers), 1):
+            stamps[row], content[row] = digest.stamp, np.frombuffer(digest.sha256, np.uint8)
+            settled[row] = digest.settled
             if progress is not None:
-                progress(len(found), len(paths))
+                progress(len(names) - len(pending) + done, len(names))
     finally:
-        if settled:
-            notes = _save_memo(file, memo | settled)
-    digests = [found[path] for path in paths]
-    sizes = np.array([digest.stamp[0] for digest in digests], dtype=np.int64)
-    content = np.frombuffer(b"".join(digest.sha256 for digest in digests), dtype=np.uint8).reshape(-1, 32)
-    return Hashes(sizes, content, notes)
+        if settled.any():
+            new = np.flatnonzero(settled)
+            notes = _save_memo(file, memo.add(Memo(names.take(new), stamps[new], content[new])))
+    return Hashes(stamps[:, 0].copy(), content, notes)
 
 
 def name_memo(root: bytes, folder: Path) -> Path:
@@ -112,12 +140,12 @@ def name_memo(root: bytes, folder: Path) -> Path:
 
 
 def _hash_in_threads(
-    images: Content, paths: Sequence[bytes], workers: int | None
-) -> Iterator[tuple[bytes, Digest]]:
+    images: Content, paths: Strings, rows: NDArray[np.int64], workers: int | None
+) -> Iterator[tuple[int, Digest]]:
     pool = ThreadPoolExecutor(workers or min(8, 2 * (os.cpu_count() or 1)))
-    slices = [paths[start : start + _SLICE] for start in range(0, len(paths), _SLICE)]
+    slices = (rows[start : start + _SLICE].tolist() for start in range(0, len(rows), _SLICE))
     try:
-        for digests in pool.map(lambda part: [(path, hash_image(images, path)) for path in part], slices):
+        for digests in pool.map(lambda part: [(row, hash_image(images, paths[row])) for row in part], slices):
             yield from digests
     finally:  # an error or Ctrl-C must not wait for a million files
         pool.shutdown(cancel_futures=True)
@@ -158,7 +186,7 @@ def _name_error(path: bytes, error: OSError) -> DataError:
     return DataError(f"could not read {show_path(path)}: {error.strerror}; mend or remove it and run again.")
 
 
-def read_memo(file: Path) -> dict[bytes, Digest]:
+def read_memo(file: Path) -> Memo:
     """What `_save_memo` wrote; empty if there is none, a byte of it changed or it is of another shape.
 
     The file is a sha256 followed by the npz that it covers, so damage is noticed before anything is parsed. Who
@@ -167,36 +195,39 @@ def read_memo(file: Path) -> dict[bytes, Digest]:
     try:
         data = read_file(file)
     except OSError:
-        return {}
-    if hashlib.sha256(data[32:]).digest() != data[:32]:
-        return {}
+        return NO_MEMO
+    if hashlib.sha256(memoryview(data)[32:]).digest() != data[:32]:
+        return NO_MEMO
+    packed = io.BytesIO(data)
+    packed.seek(32)
     try:
-        with np.load(io.BytesIO(data[32:]), allow_pickle=False) as arrays:
+        with np.load(packed, allow_pickle=False) as arrays:
             paths, stamps, content = arrays["paths"], arrays["stamps"], arrays["sha256"]
-        names = paths.tobytes().split(b"\0")
-        expected = ((len(names), 4), np.int64, (len(names), 32), np.uint8)
-        if (stamps.shape, stamps.dtype, content.shape, content.dtype) != expected:
-            return {}
+        ends = np.r_[np.flatnonzero(paths == 0), paths.size]
+        expected = ((len(ends), 4), np.int64, (len(ends), 32), np.uint8, np.uint8, 1)
+        if (stamps.shape, stamps.dtype, content.shape, content.dtype, paths.dtype, paths.ndim) != expected:
+            return NO_MEMO
     except (ValueError, LookupError, AttributeError, TypeError, EOFError, OSError, MemoryError, *_NO_ZIP):
-        return {}
-    return {
-        name: Digest(tuple(stamp), bytes(sha256))
-        for name, stamp, sha256 in zip(names, stamps.tolist(), content, strict=True)
-    }
+        return NO_MEMO
+    return Memo(Strings(paths[paths != 0], ends - np.arange(len(ends))), stamps, content)
 
 
-def _save_memo(file: Path, memo: dict[bytes, Digest]) -> tuple[str, ...]:
+def _save_memo(file: Path, memo: Memo) -> tuple[str, ...]:
     """Commit the memo; a cache that cannot be written costs time on the next run, not this run."""
-    packed = io.BytesIO()
-    np.savez(
-        packed,
-        paths=np.frombuffer(b"\0".join(memo), dtype=np.uint8),
-        stamps=np.array([digest.stamp for digest in memo.values()], dtype=np.int64),
-        sha256=np.frombuffer(b"".join(digest.sha256 for digest in memo.values()), dtype=np.uint8).reshape(-1, 32),
-    )
-    data = packed.getvalue()
+
+    def write(stream: BinaryIO) -> None:
+        stream.write(bytes(32))
+        paths = np.insert(memo.paths.text, memo.paths.ends[:-1], 0)
+        np.savez(stream, paths=paths, stamps=memo.stamps, sha256=memo.sha256)
+        stream.seek(32)
+        total = hashlib.sha256()
+        while block := stream.read(_BLOCK):
+            total.update(block)
+        stream.seek(0)
+        stream.write(total.digest())
+
     try:
-        commit_bytes(file, hashlib.sha256(data).digest() + data)
+        commit_stream(file, write)
     except DiskError as error:
         return (f"the files' hashes are not remembered for the next run: {error}",)
     return ()

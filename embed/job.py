@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -78,8 +78,9 @@ class ShardJob:
         What the paths are relative to; see `Manifest`.
     start : int
         Row id of the first row.
-    paths : tuple of bytes, length n
-    sha256 : tuple of bytes, length n
+    paths : sequence of bytes, length n
+        Views of the manifest's, in arrays, so that all jobs of a run weigh little.
+    sha256 : sequence of bytes, length n
         Content that the manifest saw; other bytes are refused.
     targets : tuple of Target
     quarantine : mapping of row id to Status
@@ -96,8 +97,8 @@ class ShardJob:
     split: str
     root: str
     start: int
-    paths: tuple[bytes, ...]
-    sha256: tuple[bytes, ...]
+    paths: Sequence[bytes]
+    sha256: Sequence[bytes]
     targets: tuple[Target, ...]
     quarantine: Mapping[int, Status] = field(default_factory=dict)
     careful: bool = False

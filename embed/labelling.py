@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +13,7 @@ from fixgrid.cache.errors import DataError, UsageError
 from fixgrid.cache.rows import SPLITS, TASKS, find_strata
 from fixgrid.cache.text import show_path
 
+from .sources.images import Column, Images
 from .sources.reading import Reading
 from .sources.source import Image, Label, Listing
 from .sources.tasks import read_labels
@@ -22,7 +23,7 @@ def list_classes(listing: Listing) -> tuple[str, ...]:
     """Names of the labels, in the source's order or sorted as text; of numbers what they are."""
     if listing.classes or listing.task in ("regression", "unlabelled"):
         return listing.classes or ("value",) * (listing.task == "regression")
-    return tuple(sorted({name for image in listing.images for name in list_names(image.label)}))
+    return tuple(sorted({name for label in listing.columns.labels.held() for name in list_names(label)}))
 
 
 def list_names(label: Label) -> tuple[str, ...]:
@@ -44,47 +45,51 @@ def relabel(listing: Listing, reading: Reading, source: str) -> Listing:
         raise UsageError(
             f"found --task {reading.task} for {source}, whose labels are {listing.task}; leave it out."
         )
-    names = [str(image.label) for image in listing.images]
+    names = [str(label) for label in listing.columns.labels]
     found = read_labels(
         names,
         "value",
         replace(reading, task=reading.task or listing.task),
-        lambda row: f"{source}, {show_path(listing.images[row].path)},",
+        lambda row: f"{source}, {show_path(listing.columns.paths[row])},",
     )
-    images = [image._replace(label=label) for image, label in zip(listing.images, found.labels, strict=True)]
+    images = replace(listing.columns, labels=Column.gather(found.labels))
     return replace(listing, images=images, classes=found.classes, task=found.task)
 
 
-def encode_labels(labels: Sequence[Label], classes: Sequence[str], task: str) -> NDArray[np.generic]:
+def encode_labels(labels: Iterable[Label], classes: Sequence[str], task: str) -> NDArray[np.generic]:
     """Labels as `fixgrid.cache.rows.Rows` has them."""
-    if task == "regression":
-        return np.array(labels, dtype=np.float64)
+    column, index = Column.gather(labels), {name: number for number, name in enumerate(classes)}
     if task == "unlabelled":
-        return np.full(len(labels), -1, np.int64)
-    index = {name: number for number, name in enumerate(classes)}
-    if task != "multilabel":
-        return np.array([index[str(label)] for label in labels], dtype=np.int64)
-    table = np.zeros((len(labels), len(classes)), np.bool_)
-    for row, label in enumerate(labels):
-        table[row, [index[name] for name in list_names(label)]] = True
-    return table
+        return np.full(len(column), -1, np.int64)
+    table: NDArray[np.generic]
+    if task == "regression":
+        table = np.array(column.values, dtype=np.float64)
+    elif task != "multilabel":
+        table = np.array([index[str(label)] for label in column.values], dtype=np.int64)
+    else:
+        table = flags = np.zeros((len(column.values), len(classes)), np.bool_)
+        for row, label in enumerate(column.values):
+            flags[row, [index[name] for name in list_names(label)]] = True
+    return table[column.codes]
 
 
 def encode_groups(images: Sequence[Image]) -> NDArray[np.int64] | None:
     """A number for each image, equal for those of a group; an image of no group is one. None without groups."""
-    names = [image.group for image in images]
-    if not any(names):
+    groups = Images.gather(images).groups
+    index = {name: number for number, name in enumerate(sorted(groups.held().keys() - {""}))}
+    if not index:
         return None
-    index = {name: number for number, name in enumerate(sorted(set(names) - {""}))}
-    alone = iter(range(len(index), len(index) + len(names)))
-    return np.array([index[name] if name else next(alone) for name in names], dtype=np.int64)
+    numbers = np.array([index.get(name, -1) for name in groups.values], np.int64)[groups.codes]
+    alone = np.flatnonzero(numbers < 0)
+    numbers[alone] = len(index) + np.arange(len(alone))
+    return numbers
 
 
 def name_strata(images: Sequence[Image], task: str) -> dict[bytes, str]:
     """What each image is dealt by: its class by name, else the number of its stratum, see `find_strata`."""
     if task in ("multilabel", "regression"):
-        labels = [image.label for image in images]
-        classes = sorted({name for label in labels for name in list_names(label)})
+        labels = Images.gather(images).labels
+        classes = sorted({name for label in labels.held() for name in list_names(label)})
         strata = find_strata(encode_labels(labels, classes, task)).tolist()
         return {image.path: str(stratum) for image, stratum in zip(images, strata, strict=True)}
     return {image.path: str(image.label) for image in images}
@@ -99,9 +104,10 @@ def expect_whole_groups(images: Sequence[Image], source: str) -> None:
         Naming the first.
     """
     splits: Mapping[str, set[str]] = defaultdict(set)
-    for image in images:
-        if image.group and image.split:
-            splits[image.group].add(image.split)
+    columns = Images.gather(images)
+    for group, split in columns.groups.pair(columns.splits):
+        if group and split:
+            splits[group].add(split)
     parted = sorted(group for group, where in splits.items() if len(where) > 1)
     if parted:
         where = " and ".join(split for split in SPLITS if split in splits[parted[0]])
@@ -126,13 +132,16 @@ def expect_learnable(images: Sequence[Image], classes: Sequence[str], task: str,
     DataError
         If a class has no image, no training image, or of several classes every one; or all numbers are one.
     """
-    labels = [image.label for image in images if image.split == "train"]
+    columns = Images.gather(images)
+    labels = columns.labels.take(columns.splits.equals("train"))
     if task == "regression":
-        if len(set(labels)) < 2:
+        if len(labels.held()) < 2:
             raise DataError(f"found one value of {classes[0]} in {source}; expected numbers that differ.")
         return
-    count = Counter(name for label in labels for name in list_names(label))
-    held = {name for image in images for name in list_names(image.label)}
+    count: Counter[str] = Counter()
+    for label, n in labels.held().items():
+        count.update(dict.fromkeys(list_names(label), n))
+    held = {name for label in columns.labels.held() for name in list_names(label)}
     absent = [name for name in classes if name not in held]
     if absent:
         raise DataError(

@@ -12,7 +12,7 @@ from fixgrid.cache.errors import UsageError
 from fixgrid.cache.rows import SPLITS, find_strata
 from fixgrid.cache.shares import rank_images, take_first
 
-from .sources.source import Image
+from .sources.images import Image, Images
 
 _FORM = re.compile(r"0*[1-9]\d*|\d+(\.\d+)?%")
 
@@ -62,7 +62,8 @@ def choose_images(
     n = round(float(text[:-1]) / 100 * len(images)) if (text := read_limit(limit)).endswith("%") else int(text)
     if n >= len(images):
         return whole
-    splits = [SPLITS.index(image.split) for image in images]
+    column = Images.gather(images).splits
+    splits = np.array([SPLITS.index(split) for split in column.values])[column.codes]
     _, strata = np.unique(np.stack([splits, find_strata(labels)], 1), axis=0, return_inverse=True)
     least = int(strata.max()) + 1
     if n < least:

@@ -12,6 +12,7 @@ import numpy as np
 
 from fixgrid.cache.errors import DataError
 from fixgrid.cache.rows import Manifest, Rows
+from fixgrid.cache.strings import Strings
 from fixgrid.cache.text import show_path
 
 from .hashes import Progress, hash_files
@@ -164,5 +165,5 @@ def hash_listing(
         If a file cannot be read.
     """
     found = hash_files(named.root, named.paths, memo_folder=memo_folder, progress=progress)
-    rows = Rows(named.paths, found.sizes, found.sha256, np.full(len(named.paths), -1, np.int64))
+    rows = Rows(Strings.gather(named.paths), found.sizes, found.sha256, np.full(len(named.paths), -1, np.int64))
     return Manifest(source, os.fsdecode(named.root), (), {SPLIT: rows}), found.notes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ from .limit import choose_images
 from .naming import expect_distinct, find_collisions, note_names
 from .repeats import find_copies
 from .sources.catalogue import find_source
+from .sources.images import Column, Images
 from .sources.reading import Reading
 from .sources.source import Asked, Image, Listing, Progress, expand_path
 from .splits import recall_split
@@ -103,7 +105,7 @@ def read_manifest(
     if reading.root:  # else its place is known by that of the images
         source = os.path.join(os.path.realpath(expand_path(source).parent), os.path.basename(source))
     images, split_notes, kept = fill_splits(listing, seed=seed, folder=cache_dir / "splits", deal=deal)
-    images.sort(key=lambda image: image.path)
+    images = images.sort()
     classes = list_classes(listing)
     try:
         check_images(images, classes, source, task=listing.task, deal=deal)
@@ -114,25 +116,33 @@ def read_manifest(
         raise DataError(f"{str(error).removesuffix('.')}; {cure}.") from error
     found = hashes.hash_files(
         listing.root,
-        [image.path for image in images],
+        images.paths,
         memo_folder=cache_dir / "hashes",
         rehash=rehash,
         progress=progress,
         workers=workers,
     )
     options = (*say_options(seed, follow_links), *reading.say())
-    labels = encode_labels([image.label for image in images], classes, listing.task)
+    labels = encode_labels(images.labels, classes, listing.task)
     chosen = choose_images(images, labels, found.sha256, limit, seed=seed)
     if limit and len(chosen) == len(images):
         split_notes = (*split_notes, f"--limit {limit} leaves out none of {len(images):,} images")
     elif limit:
         split_notes = (*split_notes, f"limited to {len(chosen):,} of {len(images):,} images")
-        source, images = f"{source}@{limit}", [images[place] for place in chosen]
+        source, images = f"{source}@{limit}", images.take(chosen)
+        labels, found = labels[chosen], found.take(chosen)
         check_images(images, classes, source, task=listing.task, deal=deal)
-    rows = _build_rows(images, labels[chosen], found.sizes[chosen], found.sha256[chosen])
+    rows = _build_rows(images, labels, found.sizes, found.sha256)
     manifest = Manifest(source, os.fsdecode(listing.root), classes, rows, options, listing.task)
     names = () if listing.task in ("regression", "unlabelled") else note_names(images, classes)
-    notes = (*listing.notes, *split_notes, *names, *found.notes, *find_collisions(images), *find_copies(manifest))
+    notes = (
+        *listing.notes,
+        *split_notes,
+        *names,
+        *found.notes,
+        *find_collisions(images.paths),
+        *find_copies(manifest),
+    )
     return manifest, notes
 
 
@@ -160,7 +170,7 @@ def list_source(text: str, asked: Asked) -> Listing:
 
 def fill_splits(
     listing: Listing, *, seed: int, folder: Path, deal: bool = True
-) -> tuple[list[Image], tuple[str, ...], Path | None]:
+) -> tuple[Images, tuple[str, ...], Path | None]:
     """The images, each with a split, a note on every split that had to be dealt, and the file that keeps these.
 
     Where none is to be dealt, images without one are test images.
@@ -170,10 +180,11 @@ def fill_splits(
     DataError
         If some splits are given, but not train.
     """
-    images = listing.images
-    given = {image.split for image in images} - {""}
+    images = listing.columns
+    given = images.splits.held().keys() - {""}
     if listing.task == "unlabelled" or not deal:
-        return [image._replace(split=image.split or "test") for image in images], (), None
+        named = tuple(split or "test" for split in images.splits.values)
+        return replace(images, splits=replace(images.splits, values=named)), (), None
     if given and "train" not in given:
         raise DataError(
             f"found only the split(s) {', '.join(sorted(given))}; expected train at least: call one so, or have "
@@ -181,13 +192,14 @@ def fill_splits(
         )
     shares = choose_shares(given)
     if len(shares) == 1:
-        return list(images), (), None
+        return images, (), None
     strata, groups = _find_loose(listing)
     loose_strata = listing.task in ("multilabel", "regression")
     dealt, file = recall_split(
         strata, shares, seed=seed, root=listing.root, folder=folder, groups=groups, loose=loose_strata
     )
-    images = [image._replace(split=dealt.get(image.path, image.split)) for image in images]
+    splits = Column.gather(dealt.get(path, split) for path, split in zip(images.paths, images.splits, strict=True))
+    images = replace(images, splits=splits)
     n = Counter(dealt.values())
     carved = ", ".join(f"{n[split]} {split}" for split in SPLITS if split in shares)
     dealt_from = "training images" if given else "images"
@@ -198,8 +210,9 @@ def fill_splits(
 
 def _find_loose(listing: Listing) -> tuple[dict[bytes, str], dict[bytes, str]]:
     """Of the images that are dealt: what by, and their groups."""
-    loose = [image for image in listing.images if image.split in ("", "train")]
-    groups = {image.path: image.group for image in loose if image.group}
+    images = listing.columns
+    loose = images.take(np.flatnonzero(images.splits.equals("") | images.splits.equals("train")))
+    groups = {path: group for path, group in zip(loose.paths, loose.groups, strict=True) if group}
     # Groups are often as large as a tenth of the numbers: dealt by tenths, all would go where each is lacked most.
     strata = name_strata(loose, listing.task)
     return dict.fromkeys(strata, "") if groups and listing.task == "regression" else strata, groups
@@ -208,7 +221,7 @@ def _find_loose(listing: Listing) -> tuple[dict[bytes, str], dict[bytes, str]]:
 def was_changed(images: Sequence[Image], listing: Listing, *, seed: int) -> bool:
     """Whether a kept split, which gave the images theirs, is another than one that is dealt anew."""
     strata, groups = _find_loose(listing)
-    shares = choose_shares({image.split for image in listing.images} - {""})
+    shares = choose_shares(listing.columns.splits.held().keys() - {""})
     dealt = deal_images(strata, shares, seed=seed, groups=groups)
     return any(dealt.get(image.path, image.split) != image.split for image in images)
 
@@ -243,8 +256,8 @@ def check_images(
         raise DataError(f"found one class ({name}) in {source}; expected at least two.")
     if task != "regression":
         expect_distinct(images, classes, source)
-    sizes = Counter(image.split for image in images)
-    empty = [split for split in SPLITS if not sizes[split]]
+    held = Images.gather(images).splits.held()
+    empty = [split for split in SPLITS if split not in held]
     if empty:
         raise DataError(f"found no {empty[0]} image in {source}: {_say_few(images, classes, empty[0], task)}.")
     expect_whole_groups(images, source)
@@ -253,7 +266,7 @@ def check_images(
 
 def _say_few(images: Sequence[Image], classes: Sequence[str], split: str, task: str) -> str:
     """Why the images could not be split, and what to do."""
-    groups = {image.group for image in images} - {""}
+    groups = Images.gather(images).groups.held().keys() - {""}
     kinds = f"{len(images)} images of {len(classes)} classes"
     if groups:
         return (
@@ -268,20 +281,9 @@ def _say_few(images: Sequence[Image], classes: Sequence[str], split: str, task: 
 
 
 def _build_rows(
-    images: Sequence[Image], labels: NDArray[np.generic], sizes: NDArray[np.int64], sha256: NDArray[np.uint8]
+    images: Images, labels: NDArray[np.generic], sizes: NDArray[np.int64], sha256: NDArray[np.uint8]
 ) -> dict[str, Rows]:
-    places: dict[str, list[int]] = {split: [] for split in SPLITS}
-    for place, image in enumerate(images):
-        places[image.split].append(place)
     groups = encode_groups(images)
-    return {
-        split: Rows(
-            tuple(images[place].path for place in chosen),
-            sizes[chosen],
-            sha256[chosen],
-            labels[chosen],
-            None if groups is None else groups[chosen],
-        )
-        for split, chosen in places.items()
-        if chosen
-    }
+    whole = Rows(images.paths, sizes, sha256, labels, groups)
+    held = images.splits.held()
+    return {split: whole.take(np.flatnonzero(images.splits.equals(split))) for split in SPLITS if split in held}

@@ -7,12 +7,14 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
+import numpy as np
+
 from fixgrid.cache.errors import DataError
 from fixgrid.cache.rows import SPLITS
 from fixgrid.cache.text import show_path, show_text
 
 from .labelling import list_names
-from .sources.source import Image
+from .sources.images import Image, Images
 from .sources.words import drop_unseen, fold_name
 
 _MOST_NAMED = 10
@@ -50,7 +52,7 @@ def note_names(images: Sequence[Image], classes: Sequence[str]) -> tuple[str, ..
     alike = [" and ".join(map(_show_name, names)) for names in find_alike(classes)]
     notes = [f"{len(alike)} class(es) have names that differ only in case, such as {alike[0]}"] if alike else []
     found = _find_splits(images)
-    for split in sorted({image.split for image in images}, key=SPLITS.index):
+    for split in sorted(Images.gather(images).splits.held(), key=SPLITS.index):
         lacking = [show_text(name) for name in classes if split not in found[name]]
         if lacking:
             more = ", ..." if len(lacking) > _MOST_NAMED else ""
@@ -59,16 +61,24 @@ def note_names(images: Sequence[Image], classes: Sequence[str]) -> tuple[str, ..
     return tuple(notes)
 
 
-def find_collisions(images: Sequence[Image]) -> tuple[str, ...]:
+def find_collisions(paths: Sequence[bytes]) -> tuple[str, ...]:
     """A note if names differ only in case or Unicode form: they are one file on some machines."""
+    folded = np.fromiter((hash(_fold_path(path)) for path in paths), np.int64, len(paths))
+    order = np.argsort(folded, kind="stable")
+    folded = folded[order]
+    same = np.flatnonzero(folded[1:] == folded[:-1])
     alike: Mapping[str, list[bytes]] = defaultdict(list)
-    for image in images:
-        alike[unicodedata.normalize("NFC", os.fsdecode(image.path).casefold())].append(image.path)
-    pairs = [paths for paths in alike.values() if len(paths) > 1]
+    for place in np.sort(order[np.union1d(same, same + 1)]).tolist():
+        alike[_fold_path(paths[place])].append(paths[place])
+    pairs = [some for some in alike.values() if len(some) > 1]
     if not pairs:
         return ()
     first = " and ".join(show_path(path) for path in pairs[0][:2])
     return (f"{len(pairs)} file name(s) differ only in case or Unicode form, such as {first}",)
+
+
+def _fold_path(path: bytes) -> str:
+    return unicodedata.normalize("NFC", os.fsdecode(path).casefold())
 
 
 def find_alike(classes: Collection[str]) -> list[list[str]]:
@@ -96,9 +106,10 @@ def name_difference(alike: Collection[str]) -> str:
 def _find_splits(images: Sequence[Image]) -> dict[str, list[str]]:
     """The splits in which each class has images, in their order."""
     found: Mapping[str, set[str]] = defaultdict(set)
-    for image in images:
-        for name in list_names(image.label):
-            found[name].add(image.split)
+    columns = Images.gather(images)
+    for label, split in columns.labels.pair(columns.splits):
+        for name in list_names(label):
+            found[name].add(split)
     return defaultdict(list, {name: [s for s in SPLITS if s in splits] for name, splits in found.items()})
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fixgrid.cache.entry import Entry
 from fixgrid.cache.rows import Rows
 from fixgrid.cache.scale import Scale
+from fixgrid.cache.strings import Strings
 from fixgrid.cache.view import View
 
 from .job import ShardJob, Target
@@ -93,7 +94,7 @@ def plan_jobs(goals: Sequence[Goal], root: str, workers: int = 1) -> list[ShardJ
         for start, stop in _cut_rows(missing[split], workers, later):
             wanting = [goal.target for goal, lacks in zip(mine, missing[split][:, start], strict=True) if lacks]
             if wanting:
-                content = tuple(digest.tobytes() for digest in rows.sha256[start:stop])
+                content = Strings.of_width(rows.sha256[start:stop])
                 what = split, root, start, rows.paths[start:stop], content, tuple(wanting)
                 jobs.append(ShardJob(*what, opener=opener, scale=scale))
     return jobs

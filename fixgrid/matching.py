@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from .cache.errors import DataError
 from .cache.rows import Manifest, Rows
+from .cache.strings import Strings
 from .cache.text import show_text
 from .embed.listing import SPLIT
 from .heads.artifact import SavedHead
@@ -82,7 +83,7 @@ def _join_rows(parts: Sequence[Rows]) -> Rows:
     def join(name: str) -> NDArray[Any]:
         return np.concatenate([getattr(part, name) for part in parts])
 
-    paths = tuple(path for part in parts for path in part.paths)
+    paths = Strings.gather(path for part in parts for path in part.paths)
     groups = None if first.groups is None else join("groups")
     return Rows(paths, join("sizes"), join("sha256"), join("labels"), groups)
 

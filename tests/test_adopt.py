@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from entries import count_reads, features_of, fill_entry, make_rows, make_spec
+from entries import commit_rows, count_reads, features_of, fill_entry, make_rows, make_spec
 
+from fixgrid.cache import adopt
 from fixgrid.cache.adopt import Donors, adopt_rows
 from fixgrid.cache.entry import Entry
 from fixgrid.cache.rows import Rows
-from fixgrid.cache.shard import Shard, Status, commit_shard, list_shards
+from fixgrid.cache.shard import Shard, Status, commit_shard, list_shards, read_shard
 from fixgrid.cache.store import FeatureStore
 
 ROWS = make_rows(100)
@@ -133,3 +134,71 @@ def test_a_donor_that_is_removed_after_it_was_listed_gives_nothing(store: Featur
     assert [found.folder for found in donors.find(donor.spec.recipe)] == [donor.folder]
     shutil.rmtree(donor.folder)
     assert adopt_rows(donors, entry, renamed) == 0
+
+
+def commit_some(store: FeatureStore, rows: Rows, *ranges: tuple[int, int]) -> Entry:
+    """An entry that a run was stopped at."""
+    donor = empty_entry(store, rows)
+    for start, stop in ranges:
+        commit_rows(donor, rows, start, stop)
+    return donor
+
+
+def add_one(rows: Rows, at: int) -> Rows:
+    """The same images and a new one."""
+    new, n = make_rows(1, seed=9), len(rows)
+    return take(
+        Rows(
+            [*rows.paths, *new.paths],
+            *(np.r_[one, two] for one, two in ((rows.sizes, new.sizes), (rows.sha256, new.sha256))),
+            np.r_[rows.labels, new.labels],
+        ),
+        np.r_[0:at, n, at:n],
+    )
+
+
+def test_rows_in_shards_of_a_stopped_run_are_taken_over(store: FeatureStore) -> None:
+    commit_some(store, ROWS, (0, 20), (40, 70))
+    grown = add_one(ROWS, 50)
+    entry = empty_entry(store, grown)
+    assert adopt_rows(Donors(store), entry, grown) == 50
+    assert np.flatnonzero(~entry.find_missing()).tolist() == [*range(20), *range(40, 50), *range(51, 71)]
+    for file in list_shards(entry.shards_folder):
+        shard = read_shard(file, entry.spec)
+        np.testing.assert_array_equal(shard.features, features_of(grown, entry.spec)[file.start : file.stop])
+
+
+def test_shuffled_rows_in_shards_are_taken_over_as_well(store: FeatureStore) -> None:
+    commit_some(store, ROWS, (0, 60))
+    shuffled = take(ROWS, np.random.default_rng(0).permutation(100))
+    entry = empty_entry(store, shuffled)
+    assert adopt_rows(Donors(store), entry, shuffled) == 60
+    for file in list_shards(entry.shards_folder):
+        shard = read_shard(file, entry.spec)
+        np.testing.assert_array_equal(shard.features, features_of(shuffled, entry.spec)[file.start : file.stop])
+
+
+def test_a_damaged_shard_gives_nothing_and_those_beside_it_all_they_have(store: FeatureStore) -> None:
+    donor = commit_some(store, ROWS, (0, 20), (20, 40))
+    file = list_shards(donor.shards_folder)[0].path
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    grown = add_one(ROWS, 0)
+    entry = empty_entry(store, grown)
+    assert adopt_rows(Donors(store), entry, grown) == 20
+    assert np.flatnonzero(~entry.find_missing()).tolist() == list(range(21, 41))
+
+
+def test_sources_far_apart_are_read_window_by_window(store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill_entry(store, ROWS)
+    monkeypatch.setattr(adopt, "_WINDOW", 10)
+    read, sizes = adopt._SealedReader.read, []
+    monkeypatch.setattr(adopt._SealedReader, "read", lambda self, a, b: sizes.append(b - a) or read(self, a, b))
+    few = take(ROWS, np.arange(0, 100, 3))
+    entry = empty_entry(store, few)
+    assert adopt_rows(Donors(store), entry, few) == 34
+    assert len(sizes) == 10
+    assert max(sizes) == 10
+    entry.seal({})
+    np.testing.assert_array_equal(entry.open().load(few).X, features_of(few, entry.spec))

@@ -128,3 +128,12 @@ def test_a_part_takes_over_its_own_rows_alone(data: Path) -> None:
     outcome = extract(data, "0/2")[1]
     assert (outcome.adopted, outcome.decoded) == (2 * 38, 0)
     assert np.sum(make_extraction(data).entries["train", VIEWS[0], "pooled"].find_missing()) == 32
+
+
+def test_what_a_part_or_a_stopped_run_did_is_taken_over_when_an_image_is_added(data: Path) -> None:
+    done = extract(data, "0/2")[1].decoded
+    assert 0 < done < 70
+    (data / "a" / "new.png").write_bytes((data / "b" / "0001.png").read_bytes() + b"x")
+    grown, outcome = extract(data)
+    assert (outcome.decoded, outcome.adopted) == (71 - done, 2 * done)
+    assert read_sealed(grown) == read_sealed(extract(data, cache="whole")[0])

@@ -11,7 +11,7 @@ from entries import make_rows
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixgrid.cache import schema
+from fixgrid.cache import rowsfile, schema
 from fixgrid.cache.errors import CacheError
 from fixgrid.cache.rows import Manifest, Rows
 from fixgrid.cache.rowsfile import (
@@ -139,3 +139,18 @@ def test_a_shown_path_cannot_drive_a_terminal() -> None:
         "\\u202e.png",
     ]
     assert show_path("käfer/ä b.png".encode()) == "käfer/ä b.png"
+
+
+@pytest.mark.parametrize("part", [1, 2, 3, 100])
+def test_a_record_is_spelt_as_json_spells_it_in_parts_of_any_length(monkeypatch, part):
+    monkeypatch.setattr(rowsfile, "_PART", part)
+    plain = {
+        "labels": {"val": [0, 300, -1], "train": [[True, False], [False, False]], "test": []},
+        "classes": ("a", "é\n"),
+        "numbers": [1.0, 0.1, float("nan")],
+        "task": "x",
+        "none": {},
+    }
+    arrays = {**plain, "labels": {name: np.array(labels) for name, labels in plain["labels"].items()}}
+    text = json.dumps(plain, sort_keys=True).encode()
+    assert b"".join(rowsfile._spell(plain)) == b"".join(rowsfile._spell(arrays)) == text

@@ -12,10 +12,11 @@ from pathlib import Path
 from fixgrid.cache.errors import DataError
 from fixgrid.cache.text import show_path, show_text
 
+from .images import Image, Images
 from .layouts.layout import describe_deep, judge_layout
 from .layouts.places import EXPECTED, LAYOUTS, Layout
 from .layouts.tree import describe_bare, grow_tree, say_folder
-from .source import Asked, DataSource, Image, Listing, expand_path
+from .source import Asked, DataSource, Listing, expand_path
 from .walk import HEIF, KINDS, OTHER, Walk, describe_passed, is_inside, walk_images
 
 _MOST_NAMED = 3
@@ -53,11 +54,11 @@ def list_folder(folder: Path, *, follow_links: bool = False, one_class: bool = F
         passed = "; ".join(describe_passed(walk.passed, hidden=True)) or "it is empty"
         raise DataError(f"found no image in {folder}: {passed}; expected {EXPECTED}.")
     layout = judge_layout(grow_tree(walk), folder)
-    images = [
+    images = Images.gather(
         Image(path, place.label, place.split, place.group)
         for place in layout.places
         for path in place.branch.list_images()
-    ]
+    )
     left = [*_count_loose(walk, images, layout), *describe_bare(layout.parents, walk.passed)]
     _expect_classes(layout, walk, folder, left, one_class)
     notes = [*describe_passed(walk.passed), *_count_heif(walk), *layout.notes, *left, *describe_deep(layout.places)]
@@ -117,9 +118,11 @@ def _name_detection(walk: Walk) -> str:
     return ""
 
 
-def _count_loose(walk: Walk, images: Sequence[Image], layout: Layout) -> list[str]:
+def _count_loose(walk: Walk, images: Images, layout: Layout) -> list[str]:
     """A note on images outside class folders, and where they are."""
-    taken = {image.path for image in images}.union(*(branch.list_images() for branch in layout.aside))
+    if len(images) == len(walk.images):
+        return []
+    taken = set(images.paths).union(*(branch.list_images() for branch in layout.aside))
     where = Counter(posixpath.dirname(path) for path in walk.images if path not in taken)
     if not where:
         return []

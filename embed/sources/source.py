@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from fixgrid.cache.rows import TASKS
 
 from .content import Content, Files
+from .images import Image as Image
+from .images import Images
+from .images import Label as Label
 from .reading import Reading
 
 Progress = Callable[[str, int, int], None]
 """Called with (archive name, bytes done, bytes in all) while something is downloaded."""
-
-
-Label = str | tuple[str, ...] | float
-"""What an image is labelled with, by the task: a class, ``""`` for none; several classes; a number."""
-
-
-class Image(NamedTuple):
-    """One listed image: path relative to the root, label, split, and the group it must not be parted from.
-
-    Split and group are empty where none is given.
-    """
-
-    path: bytes
-    label: Label
-    split: str = ""
-    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,8 +29,8 @@ class Listing:
     root : bytes
         What every path is relative to: an absolute folder, links resolved; or ``NAME:rest``, the images that the
         source of that name in the table opens by ``rest``.
-    images : list of Image
-        In any order, without repeats.
+    images : Images
+        Made of any iterable of `Image`, in any order, without repeats.
     notes : tuple of str
         What was passed over, for the user.
     classes : tuple of str
@@ -53,10 +40,18 @@ class Listing:
     """
 
     root: bytes
-    images: list[Image]
+    images: Collection[Image]
     notes: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     task: str = TASKS[0]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "images", Images.gather(self.images))
+
+    @property
+    def columns(self) -> Images:
+        """The images, by column."""
+        return Images.gather(self.images)
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ def list_table(file: Path, reading: Reading | None = None, *, follow_links: bool
         check_file(root, path, follow_links=follow_links, listed_in=table.where(row))
     images, again = _merge(table, rows, found, joined=reading.task == "multilabel")
     said = (*table.notes, *columns.notes, *notes, *found.notes, *again)
-    return Listing(root, [*images.values()], said, found.classes, found.task)
+    return Listing(root, images.values(), said, found.classes, found.task)
 
 
 def _label(table: Table, columns: Columns, reading: Reading) -> Labelled:
