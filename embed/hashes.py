@@ -61,6 +61,7 @@ def hash_files(
     rehash: bool = False,
     progress: Progress | None = None,
     workers: int | None = None,
+    images: Content | None = None,
 ) -> Hashes:
     """Size and sha256 of every file; files that the memo knows are only stat'ed.
 
@@ -77,16 +78,20 @@ def hash_files(
         Called with (files done, files in all).
     workers : int, optional
         Threads; hashing and reading release the interpreter lock.
+    images : Content, optional
+        What reads the files, if it is open.
 
     Raises
     ------
     DataError
         If a file is gone, cannot be read or is no regular file.
     """
-    images = open_content(os.fsdecode(root))
+    images = images or open_content(os.fsdecode(root))
     file = name_memo(root, memo_folder)
     memo = {} if rehash else read_memo(file)
-    found = {path: memo[path] for path in paths if path in memo and memo[path].stamp == _read_stamp(images, path)}
+    known = [path for path in paths if path in memo]
+    stamps = zip(known, _read_stamps(images, known), strict=True)
+    found = {path: memo[path] for path, stamp in stamps if memo[path].stamp == stamp}
     pending = [path for path in paths if path not in found]
     settled: dict[bytes, Digest] = {}
     notes: tuple[str, ...] = ()
@@ -101,6 +106,8 @@ def hash_files(
         if settled:
             notes = _save_memo(file, memo | settled)
     digests = [found[path] for path in paths]
+    if blank := sum(not any(digest.stamp[1:]) for digest in digests):
+        notes += (f"{blank} file(s) have neither a time nor an ETag where they are: each run reads them anew",)
     sizes = np.array([digest.stamp[0] for digest in digests], dtype=np.int64)
     content = np.frombuffer(b"".join(digest.sha256 for digest in digests), dtype=np.uint8).reshape(-1, 32)
     return Hashes(sizes, content, notes)
@@ -114,8 +121,9 @@ def name_memo(root: bytes, folder: Path) -> Path:
 def _hash_in_threads(
     images: Content, paths: Sequence[bytes], workers: int | None
 ) -> Iterator[tuple[bytes, Digest]]:
-    pool = ThreadPoolExecutor(workers or min(8, 2 * (os.cpu_count() or 1)))
-    slices = [paths[start : start + _SLICE] for start in range(0, len(paths), _SLICE)]
+    pool = ThreadPoolExecutor(workers or images.in_flight or min(8, 2 * (os.cpu_count() or 1)))
+    size = 1 if images.in_flight else _SLICE
+    slices = [paths[start : start + size] for start in range(0, len(paths), size)]
     try:
         for digests in pool.map(lambda part: [(path, hash_image(images, path)) for path in part], slices):
             yield from digests
@@ -131,20 +139,28 @@ def hash_image(images: Content, path: bytes) -> Digest:
     DataError
         If it is gone, cannot be read or is no regular file.
     """
-    content = hashlib.sha256()
+    content, n = hashlib.sha256(), 0
     started = time.time_ns()
     try:
         before = images.stamp(path)
         with images.open(path) as file:
             while block := file.read(_BLOCK):
                 content.update(block)
+                n += len(block)
         after = images.stamp(path)
     except IrregularFileError as error:
         raise DataError(f"{show_path(path)} is no longer a regular file; run the command again.") from error
     except OSError as error:
         raise _name_error(path, error) from error
-    settled = before == after and max(after[1], after[2]) < started - RACY_NS
-    return Digest(after, content.digest(), settled)
+    settled = before == after and after[0] == n and max(after[1:]) > 0 and max(after[1:3]) < started - RACY_NS
+    return Digest((n, *after[1:]), content.digest(), settled)
+
+
+def _read_stamps(images: Content, paths: Sequence[bytes]) -> list[Stamp]:
+    if not images.in_flight:
+        return [_read_stamp(images, path) for path in paths]
+    with ThreadPoolExecutor(images.in_flight) as pool:
+        return list(pool.map(lambda path: _read_stamp(images, path), paths))
 
 
 def _read_stamp(images: Content, path: bytes) -> Stamp:

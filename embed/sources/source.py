@@ -50,6 +50,8 @@ class Listing:
         In the source's own order; empty means "sort the labels". Of numbers what they are, one name.
     task : str
         What the labels are, one of `fixgrid.cache.rows.TASKS`.
+    content : Content, optional
+        What reads the images, if listing them told their stamps as well.
     """
 
     root: bytes
@@ -57,6 +59,7 @@ class Listing:
     notes: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     task: str = TASKS[0]
+    content: Content | None = None
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,12 @@ class Address(NamedTuple):
     scheme: str
     place: str
 
+    def __str__(self) -> str:
+        return self.url
+
+    def __fspath__(self) -> str:
+        return self.url
+
     @property
     def url(self) -> str:
         """As it is kept, and shown."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import io
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from threading import Lock
@@ -27,16 +27,19 @@ class Remote(Content):
     ----------
     url : str
         Without credentials, such as ``s3://bucket/dogs``.
-    stamps : mapping of bytes to Stamp, optional
-        Of a listing that was made just now, by path; of others the store is asked, one by one.
     """
 
     in_flight = IN_FLIGHT
 
-    def __init__(self, url: str, stamps: Mapping[bytes, Stamp] | None = None) -> None:
-        self._store, self._stamps = Store(read_address(url)), dict(stamps or {})
+    def __init__(self, url: str) -> None:
+        self._store, self._stamps = Store(read_address(url)), dict[bytes, Stamp]()
         self._lock, self._coming = Lock(), deque[bytes]()
         self._fetched: dict[bytes, Future[bytes]] = {}
+
+    def list(self) -> list[bytes]:
+        """Paths of all objects below the URL, whose stamps are remembered; `OSError` if it cannot be listed."""
+        self._stamps = self._store.list()
+        return [*self._stamps]
 
     def stamp(self, path: bytes) -> Stamp:
         """Size, time, 0 and a number made of the ETag, as it was listed; `OSError` if it is not there."""

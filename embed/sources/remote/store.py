@@ -63,8 +63,12 @@ class Store:
     def list(self) -> dict[bytes, Stamp]:
         """The stamps of all objects below the place, by their paths; `OSError` if it cannot be listed."""
         found = self.ask(b"", lambda: dict(self._system.find(self._place(b""), detail=True)))
-        start = len(self._place(b"").rstrip("/")) + 1
-        return {name[start:].encode(): read_stamp(info) for name, info in found.items() if name[start:]}
+        above = self._place(b"") + "/"
+        return {
+            name[len(above) :].encode(): read_stamp(info)
+            for name, info in found.items()
+            if name.startswith(above) and name != above and info.get("type") != "directory"
+        }
 
     def ask(self, path: bytes, question: Callable[[], T]) -> T:
         """What a question is answered, asked up to five times.
@@ -72,16 +76,14 @@ class Store:
         Raises
         ------
         OSError
-            With what went wrong the last time.
-        UsageError
-            If what reads the scheme is not installed.
+            With what went wrong the last time, or what is not installed.
         """
         began = time.monotonic()
         for n, wait in enumerate((*WAITS_S, 0.0), 1):
             try:
                 return question()
-            except UsageError:
-                raise
+            except UsageError as error:
+                raise OSError(errno.EIO, str(error)) from error
             except Exception as error:
                 late = time.monotonic() - began + wait > _PATIENCE_S
                 if is_final(error) or late or n > len(WAITS_S):
@@ -120,8 +122,8 @@ class Store:
             return self._opened
 
 
-def open_system(address: Address) -> Any:
-    """The fsspec file system of an address, which asks each question once: `Store` asks again.
+def expect_reader(address: Address) -> Any:
+    """What makes the fsspec file system of an address.
 
     Raises
     ------
@@ -130,15 +132,19 @@ def open_system(address: Address) -> Any:
     """
     extra = EXTRAS[address.scheme]
     try:
-        fsspec = import_module("fsspec")
-        kind = fsspec.get_filesystem_class(address.scheme)
+        return import_module("fsspec").get_filesystem_class(address.scheme)
     except ImportError as error:
         raise UsageError(
-            f"found no {PACKAGES[extra]}, which reads {address.url}: pip install 'fixgrid[{extra}]'."
+            f"found no {PACKAGES[extra]}, which reads {address.scheme}://: pip install 'fixgrid[{extra}]'."
         ) from error
+
+
+def open_system(address: Address) -> Any:
+    """The fsspec file system of an address, which asks each question once: `Store` asks again."""
+    kind, extra = expect_reader(address), EXTRAS[address.scheme]
     options: dict[str, Any] = {**kind._get_kwargs_from_urls(address.url), "skip_instance_cache": True}
     if extra == "s3":
-        configured = fsspec.config.conf.get("s3", {}).get("config_kwargs", {})
+        configured = import_module("fsspec").config.conf.get("s3", {}).get("config_kwargs", {})
         options["config_kwargs"] = {
             "connect_timeout": _CONNECT_S,
             "read_timeout": _SILENCE_S,
