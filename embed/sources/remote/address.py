@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 from fixgrid.cache.errors import UsageError
 
+NAME = "remote"
+"""Of what opens images behind a URL in the table of sources: what their root begins with."""
 EXTRAS = {"s3": "s3", "gs": "gs", "az": "az", "abfs": "az", "http": "http", "https": "http"}
 """Scheme to the extra of this package that brings what reads it."""
 PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs", "http": "aiohttp"}

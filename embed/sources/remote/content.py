@@ -11,9 +11,11 @@ from functools import cached_property
 from threading import Lock
 from typing import BinaryIO
 
+from fixgrid.cache.errors import DataError
+
 from ..content import Content, Stamp
 from .address import read_address
-from .store import IN_FLIGHT, Store
+from .store import IN_FLIGHT, Store, expect_reader
 
 AHEAD = 16
 """Images that are fetched before they are asked for, at most."""
@@ -26,19 +28,32 @@ class Remote(Content):
     Parameters
     ----------
     url : str
-        Without credentials, such as ``s3://bucket/dogs``.
+        Without credentials, such as ``s3://bucket/dogs``; `UsageError` if it is none that can be read.
     """
 
     in_flight = IN_FLIGHT
 
     def __init__(self, url: str) -> None:
-        self._store, self._stamps = Store(read_address(url)), dict[bytes, Stamp]()
+        self.address = read_address(url)
+        self._store, self._stamps = Store(self.address), dict[bytes, Stamp]()
         self._lock, self._coming = Lock(), deque[bytes]()
         self._fetched: dict[bytes, Future[bytes]] = {}
 
     def list(self) -> list[bytes]:
-        """Paths of all objects below the URL, whose stamps are remembered; `OSError` if it cannot be listed."""
-        self._stamps = self._store.list()
+        """Paths of all objects below the URL, whose stamps are remembered.
+
+        Raises
+        ------
+        UsageError
+            If what reads the scheme is not installed.
+        DataError
+            If it cannot be listed.
+        """
+        expect_reader(self.address)
+        try:
+            self._stamps = self._store.list()
+        except OSError as error:
+            raise DataError(f"could not list {self.address}: {error.strerror}.") from error
         return [*self._stamps]
 
     def stamp(self, path: bytes) -> Stamp:

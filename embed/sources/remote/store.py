@@ -99,7 +99,7 @@ class Store:
         elif isinstance(error, PermissionError) or getattr(error, "status", 0) in (401, 403):
             number, said = errno.EACCES, f"{server} denied access ({said})"
         elif any(word in type(error).__name__ for word in _NO_KEYS):
-            number, said = errno.EACCES, f"no credentials for {server} were found ({said})"
+            number, said = errno.EACCES, f"no credentials for {server} were found ({said}): give them as to the store's own tools"
         elif n > 1:
             said = f"{server} was asked {n} times and answered last: {said}"
         return OSError(number, said)
