@@ -92,14 +92,18 @@ class Store:
         raise AssertionError
 
     def _explain(self, error: Exception, n: int) -> OSError:
-        number, said = errno.EIO, first_line(error) or type(error).__name__
+        number, said = errno.EIO, getattr(error, "strerror", None) or first_line(error) or type(error).__name__
+        said = said.rstrip(".")
         server = f"{self.address.scheme}://{self.address.place.partition('/')[0]}"
         if isinstance(error, FileNotFoundError):
             number, said = errno.ENOENT, f"it is not in {self.address.url}"
         elif isinstance(error, PermissionError) or getattr(error, "status", 0) in (401, 403):
             number, said = errno.EACCES, f"{server} denied access ({said})"
         elif any(word in type(error).__name__ for word in _NO_KEYS):
-            number, said = errno.EACCES, f"no credentials for {server} were found ({said}): give them as to the store's own tools"
+            number, said = (
+                errno.EACCES,
+                f"no credentials for {server} were found ({said}): give them as to the store's own tools",
+            )
         elif n > 1:
             said = f"{server} was asked {n} times and answered last: {said}"
         return OSError(number, said)
