@@ -27,7 +27,7 @@ def sort_paths(paths: Iterable[bytes]) -> Walk:
         parts = path.split(b"/")
         hidden = next((n for n, part in enumerate(parts, 1) if is_hidden(part)), 0)
         if b"\0" in path or any(part in (b"", b".", b"..") for part in parts):
-            passed.add(Passed(path, _ODD))
+            passed.add(Passed(path.lstrip(b"/"), _ODD))  # no path begins at the disk's root
             continue
         folders.update(b"/".join(parts[:n]) for n in range(1, hidden or len(parts)))
         if hidden:
@@ -81,6 +81,10 @@ class FarFinder(Finder):
         """The folders inside one, in the order of their names; no hidden ones."""
         found = [posixpath.join(folder, name) for name in sorted(self._names.get(folder, ()))]
         return [path for path in found if path in self._names and not posixpath.basename(path).startswith(b".")]
+
+    def find_tail(self, name: str) -> bytes:
+        """See `Finder`; nothing on a web server, which is not asked."""
+        return b"" if self._address.is_web else super().find_tail(name)
 
     def _has(self, path: bytes) -> bool:
         return self._address.is_web or path in self._paths
