@@ -1,7 +1,7 @@
 """``python -m tests.bench.bucket FOLDER [--latency-ms 50] [--res 224]``: a folder here and the same in a bucket.
 
-The bucket is moto's, on this machine and its cores, behind a proxy that answers that much later, and every hundredth
-time not at all or by half. Features must be bit-identical; what is printed is how long reading them from afar takes.
+The bucket is moto's, on this machine and its cores, behind a proxy that answers that much later, and every
+hundredth time not at all or by half. Features must be bit-identical; what is printed is how long it takes.
 """
 
 from __future__ import annotations
