@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -216,12 +215,14 @@ def test_what_is_announced_is_fetched_ahead_and_no_more_than_that(bucket: Bucket
     bucket.latency_s = 0.1
     bucket.clear()
     images.announce(paths)
-    time.sleep(0.6)
+    until = time.monotonic() + 20
+    while bucket.asked["get"] < content.AHEAD and time.monotonic() < until:
+        time.sleep(0.05)
+    time.sleep(0.5)
     assert bucket.asked["get"] == content.AHEAD
-    began = time.monotonic()
+    assert bucket.most_busy > 1
     for path in paths:
         images.read(path)
-    assert time.monotonic() - began < 0.1 * len(paths) / 2
     assert bucket.asked["get"] == len(paths)
 
 
@@ -235,5 +236,7 @@ def test_parts_of_an_object_are_read_alone(bucket: Bucket) -> None:
 
 def test_nothing_is_opened_before_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "open_system", None)
-    open_content("remote:s3://photos/dogs")
-    assert os.getpid()
+    images = open_content("remote:s3://photos/dogs")
+    images.announce([])
+    with pytest.raises(OSError, match="not callable"):
+        images.read(b"a")
