@@ -86,6 +86,7 @@ def hash_files(
     rehash: bool = False,
     progress: Progress | None = None,
     workers: int | None = None,
+    images: Content | None = None,
 ) -> Hashes:
     """Size and sha256 of every file; files that the memo knows are only stat'ed.
 
@@ -102,20 +103,22 @@ def hash_files(
         Called with (files done, files in all).
     workers : int, optional
         Threads; hashing and reading release the interpreter lock.
+    images : Content, optional
+        What reads the files, if it is open.
 
     Raises
     ------
     DataError
         If a file is gone, cannot be read or is no regular file.
     """
-    images, names = open_content(os.fsdecode(root)), Strings.gather(paths)
+    images, names = images or open_content(os.fsdecode(root)), Strings.gather(paths)
     file = name_memo(root, memo_folder)
     memo = NO_MEMO if rehash else read_memo(file)
     known = memo.paths.find(names)
     stamps, content = np.zeros((len(names), 4), np.int64), np.zeros((len(names), 32), np.uint8)
     there = np.flatnonzero(known >= 0)
-    for row in there.tolist():
-        stamps[row] = _read_stamp(images, names[row])
+    for row, stamp in zip(there.tolist(), _read_stamps(images, names.take(there)), strict=True):
+        stamps[row] = stamp
     known[there[(stamps[there] != memo.stamps[known[there]]).any(axis=1)]] = -1
     content[known >= 0] = memo.sha256[known[known >= 0]]
     pending = np.flatnonzero(known < 0)
@@ -131,6 +134,8 @@ def hash_files(
         if settled.any():
             new = np.flatnonzero(settled)
             notes = _save_memo(file, memo.add(Memo(names.take(new), stamps[new], content[new])))
+    if blank := int((~stamps[:, 1:].any(axis=1)).sum()):
+        notes += (f"{blank} file(s) have neither a time nor an ETag where they are: each run reads them anew",)
     return Hashes(stamps[:, 0].copy(), content, notes)
 
 
@@ -142,8 +147,9 @@ def name_memo(root: bytes, folder: Path) -> Path:
 def _hash_in_threads(
     images: Content, paths: Strings, rows: NDArray[np.int64], workers: int | None
 ) -> Iterator[tuple[int, Digest]]:
-    pool = ThreadPoolExecutor(workers or min(8, 2 * (os.cpu_count() or 1)))
-    slices = (rows[start : start + _SLICE].tolist() for start in range(0, len(rows), _SLICE))
+    pool = ThreadPoolExecutor(workers or images.in_flight or min(8, 2 * (os.cpu_count() or 1)))
+    size = 1 if images.in_flight else _SLICE
+    slices = (rows[start : start + size].tolist() for start in range(0, len(rows), size))
     try:
         for digests in pool.map(lambda part: [(row, hash_image(images, paths[row])) for row in part], slices):
             yield from digests
@@ -159,20 +165,29 @@ def hash_image(images: Content, path: bytes) -> Digest:
     DataError
         If it is gone, cannot be read or is no regular file.
     """
-    content = hashlib.sha256()
+    content, n = hashlib.sha256(), 0
     started = time.time_ns()
     try:
         before = images.stamp(path)
         with images.open(path) as file:
             while block := file.read(_BLOCK):
                 content.update(block)
+                n += len(block)
         after = images.stamp(path)
     except IrregularFileError as error:
         raise DataError(f"{show_path(path)} is no longer a regular file; run the command again.") from error
     except OSError as error:
         raise _name_error(path, error) from error
-    settled = before == after and max(after[1], after[2]) < started - RACY_NS
-    return Digest(after, content.digest(), settled)
+    settled = before == after and after[0] == n and max(after[1:]) > 0 and max(after[1:3]) < started - RACY_NS
+    return Digest((n, *after[1:]), content.digest(), settled)
+
+
+def _read_stamps(images: Content, paths: Sequence[bytes]) -> Iterator[Stamp]:
+    if not images.in_flight:
+        yield from (_read_stamp(images, path) for path in paths)
+        return
+    with ThreadPoolExecutor(images.in_flight) as pool:
+        yield from pool.map(lambda path: _read_stamp(images, path), paths)
 
 
 def _read_stamp(images: Content, path: bytes) -> Stamp:

@@ -16,6 +16,7 @@ from fixgrid.cache.strings import Strings
 from fixgrid.cache.text import show_path
 
 from .hashes import Progress, hash_files
+from .sources.remote.address import is_address
 from .sources.walk import (
     DANGLING,
     KINDS,
@@ -103,6 +104,11 @@ _Files = tuple[bytes, list[tuple[bytes, bytes]], list[Passed]]
 
 def _expand(argument: bytes, follow_links: bool) -> _Files:
     """Folder that holds what an argument names, the files (real path, name), and what was passed over."""
+    if is_address(os.fsdecode(argument)):
+        raise DataError(
+            f"found {show_path(argument.partition(b'?')[0])}, an address; expected {_ACCEPTED}, here: download the "
+            "images first, or give the URL to evaluate as --data."
+        )
     real = os.path.realpath(argument)
     if os.path.isdir(real):
         walk = walk_images(real, follow_links=follow_links)

@@ -33,6 +33,7 @@ from .repeats import find_copies
 from .sources.catalogue import find_source
 from .sources.images import Column, Images
 from .sources.reading import Reading
+from .sources.remote.address import is_address, read_address
 from .sources.source import Asked, Image, Listing, Progress, expand_path
 from .splits import recall_split
 
@@ -102,7 +103,9 @@ def read_manifest(
     reading, (source, limit) = reading or Reading(), split_limit(source)
     asked = Asked(cache_dir, seed, follow_links, download_progress, reading, one_class=not deal)
     listing = list_source(source, asked)
-    if reading.root:  # else its place is known by that of the images
+    if is_address(source):
+        source = str(read_address(source))
+    elif reading.root:  # else its place is known by that of the images
         source = os.path.join(os.path.realpath(expand_path(source).parent), os.path.basename(source))
     images, split_notes, kept = fill_splits(listing, seed=seed, folder=cache_dir / "splits", deal=deal)
     images = images.sort()
@@ -121,6 +124,7 @@ def read_manifest(
         rehash=rehash,
         progress=progress,
         workers=workers,
+        images=listing.content,
     )
     options = (*say_options(seed, follow_links), *reading.say())
     labels = encode_labels(images.labels, classes, listing.task)

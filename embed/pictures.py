@@ -6,7 +6,9 @@ import io
 import struct
 import warnings
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -129,18 +131,19 @@ def open_shown(root: str) -> Content:
 
 def read_sizes(images: Content, paths: Sequence[bytes]) -> NDArray[np.int64]:
     """Width and height of upright images, px, from their headers: int64, shape (n, 2), 0 where unreadable."""
-    return np.array([_read_size(images, path) for path in paths], np.int64).reshape(-1, 2)
+    with warnings.catch_warnings(), ThreadPoolExecutor(images.in_flight or 1) as pool:
+        warnings.simplefilter("ignore")
+        each = pool.map if images.in_flight else map
+        return np.array([*each(partial(_read_size, images), paths)], np.int64).reshape(-1, 2)
 
 
 def _read_size(images: Content, path: bytes) -> tuple[int, int]:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with images.open(path) as file:
-                formats = choose_formats(file.read(64))
-                file.seek(0)
-                with Image.open(file, formats=formats) as image:
-                    size, turn = image.size, image.getexif().get(_ORIENTATION)
+        with images.open(path) as file:
+            formats = choose_formats(file.read(64))
+            file.seek(0)
+            with Image.open(file, formats=formats) as image:
+                size, turn = image.size, image.getexif().get(_ORIENTATION)
     except (*_HEADER_ERRORS, Image.DecompressionBombError):
         return 0, 0
     return (size[1], size[0]) if turn in _SIDEWAYS else size

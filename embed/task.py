@@ -95,7 +95,9 @@ def run_shard(
     decoders = 0 if job.careful else decoders
     eyes = dict.fromkeys((target.trunk, target.view) for target in job.targets)
     backends = {(trunk, view): openers[trunk](view) for trunk, view in eyes}
-    work = _Work(job, open_images(job.root, job.opener), pulse, backends)
+    images = open_images(job.root, job.opener)
+    images.announce([path for row, path in enumerate(job.paths, job.start) if row not in job.quarantine])
+    work = _Work(job, images, pulse, backends)
     groups = cut_rows(range(job.start, job.stop), size_group(job.targets, work.batch))
     done = job.start
     begun: deque[Begun] = deque()

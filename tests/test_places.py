@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fixgrid.cache.errors import DataError
+from fixgrid.embed.sources.tables.finder import Finder
 from fixgrid.embed.sources.tables.places import find_images
 from fixgrid.embed.sources.tables.table import Table
 
@@ -34,7 +35,7 @@ def root(tmp_path: Path) -> Path:
 def find(root: Path, *cells: str, encoding: str = "utf-8") -> tuple[list[bytes], tuple[str, ...]]:
     rows = [(cell,) for cell in cells]
     table = Table(root / "t.csv", ("path",), rows, list(range(2, 2 + len(rows))), encoding=encoding)
-    return find_images(table, 0, os.path.realpath(os.fsencode(root)))
+    return find_images(table, 0, Finder(os.path.realpath(os.fsencode(root)), table.encoding))
 
 
 @pytest.mark.parametrize(

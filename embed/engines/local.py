@@ -128,7 +128,8 @@ class LocalEngine:
 
     def _start(self, context: Any, place: int) -> None:
         environments = self.sizing.environments
-        environment = environments[place % len(environments)]
+        # Forks have the environment of when their server began: keys may have been set since.
+        environment = {**os.environ, **environments[place % len(environments)]}
         with _name_scarcity():
             ours, theirs = context.Pipe()
             pulse = context.RawArray(ctypes.c_double, 3)

@@ -16,6 +16,8 @@ SOURCES: dict[str, str] = {
     "torchvision": "fixgrid.embed.sources.torchvision:Torchvision",
     "folder": "fixgrid.embed.sources.folder:Folder",
     "table": "fixgrid.embed.sources.tables.tablefile:TableFile",
+    "remote-table": "fixgrid.embed.sources.remote.bucket:BucketTable",
+    "remote": "fixgrid.embed.sources.remote.bucket:Bucket",
 }
 """Name to ``module:class`` of a `DataSource`, in the order in which they are asked; imported only then."""
 

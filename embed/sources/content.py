@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -22,7 +23,14 @@ class Content(Protocol):
 
     Each process opens its own, so handles may be kept, but are opened when the first image is asked for. What goes
     wrong is an `OSError` with an ``strerror``, whatever keeps the images.
+
+    Attributes
+    ----------
+    in_flight : int
+        Threads that are worth having ask at once, whatever the machine; 0 for no more than its cores keep busy.
     """
+
+    in_flight: int = 0
 
     def stamp(self, path: bytes) -> Stamp:
         """What tells that an image is still the one it was.
@@ -54,6 +62,25 @@ class Content(Protocol):
         """
         with self.open(path) as file:
             return file.read()
+
+    def read_part(self, path: bytes, start: int, stop: int) -> bytes:
+        """Bytes [start, stop) of an image or of what holds some; fewer where it ends before.
+
+        Raises
+        ------
+        OSError
+            If it is not there or cannot be read.
+        """
+        with self.open(path) as file:
+            file.seek(start)
+            return file.read(stop - start)
+
+    def announce(self, paths: Sequence[bytes]) -> None:
+        """Hear what will be read next, about in this order: what is far away is fetched ahead.
+
+        What was announced before and not read is forgotten.
+        """
+        return
 
 
 class Files(Content):

@@ -49,7 +49,11 @@ def list_folder(folder: Path, *, follow_links: bool = False, one_class: bool = F
         is none or several.
     """
     root = os.path.realpath(os.fsencode(folder))
-    walk = walk_images(root, follow_links=follow_links)
+    return list_walk(walk_images(root, follow_links=follow_links), root, folder, one_class=one_class)
+
+
+def list_walk(walk: Walk, root: bytes, folder: os.PathLike[str], *, one_class: bool = False) -> Listing:
+    """The same of what was found under a root, wherever that is; ``folder`` is what the user calls it."""
     if not walk.images:
         passed = "; ".join(describe_passed(walk.passed, hidden=True)) or "it is empty"
         raise DataError(f"found no image in {folder}: {passed}; expected {EXPECTED}.")
@@ -69,7 +73,9 @@ def list_folder(folder: Path, *, follow_links: bool = False, one_class: bool = F
     return Listing(root, images, tuple(notes), task="multiclass" if labelled else "unlabelled")
 
 
-def _expect_classes(layout: Layout, walk: Walk, folder: Path, left: Sequence[str], one_class: bool) -> None:
+def _expect_classes(
+    layout: Layout, walk: Walk, folder: os.PathLike[str], left: Sequence[str], one_class: bool
+) -> None:
     """Refuse a single class, and images of which none is in a class folder, with what may have been meant."""
     labels, hint = {place.label for place in layout.places}, ""
     if looks := _name_detection(walk):
@@ -95,7 +101,7 @@ def _expect_classes(layout: Layout, walk: Walk, folder: Path, left: Sequence[str
     raise DataError(f"found one class ({name}) in {folder}{beside}; expected at least two.{hint}")
 
 
-def _find_table(walk: Walk, folder: Path) -> str:
+def _find_table(walk: Walk, folder: os.PathLike[str]) -> str:
     """The uppermost table beside the images, as it can be typed; empty if there is none."""
     found = [one.path for one in walk.passed if one.why == OTHER and one.path.lower().endswith(_TABLES)]
     path = min(found, key=lambda path: (path.count(b"/"), path), default=b"")

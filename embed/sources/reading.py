@@ -11,6 +11,8 @@ from pathlib import Path
 from fixgrid.cache.errors import UsageError
 from fixgrid.cache.rows import TASKS
 
+from .remote.address import is_address, read_address
+
 NONE = "none"
 """In place of a column: that there is to be none for the role."""
 
@@ -25,7 +27,7 @@ class Reading:
         Columns of a table by their names; several, as in ``a,b``, of labels, one 0/1 column a class, and of splits;
         `NONE` for no column at all.
     root : str
-        Absolute folder that relative paths begin at; the table's own if not given.
+        Absolute folder or URL that relative paths begin at; the table's own if not given.
     task : str
         What labels are, one of `fixgrid.cache.rows.TASKS`.
     classes : str
@@ -58,7 +60,8 @@ class Reading:
         classes: str | Sequence[str] | None = None,
     ) -> Reading:
         """What a user gave, each as text, words or nothing."""
-        folder = os.path.realpath(Path(root).expanduser()) if root else ""
+        far = is_address(str(root or ""))
+        folder = str(read_address(str(root))) if far else os.path.realpath(Path(root).expanduser()) if root else ""
         names = image_col or "", join_words(label_col or ""), split_col or "", group_col or ""
         return cls(*names, folder, task or "", join_words(classes or ""))
 

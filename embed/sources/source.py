@@ -37,6 +37,8 @@ class Listing:
         In the source's own order; empty means "sort the labels". Of numbers what they are, one name.
     task : str
         What the labels are, one of `fixgrid.cache.rows.TASKS`.
+    content : Content, optional
+        What reads the images, if listing them told their stamps as well.
     """
 
     root: bytes
@@ -44,6 +46,7 @@ class Listing:
     notes: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     task: str = TASKS[0]
+    content: Content | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "images", Images.gather(self.images))

@@ -122,7 +122,7 @@ def _scan_once(root: bytes, folder: bytes, seen: set[tuple[int, int]]) -> list[o
 
 
 def _judge_entry(entry: os.DirEntry[bytes], root: bytes, follow_links: bool) -> str:
-    if entry.name.startswith(b".") or entry.name.lower() in _JUNK:
+    if is_hidden(entry.name):
         return HIDDEN
     if entry.is_symlink():
         if not os.path.exists(entry.path):
@@ -138,7 +138,17 @@ def _judge_entry(entry: os.DirEntry[bytes], root: bytes, follow_links: bool) -> 
         return _FOLDER
     if not is_file:  # a FIFO, socket or device: opening it could block
         return SPECIAL
-    return _IMAGE if entry.name.lower().endswith(SUFFIXES) else OTHER
+    return _IMAGE if is_image(entry.name) else OTHER
+
+
+def is_hidden(name: bytes) -> bool:
+    """Whether a file or folder is not meant to be seen, by its name."""
+    return name.startswith(b".") or name.lower() in _JUNK
+
+
+def is_image(name: bytes) -> bool:
+    """Whether a file is an image, by its suffix."""
+    return name.lower().endswith(SUFFIXES)
 
 
 def is_inside(path: bytes, root: bytes) -> bool:

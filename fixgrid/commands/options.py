@@ -37,6 +37,14 @@ class Place(click.Path):
         return Path(os.fsdecode(super().convert(os.path.expanduser(value), param, ctx)))
 
 
+class Root(Place):
+    """A folder, or a URL as it is."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The folder's path, which must be there, or the URL's text."""
+        return value if "://" in str(value) else super().convert(value, param, ctx)
+
+
 def all_of(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
     """Several options at once, listed in this order."""
 
@@ -52,7 +60,7 @@ complete_data, complete_trunk = complete_by("complete_data", files=True), comple
 data = option(
     "--data",
     shell_complete=complete_data,
-    help="Folder, table, stanford-dogs[:2020], torchvision:NAME or sample.",
+    help="Folder, table, URL of one, stanford-dogs[:2020], torchvision:NAME or sample.",
 )
 
 head = click.argument("head", type=Place(dir_okay=False), shell_complete=complete_by("complete_head", files=True))
@@ -166,8 +174,8 @@ table = all_of(
     option("--group-col", help="Column of what no dealt split parts, such as patients, or none."),
     option(
         "--root",
-        type=Place(exists=True, file_okay=False),
-        help="What a table's paths are relative to. [default: its folder]",
+        type=Root(exists=True, file_okay=False),
+        help="What a table's paths are relative to, a folder or URL. [default: its folder]",
     ),
     option(
         "--task",

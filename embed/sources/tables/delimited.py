@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-from pathlib import Path
 
 from fixgrid.cache.errors import DataError
 from fixgrid.cache.text import show_text
@@ -14,14 +13,14 @@ from ..walk import SUFFIXES
 from ..words import read_split_word
 from .encodings import Text, read_text
 from .names import is_known, names_images
-from .table import Table, expect_names
+from .table import File, Table, expect_names
 
 _DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
 _SUFFIXES = tuple(suffix.decode() for suffix in SUFFIXES)
 _INTEGER = re.compile(r"[+-]?\d+")
 
 
-def read_delimited(file: Path) -> Table:
+def read_delimited(file: File) -> Table:
     """A CSV or the like; the delimiter is the one that parts the header into names that are known, or the most.
 
     Raises
@@ -32,7 +31,7 @@ def read_delimited(file: Path) -> Table:
     return _read_cells(file, read_text(file))
 
 
-def read_listed(file: Path) -> Table:
+def read_listed(file: File) -> Table:
     """A ``.txt``: a table with a header, or lines of a path and one word, or of paths alone.
 
     Raises
@@ -92,7 +91,7 @@ def _split_header(line: str) -> tuple[str, list[str]]:
     return best, [name.strip() for name in parted[best]]
 
 
-def _read_cells(file: Path, found: Text) -> Table:
+def _read_cells(file: File, found: Text) -> Table:
     lines, skipped = _split_lines(found.text), 0
     while skipped < len(lines) and not lines[skipped].strip():
         skipped += 1
@@ -126,7 +125,7 @@ def _read_cells(file: Path, found: Text) -> Table:
     )
 
 
-def _parse_rows(file: Path, lines: list[str], skipped: int, delimiter: str) -> tuple[list[list[str]], list[int]]:
+def _parse_rows(file: File, lines: list[str], skipped: int, delimiter: str) -> tuple[list[list[str]], list[int]]:
     """The cells of every row that is not blank, and the line in which each begins."""
     rows: list[list[str]] = []
     numbers: list[int] = []
@@ -148,7 +147,7 @@ def _parse_rows(file: Path, lines: list[str], skipped: int, delimiter: str) -> t
             numbers.append(begin)
 
 
-def _fit_cells(file: Path, number: int, cells: list[str], names: tuple[str, ...]) -> tuple[str, ...]:
+def _fit_cells(file: File, number: int, cells: list[str], names: tuple[str, ...]) -> tuple[str, ...]:
     """A row's cells, one a column; what is over must be empty, as spreadsheets leave it."""
     if not any(cell.strip() for cell in cells):
         return ()
@@ -160,7 +159,7 @@ def _fit_cells(file: Path, number: int, cells: list[str], names: tuple[str, ...]
     return tuple(cells[: len(names)])
 
 
-def _expect_header(file: Path, names: tuple[str, ...], rows: list[list[str]], delimiter: str) -> None:
+def _expect_header(file: File, names: tuple[str, ...], rows: list[list[str]], delimiter: str) -> None:
     """Refuse a first row that is an image's, or a remark."""
     remark = len(names) == 1 and any(len(row) > 1 for row in rows)
     if any(map(is_known, names)) or not (remark or any(_names_file(name) for name in names)):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import codecs
 import re
 from contextlib import suppress
-from pathlib import Path
 from typing import NamedTuple
 
 from fixgrid.cache.errors import DataError
+
+from .table import File
 
 _MARKS = (  # UTF-32 before UTF-16, whose mark begins its own
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -29,7 +30,7 @@ class Text(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def read_text(file: Path) -> Text:
+def read_text(file: File) -> Text:
     """The text of a file in UTF-8, with or without its mark, UTF-16, UTF-32 or Windows-1252.
 
     Bytes that are not UTF-8 are Windows-1252 if no letter of the file is UTF-8 beyond ASCII; in a file that mixes
@@ -73,7 +74,7 @@ def _find_wide(raw: bytes) -> str:
     return "utf-16-le" if sides[1] > sides[0] else "utf-16-be"
 
 
-def _expect_text(text: str, file: Path) -> str:
+def _expect_text(text: str, file: File) -> str:
     before, nul, _ = text.partition("\0")
     if nul:
         line = len(re.findall(r"\r\n|\r|\n", before)) + 1

@@ -35,7 +35,14 @@ class Finder:
         Absolute, links resolved.
     encoding : str
         Names may also be spelt in its bytes.
+
+    Attributes
+    ----------
+    is_far : bool
+        Whether the root is a URL, below which addresses may lie.
     """
+
+    is_far = False
 
     def __init__(self, root: bytes, encoding: str = "utf-8") -> None:
         self.root = root
@@ -125,7 +132,7 @@ class Finder:
     def _look_up(self, folder: bytes, text: str) -> Found:
         for name in dict.fromkeys((_encode(text), _encode(text, self._encoding))):
             path = posixpath.join(folder, name)
-            if os.path.lexists(os.path.join(self.root, path)):
+            if self._has(path):
                 return Found((path,))
             parent, last = posixpath.split(path)
             stem, suffix = posixpath.splitext(last)
@@ -140,16 +147,21 @@ class Finder:
         """Names of the images in a folder by what they are called without suffix; each folder is read once."""
         if folder not in self._listed:
             stems: dict[bytes, list[bytes]] = defaultdict(list)
-            where = os.path.join(self.root, folder)
-            try:
-                names = os.listdir(where) if is_inside(os.path.realpath(where) + b"/", self.root) else []
-            except OSError:
-                names = []
-            for name in names:
+            for name in self._list_names(folder):
                 if name.lower().endswith(SUFFIXES):
                     stems[posixpath.splitext(name)[0]].append(name)
             self._listed[folder] = dict(stems)
         return self._listed[folder]
+
+    def _has(self, path: bytes) -> bool:
+        return os.path.lexists(os.path.join(self.root, path))
+
+    def _list_names(self, folder: bytes) -> list[bytes]:
+        where = os.path.join(self.root, folder)
+        try:
+            return os.listdir(where) if is_inside(os.path.realpath(where) + b"/", self.root) else []
+        except OSError:
+            return []
 
 
 def _encode(text: str, encoding: str = "utf-8") -> bytes:

@@ -20,7 +20,7 @@ _SUFFIXES = tuple(suffix.decode() for suffix in SUFFIXES)
 _DRIVE = re.compile(r"[a-z]:[\\/]|\\\\", re.IGNORECASE)
 
 
-def find_images(table: Table, column: int, root: bytes) -> tuple[list[bytes], tuple[str, ...]]:
+def find_images(table: Table, column: int, finder: Finder) -> tuple[list[bytes], tuple[str, ...]]:
     """The image that each row names, relative to the root, and notes on those that are spelt otherwise there.
 
     If the root has none of them, the one folder inside it is taken that has them all, or else the one inside such a
@@ -30,15 +30,14 @@ def find_images(table: Table, column: int, root: bytes) -> tuple[list[bytes], tu
     ----------
     table : Table
     column : int
-    root : bytes
-        Absolute folder, links resolved.
+    finder : Finder
+        Of the root.
 
     Raises
     ------
     DataError
         If a file is not there or may be one of several, or a path leads out of the root; the message has the line.
     """
-    finder = Finder(root, table.encoding)
     cells = _read_cells(table, column, finder)
     found, notes, folder = [finder.find(cell) for cell in cells], [], b""
     if cells and not any(one.paths for one in found):
@@ -66,11 +65,15 @@ def _read_cells(table: Table, column: int, finder: Finder) -> list[str]:
     """The cells, blanks at their ends included, which may belong to a name; what can be no file here is refused."""
     cells = []
     for row, text in enumerate(table.read_texts(column)):
-        cell, where, shown = str(table.rows[row][column]), table.where(row), show_text(text)
+        cell, where, address = str(table.rows[row][column]), table.where(row), _ADDRESS.match(text)
+        shown = show_text(text.partition("?")[0] if address else text)  # what is behind may be a key
         if not text or "\0" in text:
             raise DataError(f"{where} names no file.")
-        if _ADDRESS.match(text):
-            raise DataError(f"{where} names {shown}, an address; expected a file: download it, and name that.")
+        if address and not finder.is_far:
+            raise DataError(
+                f"{where} names {shown}, an address; expected a file: download it, and name that, or say with "
+                "--root URL which address all are below."
+            )
         if not any(finder.spell(cell)):
             raise DataError(
                 f"{where} names {shown}; expected a path inside the table's folder or --root, "

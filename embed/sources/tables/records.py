@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from importlib import import_module
@@ -12,10 +13,10 @@ from fixgrid.cache.errors import DataError, UsageError
 from fixgrid.cache.text import first_line
 
 from .encodings import Text, read_text
-from .table import Cell, Table, expect_names
+from .table import Cell, File, Table, expect_names
 
 
-def read_json_lines(file: Path) -> Table:
+def read_json_lines(file: File) -> Table:
     """A file of one JSON object a line, such as Hugging Face's ``metadata.jsonl``.
 
     Raises
@@ -26,7 +27,7 @@ def read_json_lines(file: Path) -> Table:
     return _read_lines(file, read_text(file))
 
 
-def _read_lines(file: Path, found: Text) -> Table:
+def _read_lines(file: File, found: Text) -> Table:
     records = []
     for number, line in enumerate(found.text.split("\n"), 1):
         if line.strip():
@@ -34,7 +35,7 @@ def _read_lines(file: Path, found: Text) -> Table:
     return _join_records(file, records, "line", found.notes)
 
 
-def read_json(file: Path) -> Table:
+def read_json(file: File) -> Table:
     """A file of one JSON list of objects, or of one object a line.
 
     Raises
@@ -55,7 +56,7 @@ def read_json(file: Path) -> Table:
     return _join_records(file, list(enumerate(content, 1)), "object", found.notes)
 
 
-def read_parquet(file: Path) -> Table:
+def read_parquet(file: File) -> Table:
     """The columns of a Parquet file that hold texts, numbers or lists of them.
 
     Raises
@@ -72,7 +73,7 @@ def read_parquet(file: Path) -> Table:
             f"found no pyarrow, which reads {file}: pip install 'fixgrid[parquet]', or save the table as CSV."
         ) from error
     try:
-        source = parquet.ParquetFile(file)
+        source = parquet.ParquetFile(file if isinstance(file, Path) else io.BytesIO(file.read_bytes()))
         schema = source.schema_arrow
         plain = [field.name for field in schema if _is_plain(arrow.types, field.type)]
         held = [field.name for field in schema if _holds_images(arrow.types, field.type)]
@@ -121,7 +122,7 @@ def _expect_once(pairs: list[tuple[str, Any]], where: str) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _join_records(file: Path, records: list[tuple[int, Any]], unit: str, notes: tuple[str, ...]) -> Table:
+def _join_records(file: File, records: list[tuple[int, Any]], unit: str, notes: tuple[str, ...]) -> Table:
     """Objects as rows; one that lacks a name has an empty cell there."""
     names: dict[str, None] = {}
     for number, record in records:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Protocol
 
 from fixgrid.cache.errors import DataError
 from fixgrid.cache.text import show_text
@@ -12,13 +12,36 @@ Cell = str | tuple[str, ...]
 """What a row has under a column; several texts where the format has lists."""
 
 
+class File(Protocol):
+    """What a table is read from: a `pathlib.Path`, or what does these of its things; shown by ``str``."""
+
+    @property
+    def name(self) -> str:
+        """The last part of where it is."""
+        ...
+
+    @property
+    def suffix(self) -> str:
+        """Of its name, with the dot."""
+        ...
+
+    @property
+    def parent(self) -> object:
+        """What paths are relative to; its ``str`` is a folder's path or URL."""
+        ...
+
+    def read_bytes(self) -> bytes:
+        """All of it; `OSError` if it cannot be read."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Table:
     """Named columns.
 
     Attributes
     ----------
-    file : Path
+    file : File
     names : tuple of str
         Of the columns; empty for one that has none.
     rows : list of tuple of Cell
@@ -33,7 +56,7 @@ class Table:
         What the file was taken for if it is no UTF-8; names of files may be spelt in its bytes.
     """
 
-    file: Path
+    file: File
     names: tuple[str, ...]
     rows: list[tuple[Cell, ...]]
     lines: list[int]
@@ -67,7 +90,7 @@ class Table:
         return ", ".join(named[:8]) + (f" and {len(named) - 8} more" if len(named) > 8 else "")
 
 
-def expect_names(file: Path, names: tuple[str, ...]) -> tuple[str, ...]:
+def expect_names(file: File, names: tuple[str, ...]) -> tuple[str, ...]:
     """The names of a table's columns, refused if one comes twice.
 
     Raises

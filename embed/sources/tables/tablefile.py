@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 from fixgrid.cache.datasets import TABLES
 from fixgrid.cache.errors import DataError, UsageError
@@ -12,16 +11,20 @@ from fixgrid.cache.text import show_path, show_text
 
 from ..folder import check_file
 from ..reading import Reading
+from ..remote.address import is_address
+from ..remote.content import Remote
+from ..remote.names import FarFinder, name_root
 from ..source import Asked, DataSource, Image, Label, Listing, expand_path
 from ..tasks import Labelled, read_labels, read_marks
 from .columns import Columns, find_columns
 from .delimited import read_delimited, read_listed
+from .finder import Finder
 from .places import find_images
 from .records import read_json, read_json_lines, read_parquet
 from .splitting import read_splits
-from .table import Table
+from .table import File, Table
 
-READERS: dict[str, Callable[[Path], Table]] = {
+READERS: dict[str, Callable[[File], Table]] = {
     ".txt": read_listed,
     ".jsonl": read_json_lines,
     ".ndjson": read_json_lines,
@@ -47,8 +50,8 @@ class TableFile(DataSource):
         return list_table(expand_path(text), asked.reading, follow_links=asked.follow_links)
 
 
-def list_table(file: Path, reading: Reading | None = None, *, follow_links: bool = False) -> Listing:
-    """The images of a table, relative to its folder or to the root that is asked for.
+def list_table(file: File, reading: Reading | None = None, *, follow_links: bool = False) -> Listing:
+    """The images of a table, relative to its folder or to the root that is asked for, each a path or a URL.
 
     Rows that say the same of one image count once; of several classes they are joined where the user asked for
     that.
@@ -67,19 +70,23 @@ def list_table(file: Path, reading: Reading | None = None, *, follow_links: bool
             f"found no image in {file}; expected a {table.unit} for each, of path, label and, if any, split."
         )
     columns = find_columns(table, reading)
-    root = os.path.realpath(os.fsencode(reading.root or file.parent))
-    if not os.path.isdir(root):
+    where = reading.root or str(file.parent)
+    content = Remote(where) if is_address(where) else None
+    root = name_root(content.address) if content else os.path.realpath(os.fsencode(where))
+    if not content and not os.path.isdir(root):
         raise UsageError(f"found --root {reading.root}; expected a folder.")
-    paths, notes = find_images(table, columns.image, root)
+    finder = FarFinder(content, table.encoding) if content else Finder(root, table.encoding)
+    paths, notes = find_images(table, columns.image, finder)
     splits = read_splits(table, columns.splits)
     groups = table.read_texts(columns.group) if columns.group is not None else [""] * len(paths)
     found = _label(table, columns, reading)
     rows = [Image(*row) for row in zip(paths, found.labels, splits, groups, strict=True)]
-    for path, row in {path: row for row, path in reversed([*enumerate(paths)])}.items():
+    rows_of = {path: row for row, path in reversed([*enumerate(paths)])}
+    for path, row in rows_of.items() if not content else ():
         check_file(root, path, follow_links=follow_links, listed_in=table.where(row))
     images, again = _merge(table, rows, found, joined=reading.task == "multilabel")
     said = (*table.notes, *columns.notes, *notes, *found.notes, *again)
-    return Listing(root, images.values(), said, found.classes, found.task)
+    return Listing(root, images.values(), said, found.classes, found.task, content)
 
 
 def _label(table: Table, columns: Columns, reading: Reading) -> Labelled:
