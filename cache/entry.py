@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from .disk import commit_bytes, commit_stream, make_folder, read_file, remove_file, rename_file, sweep_temps
 from .errors import CacheError
 from .key import Spec
+from .mirror import has_file
 from .rows import Rows
 from .rowsfile import encode_rows
 from .salvage import salvage_rows
@@ -69,7 +70,7 @@ class Entry:
 
         Not if the entry was never sealed, or interrupted between file and seal, with every row still in a shard.
         """
-        begun = self.sealed_file.exists() or (self.folder / SEAL).exists()
+        begun = has_file(self.sealed_file) or has_file(self.folder / SEAL)
         return begun and (self.read_seal() is not None or bool(self.find_missing().any()))
 
     def create(self, rows: Rows) -> None:
@@ -85,7 +86,7 @@ class Entry:
         sweep_temps(self.folder)
         for name, content in (("rows.h5", encode_rows(rows)), ("spec.json", self.spec.to_json())):
             file = self.folder / name
-            if not file.exists() or read_file(file) != content:
+            if not has_file(file) or read_file(file) != content:
                 commit_bytes(file, content)
 
     def set_aside_damage(self) -> list[str]:

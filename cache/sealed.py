@@ -15,6 +15,7 @@ from .disk import commit_bytes, hash_file, read_file
 from .errors import CacheError
 from .features import FeatureSet
 from .key import Spec
+from .mirror import measure_file
 from .remarks import WIDTH
 from .rows import Rows
 from .sealedfile import BLOCK_ROWS, check_sealed, open_sealed
@@ -79,7 +80,7 @@ def read_seal(folder: Path, spec: Spec) -> Seal | None:
         if not all(isinstance(record[name], kind) for name, kind in _KINDS.items()):
             return None
         seal = Seal(**{name: record[name] for name in _KINDS})
-        fits = (seal.key, seal.bytes) == (spec.key, (folder / FEATURES).stat().st_size)
+        fits = (seal.key, seal.bytes) == (spec.key, measure_file(folder / FEATURES))
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return seal if fits else None

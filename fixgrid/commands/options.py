@@ -10,6 +10,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from fixgrid.cache.address import is_bucket
+
 from .completion import complete_by
 from .usage import Option
 
@@ -37,6 +39,14 @@ class Place(click.Path):
         return Path(os.fsdecode(super().convert(os.path.expanduser(value), param, ctx)))
 
 
+class CachePlace(Place):
+    """A folder, or the address of a bucket."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path, or the address as it is."""
+        return value if value and is_bucket(value) else super().convert(value, param, ctx)
+
+
 def all_of(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
     """Several options at once, listed in this order."""
 
@@ -56,7 +66,7 @@ data = option(
 )
 
 head = click.argument("head", type=Place(dir_okay=False), shell_complete=complete_by("complete_head", files=True))
-cache = option("--cache", type=Place(), default="features", show_default=True, help="Cache folder.")
+cache = option("--cache", type=CachePlace(), default="features", show_default=True, help="Folder, or s3://BUCKET.")
 
 
 def _expect_asked(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
