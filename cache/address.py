@@ -13,6 +13,7 @@ from .errors import UsageError
 SCHEMES = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs"}
 """What begins the address of a bucket, and the package that reaches it."""
 _BUCKET = re.compile(r"(s3|gs|az):/+(.*)", re.DOTALL)  # a Path has lost one of the slashes
+_MIRROR = re.compile("(s3|gs|az)%3A%2F%2F")
 _SHARED = ("v1", "shares", "predictions", "moments", "heads", "splits")
 _LONGEST = 255  # bytes of a folder's name
 
@@ -67,14 +68,15 @@ def say_place(path: Path) -> str:
 
 
 def find_place(path: Path) -> Place | None:
-    """The object that a file of a mirror stands for, whether or not others see it; None outside mirrors."""
-    if "%3A%2F%2F" not in str(path):
-        return None
-    mirrors = _find_mirrors()
-    if mirrors not in path.parents:
-        return None
-    first, *rest = path.relative_to(mirrors).parts
-    return Place(unquote(first), "/".join(rest))
+    """The object that a file of a mirror stands for, whether or not others see it; None outside mirrors.
+
+    A mirror is known by its folder's name alone, so that a worker on another machine knows it as well.
+    """
+    parts = path.parts
+    for at, part in enumerate(parts):
+        if _MIRROR.match(part):
+            return Place(unquote(part), "/".join(parts[at + 1 :]))
+    return None
 
 
 def is_shared(name: str) -> bool:

@@ -55,13 +55,21 @@ def list_imports(kind: str, device: str, views: Sequence[View]) -> list[str]:
 
 @dataclass(frozen=True)
 class OpenBackend:
-    """What a worker calls for every view it meets: opens one backend per resolution, without the trunk's source."""
+    """What a worker calls for every view it meets: opens one backend per resolution, without the trunk's source.
+
+    ``folder`` holds the spec's files.
+    """
 
     spec: BackendSpec
+    folder: Path
 
     def __call__(self, view: View) -> Backend:
         """The backend for a view's resolution."""
         return open_backend(self.spec, view.res)
+
+    def move(self, folder: Path) -> OpenBackend:
+        """The same with its files in another folder, under the same names."""
+        return OpenBackend(self.spec.move(self.folder, folder), folder)
 
 
 def build_extraction(
@@ -204,20 +212,23 @@ class _Preparing:
         }
 
         def open_backends(views: Sequence[View]) -> Opener:
-            spec = self._prepare_backend(trunk, views, extraction.trunk.precision)
+            place = Path(tempfile.mkdtemp(dir=self.folder))
+            spec = self._prepare_backend(trunk, views, extraction.trunk.precision, place)
             made_by["backend"] = spec.kind
-            return OpenBackend(spec)
+            return OpenBackend(spec, place)
 
         return Part(extraction, open_backends, made_by)
 
-    def _prepare_backend(self, trunk: KnownTrunk, views: Sequence[View], precision: str) -> BackendSpec:
+    def _prepare_backend(
+        self, trunk: KnownTrunk, views: Sequence[View], precision: str, folder: Path
+    ) -> BackendSpec:
         kind = self.machine.backend if all(view.kind != "whole" for view in views) else "torch"
         with suppress(OSError):  # a head start only: whoever starts workers meets the same and says it
             start_importing(list_imports(kind, self.machine.device, views))
         sides = sorted({view.res for view in views})
         how: dict[str, Any] = {
             "kind": kind,
-            "folder": Path(tempfile.mkdtemp(dir=self.folder)),
+            "folder": folder,
             "shelf": self.shelf,
             "device": self.machine.device,
             "threads": self.sizing.threads,

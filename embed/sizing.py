@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fixgrid.cache.errors import UsageError
+
+from .engines.cluster import Hosts, count_slots, expect_ray
 
 # A worker holds the trunk's weights, their packed copy, and the runtime with its largest feature maps.
 WORKER_COPIES = 2.5
@@ -31,12 +33,18 @@ class Machine:
         ``auto`` or a number of processes.
     engine : str
         One of `fixgrid.embed.engines.engine.ENGINES`.
+    ray_address : str
+        See `fixgrid.embed.engines.cluster.Hosts`; ``local`` is as empty.
+    gpus_per_worker : float, optional
+        Of a Ray cluster; 1 on accelerators and 0 on CPUs if not given.
     """
 
     backend: str = "auto"
     device: str = "auto"
     workers: str = "auto"
     engine: str = "local"
+    ray_address: str = ""
+    gpus_per_worker: float | None = None
 
     def resolve(self) -> Machine:
         """The same with a device that is there.
@@ -44,13 +52,35 @@ class Machine:
         Raises
         ------
         UsageError
-            If the one asked for is not.
+            If the one asked for is not, or what Ray is told does not fit.
         """
-        return replace(self, device=choose_device(self.device))
+        if self.engine == "ray":
+            expect_ray()
+        found = replace(self, device=choose_device(self.device))
+        found._expect_for_ray()
+        return found
+
+    def _expect_for_ray(self) -> None:
+        gpus = self.gpus_per_worker
+        given = {"--ray-address": self.ray_address, "--gpus-per-worker": gpus is not None}
+        if self.engine != "ray":
+            for option in (option for option, there in given.items() if there):
+                raise UsageError(f"found {option} with --engine {self.engine}; expected --engine ray.")
+        elif gpus is not None and not (0 <= gpus <= 1 or gpus == int(gpus) > 1):
+            raise UsageError(f"found --gpus-per-worker {gpus:g}; expected a share of 1, as .5, or a whole number.")
+        elif self.device.startswith("cuda:"):
+            raise UsageError(f"found --device {self.device}, expected cuda: Ray chooses which one a worker has.")
 
     def size(self, weights_bytes: int) -> Sizing:
-        """See `size_workers`."""
-        return size_workers(weights_bytes, self.device, self.workers)
+        """Workers, as `size_workers` and, on a Ray cluster, `size_actors` have it.
+
+        Raises
+        ------
+        UsageError
+            If their number is none, or there is no cluster.
+        """
+        sizing = size_workers(weights_bytes, self.device, self.workers)
+        return size_actors(weights_bytes, self) if self.engine == "ray" else sizing
 
     def group(self, sizes: Sequence[int]) -> list[list[int]]:
         """Which trunks, of these sizes in bytes, every worker can hold together; each is in one group.
@@ -77,13 +107,15 @@ class Machine:
 class Sizing:
     """Worker processes, trunk threads in each, and decoding threads in each (0: the worker decodes itself).
 
-    Workers take turns on `environments`, of which each shows one of several accelerators.
+    Workers take turns on `environments`, of which each shows one of several accelerators. `hosts` is for engines
+    that reach beyond this machine.
     """
 
     workers: int
     threads: int
     decoders: int
     environments: tuple[Mapping[str, str], ...] = ({},)
+    hosts: Hosts = field(default_factory=Hosts)
 
 
 def size_workers(weights_bytes: int, device: str, wanted: str = "auto") -> Sizing:
@@ -116,6 +148,32 @@ def size_workers(weights_bytes: int, device: str, wanted: str = "auto") -> Sizin
     fitting = max(1, int(read_available_bytes() * MEMORY_SHARE / each))
     workers = int(wanted) if wanted != "auto" else min(cores, fitting)
     return Sizing(workers, max(1, cores // workers), 0)
+
+
+def size_actors(weights_bytes: int, machine: Machine) -> Sizing:
+    """Workers of a Ray cluster: each has its threads' CPUs, an accelerator if it uses one, and its memory.
+
+    A cluster of this machine alone has as many as `size_workers` has, or as many as share an accelerator. Elsewhere
+    it is one a core, or an accelerator, where its memory allows it.
+
+    Raises
+    ------
+    UsageError
+        If there is no cluster.
+    """
+    elastic = machine.workers == "auto"
+    gpus = machine.gpus_per_worker
+    gpus = float(machine.device != "cpu") if gpus is None else gpus
+    here = size_workers(weights_bytes, machine.device, "auto" if machine.ray_address else machine.workers)
+    if gpus and elastic:
+        here = size_workers(weights_bytes, machine.device, str(max(int(here.workers / gpus), 1)))
+    if machine.ray_address in ("", "local"):
+        hosts = Hosts("", here.threads + here.decoders, gpus)
+        return replace(here, environments=({},), hosts=hosts)
+    each = int(weights_bytes * WORKER_COPIES + WORKER_BYTES)
+    hosts = Hosts(machine.ray_address, 1 + here.decoders, gpus, each, elastic)
+    workers = max(count_slots(hosts), 1) if elastic else int(machine.workers)
+    return Sizing(workers, 1, here.decoders, hosts=hosts)
 
 
 def list_accelerators() -> list[str]:

@@ -5,8 +5,9 @@ What is asked of a cache is in `fixgrid.feature_requests` and `fixgrid.cache_req
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -204,9 +205,23 @@ class ExtractRequest(Request):
         One of N parts of the images, ``"0/4"`` to ``"3/4"``, for processes on one machine or many that share the
         cache; ``"auto"`` asks the scheduler's variables, see `fixgrid.embed.portion.read_portion`. Nothing is
         sealed; the same call without it does that once all are done.
+    ray_address : str, optional
+        Of the Ray cluster whose machines do it, ``"auto"`` or HOST:PORT; the variable ``RAY_ADDRESS`` if not given,
+        else a cluster of this machine alone, which is ``"local"``.
+    gpus_per_worker : float, optional
+        Of the cluster, for each worker; 1 where `device` is cuda, else 0.
     """
 
     part: str | None = None
+    ray_address: str | None = None
+    gpus_per_worker: float | None = None
+
+    @property
+    def machine(self) -> Machine:
+        """How to use this machine and those of a cluster."""
+        address = self.ray_address or (os.environ.get("RAY_ADDRESS") if self.engine == "ray" else None)
+        here = super().machine
+        return replace(here, ray_address=address or "", gpus_per_worker=self.gpus_per_worker).resolve()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,14 @@ _BLOCK_ELEMENTS = 2**18
 _PRODUCT_ROWS = 8192  # rows of one product with features: as fast as all at once, without copies of their size
 
 
+def powers_of_ten(first: float, last: float, n: int) -> tuple[float, ...]:
+    """``n`` powers of ten with evenly spaced exponents, the same on every machine.
+
+    Not NumPy's power, whose last bit depends on the processor: strengths name the cells that are remembered.
+    """
+    return tuple(10.0**exponent for exponent in np.linspace(first, last, n).tolist())
+
+
 def dot(a: NDArray[Precision], b: NDArray[Precision]) -> float:
     """Inner product of two arrays of one shape.
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import eigh
+from .arrays import eigh, powers_of_ten
 from .design import Design
 from .linear import Axes, LinearHead, standard_scale
 from .moments import measure_moments
 
 # From the most to the least regularised, as `choose_strength` walks them.
-RIDGE_ALPHAS = tuple(float(alpha) for alpha in 10 ** np.linspace(7, -3, 41))
+RIDGE_ALPHAS = powers_of_ten(7, -3, 41)
 LDA_SHRINKAGES = (0.999, 0.99, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.001)
 
 

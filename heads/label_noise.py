@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq, minimize_scalar
 
+from .arrays import powers_of_ten
 from .metrics import Estimate, log_softmax
 
-_TEMPERATURES = tuple((10 ** np.linspace(-0.75, 0.75, 31)).tolist())
+_TEMPERATURES = powers_of_ten(-0.75, 0.75, 31)
 _LEAST = 1e-30  # a probability whose logarithm is to be finite
 _HALF_CHI2 = 1.9207294  # half the 95 % point of chi-square with one degree of freedom
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import powers_of_ten
 from .design import Design
 from .lbfgs import Line, Problem, minimise
 from .linear import LinearHead
@@ -19,7 +20,7 @@ from .loss import Loss
 from .together import Logits, Solver, solve_together
 
 # DINOv2's grid (Oquab et al. 2023).
-DINOV2_C = tuple((10 ** np.linspace(-6, 5, 45)).tolist())
+DINOV2_C = powers_of_ten(-6, 5, 45)
 
 _TOL = 1e-4  # largest certified relative distance from the optimum
 _MAX_STEPS = 2000  # a C that needs more keeps the gap it reached

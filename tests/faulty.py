@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,22 @@ def open_placed(view: View) -> StubBackend:
     """A trunk that notes in the folder ``NOTES`` where its process was placed."""
     Path(os.environ["NOTES"], f"{os.environ['PLACE']}-{os.getpid()}").touch()
     return open_faulty(view)
+
+
+@dataclass(frozen=True)
+class OpenFiled:
+    """A trunk with a file, which notes in the folder ``notes`` where it was read."""
+
+    folder: Path
+    notes: Path
+
+    def move(self, folder: Path) -> OpenFiled:
+        return replace(self, folder=folder)
+
+    def __call__(self, view: View) -> StubBackend:
+        name = (self.folder / "of trunk" / "name").read_text()
+        Path(self.notes, f"{name} {str(self.folder).replace('/', '|')}").touch()
+        return StubBackend(view)
 
 
 def open_slow(view: View) -> StubBackend:

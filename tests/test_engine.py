@@ -306,7 +306,7 @@ def test_the_engine_in_this_process_gives_the_same_features(data: Path) -> None:
 
 
 def test_an_engine_that_there_is_not_is_refused(data: Path) -> None:
-    with pytest.raises(UsageError, match="expected one of local, inline"):
+    with pytest.raises(UsageError, match="expected one of local, inline, ray"):
         extract(data, engine="steam")
 
 

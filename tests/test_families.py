@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import numpy as np
 import pytest
 
 from fixgrid.cache.errors import UsageError
+from fixgrid.heads.closed import RIDGE_ALPHAS
 from fixgrid.heads.families import FAMILIES, expect_families, families_for, keep_linear
 from fixgrid.heads.linear import LinearHead
+from fixgrid.heads.logistic import DINOV2_C
 
 
 def test_exactly_the_families_with_linear_heads_are_kept():
@@ -19,6 +23,12 @@ def test_exactly_the_families_with_linear_heads_are_kept():
 
 def test_their_order_stays():
     assert keep_linear(("ridge", "knn", "logistic")) == ("ridge", "logistic")
+
+
+@pytest.mark.parametrize("strengths", [DINOV2_C, RIDGE_ALPHAS])
+def test_strengths_are_powers_of_ten_to_the_last_bit_on_any_processor(strengths):
+    exponents = np.linspace(np.log10(strengths[0]), np.log10(strengths[-1]), len(strengths)).tolist()
+    assert strengths == tuple(float(Decimal(10) ** Decimal(exponent)) for exponent in exponents)
 
 
 def test_neighbours_alone_are_refused_with_what_to_ask_for():

@@ -45,7 +45,7 @@ def test_a_kept_graph_gives_the_features_of_the_trunk(trunk: Trunk, shelf: Path)
     spec = recall(describe_trunk(trunk), shelf, 64)
     assert spec is not None
     assert Path(spec.graphs[0][1]).parent == shelf.parent / "again"
-    np.testing.assert_allclose(open_backend(spec, 64)(make_probe(64)), run_eager(trunk, make_probe(64)), rtol=1e-4)
+    np.testing.assert_allclose(open_backend(spec, 64)(make_probe(64)), run_eager(trunk, make_probe(64)), 1e-4, 1e-6)
 
 
 def test_all_that_changes_a_graph_is_asked_for(trunk: Trunk, shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ def test_ridge_is_scikit_learns_at_any_size_of_the_numbers(n, d, alpha, size):
     expected = Ridge(alpha=alpha).fit(S, size * y).predict(S)
     head = fit("ridge", X, size * y, alpha)
     assert head.coef.dtype == np.float32
-    np.testing.assert_allclose(head.scores(X)[:, 0], expected, rtol=0, atol=1e-4 * size * y.std())
+    np.testing.assert_allclose(head.scores(X)[:, 0], expected, rtol=0, atol=5e-4 * size * y.std())
 
 
 @given(st.floats(1e-6, 1e6), st.floats(-100, 100))

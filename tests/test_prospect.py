@@ -127,7 +127,7 @@ def test_plan_takes_the_options_of_extract(tmp_path: Path) -> None:
 
     options = {name: {o.name for o in cli.main.commands[name].params} for name in ("extract", "plan")}
     assert options["plan"] - options["extract"] == {"calibrate", "slurm", "style"}
-    assert options["extract"] - options["plan"] == {"part"}
+    assert options["extract"] - options["plan"] == {"part", "ray_address", "gpus_per_worker"}
     items = json.loads(run("plan", "--res", "32,48", "--format", "json", cwd=tmp_path).stdout)
     assert {item["what"]: item["value"] for item in items}["to run"] == 2 * (3 * 1078 + 360 + 359)
     assert not list(tmp_path.glob("features/v1"))

@@ -29,8 +29,9 @@ from zoo import list_rows, write_photos
 from fixgrid.cache.entry import Entry
 from fixgrid.cache.errors import DataError
 from fixgrid.cache.shard import Status
+from fixgrid.embed.engines.deaths import WorkerError
 from fixgrid.embed.engines.engine import Course
-from fixgrid.embed.engines.local import LOST_DEVICE, LocalEngine, WorkerError
+from fixgrid.embed.engines.local import LOST_DEVICE, LocalEngine
 from fixgrid.embed.job import Receipt, ShardJob
 from fixgrid.embed.plan import Goal, plan_jobs
 from fixgrid.embed.sizing import Sizing

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
@@ -110,6 +111,15 @@ class OpenMoments:
     threads: int
     library: str = ""
     rule: str = ""
+
+    @property
+    def folder(self) -> Path:
+        """Of the weights, and of nothing else."""
+        return Path(self.weights).parent
+
+    def move(self, folder: Path) -> OpenMoments:
+        """The same with its weights in another folder, under the same name."""
+        return replace(self, weights=str(folder / Path(self.weights).name))
 
     def __call__(self, view: View) -> TorchBackend:
         """uint8 (B, R, R, 3) -> float32 (B, 2 C); on a CPU one image at a time, so that none depends on another."""

@@ -6,7 +6,7 @@ Importing this module and opening an ONNX Runtime backend costs no torch: worker
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
@@ -85,6 +85,15 @@ class BackendSpec:
     def any_shape(self) -> bool:
         """Whether inputs of any height and width are taken (view kind ``whole`` needs it)."""
         return self.kind in ("torch", "eager") and not self.graphs
+
+    def move(self, old: Path, new: Path) -> BackendSpec:
+        """The same with its files in another folder, under the same names."""
+
+        def find(file: str) -> str:
+            return str(new / Path(file).relative_to(old)) if file else ""
+
+        graphs = tuple((res, find(graph)) for res, graph in self.graphs)
+        return replace(self, graphs=graphs, weights=find(self.weights))
 
 
 class UnusableBackendError(Exception):

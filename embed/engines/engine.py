@@ -20,6 +20,7 @@ Opener = Callable[[View], Backend]
 ENGINES = {
     "local": "fixgrid.embed.engines.local:LocalEngine",
     "inline": "fixgrid.embed.engines.inline:InlineEngine",
+    "ray": "fixgrid.embed.engines.ray_actors:RayEngine",
 }
 """One line an engine: what `open_engine` calls with a `Sizing` and a `Course`."""
 

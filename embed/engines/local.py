@@ -13,11 +13,10 @@ import signal
 import sys
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, partial
 from multiprocessing import connection, parent_process
 from typing import Any
 
@@ -28,18 +27,15 @@ from ..job import Receipt, ShardJob
 from ..sizing import Sizing
 from ..sources.catalogue import open_content
 from ..task import NO_ROW, run_shard
+from .deaths import Deaths, WorkerError
 from .engine import Course, Opener
 from .processes import start_importing, start_process
 from .queue import JobQueue
 
-# Deaths that no image explains: at no image at all, and in all.
-MAX_IDLE_DEATHS, MAX_DEATHS = 2, 20
+# Deaths in all that no image explains.
+MAX_DEATHS = 20
 # Exit code of a worker whose accelerator answers every call with the error of an earlier one.
 LOST_DEVICE = 71
-
-
-class WorkerError(FixgridError):
-    """Workers die again and again, and not because of one image."""
 
 
 @contextmanager
@@ -91,7 +87,7 @@ class LocalEngine:
         self.sizing, self.course = sizing, course
         self.timeout_s, self.commit_every_s = timeout_s, commit_every_s
         self._pool: list[_Worker] = []
-        self._deaths: Counter[tuple[str, int]] = Counter()
+        self._deaths = Deaths(MAX_DEATHS)
         # When workers were last looked at, and when this process last went on after a stop (monotonic s).
         self._looked, self._woken = time.monotonic(), 0.0
 
@@ -104,23 +100,31 @@ class LocalEngine:
             What a worker raised, or `WorkerError` if workers keep dying or none can be started.
         """
         queue = JobQueue(jobs)
-        if not queue:
-            return
+        if queue:
+            with self.open(openers) as serve:
+                yield from serve(queue)
+
+    @contextmanager
+    def open(self, openers: Mapping[int, Opener]) -> Iterator[Callable[[JobQueue], Iterator[Receipt]]]:
+        """What does the jobs of a queue, one queue after another, by workers that live on in between."""
         try:
             with _name_scarcity():
                 context = start_importing()
                 self._stop = context.RawValue(ctypes.c_bool, False)
             self._openers = openers
-            for place in range(queue.count(self.sizing.workers)):
-                self._start(context, place)
-            while queue or any(worker.job for worker in self._pool):
-                if self.course.should_stop():
-                    self._stop.value = True
-                    queue.clear()
-                self._hand_out(context, queue)
-                yield from self._collect(context, queue)
+            yield partial(self._work, context)
         finally:
             self._end()
+
+    def _work(self, context: Any, queue: JobQueue) -> Iterator[Receipt]:
+        for place in range(len(self._pool), queue.count(self.sizing.workers)):
+            self._start(context, place)
+        while queue or any(worker.job for worker in self._pool):
+            if self.course.should_stop():
+                self._stop.value = True
+                queue.clear()
+            self._hand_out(context, queue)
+            yield from self._collect(context, queue)
 
     def _start(self, context: Any, place: int) -> None:
         environments = self.sizing.environments
@@ -177,21 +181,17 @@ class LocalEngine:
         assert job is not None
         if code == 1:
             raise WorkerError("a worker ended in the error shown above; please report it.")
-        place = job.split, row
         # Threads that decode ahead leave it open which image it was: the job is repeated with care before any is
         # blamed.
-        self._deaths[place] += job.careful or not self.sizing.decoders
-        if self._deaths.total() > MAX_DEATHS or (row == NO_ROW and self._deaths[place] > MAX_IDLE_DEATHS):
+        again = self._deaths.judge(job, row, worker.died_of, counts=job.careful or not self.sizing.decoders)
+        if again is None:
             raise WorkerError(
-                f"workers died {self._deaths.total()} times, last with exit code {code} at {job.split} row {row}; "
+                f"workers died {self._deaths.total} times, last with exit code {code} at {job.split} row {row}; "
                 f"-9 means that memory ran out: try --workers 1; {LOST_DEVICE} that the accelerator gave the error "
                 "shown above: try --device cpu."
             )
-        if row != NO_ROW and self._deaths[place] > 1:
-            del self._deaths[place]
-            job = replace(job, quarantine={**job.quarantine, row: worker.died_of})
         self.course.on_notice(f"a worker ended ({code}) at {job.split} row {row}; another continues with its rows")
-        queue.put_back(replace(job, careful=True))
+        queue.put_back(again)
 
     def _end(self) -> None:
         for worker in self._pool:

@@ -19,6 +19,15 @@ from .usage import command
     help="I/N: one of N parts, from 0/N, beside others on this cache; auto asks Slurm's and others' variables. "
     "Then once without it, which seals.",
 )
+@options.option(
+    "--ray-address",
+    help="With --engine ray: auto or HOST:PORT of a cluster, or local. [default: RAY_ADDRESS, else this machine]",
+)
+@options.option(
+    "--gpus-per-worker",
+    type=float,
+    help="With --engine ray: how many, or a share of one. [default: 1 where the device is cuda, else 0]",
+)
 @click.pass_context
 def extract(ctx: click.Context, /, **asked: Any) -> None:
     """Run the trunk once per split and resolution and cache its features.

@@ -163,7 +163,10 @@ workers = option(
     "--workers", "-j", default="auto", show_default=True, help="Processes that decode and run the trunk."
 )
 engine = option(
-    "--engine", default="local", show_default=True, help="Who runs them: local, or inline in this very process."
+    "--engine",
+    default="local",
+    show_default=True,
+    help="Who runs them: local, inline in this very process, or ray, on a cluster.",
 )
 machine = all_of(backend, device, workers, engine)
 table = all_of(

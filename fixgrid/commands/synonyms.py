@@ -157,7 +157,11 @@ _VALUES: Mapping[str, Mapping[str, str]] = {
         "compile": "inductor torch.compile torchscript jit cudagraphs",
         "openvino": "ov",
     },
-    "engine": {"local": "multiprocessing processes mp ray dask joblib", "inline": "none single main serial debug"},
+    "engine": {
+        "local": "multiprocessing processes mp joblib",
+        "inline": "none single main serial debug",
+        "ray": "ray-core cluster dask",
+    },
     "crop_mode": {"squash": "resize stretch warp", "border": "pad letterbox padding", "center": "centre crop"},
     "interpolation": {"bilinear": "linear area box", "bicubic": "cubic", "lanczos": "lanczos3 antialias"},
     "resampler": {"pillow": "pil pillow-simd", "tensor": "torch torchvision tensors"},

@@ -32,7 +32,10 @@ HEADINGS: Mapping[str, tuple[str, ...]] = {
         "seed", "recalibrate",
     ),
     "Tables and labels": ("task", "classes", "label_col", "image_col", "split_col", "group_col", "root"),
-    "This machine": ("device", "workers", "precision", "dtype", "backend", "engine", "part", "calibrate", "slurm"),
+    "This machine": (
+        "device", "workers", "precision", "dtype", "backend", "engine", "ray_address", "gpus_per_worker", "part",
+        "calibrate", "slurm",
+    ),
     "Images and failures": ("max_bad", "strict", "skip_unknown", "follow_links", "rehash", "deep", "sample"),
     "Always": ("config", "quiet", "verbose", "version", "help"),
 }  # fmt: skip

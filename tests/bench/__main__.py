@@ -1,4 +1,4 @@
-"""``python -m tests.bench [extract|heads|twins] [--quick] [--large] [--data DIR] [--other TOOL=PYTHON]``.
+"""``python -m tests.bench [extract|heads|twins|ray] [--quick] [--large] [--data DIR] [--other TOOL=PYTHON]``.
 
 Results go to bench-results/.
 """
@@ -12,9 +12,11 @@ RESULTS = Path("bench-results")
 
 
 def main() -> None:
-    """Measure extraction, heads, or both; or how well near duplicates are found."""
+    """Measure extraction, heads, or both; how well near duplicates are found; or what a Ray cluster costs."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure speed and memory.")
-    parser.add_argument("what", nargs="?", choices=["extract", "heads", "twins"], help="the first two if not given")
+    parser.add_argument(
+        "what", nargs="?", choices=["extract", "heads", "twins", "ray"], help="the first two if not given"
+    )
     parser.add_argument("--quick", action="store_true", help="a short round: does it work at all")
     parser.add_argument("--large", action="store_true", help="a trunk of 3.3 GB too")
     parser.add_argument("--data", type=Path, metavar="DIR", help="photographs in a folder per class")
@@ -24,6 +26,10 @@ def main() -> None:
         from . import bench_twins
 
         return bench_twins.main(RESULTS, data=options.data, quick=options.quick)
+    if options.what == "ray":
+        from . import bench_ray
+
+        return bench_ray.main(RESULTS, data=options.data, quick=options.quick)
     # Each is imported when it is its turn: the heads' measurement must not hold torch in memory.
     if options.what != "heads":
         from . import bench_extract
