@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -21,7 +21,7 @@ from .localfile import TEMP_PREFIX as TEMP_PREFIX
 from .localfile import hash_here, read_here
 from .localfile import is_abandoned as is_abandoned
 from .localfile import name_temp as name_temp
-from .mirror import fetch_file, publish_file, withdraw_file
+from .mirror import fetch_file, publish_file, withdraw_files
 
 
 class _Sink:
@@ -146,11 +146,23 @@ def remove_file(path: Path) -> None:
     DiskError
         If it cannot be removed.
     """
-    withdraw_file(path)
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise name_cause(path, error) from error
+    remove_files([path])
+
+
+def remove_files(paths: Sequence[Path]) -> None:
+    """Remove files, as `remove_file`; of those in a bucket many at a time.
+
+    Raises
+    ------
+    DiskError
+        If one cannot be removed.
+    """
+    withdraw_files(paths)
+    for path in paths:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise name_cause(path, error) from error
 
 
 def rename_file(path: Path, target: Path) -> None:
@@ -163,7 +175,7 @@ def rename_file(path: Path, target: Path) -> None:
     DiskError
         If it cannot be renamed.
     """
-    withdraw_file(path)
+    withdraw_files([path])
     try:
         os.replace(path, target)
         sync_folder(path.parent)

@@ -10,16 +10,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .disk import commit_bytes, commit_stream, make_folder, read_file, remove_file, rename_file, sweep_temps
+from .disk import (
+    commit_bytes,
+    commit_stream,
+    make_folder,
+    read_file,
+    remove_file,
+    remove_files,
+    rename_file,
+    sweep_temps,
+)
 from .errors import CacheError
 from .key import Spec
-from .mirror import has_file
+from .mirror import drop_copy, fetch_files, has_file
 from .rows import Rows
 from .rowsfile import encode_rows
 from .salvage import salvage_rows
 from .sealed import FEATURES, SEAL, Sealed, read_seal, write_seal
 from .sealedfile import BLOCK_ROWS, write_sealed
-from .shard import Shard, Status, commit_shard, find_runs, list_shards, read_shard
+from .shard import Shard, ShardFile, Status, commit_shard, find_runs, list_shards, read_shard
 
 
 @dataclass(frozen=True)
@@ -100,14 +109,24 @@ class Entry:
         DiskError
             If a file cannot be renamed.
         """
-        notices = []
-        for file in list_shards(self.shards_folder):
+        notices, shards = [], list_shards(self.shards_folder)
+        fetch_files(file.path for file in shards)
+        for file in shards:
             try:
-                read_shard(file, self.spec)
+                self._expect_good(file)
             except CacheError as error:
                 rename_file(file.path, file.path.with_suffix(".damaged"))
                 notices.append(f"set aside, and rows {file.start} to {file.stop} are recomputed: {error}")
         return notices + self._set_aside_sealed()
+
+    def _expect_good(self, file: ShardFile) -> None:
+        """Read a shard; if it is damaged here but not in the bucket, that one is taken."""
+        try:
+            read_shard(file, self.spec)
+        except CacheError:
+            if not drop_copy(file.path):
+                raise
+            read_shard(file, self.spec)
 
     def _set_aside_sealed(self) -> list[str]:
         try:
@@ -198,5 +217,5 @@ class Entry:
 
     def drop_shards(self) -> None:
         """Remove the shards of a sealed entry."""
-        for file in list_shards(self.shards_folder) if self.read_seal() else []:
-            remove_file(file.path)
+        shards = list_shards(self.shards_folder) if self.read_seal() else []
+        remove_files([file.path for file in shards])

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -65,15 +66,20 @@ def publish_file(temp: Path, path: Path) -> None:
         _recall(place.url).objects[place.name] = Found(temp.stat().st_size, "")
 
 
-def withdraw_file(path: Path) -> None:
-    """Delete the object of a file, before the file.
+def withdraw_files(paths: Iterable[Path]) -> None:
+    """Delete the objects of files, many at a time, before the files.
 
     Raises
     ------
     DiskError
         If the bucket refuses.
     """
-    place = _find_shared(path)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        list(pool.map(_withdraw, (path for path in paths if _find_shared(path))))
+
+
+def _withdraw(path: Path) -> None:
+    place = find_place(path)
     if place:
         for name in _list_names(place) if path.name == _BY_CONTENT else [place.name]:
             bucket.delete_object(place._replace(name=name))
@@ -93,6 +99,21 @@ def fetch_file(path: Path) -> None:
         name = _name_object(path, place)
         if name in _look(place.url, _above(place.name)):
             _fetch(place._replace(name=name), path)
+
+
+def fetch_files(paths: Iterable[Path]) -> None:
+    """Have files here, many at a time; see `fetch_file`."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        list(pool.map(fetch_file, (path for path in paths if _find_shared(path))))
+
+
+def drop_copy(path: Path) -> bool:
+    """Remove a file that is not what it should be, if the bucket has it, too; whether it will be fetched anew."""
+    place = _find_shared(path)
+    if place and path.exists() and _name_object(path, place) in _look(place.url, _above(place.name)):
+        path.unlink(missing_ok=True)
+        return True
+    return False
 
 
 def has_file(path: Path) -> bool:

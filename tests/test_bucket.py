@@ -207,6 +207,41 @@ def test_what_others_change_or_remove_is_seen(url: str, move: Callable[[str], No
     assert not (folder / names).exists()
 
 
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_copy_that_is_damaged_here_is_fetched_anew(url: str, served: Proxy) -> None:
+    entry = open_entry(url)
+    entry.create(ROWS)
+    flip(commit_rows(entry, ROWS, 0, 10))
+    served.requests.clear()
+    assert entry.set_aside_damage() == []
+    fill(entry)
+    flip(entry.sealed_file)
+    assert np.array_equal(open_entry(url).open().load(ROWS).X, features_of(ROWS, SPEC))
+    assert served.count("PUT", "/shards/000000000") == 0
+
+
+def test_what_is_damaged_in_the_bucket_is_computed_again(url: str, move: Callable[[str], None]) -> None:
+    entry = open_entry(url)
+    entry.create(ROWS)
+    path = commit_rows(entry, ROWS, 0, 10)
+    flip(path)
+    mirror.publish_file(path, path)
+    move("there")
+    other = open_entry(url)
+    other.create(ROWS)
+    assert [line.partition(":")[0] for line in other.set_aside_damage()] == [
+        "set aside, and rows 0 to 10 are recomputed"
+    ]
+    assert other.find_missing().all()
+    fill(other)
+    assert np.array_equal(other.open().load(ROWS).X, features_of(ROWS, SPEC))
+
+
 def test_what_only_speeds_one_machine_up_stays_there(url: str) -> None:
     for name in ("speed/a.json", "hashes/b", "cells/c.json", "trunks/d.json", "runs/e.json", "v1/locks/f.lock"):
         commit_bytes(open_folder(url) / name, b"mine")
@@ -247,7 +282,7 @@ def test_refused_keys_are_not_tried_again(url: str, served: Proxy) -> None:
 def test_a_bucket_that_is_not_there_is_one_line(url: str) -> None:
     done = CliRunner().invoke(main, ["cache", "ls", "--cache", "s3://nobodys/features"])
     assert done.exit_code == 5
-    assert re.search(r"^Error: could not list s3://nobodys/features: .*bucket does not exist", done.output)
+    assert re.search(r"(?m)^Error: could not list s3://nobodys/features: .*bucket does not exist", done.output)
 
 
 def test_two_machines_of_which_one_is_killed_seal_what_one_run_does(
