@@ -80,11 +80,16 @@ def find_place(path: Path) -> Place | None:
 
 
 def is_shared(name: str) -> bool:
-    """Whether an object's name is of what all machines see; what only speeds one of them up stays there."""
+    """Whether an object's name is of what all machines see; what only speeds one of them up stays there.
+
+    Names that would lead out of a mirror are not.
+    """
     path = PurePosixPath(name)
     return (
         path.parts[:1] != ()
         and path.parts[0] in _SHARED
+        and str(path) == name
+        and not {"..", "\0"} & {*path.parts, *name}
         and "locks" not in path.parts
         and not path.name.startswith(".")
         and path.suffix != ".damaged"

@@ -260,7 +260,8 @@ def _look(url: str, prefix: str) -> dict[str, Found]:
     known = _recall(url)
     if not _is_fresh(known, prefix):
         began = time.monotonic()
-        found = bucket.list_objects(Place(url, prefix))
+        listed = bucket.list_objects(Place(url, prefix))
+        found = {name: one for name, one in listed.items() if is_shared(name)}
         below = prefix + "/" if prefix else ""
         for name in [name for name in known.objects if name.startswith(below)]:
             del known.objects[name]

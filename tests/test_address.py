@@ -99,6 +99,13 @@ def test_what_is_shared_is_told_by_its_name() -> None:
     assert [name for name in [*shared, *mine] if is_shared(name)] == shared
 
 
+@pytest.mark.parametrize(
+    "name", ["v1/../../x.json", "v1//x.json", "/v1/x.json", "v1/./x", "v1/x/", "v1/a\0.json", ".."]
+)
+def test_no_objects_name_leads_out_of_a_mirror(name: str) -> None:
+    assert not is_shared(name)
+
+
 def test_features_are_named_by_their_content() -> None:
     named = name_content("v1/ab/abc/features.h5", "0123456789abcdef" * 4)
     assert named == "v1/ab/abc/features.0123456789abcdef.h5"

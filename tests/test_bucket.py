@@ -248,6 +248,14 @@ def test_what_only_speeds_one_machine_up_stays_there(url: str) -> None:
     assert list_bucket(url) == []
 
 
+def test_what_strangers_put_stays_in_the_mirror(url: str, tmp_path: Path) -> None:
+    (tmp_path / "evil").write_bytes(b"mine")
+    for name in ("v1/../../../../out.json", "out.json", "v1/../../x.json", "speed/x.json"):
+        bucket.put_object(Place(url, name), tmp_path / "evil")
+    open_folder(url)
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["evil"]
+
+
 @pytest.mark.parametrize("fault", [503, "cut"])
 def test_requests_that_fail_now_and_then_cost_nothing(url: str, served: Proxy, fault: object) -> None:
     turn = iter(range(10_000))

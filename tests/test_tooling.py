@@ -183,7 +183,7 @@ def requirement_lines(path: Path) -> list[str]:
 
 def test_every_requirement_is_bounded_on_both_sides() -> None:
     lines = requirement_lines(ROOT / "requirements.txt") + requirement_lines(ROOT / "requirements-test.txt")
-    bounded = re.compile(r"[a-z][a-z0-9-]*(==[\d.]+|>=[\d.]+,<[\d.]+)(; python_version < .*)?")
+    bounded = re.compile(r"[a-z][a-z0-9-]*(\[[a-z]+\])?(==[\d.]+|>=[\d.]+,<[\d.]+)(; python_version < .*)?")
     assert [line for line in lines if not bounded.fullmatch(line)] == []
 
 
