@@ -185,7 +185,7 @@ def refresh_folder(folder: Path) -> None:
     stale = []
     for name, found in objects.items():
         path = folder / name[len(prefix) :]
-        if name.startswith(prefix) and is_shared(name) and not (name.endswith(".h5") or _is_same(path, found)):
+        if name.startswith(prefix) and not (name.endswith(".h5") or _is_same(path, found)):
             if is_large(name):
                 path.unlink(missing_ok=True)
             else:

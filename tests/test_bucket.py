@@ -106,6 +106,7 @@ def test_equal_rows_of_two_machines_are_one_object(url: str, move: Callable[[str
     move("there")
     commit_rows(open_entry(url), ROWS, 0, 10)
     assert list_bucket(url) == before
+    move("elsewhere")
     assert not open_entry(url).find_missing()[:10].any()
 
 
@@ -120,10 +121,12 @@ def test_what_a_machine_commits_another_reads(url: str, move: Callable[[str], No
 
 def test_only_what_is_read_is_fetched(url: str, move: Callable[[str], None], served: Proxy) -> None:
     fill(open_entry(url))
+    commit_bytes(open_folder(url) / "heads/a.safetensors", b"tensors")
     move("there")
     served.requests.clear()
     assert len(FeatureStore(open_folder(url)).sealed()) == 1
-    assert served.count("GET", "features.") == 0
+    assert served.count("GET", "features.") + served.count("GET", "heads/a") == 0
+    assert read_file(open_folder(url) / "heads/a.safetensors") == b"tensors"
     open_entry(url).open().load(ROWS)
     open_entry(url).open().load(ROWS)
     assert served.count("GET", "features.") == 1
@@ -262,6 +265,29 @@ def test_requests_that_fail_now_and_then_cost_nothing(url: str, served: Proxy, f
     served.fault = lambda method, path: fault if next(turn) % 5 < 2 else None
     fill(open_entry(url))
     assert np.array_equal(open_entry(url).open().load(ROWS).X, features_of(ROWS, SPEC))
+
+
+def test_for_half_a_minute_it_is_tried_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    slept: list[float] = []
+
+    class Busy:
+        """A file system that fails once more than is tried, or less."""
+
+        def __init__(self, failures: int) -> None:
+            self.failures = failures
+
+        def put_file(self, here: str, there: str) -> None:
+            self.failures -= 1
+            if self.failures >= 0:
+                raise RuntimeError("reset by //me:hidden@peer\nmore")
+
+    monkeypatch.setattr(bucket.time, "sleep", slept.append)
+    monkeypatch.setattr(bucket, "_opened", {(os.getpid(), "s3"): Busy(5)})
+    bucket.put_object(Place("s3://b/p", "a"), tmp_path)
+    assert slept == [1, 2, 4, 8, 16]
+    monkeypatch.setattr(bucket, "_opened", {(os.getpid(), "s3"): Busy(6)})
+    with pytest.raises(DiskError, match=r"^could not write s3://b/p/a: reset by //peer more\. Everything"):
+        bucket.put_object(Place("s3://b/p", "a"), tmp_path)
 
 
 @pytest.mark.parametrize("fault", [503, 403, "cut"])
