@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .address import say_place
 from .disk import (
     commit_bytes,
     commit_stream,
@@ -71,7 +72,9 @@ class Entry:
         """
         sealed = self.read_seal()
         if sealed is None:
-            raise CacheError(f"the features in {self.folder} are incomplete; run the extract that made them again.")
+            raise CacheError(
+                f"the features in {say_place(self.folder)} are incomplete; run the extract that made them again."
+            )
         return sealed
 
     def rests_on_seal(self) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .address import say_place
 from .disk import commit_bytes, hash_file, read_file
 from .errors import CacheError
 from .features import FeatureSet
@@ -146,9 +147,11 @@ class Sealed:
             if digest != self.digest and drop_copy(self.file):
                 digest = hash_file(self.file)
         except FileNotFoundError:  # removed by another process since its seal was read
-            raise CacheError(f"{self.file} is gone; run extract again to recompute it.") from None
+            raise CacheError(f"{say_place(self.file)} is gone; run extract again to recompute it.") from None
         if digest != self.digest:
-            raise CacheError(f"{self.file} was altered after it was sealed; run extract again to recompute it.")
+            raise CacheError(
+                f"{say_place(self.file)} was altered after it was sealed; run extract again to recompute it."
+            )
 
     def read_status(self) -> NDArray[np.uint8]:
         """The `Status` of every row, unchecked. uint8, shape (n,).
@@ -227,7 +230,9 @@ class Sealed:
 
     def _expect_rows(self, rows: Rows) -> None:
         if rows.digest != self.spec.rows_sha256:
-            raise CacheError(f"{self.folder} holds features of other rows than these; run extract again.")
+            raise CacheError(
+                f"{say_place(self.folder)} holds features of other rows than these; run extract again."
+            )
 
 
 def _join(features: NDArray[Any], status: NDArray[np.uint8], rows: Rows, start: int) -> FeatureSet:
