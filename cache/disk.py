@@ -1,19 +1,15 @@
 """Writes that either happen whole or not at all.
 
 Every file of the cache is written under a temporary name in its own folder, synced, renamed over its final
-name, and the folder synced. Existence under the final name is the commit.
+name, and the folder synced. Existence under the final name is the commit. In the mirror of a bucket, see
+`fixgrid.cache.mirror`, it is put there before it is renamed here.
 """
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import os
 import shutil
-import socket
-import stat
-import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -21,8 +17,11 @@ from typing import BinaryIO
 from .causes import is_refused as is_refused
 from .causes import name_cause
 from .errors import DiskError
-
-TEMP_PREFIX = ".tmp-"
+from .localfile import TEMP_PREFIX as TEMP_PREFIX
+from .localfile import hash_here, read_here
+from .localfile import is_abandoned as is_abandoned
+from .localfile import name_temp as name_temp
+from .mirror import fetch_file, publish_file, withdraw_files
 
 
 class _Sink:
@@ -97,6 +96,7 @@ def commit_stream(path: Path, write: Callable[[BinaryIO], object]) -> None:
         with open(temp, "w+b", buffering=0) as file:
             _fill(file, write)
             os.fsync(file.fileno())
+        publish_file(temp, path)
         os.replace(temp, path)
         sync_folder(path.parent)
     except OSError as error:
@@ -104,11 +104,6 @@ def commit_stream(path: Path, write: Callable[[BinaryIO], object]) -> None:
     finally:
         with suppress(OSError):
             temp.unlink()
-
-
-def name_temp(folder: Path) -> Path:
-    """A new name in `folder` for what is not whole yet; it tells `is_abandoned` who is at it."""
-    return folder / f"{TEMP_PREFIX}{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}"
 
 
 def _fill(file: BinaryIO, write: Callable[[BinaryIO], object]) -> None:
@@ -151,20 +146,36 @@ def remove_file(path: Path) -> None:
     DiskError
         If it cannot be removed.
     """
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise name_cause(path, error) from error
+    remove_files([path])
+
+
+def remove_files(paths: Sequence[Path]) -> None:
+    """Remove files, as `remove_file`; of those in a bucket many at a time.
+
+    Raises
+    ------
+    DiskError
+        If one cannot be removed.
+    """
+    withdraw_files(paths)
+    for path in paths:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise name_cause(path, error) from error
 
 
 def rename_file(path: Path, target: Path) -> None:
     """Rename a file durably, replacing `target`; one that another process took away is fine.
+
+    Nothing is renamed in a bucket: there it is gone, here it has its new name.
 
     Raises
     ------
     DiskError
         If it cannot be renamed.
     """
+    withdraw_files([path])
     try:
         os.replace(path, target)
         sync_folder(path.parent)
@@ -207,25 +218,14 @@ def read_file(path: Path) -> bytes:
     OSError
         If it cannot be read, or is no regular file.
     """
-    with open(path, "rb", opener=_open_regular) as file:
-        return file.read()
-
-
-def _open_regular(path: str, flags: int) -> int:
-    handle = os.open(path, flags | os.O_NONBLOCK)
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise OSError(errno.EINVAL, "not a regular file", path)
-    return handle
+    fetch_file(path)
+    return read_here(path)
 
 
 def hash_file(path: Path) -> str:
     """Hex sha256 of a regular file's bytes, read in blocks of 1 MiB."""
-    total = hashlib.sha256()
-    with open(path, "rb", opener=_open_regular) as file:
-        while block := file.read(1 << 20):
-            total.update(block)
-    return total.hexdigest()
+    fetch_file(path)
+    return hash_here(path)
 
 
 def sweep_temps(folder: Path) -> None:
@@ -233,13 +233,6 @@ def sweep_temps(folder: Path) -> None:
     for temp in folder.glob(f"{TEMP_PREFIX}*"):
         if is_abandoned(temp):
             remove_file(temp)
-
-
-def is_abandoned(temp: Path) -> bool:
-    """Whether the process that was writing a temporary file was one of this host and lives no more."""
-    mine = f"{TEMP_PREFIX}{socket.gethostname()}-"
-    pid = temp.name[len(mine) :].split("-")[0]
-    return temp.name.startswith(mine) and not Path(f"/proc/{pid}").exists()
 
 
 def expect_writable(path: Path) -> None:

@@ -10,15 +10,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .disk import commit_bytes, commit_stream, make_folder, read_file, remove_file, rename_file, sweep_temps
+from .address import say_place
+from .disk import (
+    commit_bytes,
+    commit_stream,
+    make_folder,
+    read_file,
+    remove_file,
+    remove_files,
+    rename_file,
+    sweep_temps,
+)
 from .errors import CacheError
 from .key import Spec
+from .mirror import drop_copy, fetch_files, has_file
 from .rows import Rows
 from .rowsfile import encode_rows
 from .salvage import salvage_rows
 from .sealed import FEATURES, SEAL, Sealed, read_seal, write_seal
 from .sealedfile import BLOCK_ROWS, write_sealed
-from .shard import Shard, Status, commit_shard, find_runs, list_shards, read_shard
+from .shard import Shard, ShardFile, Status, commit_shard, find_runs, list_shards, read_shard
 
 
 @dataclass(frozen=True)
@@ -61,7 +72,9 @@ class Entry:
         """
         sealed = self.read_seal()
         if sealed is None:
-            raise CacheError(f"the features in {self.folder} are incomplete; run the extract that made them again.")
+            raise CacheError(
+                f"the features in {say_place(self.folder)} are incomplete; run the extract that made them again."
+            )
         return sealed
 
     def rests_on_seal(self) -> bool:
@@ -69,7 +82,7 @@ class Entry:
 
         Not if the entry was never sealed, or interrupted between file and seal, with every row still in a shard.
         """
-        begun = self.sealed_file.exists() or (self.folder / SEAL).exists()
+        begun = has_file(self.sealed_file) or has_file(self.folder / SEAL)
         return begun and (self.read_seal() is not None or bool(self.find_missing().any()))
 
     def create(self, rows: Rows) -> None:
@@ -85,7 +98,7 @@ class Entry:
         sweep_temps(self.folder)
         for name, content in (("rows.h5", encode_rows(rows)), ("spec.json", self.spec.to_json())):
             file = self.folder / name
-            if not file.exists() or read_file(file) != content:
+            if not has_file(file) or read_file(file) != content:
                 commit_bytes(file, content)
 
     def set_aside_damage(self) -> list[str]:
@@ -99,14 +112,24 @@ class Entry:
         DiskError
             If a file cannot be renamed.
         """
-        notices = []
-        for file in list_shards(self.shards_folder):
+        notices, shards = [], list_shards(self.shards_folder)
+        fetch_files(file.path for file in shards)
+        for file in shards:
             try:
-                read_shard(file, self.spec)
+                self._expect_good(file)
             except CacheError as error:
                 rename_file(file.path, file.path.with_suffix(".damaged"))
                 notices.append(f"set aside, and rows {file.start} to {file.stop} are recomputed: {error}")
         return notices + self._set_aside_sealed()
+
+    def _expect_good(self, file: ShardFile) -> None:
+        """Read a shard; if it is damaged here but not in the bucket, that one is taken."""
+        try:
+            read_shard(file, self.spec)
+        except CacheError:
+            if not drop_copy(file.path):
+                raise
+            read_shard(file, self.spec)
 
     def _set_aside_sealed(self) -> list[str]:
         try:
@@ -197,5 +220,5 @@ class Entry:
 
     def drop_shards(self) -> None:
         """Remove the shards of a sealed entry."""
-        for file in list_shards(self.shards_folder) if self.read_seal() else []:
-            remove_file(file.path)
+        shards = list_shards(self.shards_folder) if self.read_seal() else []
+        remove_files([file.path for file in shards])

@@ -23,6 +23,7 @@ from .errors import CacheError
 from .holdings import POOLED, RECALIBRATED
 from .key import Spec, explain_difference
 from .labels import Version, find_stem, find_version
+from .mirror import measure_folder
 from .phase import Phase, keep_silent
 from .rowsfile import decode_rows, read_manifest_record
 from .sealed import SEAL, Sealed
@@ -236,7 +237,6 @@ def describe_entry(
     labels : mapping of Version to str
         What trunks are called.
     """
-    files = [path for path in entry.folder.rglob("*") if path.is_file()]
     data, split = named.get(entry.spec.rows_sha256, ("", ""))
     sealed = entry.read_seal()
     unnamed = sealed.trunk_name if sealed else entry.spec.trunk["architecture"]
@@ -251,7 +251,7 @@ def describe_entry(
         "views": entry.spec.views,
         "rows": entry.spec.rows,
         "missing": 0 if sealed else int(entry.find_missing().sum()),
-        "bytes": sum(path.stat().st_size for path in files),
+        "bytes": measure_folder(entry.folder),
         "sealed": sealed is not None,
     }
 

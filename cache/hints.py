@@ -9,6 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from .address import say_place
 from .datasets import name_here
 from .errors import say_command
 from .key import Spec
@@ -133,7 +134,7 @@ def say_extract(manifest: Manifest, root: Path, words: Iterable[str], *, seeded:
 
 def say_cache(root: Path) -> list[str]:
     """The option that names a cache, where it is not the usual one."""
-    return [] if str(root) == _FOLDER else ["--cache", str(root)]
+    return [] if str(root) == _FOLDER else ["--cache", say_place(root)]
 
 
 def _write(value: object) -> str:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from .address import say_place
 from .errors import CacheError, say_command
 from .features import FeatureTable, Skipped
 from .holdings import Holdings, find_holdings
+from .mirror import open_folder, refresh_folder
 from .shard import Status
 from .store import FeatureStore
 
@@ -22,12 +24,12 @@ def open_store(path: Path | str) -> Reader:
     CacheError
         If there are no features.
     """
-    store = FeatureStore(Path(path).expanduser())
+    store = FeatureStore(open_folder(path))
     if not store.folder.is_dir():
         what = "a folder without features" if store.root.is_dir() else "no folder"
         raise CacheError(
-            f"found {what} at {store.root.absolute()}; expected the cache that extract fills: name its folder, "
-            f"or run {say_command('extract')} first."
+            f"found {what} at {say_place(store.root.absolute())}; expected the cache that extract fills: name its "
+            f"folder, or run {say_command('extract')} first."
         )
     return Reader(store)
 
@@ -58,6 +60,7 @@ class Reader:
         CacheError, UsageError
             See `cache.holdings.find_holdings`.
         """
+        refresh_folder(self.store.root)
         return find_holdings(self.store, data, trunk, view)
 
     def load(

@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .blocks import Blocks
+from .address import say_place
 from .disk import commit_bytes, hash_file, read_file
 from .errors import CacheError
 from .features import FeatureSet
 from .key import Spec
+from .mirror import drop_copy, measure_file
 from .remarks import WIDTH
 from .rows import Rows
 from .sealedfile import BLOCK_ROWS, check_sealed, open_sealed
@@ -81,7 +83,7 @@ def read_seal(folder: Path, spec: Spec) -> Seal | None:
         if not all(isinstance(record[name], kind) for name, kind in _KINDS.items()):
             return None
         seal = Seal(**{name: record[name] for name in _KINDS})
-        fits = (seal.key, seal.bytes) == (spec.key, (folder / FEATURES).stat().st_size)
+        fits = (seal.key, seal.bytes) == (spec.key, measure_file(folder / FEATURES))
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return seal if fits else None
@@ -144,10 +146,14 @@ class Sealed:
         """
         try:
             digest = hash_file(self.file)
+            if digest != self.digest and drop_copy(self.file):
+                digest = hash_file(self.file)
         except FileNotFoundError:  # removed by another process since its seal was read
-            raise CacheError(f"{self.file} is gone; run extract again to recompute it.") from None
+            raise CacheError(f"{say_place(self.file)} is gone; run extract again to recompute it.") from None
         if digest != self.digest:
-            raise CacheError(f"{self.file} was altered after it was sealed; run extract again to recompute it.")
+            raise CacheError(
+                f"{say_place(self.file)} was altered after it was sealed; run extract again to recompute it."
+            )
 
     def read_status(self) -> NDArray[np.uint8]:
         """The `Status` of every row, unchecked. uint8, shape (n,).
@@ -265,7 +271,9 @@ class Sealed:
 
     def _expect_rows(self, rows: Rows) -> None:
         if rows.digest != self.spec.rows_sha256:
-            raise CacheError(f"{self.folder} holds features of other rows than these; run extract again.")
+            raise CacheError(
+                f"{say_place(self.folder)} holds features of other rows than these; run extract again."
+            )
 
 
 def _join(features: NDArray[Any], status: NDArray[np.uint8], rows: Rows, start: int) -> FeatureSet:

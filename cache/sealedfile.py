@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from . import schema
 from .errors import CacheError
 from .key import Spec
+from .mirror import fetch_file
 from .remarks import WIDTH
 from .shard import REMARKS, Shard, ShardFile, arrays_of, check_rows, read_shard, row_checksums
 
@@ -74,6 +75,7 @@ def open_sealed(path: Path, spec: Spec) -> Iterator[h5py.File]:
     CacheError
         If it is not such a file.
     """
+    fetch_file(path)
     try:
         if not path.is_file():
             raise OSError("not a regular file")

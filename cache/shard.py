@@ -19,6 +19,7 @@ from . import schema
 from .disk import commit_bytes, read_file
 from .errors import CacheError
 from .key import Spec
+from .mirror import list_folder
 from .remarks import WIDTH
 
 REMARKS = "remarks"
@@ -115,7 +116,7 @@ def commit_shard(folder: Path, key: str, shard: Shard) -> Path:
 def list_shards(folder: Path) -> list[ShardFile]:
     """Files in `folder` named as shards, in row order. Their content is not read: see `read_shard`."""
     found = []
-    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+    for path in list_folder(folder):
         match = _NAME.fullmatch(path.name)
         if match:
             found.append(ShardFile(path, int(match[1]), int(match[2]), match[3]))

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fixgrid.cache.address import say_place
 from fixgrid.cache.datasets import TABLES, split_limit
 from fixgrid.cache.errors import DataError, UsageError
 from fixgrid.cache.rows import SPLITS, TASKS, Manifest, Rows
@@ -115,7 +116,7 @@ def read_manifest(
     except DataError as error:
         if not kept or not was_changed(images, listing, seed=seed):
             raise
-        cure = f"or mend the split kept in {kept}, or delete that file to split anew"
+        cure = f"or mend the split kept in {say_place(kept)}, or delete that file to split anew"
         raise DataError(f"{str(error).removesuffix('.')}; {cure}.") from error
     found = hashes.hash_files(
         listing.root,
@@ -208,7 +209,9 @@ def fill_splits(
     carved = ", ".join(f"{n[split]} {split}" for split in SPLITS if split in shares)
     dealt_from = "training images" if given else "images"
     whole = f", none of {len(set(groups.values()))} groups parted" if groups else ""
-    note = f"the {dealt_from} were split with seed {seed} into {carved}{whole}; the split is kept in {file}"
+    note = (
+        f"the {dealt_from} were split with seed {seed} into {carved}{whole}; the split is kept in {say_place(file)}"
+    )
     return images, (note,), file
 
 

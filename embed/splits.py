@@ -13,6 +13,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from fixgrid.cache.address import say_place
 from fixgrid.cache.disk import commit_bytes, is_refused, read_file
 from fixgrid.cache.errors import DataError, DiskError
 from fixgrid.cache.rows import SPLITS
@@ -60,8 +61,8 @@ def recall_split(
         dealt = deal(kept=read_split(own[0], shares))
         if parted := find_parted(dealt, groups or {}):
             raise DataError(
-                f"found the group {parted} in several splits of {own[0]}; expected all of it in one: mend the "
-                "file, or delete it to split anew."
+                f"found the group {parted} in several splits of {say_place(own[0])}; expected all of it in one: "
+                "mend the file, or delete it to split anew."
             )
         return _copy(dealt, labels, file, own[0])
     same_images = [before] * before.exists() + sorted(folder.glob(f"{members}-*.csv"))
@@ -165,7 +166,7 @@ def read_split(file: Path, allowed: Collection[str] = SPLITS) -> dict[bytes, str
         for line in lines:
             if len(line) != 2 or line[1] not in allowed:
                 raise DataError(
-                    f"found {line} at line {lines.line_num} of {file}; expected a path and one of "
+                    f"found {line} at line {lines.line_num} of {say_place(file)}; expected a path and one of "
                     f"{', '.join(allowed)}: mend the line, or delete the file to split anew."
                 )
             splits[os.fsencode(line[0].removeprefix("./"))] = line[1]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from .cache.address import find_folder
 from .cache.errors import FixgridError
 
 
@@ -20,7 +21,7 @@ def complete_trunk(begun: str, cache: str | Path) -> list[str]:
         Need not be there.
     """
     before, comma, begun = begun.rpartition(",")
-    return [f"{before}{comma}{name}" for name in _choose(begun, _list_trunks(begun, Path(cache).expanduser()))]
+    return [f"{before}{comma}{name}" for name in _choose(begun, _list_trunks(begun, find_folder(cache)))]
 
 
 def _list_trunks(begun: str, cache: Path) -> Iterator[str]:
@@ -52,7 +53,7 @@ def complete_data(begun: str, cache: str | Path) -> list[str]:
     from .embed.sources.torchvision import PREFIX, TORCHVISION
 
     words = ["sample", NAME, f"{NAME}:2020", *(f"{PREFIX}{name}" for name in TORCHVISION)]
-    return _choose(begun, [*_list_data(Path(cache).expanduser()), *words])
+    return _choose(begun, [*_list_data(find_folder(cache)), *words])
 
 
 def _list_data(cache: Path) -> list[str]:
@@ -68,7 +69,7 @@ def _list_data(cache: Path) -> list[str]:
 
 def complete_head(begun: str, cache: str | Path) -> list[str]:
     """Kept heads that a text begins, by name or path without suffix; other files are the shell's."""
-    kept = [file.with_suffix("") for file in (Path(cache).expanduser() / "heads").glob("*.safetensors")]
+    kept = [file.with_suffix("") for file in (find_folder(cache) / "heads").glob("*.safetensors")]
     return _choose(begun, sorted(str(file) if "/" in begun else file.name for file in kept))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from .asking import takes
 from .cache.errors import DataError
+from .cache.mirror import open_folder
 from .cache.store import FeatureStore
 from .embed.outcome import Outcome
 from .embed.sizing import Machine
@@ -141,7 +142,7 @@ def evaluate(request: EvaluateRequest) -> Evaluated:
         As `fixgrid.predict`; also if the data have no such split, a class that the head does not know, or no usable
         image.
     """
-    watcher, folder = request.watcher, Path(request.cache).expanduser()
+    watcher, folder = request.watcher, open_folder(request.cache)
     watcher.phase("looking at the head and its trunk")
     saved = load_head(find_head(request.head, folder))
     machine = Machine(request.backend, request.device, str(request.workers), request.engine)

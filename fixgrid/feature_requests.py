@@ -10,6 +10,7 @@ from typing import Any
 from .cache.errors import UsageError
 from .cache.hints import Place
 from .cache.holdings import POOLED, Holdings, find_holdings
+from .cache.mirror import open_folder
 from .cache.scale import read_scale
 from .cache.store import FeatureStore
 from .cache.view import KINDS
@@ -35,8 +36,7 @@ class CachedRequest:
         As given to `fixgrid.extract`, or its `name`, or what `fixgrid.list_cache` calls it; several or ``all``
         where cells are compared; may be left out where the cache holds one.
     features : str or sequence of str, optional
-        Kinds of features, several or ``all`` where cells are compared; the pooled ones, or else the only ones, if
-        not given.
+        Kinds, several or ``all`` where cells are compared; the pooled ones, or else the only ones, if not given.
     cache : str or Path
     resize, resampler, mean, std, interpolation, crop_ratio, crop_mode, scale, train_views, seed
         Fields of the view, where the cache holds several; as `fixgrid.extract` takes them. Several `crop_ratio`, or
@@ -64,7 +64,7 @@ class CachedRequest:
     @property
     def folder(self) -> Path:
         """The cache, ``~`` expanded."""
-        return Path(self.cache).expanduser()
+        return open_folder(self.cache)
 
     def find(self) -> Holdings:
         """The features, as `open`, without a word."""

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from .cache.address import say_place
 from .cache.datasets import shorten_source
 from .cache.disk import is_refused
 from .cache.errors import CacheError, DiskError, say_command
 from .cache.holdings import POOLED, Holdings
+from .cache.mirror import open_folder
 from .cache.text import escape_markdown, format_records, shorten_names, shorten_paths, show_text
 from .embed.watcher import Quiet, Watcher
 from .heads.artifact import SavedHead, load_head, name_files, save_head
@@ -53,7 +55,7 @@ def keep_head(
             raise DiskError(f"{error} Or keep the head elsewhere: --out FILE.") from error
         raise
     if replaced is not None:
-        watcher.notice(f"note: replaced {files[1]}, which held {replaced}")
+        watcher.notice(f"note: replaced {say_place(files[1])}, which held {replaced}")
     return files
 
 
@@ -106,14 +108,14 @@ def find_head(head: str | Path, cache: str | Path) -> Path:
         If it is neither here nor there.
     """
     path = Path(head).expanduser()
-    kept = Path(cache).expanduser() / "heads" / path
+    kept = open_folder(cache) / "heads" / path
     if str(path) != path.name or any(file.exists() for file in name_files(path)):
         return path
     if any(file.exists() for file in name_files(kept)):
         return kept
     listed = say_command("heads ls")
     raise CacheError(
-        f"found no head {path.name} here or in {kept.parent}; expected one of those that {listed} lists."
+        f"found no head {path.name} here or in {say_place(kept.parent)}; expected one of those that {listed} lists."
     )
 
 
@@ -135,7 +137,7 @@ def list_heads(cache: str | Path = "features", *, watcher: Watcher | None = None
         versions), and when it was written.
     """
     watcher, found = watcher or Quiet(), []
-    for file in sorted((Path(cache).expanduser() / "heads").glob("*.json"), key=lambda file: file.stem):
+    for file in sorted((open_folder(cache) / "heads").glob("*.json"), key=lambda file: file.stem):
         try:
             found.append(describe_head(file, load_head(file)))
         except (CacheError, OSError, ValueError, TypeError, AttributeError) as error:

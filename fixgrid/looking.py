@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .cache.address import is_bucket, say_place
 from .cache.datasets import name_splits
 from .cache.errors import CacheError, UsageError
 from .cache.garbage import Garbage, collect_garbage, find_garbage
 from .cache.health import choose_rows, compare_rows, describe_entry, explain_miss, shorten_entry, verify_store
 from .cache.labels import Labels
+from .cache.mirror import open_folder
 from .cache.store import FeatureStore
 from .cache.text import format_records, shorten_names
 from .embed.doctor import Check, examine_cache, examine_installation, examine_speed, shorten_check
@@ -53,7 +55,7 @@ def doctor(cache: str | Path = "features", *, deep: bool = False, watcher: Watch
     watcher.phase("looking at libraries and the machine")
     machine = examine_installation()
     watcher.phase("looking at the cache")
-    held = examine_cache(Path(cache).expanduser(), deep=deep)
+    held = examine_cache(open_folder(cache), deep=deep)
     unfit, damaged = (any(check.state == "broken" for check in checks) for checks in (machine, held))
     watcher.phase(f"timing decoding and {DEFAULT_TRUNK}")
     speed = [] if unfit else examine_speed(DEFAULT_TRUNK)
@@ -62,7 +64,7 @@ def doctor(cache: str | Path = "features", *, deep: bool = False, watcher: Watch
 
 def list_cache(cache: str | Path = "features") -> list[dict[str, Any]]:
     """Every key of a cache: what it is of, how it was seen, how much is there."""
-    store = FeatureStore(Path(cache).expanduser())
+    store = FeatureStore(open_folder(cache))
     named, labels = name_splits(store), Labels(store, store.sealed()).list_all()
     called = {version: label for label, version in labels.items()}
     return [describe_entry(entry, named, called) for entry in store.entries()]
@@ -93,7 +95,7 @@ def verify_cache(
     CacheError
         If rows computed again differ.
     """
-    store = FeatureStore(Path(cache).expanduser())
+    store = FeatureStore(open_folder(cache))
     watcher = watcher or Quiet()
     problems = verify_store(store, phase=watcher.phase)
     if sample and not problems:
@@ -117,18 +119,29 @@ def explain_key(key: str, cache: str | Path = "features") -> tuple[str, list[str
     CacheError
         If it is the only one.
     """
-    store = FeatureStore(Path(cache).expanduser())
+    store = FeatureStore(open_folder(cache))
     mine = [entry for entry in store.entries() if entry.spec.key.startswith(key)]
     if len(mine) != 1:
         raise UsageError(f"found {len(mine)} keys that begin with {key!r}; expected one: see cache ls.")
     nearest, lines = explain_miss(store, mine[0].spec)
     if nearest is None:
-        raise CacheError(f"{key} is the only key in {store.root}: there is nothing to compare it with.")
+        raise CacheError(f"{key} is the only key in {say_place(store.root)}: there is nothing to compare it with.")
     return nearest.spec.key, lines
 
 
 def clean_cache(cache: str | Path = "features", *, remove: bool = False) -> list[Garbage]:
-    """What nothing needs any more, in a cache and in what predict has kept; removed only if asked for."""
-    folder = Path(cache).expanduser()
+    """What nothing needs any more, in a cache and in what predict has kept; removed only if asked for.
+
+    Raises
+    ------
+    UsageError
+        If the cache is in a bucket.
+    """
+    if is_bucket(cache):
+        raise UsageError(
+            f"found the cache {cache}; expected a folder: which machines are extracting into a bucket cannot be "
+            "seen, so nothing of it is called garbage. Once none does, remove it with your provider's tools."
+        )
+    folder = open_folder(cache)
     look = collect_garbage if remove else find_garbage
     return [item for root in (folder, folder / "predictions") for item in look(FeatureStore(root))]

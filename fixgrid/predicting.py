@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .cache.mirror import open_folder
 from .embed.listing import hash_listing, list_images
 from .embed.listing import read_paths as read_paths
 from .embed.outcome import Outcome
@@ -120,7 +121,7 @@ def predict(
     FixgridError
         If the head, the trunk or an image cannot be used. Images that cannot be decoded are in the outcome.
     """
-    watcher, folder = watcher or Quiet(), Path(cache).expanduser()
+    watcher, folder = watcher or Quiet(), open_folder(cache)
     watcher.phase("looking at the head and its trunk")
     saved, machine = load_head(find_head(head, folder)), Machine(backend, device, str(workers), engine)
     asked = ask_doubts(saved, coverage, unknown)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from . import __version__
+from .cache.address import find_folder
 from .cache.disk import commit_bytes
 from .cache.errors import DiskError, FixgridError
 from .cache.text import first_line
@@ -74,7 +75,7 @@ def records(
                     "exit": said,
                     "results": results,
                 }
-                _keep(Path(str(options.get("cache", "features"))).expanduser(), facts, began)
+                _keep(find_folder(str(options.get("cache", "features"))), facts, began)
 
         return run
 

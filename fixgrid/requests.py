@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .cache.health import find_exposure
+from .cache.mirror import open_folder
 from .cache.scale import Scale, read_scale
 from .cache.store import FeatureStore
 from .embed.request import Wanted, read_resolutions
@@ -119,7 +120,7 @@ class Request(TableRequest):
     recalibrate : bool
         Also see val and test with the last batch norm recalibrated at each resolution.
     cache : str or Path
-        Folder of the features.
+        Folder of the features, or ``s3://BUCKET/NAME`` (also ``gs:``, ``az:``): see `fixgrid.cache.mirror`.
     watcher : Watcher
         Is told how far it is; by default notices go to the logger ``fixgrid``.
     """
@@ -161,8 +162,8 @@ class Request(TableRequest):
 
     @property
     def folder(self) -> Path:
-        """The cache, ``~`` expanded."""
-        return Path(self.cache).expanduser()
+        """The cache, ``~`` expanded; of one in a bucket its mirror, as the bucket is now."""
+        return open_folder(self.cache)
 
     @property
     def machine(self) -> Machine:

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from fixgrid.cache.address import say_place
+
 from . import cell_options, options
 from .console import Console, say
 from .usage import command
@@ -57,4 +59,4 @@ def fit_head(
     with Console(ctx) as console:
         kept = fixgrid.fit_head(**asked, out=out, confused=confused or 0, watcher=console)
     click.echo(kept.format(style, per_class=per_class, confused=confused, mistakes=mistakes), nl=False)
-    say(f"head written to {kept.files[0]} and {kept.files[1].name}")
+    say(f"head written to {say_place(kept.files[0])} and {kept.files[1].name}")

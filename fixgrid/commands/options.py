@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
 from .completion import complete_by
+from .places import CachePlace, Root
+from .places import Place as Place
 from .usage import Option
 
 Command = Callable[..., Any]
@@ -25,24 +25,6 @@ def option(*names: str, **settings: Any) -> Callable[[Command], Command]:
 def choice(*values: str) -> click.Choice[str]:
     """One of some words, in upper case, too."""
     return click.Choice(values, case_sensitive=False)
-
-
-class Place(click.Path):
-    """A path, in which ~ is expanded where no shell does it."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """The path, which must not be empty."""
-        if not value:
-            self.fail("found nothing; expected a path.", param, ctx)
-        return Path(os.fsdecode(super().convert(os.path.expanduser(value), param, ctx)))
-
-
-class Root(Place):
-    """A folder, or a URL as it is."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The folder's path, which must be there, or the URL's text."""
-        return value if "://" in str(value) else super().convert(value, param, ctx)
 
 
 def all_of(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -64,7 +46,9 @@ data = option(
 )
 
 head = click.argument("head", type=Place(dir_okay=False), shell_complete=complete_by("complete_head", files=True))
-cache = option("--cache", type=Place(), default="features", show_default=True, help="Cache folder.")
+cache = option(
+    "--cache", type=CachePlace(), default="features", show_default=True, help="Cache folder, or s3://BUCKET/NAME."
+)
 
 
 def _expect_asked(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from fixgrid.cache.address import say_place
+
 from . import options
 from .console import Console, say
 from .usage import command
@@ -41,4 +43,4 @@ def zero_shot(ctx: click.Context, /, style: str, templates: tuple[str, ...], **a
     with Console(ctx) as console:
         made = fixgrid.zero_shot(**asked, templates=templates or None, watcher=console)
     click.echo(made.format(style), nl=False)
-    say(f"head written to {made.files[0]} and {made.files[1].name}")
+    say(f"head written to {say_place(made.files[0])} and {made.files[1].name}")
