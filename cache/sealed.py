@@ -12,8 +12,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from .blocks import Blocks
 from .address import say_place
+from .blocks import Blocks
 from .disk import commit_bytes, hash_file, read_file
 from .errors import CacheError
 from .features import FeatureSet
