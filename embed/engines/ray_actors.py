@@ -8,6 +8,7 @@ machine. What ends an actor says nothing of an image: its job is simply done aga
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -33,6 +34,11 @@ LOOK_S, COUNT_S, END_S = 2.0, 1.0, 5.0
 
 MAX_FAILED_STARTS = 20
 """Actors in a row that end before they are ready, while there is no other."""
+
+MAX_LOST = 20
+"""Times that one job goes with a machine: each of its actors may be given it before the machine is missed."""
+
+NO_MACHINE = "its machine is gone"
 
 
 @dataclass(eq=False)
@@ -71,6 +77,7 @@ class RayEngine:
         self._ending: list[Any] = []  # what was answered once actors have ended that are no hands any more
         # Machines come and go: any number of jobs may be done again, none again and again.
         self._deaths, self._failed_starts = Deaths(inf), 0
+        self._lost: Counter[tuple[str, int]] = Counter()
         self._looked = self._counted = -inf
         self._staffed, self._stopped = 0.0, False
 
@@ -214,8 +221,10 @@ class RayEngine:
                 self.course.on_notice(f"{line}; trying again")
             return
         rows = f"{hand.job.split} rows {hand.job.start} to {hand.job.stop - 1}"
-        again = self._deaths.judge(hand.job, NO_ROW, Status.CRASH)
-        if again is None:
+        place, gone = (hand.job.split, hand.job.start), reason == NO_MACHINE
+        self._lost[place] += gone
+        again = self._deaths.judge(hand.job, NO_ROW, Status.CRASH, counts=not gone)
+        if again is None or self._lost[place] > MAX_LOST:
             raise WorkerError(f"actors ended again and again at {rows}, last as {reason}; try fewer --workers.")
         self.course.on_notice(f"an actor ended at {rows} ({reason}); another does them")
         queue.put_back(again)
@@ -261,5 +270,5 @@ def _explain(error: Exception) -> str:
     if missing := [line for line in said.splitlines() if any(sign in line for sign in signs)]:
         return f"{missing[-1].strip()}: expected the same fixgrid on all machines of the cluster"
     if "unavailable" in said or "node" in said.partition("Worker exit")[0].rpartition("The actor is dead")[2]:
-        return "its machine is gone"
+        return NO_MACHINE
     return "its process is gone: killed, or out of memory" if "process has died" in said else said.splitlines()[0]
