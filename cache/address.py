@@ -10,8 +10,6 @@ from urllib.parse import quote, unquote
 
 from .errors import UsageError
 
-SCHEMES = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs"}
-"""What begins the address of a bucket, and the package that reaches it."""
 _BUCKET = re.compile(r"(s3|gs|az):/+(.*)", re.DOTALL)  # a Path has lost one of the slashes
 _MIRROR = re.compile("(s3|gs|az)%3A%2F%2F")
 _SHARED = ("v1", "shares", "predictions", "moments", "heads", "splits")

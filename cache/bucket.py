@@ -7,22 +7,18 @@ from __future__ import annotations
 
 import base64
 import errno
-import importlib
 import os
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from .address import SCHEMES, Place
+from .address import Place
 from .errors import DiskError, UsageError
+from .objectstore import EXTRAS, PACKAGES, Unanswered, ask, open_system
 
 PAUSES_S = [1.0, 2.0, 4.0, 8.0, 16.0]
 """Before each of the later tries."""
-_FOR_GOOD = (PermissionError, FileNotFoundError, NotImplementedError, ValueError, TypeError)
-_KEYLESS = ("NoCredentials", "PartialCredentials", "ParamValidation", "ProfileNotFound", "DefaultCredentials")
-_OPTIONS: dict[str, dict[str, Any]] = {"s3": {"config_kwargs": {"retries": {"total_max_attempts": 1}}}}
 
 Answer = TypeVar("Answer")
 _opened: dict[tuple[int, str], Any] = {}
@@ -108,21 +104,18 @@ def _strip(url: str) -> str:
 
 def _try(what: str, place: Place, act: Callable[[Any, str], Answer]) -> Answer:
     system = _open(place.url)
-    for pause in [*PAUSES_S, None]:
-        try:
-            return act(system, _strip(str(place)))
-        except Exception as error:  # each provider's library has errors of its own
-            lost = isinstance(error, FileNotFoundError) and what != "write"
-            if lost and not re.search("specified bucket|NoSuchBucket", str(error)):
-                raise FileNotFoundError(errno.ENOENT, "gone from the bucket", str(place)) from error
-            if pause is None or isinstance(error, _FOR_GOOD) or type(error).__name__.startswith(_KEYLESS):
-                refused = PermissionError(errno.EACCES, "refused") if isinstance(error, PermissionError) else error
-                raise DiskError(
-                    f"could not {what} {place}: {_say(error)}. Everything committed before is safe; see that the "
-                    "bucket is there and that your keys may use it, and run the same command again."
-                ) from refused
-            time.sleep(pause)
-    raise AssertionError("unreachable")
+    try:
+        return ask(lambda: act(system, _strip(str(place))), PAUSES_S)
+    except Unanswered as unanswered:
+        error = unanswered.error
+        lost = isinstance(error, FileNotFoundError) and what != "write"
+        if lost and not re.search("specified bucket|NoSuchBucket", str(error)):
+            raise FileNotFoundError(errno.ENOENT, "gone from the bucket", str(place)) from error
+        refused = PermissionError(errno.EACCES, "refused") if isinstance(error, PermissionError) else error
+        raise DiskError(
+            f"could not {what} {place}: {_say(error)}. Everything committed before is safe; see that the "
+            "bucket is there and that your keys may use it, and run the same command again."
+        ) from refused
 
 
 def _say(error: Exception) -> str:
@@ -137,11 +130,10 @@ def _open(url: str) -> Any:
     key = os.getpid(), scheme
     if key not in _opened:
         try:
-            fsspec = importlib.import_module("fsspec")
-            options = {"use_listings_cache": False, "skip_instance_cache": True, **_OPTIONS.get(scheme, {})}
-            _opened[key] = fsspec.filesystem(scheme, **options)
+            _opened[key] = open_system(scheme, url)
         except ImportError as error:
+            extra = EXTRAS[scheme]
             raise UsageError(
-                f"found no {SCHEMES[scheme]}; expected it for --cache {url}: pip install 'fixgrid[{scheme}]'"
+                f"found no {PACKAGES[extra]}; expected it for --cache {url}: pip install 'fixgrid[{extra}]'"
             ) from error
     return _opened[key]

@@ -8,16 +8,17 @@ import os
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 NAME = "photos"
-KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}
+KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "hidden", "AWS_DEFAULT_REGION": "us-east-1"}
 SIGNED = "AWS4-HMAC-SHA256 Credential=testing/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
-SLOW_DOWN = b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Please slow down.</Message></Error>"
+REFUSALS = {"refuse": (503, "SlowDown", "Please slow down."), "deny": (403, "AccessDenied", "no")}
+OWN_HEADERS = ("transfer-encoding", "connection", "content-length")
 
 
 class Bucket:
@@ -26,10 +27,15 @@ class Bucket:
     Attributes
     ----------
     asked : Counter
-        Of "list", "head" and "get" (of an object) since `clear`.
+        Of "list", "head", "get" (of an object) and other methods since `clear`.
+    requests : list of (str, str)
+        Their methods and paths.
     faults : deque of str
-        What comes of the next objects that are read: "refuse" (503), "cut" (in mid-body), "short" (the same, by a
-        server that did not say how much there is), "hang" (a second, then cut) or "" (all of it).
+        What comes of the next objects that are read: "refuse" (503), "deny" (403), "drop" (no answer), "cut" (in
+        mid-body), "short" (the same, by a server that did not say how much there is), "hang" (a second, then cut)
+        or "" (all of it).
+    fault : callable
+        The same of any other request, by its method and path.
     latency_s : float
         Added to every answer.
     """
@@ -37,10 +43,17 @@ class Bucket:
     def __init__(self, store: tuple[str, int]) -> None:
         self.store, self.url = store, ""
         self.asked: Counter[str] = Counter()
+        self.requests: list[tuple[str, str]] = []
         self.faults: deque[str] = deque()
+        self.fault: Callable[[str, str], str] = lambda method, path: ""
         self.latency_s = 0.0
         self.busy = self.most_busy = 0
         self.lock = threading.Lock()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a client needs to know."""
+        return {"AWS_ENDPOINT_URL": self.url, "AWS_EC2_METADATA_DISABLED": "true", **KEYS}
 
     def put(self, key: str, data: bytes) -> None:
         """An object, put past the proxy."""
@@ -50,6 +63,10 @@ class Bucket:
         """All files of a folder."""
         for file in sorted(file for file in folder.rglob("*") if file.is_file()):
             self.put(f"{key}/{file.relative_to(folder)}", file.read_bytes())
+
+    def create(self) -> None:
+        """Have it, empty."""
+        self._send("PUT", "")
 
     def _send(self, method: str, key: str, data: bytes = b"") -> None:
         link = http.client.HTTPConnection(*self.store)
@@ -61,12 +78,21 @@ class Bucket:
     def clear(self) -> None:
         """Count anew."""
         self.asked.clear()
+        self.requests.clear()
 
-    def take_fault(self, kind: str) -> str:
+    def count(self, method: str, part: str = "") -> int:
+        """Requests of a method whose path holds a text."""
+        return sum(one == method and part in path for one, path in self.requests)
+
+    def take_fault(self, method: str, path: str) -> str:
         """What comes of a request."""
+        at = urlsplit(path)
+        listing = method == "GET" and ("/" not in at.path.strip("/") or "list-type" in at.query)
+        kind = "list" if listing else method.lower()
         with self.lock:
             self.asked[kind] += 1
-            return self.faults.popleft() if kind == "get" and self.faults else ""
+            self.requests.append((method, path))
+            return self.faults.popleft() if kind == "get" and self.faults else self.fault(method, path)
 
 
 def make_handler(bucket: Bucket) -> type[BaseHTTPRequestHandler]:
@@ -78,34 +104,37 @@ def make_handler(bucket: Bucket) -> type[BaseHTTPRequestHandler]:
         def log_message(self, *args: object) -> None:
             pass
 
-        def do_GET(self) -> None:
-            at = urlsplit(self.path)
-            listing = "/" not in at.path.strip("/") or "list-type" in at.query
-            fault = bucket.take_fault("list" if listing else self.command.lower())
+        def pass_on(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            fault = bucket.take_fault(self.command, self.path)
             with bucket.lock:
                 bucket.busy += 1
                 bucket.most_busy = max(bucket.most_busy, bucket.busy)
             time.sleep(bucket.latency_s + (fault == "hang"))
             with bucket.lock:
                 bucket.busy -= 1
-            if fault == "refuse":
-                return self.answer(503, {}, SLOW_DOWN)
-            link = http.client.HTTPConnection(*bucket.store)
-            link.request(self.command, self.path, headers=dict(self.headers))
+            if fault in REFUSALS:
+                status, code, said = REFUSALS[fault]
+                text = f"<Error><Code>{code}</Code><Message>{said}</Message></Error>"
+                return self.answer(status, {}, text.encode())
+            self.close_connection = bool(fault)
+            if fault == "drop":
+                return None
+            link = http.client.HTTPConnection(*bucket.store, timeout=30)
+            kept = {name: value for name, value in self.headers.items() if name.lower() != "expect"}
+            link.request(self.command, self.path, body, kept)
             reply = link.getresponse()
             data, headers = reply.read(), dict(reply.headers)
             link.close()
-            if fault:
-                self.close_connection = True
-            self.answer(reply.status, headers, data, fault)
+            return self.answer(reply.status, headers, data, fault)
 
-        do_HEAD = do_GET  # noqa: N815
+        do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = pass_on  # noqa: N815
 
         def answer(self, status: int, headers: dict[str, str], data: bytes, fault: str = "") -> None:
             self.send_response_only(status)
-            for name in ("Content-Type", "ETag", "Last-Modified", "Content-Range", "x-amz-bucket-region"):
-                if name in headers:
-                    self.send_header(name, headers[name])
+            for name, value in headers.items():
+                if name.lower() not in OWN_HEADERS:
+                    self.send_header(name, value)
             length = headers.get("Content-Length", len(data)) if self.command == "HEAD" else len(data)
             if fault != "short":
                 self.send_header("Content-Length", str(length))
@@ -131,9 +160,9 @@ def serve_bucket() -> Iterator[Bucket]:
     threading.Thread(target=proxy.serve_forever, daemon=True).start()
     bucket.url = f"http://127.0.0.1:{proxy.server_port}"
     before = dict(os.environ)
-    os.environ.update(KEYS, AWS_ENDPOINT_URL=bucket.url, AWS_EC2_METADATA_DISABLED="true")
+    os.environ.update(bucket.environment)
     try:
-        bucket._send("PUT", "")
+        bucket.create()
         yield bucket
     finally:
         os.environ.clear()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from fixgrid.cache import bucket
+from fixgrid.cache import bucket, objectstore
 from fixgrid.cache.address import (
     Place,
     drop_content,
@@ -78,7 +78,7 @@ def test_a_library_that_is_missing_is_one_line(monkeypatch: pytest.MonkeyPatch) 
     def fail(name: str) -> None:
         raise ImportError(name)
 
-    monkeypatch.setattr(bucket.importlib, "import_module", fail)
+    monkeypatch.setattr(objectstore, "import_module", fail)
     monkeypatch.setattr(bucket, "_opened", {})
     for scheme, package in (("s3", "s3fs"), ("gs", "gcsfs"), ("az", "adlfs")):
         done = CliRunner().invoke(main, ["cache", "ls", "--cache", f"{scheme}://b/p"])

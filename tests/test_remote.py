@@ -226,14 +226,6 @@ def test_what_is_announced_is_fetched_ahead_and_no_more_than_that(bucket: Bucket
     assert bucket.asked["get"] == len(paths)
 
 
-def test_parts_of_an_object_are_read_alone(bucket: Bucket) -> None:
-    bucket.put("dogs/part.bin", bytes(range(100)))
-    images = open_content("remote:s3://photos/dogs")
-    assert images.read_part(b"part.bin", 10, 20) == bytes(range(10, 20))
-    assert images.read_part(b"part.bin", 90, 200) == bytes(range(90, 100))
-    assert images.read_part(b"part.bin", 5, 5) == b""
-
-
 def test_nothing_is_opened_before_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "open_system", None)
     images = open_content("remote:s3://photos/dogs")

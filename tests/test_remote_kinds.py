@@ -84,7 +84,6 @@ def test_a_table_on_a_web_server_has_the_rows_of_the_same_table_here(folder: Pat
     assert list_digests(found) == list_digests(read(folder / "list.csv", folder)[0])
     image = b"a/50% #1 \xc3\xb6?.png"
     assert open_content(found.root).read(image) == b"another"
-    assert open_content(found.root).read_part(image, 2, 400) == b"other"
 
 
 def test_what_a_web_server_tells_the_time_of_is_not_read_again(folder: Path, web: str) -> None:

@@ -63,18 +63,6 @@ class Content(Protocol):
         with self.open(path) as file:
             return file.read()
 
-    def read_part(self, path: bytes, start: int, stop: int) -> bytes:
-        """Bytes [start, stop) of an image or of what holds some; fewer where it ends before.
-
-        Raises
-        ------
-        OSError
-            If it is not there or cannot be read.
-        """
-        with self.open(path) as file:
-            file.seek(start)
-            return file.read(stop - start)
-
     def announce(self, paths: Sequence[bytes]) -> None:
         """Hear what will be read next, about in this order: what is far away is fetched ahead.
 

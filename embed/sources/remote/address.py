@@ -8,12 +8,10 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from fixgrid.cache.errors import UsageError
+from fixgrid.cache.objectstore import EXTRAS
 
 NAME = "remote"
 """Of what opens images behind a URL in the table of sources: what their root begins with."""
-EXTRAS = {"s3": "s3", "gs": "gs", "az": "az", "abfs": "az", "http": "http", "https": "http"}
-"""Scheme to the extra of this package that brings what reads it."""
-PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs", "http": "aiohttp"}
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 
 

@@ -12,10 +12,11 @@ from threading import Lock
 from typing import BinaryIO
 
 from fixgrid.cache.errors import DataError
+from fixgrid.cache.objectstore import IN_FLIGHT
 
 from ..content import Content, Stamp
 from .address import read_address
-from .store import IN_FLIGHT, Store, expect_reader
+from .store import Store, expect_reader
 
 AHEAD = 16
 """Images that are fetched before they are asked for, at most."""
@@ -73,10 +74,6 @@ class Remote(Content):
         self._fetch_ahead()
         return self._fetch(path) if fetched is None else fetched.result()
 
-    def read_part(self, path: bytes, start: int, stop: int) -> bytes:
-        """Bytes [start, stop) alone are transferred."""
-        return self._store.read_part(path, start, stop) if stop > start else b""
-
     def announce(self, paths: Sequence[bytes]) -> None:
         """Fetch the first of these now, and the others while these are read."""
         with self._lock:
@@ -108,7 +105,7 @@ class Remote(Content):
                     raise OSError(errno.EIO, f"{len(data)} of {known[0]} bytes came")
             return data
 
-        return self._store.ask(path, whole) if path in self._stamps else whole()
+        return self._store.ask(whole) if path in self._stamps else whole()
 
 
 def _is_there(fetched: Future[bytes]) -> bool:

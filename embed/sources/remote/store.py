@@ -5,32 +5,24 @@ from __future__ import annotations
 import errno
 import hashlib
 import random
-import time
 from collections.abc import Callable
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
-from importlib import import_module
 from threading import Lock
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 from fixgrid.cache.errors import UsageError
+from fixgrid.cache.objectstore import EXTRAS, PACKAGES, Unanswered, ask, find_kind, lacks_keys, open_system
 from fixgrid.cache.text import first_line
 
 from ..content import Stamp
-from .address import EXTRAS, PACKAGES, Address
+from .address import Address
 
-IN_FLIGHT = 32
-"""Questions that are asked at once: a store answers late, but many at a time."""
 WAITS_S = (0.25, 1.0, 4.0, 16.0)
 """Waits before a question is asked again, s, each of them times .5 to 1.5, so that not all ask at once."""
 _PATIENCE_S = 30.0  # nothing is asked again after this
-_CONNECT_S, _SILENCE_S = 5, 15  # until a connection is there, and of one that is and says nothing
-
-# Asked again, these are answered alike. Those that no standard error is, by the names that the packages give them.
-_FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, ValueError, TypeError)
-_NO_KEYS = ("Credential", "ProfileNotFound", "TokenRetrieval", "RefreshError")
 
 T = TypeVar("T")
 
@@ -50,21 +42,15 @@ class Store:
 
     def read(self, path: bytes) -> bytes:
         """All of an object; `OSError` if it is not there or cannot be read."""
-        return self.ask(path, lambda: bytes(self._system.cat_file(self._place(path))))
-
-    def read_part(self, path: bytes, start: int, stop: int) -> bytes:
-        """Bytes [start, stop) of an object; `OSError` as `read`."""
-        data = self.ask(path, lambda: bytes(self._system.cat_file(self._place(path), start=start, end=stop)))
-        whole = self.address.is_web and start > 0 and (len(data) > stop - start or len(data) == self.stamp(path)[0])
-        return data[start:stop] if whole else data[: stop - start]  # some web servers know no parts
+        return self.ask(lambda: bytes(self._system.cat_file(self._place(path))))
 
     def stamp(self, path: bytes) -> Stamp:
         """The stamp of one object; `OSError` if it is not there."""
-        return read_stamp(self.ask(path, lambda: dict(self._system.info(self._place(path)))))
+        return read_stamp(self.ask(lambda: dict(self._system.info(self._place(path)))))
 
     def list(self) -> dict[bytes, Stamp]:
         """The stamps of all objects below the place, by their paths; `OSError` if it cannot be listed."""
-        found = self.ask(b"", lambda: dict(self._system.find(self._place(b""), detail=True)))
+        found = self.ask(lambda: dict(self._system.find(self._place(b""), detail=True)))
         above = self._place(b"") + "/"
         return {
             name[len(above) :].encode(): read_stamp(info)
@@ -72,7 +58,7 @@ class Store:
             if name.startswith(above) and name != above and info.get("type") != "directory"
         }
 
-    def ask(self, path: bytes, question: Callable[[], T]) -> T:
+    def ask(self, question: Callable[[], T]) -> T:
         """What a question is answered, asked up to five times.
 
         Raises
@@ -80,18 +66,10 @@ class Store:
         OSError
             With what went wrong the last time, or what is not installed.
         """
-        began = time.monotonic()
-        for n, wait in enumerate((*WAITS_S, 0.0), 1):
-            try:
-                return question()
-            except UsageError as error:
-                raise OSError(errno.EIO, str(error)) from error
-            except Exception as error:
-                late = time.monotonic() - began + wait > _PATIENCE_S
-                if is_final(error) or late or n > len(WAITS_S):
-                    raise self._explain(error, n) from error
-                time.sleep(wait * random.uniform(0.5, 1.5))
-        raise AssertionError
+        try:
+            return ask(question, (wait * random.uniform(0.5, 1.5) for wait in WAITS_S), _PATIENCE_S)
+        except Unanswered as unanswered:
+            raise self._explain(unanswered.error, unanswered.times) from unanswered.error
 
     def _explain(self, error: Exception, n: int) -> OSError:
         number, said = errno.EIO, getattr(error, "strerror", None) or first_line(error) or type(error).__name__
@@ -101,7 +79,7 @@ class Store:
             number, said = errno.ENOENT, f"it is not in {self.address.url}"
         elif isinstance(error, PermissionError) or getattr(error, "status", 0) in (401, 403):
             number, said = errno.EACCES, f"{server} denied access ({said})"
-        elif any(word in type(error).__name__ for word in _NO_KEYS):
+        elif lacks_keys(error):
             number, said = (
                 errno.EACCES,
                 f"no credentials for {server} were found ({said}): give them as to the store's own tools",
@@ -120,7 +98,13 @@ class Store:
 
     @cached_property
     def _opened(self) -> Any:
-        return open_system(self.address)
+        expect_reader(self.address)
+        scheme, of_s3 = self.address.scheme, self.address.scheme == "s3"
+        # Of many small objects none is worth a question for its size first, nor s3fs' own asking again.
+        system = open_system(scheme, self.address.url, **({"max_concurrency": 1} if of_s3 else {}))
+        if of_s3:
+            system.retries = 1
+        return system
 
     @property
     def _system(self) -> Any:
@@ -128,8 +112,8 @@ class Store:
             return self._opened
 
 
-def expect_reader(address: Address) -> Any:
-    """What makes the fsspec file system of an address.
+def expect_reader(address: Address) -> None:
+    """Refuse a URL whose scheme nothing reads here.
 
     Raises
     ------
@@ -138,43 +122,11 @@ def expect_reader(address: Address) -> Any:
     """
     extra = EXTRAS[address.scheme]
     try:
-        return import_module("fsspec").get_filesystem_class(address.scheme)
+        find_kind(address.scheme)
     except ImportError as error:
         raise UsageError(
             f"found no {PACKAGES[extra]}, which reads {address.scheme}://: pip install 'fixgrid[{extra}]'."
         ) from error
-
-
-def open_system(address: Address) -> Any:
-    """The fsspec file system of an address, which asks each question once: `Store` asks again."""
-    kind, extra = expect_reader(address), EXTRAS[address.scheme]
-    options: dict[str, Any] = {**kind._get_kwargs_from_urls(address.url), "skip_instance_cache": True}
-    if extra == "s3":
-        configured = import_module("fsspec").config.conf.get("s3", {}).get("config_kwargs", {})
-        options["config_kwargs"] = {
-            "connect_timeout": _CONNECT_S,
-            "read_timeout": _SILENCE_S,
-            "max_pool_connections": IN_FLIGHT,
-            "retries": {"total_max_attempts": 1},
-            **configured,
-        }
-        options["max_concurrency"] = 1  # else every object's size is asked for before it is read
-    elif extra == "http":
-        aiohttp = import_module("aiohttp")
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=_SILENCE_S)
-        options["client_kwargs"] = {"timeout": timeout}
-    system = kind(**options)
-    if extra == "s3":
-        system.retries = 1
-    return system
-
-
-def is_final(error: Exception) -> bool:
-    """Whether asking again is in vain."""
-    if any(word in type(error).__name__ for word in _NO_KEYS):
-        return True
-    status = getattr(error, "status", 0)
-    return isinstance(error, _FINAL) or (400 <= status < 500 and status not in (408, 429))
 
 
 def read_stamp(info: dict[str, Any]) -> Stamp:
