@@ -92,7 +92,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> str:
     # Later than every other record, also where the clock was put back or a copy of the cache lost its times.
     name = _Named(manifest.source, manifest.root, manifest.options, max([time.time_ns(), *(t + 1 for t in times)]))
     whole = _is_whole(folder / digest)
-    if whole and any(one == name._replace(written=max(times)) for one in named[digest]):
+    if whole and any(one == name._replace(written=max(times)) for one in named.get(digest, [])):
         return digest  # it is the newest already
     try:
         for split, rows in manifest.splits.items():

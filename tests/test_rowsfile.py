@@ -66,6 +66,21 @@ def test_the_record_written_last_comes_first_whatever_the_clock_says(
     assert [name for name, _ in list_manifests(tmp_path)] == [first, second]
 
 
+def test_a_record_that_another_run_writes_meanwhile_is_one_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = Manifest("dogs", "/dogs", ("a", "b"), {"train": make_rows(4)})
+
+    def write_too(folder: Path) -> bool:
+        monkeypatch.undo()
+        write_manifest(tmp_path, manifest)
+        return rowsfile._is_whole(folder)
+
+    monkeypatch.setattr(rowsfile, "_is_whole", write_too)
+    digest = write_manifest(tmp_path, manifest)
+    assert [name for name, _ in list_manifests(tmp_path)] == [digest]
+
+
 def test_a_record_of_an_older_version_is_as_old_as_its_file(tmp_path: Path) -> None:
     old, new = (Manifest("dogs", "/dogs", ("a", "b"), {"train": make_rows(n)}) for n in (4, 5))
     file = tmp_path / write_manifest(tmp_path, old) / "data.json"
