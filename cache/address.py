@@ -59,6 +59,11 @@ def _find_mirrors() -> Path:
     return Path(os.path.abspath(Path(own or usual).expanduser()))
 
 
+def find_indexes() -> Path:
+    """Where this machine keeps what it found out about files in buckets, beside the mirrors."""
+    return _find_mirrors() / "indexes"
+
+
 def say_place(path: Path) -> str:
     """What a user calls a cache, or a file of one: in a mirror by its address in the bucket."""
     place = find_place(path)

@@ -12,6 +12,8 @@ from .store import FeatureStore
 
 TABLES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet")
 """Suffixes of files that list a data set."""
+CONTAINERS = (".tar", ".zip", ".parquet")
+"""Suffixes of files that hold images."""
 _LIMITED = re.compile(r"(.+)@(\d+|\d+(?:\.\d+)?%)")
 
 
@@ -27,7 +29,7 @@ def split_limit(text: str) -> tuple[str, str]:
 def find_limit(manifest: Manifest) -> tuple[str, str]:
     """The same of a data set that was recorded, whose images need not be here."""
     found = _LIMITED.fullmatch(manifest.source)
-    called_so = os.path.basename(os.path.normpath(manifest.source)) == os.path.basename(manifest.root)
+    called_so = os.path.basename(os.path.normpath(manifest.source)) == os.path.basename(manifest.place)
     return (found[1], found[2]) if found and not called_so else (manifest.source, "")
 
 
@@ -94,7 +96,7 @@ def _find_path(source: str) -> str:
 def _is_elsewhere(manifest: Manifest) -> bool:
     """Whether its name, typed here, means another place than that of its images: of a folder, and of a table."""
     path = _find_path(find_limit(manifest)[0])
-    return "--root" not in manifest.options and manifest.root not in (
+    return "--root" not in manifest.options and manifest.place not in (
         os.path.realpath(path),
         os.path.realpath(os.path.dirname(path)),
     )
@@ -107,11 +109,16 @@ def find_place(manifest: Manifest) -> str:
     """
     name = find_limit(manifest)[0]
     path, variant = os.path.normpath(_find_path(name)), split_variant(name)[1]
-    if os.path.basename(path) == os.path.basename(manifest.root):
-        return manifest.root + variant
-    if is_table(path):
-        return path if "--root" in manifest.options else os.path.join(manifest.root, os.path.basename(path))
-    return manifest.root + variant if os.path.realpath(path) == manifest.root else ""
+    if os.path.basename(path) == os.path.basename(manifest.place):
+        return manifest.place + variant
+    if is_table(path) or is_container(path):
+        return path if "--root" in manifest.options else os.path.join(manifest.place, os.path.basename(path))
+    return manifest.place + variant if os.path.realpath(path) == manifest.place else ""
+
+
+def is_container(path: str) -> bool:
+    """Whether a file is one of many images, by its name."""
+    return path.lower().endswith(CONTAINERS)
 
 
 def is_table(path: str) -> bool:

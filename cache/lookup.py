@@ -17,7 +17,7 @@ Row = tuple[str, int]
 
 def find_path(manifest: Manifest, path: bytes) -> Row | None:
     """The row of an image, by its path below the root or the absolute one; no file needs to be there."""
-    below = os.path.relpath(path, os.fsencode(manifest.root)) if os.path.isabs(path) else os.path.normpath(path)
+    below = os.path.relpath(path, os.fsencode(manifest.place)) if os.path.isabs(path) else os.path.normpath(path)
     found = ((split, rows.paths.index(below)) for split, rows in manifest.splits.items() if below in rows.paths)
     return next(found, None)
 

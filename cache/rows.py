@@ -16,6 +16,8 @@ from .strings import Strings
 SPLITS = ("train", "val", "test")
 TASKS = ("multiclass", "ordinal", "multilabel", "regression", "unlabelled")
 """What labels are: a class of each image; a class of an order; any number of classes; a number; nothing."""
+CONTAINED = "archive"
+"""What the root of a data set begins with, before a colon, whose images lie in containers below a folder or URL."""
 DEALT_2020 = ":2020"
 """Behind the name of Stanford Dogs, or of a folder that has them: their images dealt anew, as in the 2020 study."""
 
@@ -123,6 +125,11 @@ class Manifest:
     splits: dict[str, Rows]
     options: tuple[str, ...] = ()
     task: str = "multiclass"
+
+    @property
+    def place(self) -> str:
+        """The folder below which all of it lies, be it in containers; a root of another kind as it is."""
+        return self.root.removeprefix(f"{CONTAINED}:")
 
     def name_labels(self, split: str) -> list[str | tuple[str, ...] | float]:
         """The label of every row of a split: its class, ``""`` for none; its classes; its number."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from fixgrid.cache.datasets import find_limit, find_place, is_table
 from fixgrid.cache.errors import FixgridError
-from fixgrid.cache.rows import Manifest, split_variant
+from fixgrid.cache.rows import CONTAINED, Manifest, split_variant
 from fixgrid.cache.strings import Strings
 
 from .hashes import Memo, name_memo, read_memo
@@ -74,7 +74,7 @@ def find_changes(manifest: Manifest, cache_dir: Path) -> Changes:
         Whose hashes are remembered.
     """
     place = find_place(manifest)
-    if manifest.root.startswith(f"{NAME}:"):  # a bucket takes long to list
+    if manifest.root.startswith((f"{NAME}:", f"{CONTAINED}:")):  # these take long to list
         return Changes()
     if not os.path.exists(split_variant(place)[0]):
         return Changes()

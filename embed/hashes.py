@@ -119,6 +119,8 @@ def hash_files(
     there = np.flatnonzero(known >= 0)
     for row, stamp in zip(there.tolist(), _read_stamps(images, names.take(there)), strict=True):
         stamps[row] = stamp
+    unsized = there[stamps[there, 0] < 0]  # a size that takes reading is not compared
+    stamps[unsized, 0] = memo.stamps[known[unsized], 0]
     known[there[(stamps[there] != memo.stamps[known[there]]).any(axis=1)]] = -1
     content[known >= 0] = memo.sha256[known[known >= 0]]
     pending = np.flatnonzero(known < 0)
@@ -150,8 +152,14 @@ def _hash_in_threads(
     pool = ThreadPoolExecutor(workers or images.in_flight or min(8, 2 * (os.cpu_count() or 1)))
     size = 1 if images.in_flight else _SLICE
     slices = (rows[start : start + size].tolist() for start in range(0, len(rows), size))
+
+    def hash_slice(part: list[int]) -> list[tuple[int, Digest]]:
+        if not images.in_flight:
+            images.announce([paths[row] for row in part])
+        return [(row, hash_image(images, paths[row])) for row in part]
+
     try:
-        for digests in pool.map(lambda part: [(row, hash_image(images, paths[row])) for row in part], slices):
+        for digests in pool.map(hash_slice, slices):
             yield from digests
     finally:  # an error or Ctrl-C must not wait for a million files
         pool.shutdown(cancel_futures=True)
@@ -178,7 +186,7 @@ def hash_image(images: Content, path: bytes) -> Digest:
         raise DataError(f"{show_path(path)} is no longer a regular file; run the command again.") from error
     except OSError as error:
         raise _name_error(path, error) from error
-    settled = before == after and after[0] == n and max(after[1:]) > 0 and max(after[1:3]) < started - RACY_NS
+    settled = before == after and after[0] in (-1, n) and max(after[1:]) > 0 and max(after[1:3]) < started - RACY_NS
     return Digest((n, *after[1:]), content.digest(), settled)
 
 

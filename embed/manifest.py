@@ -48,6 +48,7 @@ def read_manifest(
     rehash: bool = False,
     progress: hashes.Progress | None = None,
     download_progress: Progress | None = None,
+    list_progress: hashes.Progress | None = None,
     workers: int | None = None,
     reading: Reading | None = None,
     deal: bool = True,
@@ -76,6 +77,8 @@ def read_manifest(
         Called with (files hashed, files in all).
     download_progress : callable, optional
         Called with (archive name, bytes done, bytes in all).
+    list_progress : callable, optional
+        Called with (containers listed, containers in all).
     workers : int, optional
         Threads that read and hash.
     reading : Reading, optional
@@ -102,7 +105,7 @@ def read_manifest(
         If the sample, a download or a split cannot be written.
     """
     reading, (source, limit) = reading or Reading(), split_limit(source)
-    asked = Asked(cache_dir, seed, follow_links, download_progress, reading, one_class=not deal)
+    asked = Asked(cache_dir, seed, follow_links, download_progress, reading, not deal, list_progress)
     listing = list_source(source, asked)
     if is_address(source):
         source = str(read_address(source))

@@ -29,6 +29,9 @@ class Watcher(Protocol):
     def show_hashed(self, done: int, total: int) -> None:
         """Files hashed, of all."""
 
+    def show_listed(self, done: int, total: int) -> None:
+        """Containers of images listed, of all."""
+
     def show_download(self, name: str, done: int, total: int | None) -> None:
         """Bytes of a download, of all if that is known."""
 
@@ -59,6 +62,9 @@ class Quiet:
         _LOG.log(logging.INFO if line.startswith("note: ") else logging.WARNING, "%s", line)
 
     def show_hashed(self, done: int, total: int) -> None:
+        """See `Watcher`."""
+
+    def show_listed(self, done: int, total: int) -> None:
         """See `Watcher`."""
 
     def show_download(self, name: str, done: int, total: int | None) -> None:

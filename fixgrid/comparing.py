@@ -143,7 +143,7 @@ def _match(chosen: Chosen, root: str, rows: Rows, names: Sequence[bytes]) -> lis
 
 def _name_file(manifest: Manifest, row: Row) -> bytes:
     split, i = row
-    return os.path.join(os.fsencode(manifest.root), manifest.splits[split].paths[i])
+    return os.path.join(os.fsencode(manifest.place), manifest.splits[split].paths[i])
 
 
 def _recall(chosen: Chosen, images: Sequence[_Image]) -> None:

@@ -199,6 +199,7 @@ def _read_data(
             reading=reading,
             progress=watcher.show_hashed,
             download_progress=watcher.show_download,
+            list_progress=watcher.show_listed,
             deal=deal,
         )
 

@@ -67,6 +67,7 @@ def read_data(request: Request, *, download: bool = True, known: bool = False) -
         rehash=request.rehash,
         progress=request.watcher.show_hashed,
         download_progress=request.watcher.show_download,
+        list_progress=request.watcher.show_listed,
     )
     for note in notes:
         request.watcher.notice(f"note: {note}")

@@ -14,6 +14,7 @@ SOURCES: dict[str, str] = {
     "sample": "fixgrid.embed.sources.sample:Sample",
     "stanford-dogs": "fixgrid.embed.sources.stanford:StanfordDogs",
     "torchvision": "fixgrid.embed.sources.torchvision:Torchvision",
+    "archive": "fixgrid.embed.sources.archives.archive:Archive",
     "folder": "fixgrid.embed.sources.folder:Folder",
     "table": "fixgrid.embed.sources.tables.tablefile:TableFile",
     "remote-table": "fixgrid.embed.sources.remote.bucket:BucketTable",

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 Stamp = tuple[int, int, int, int]
-"""Tells without reading that an image is untouched: its size in bytes, the two times (ns since the epoch, 0 for
-none) after which it did not change, and one number more. Of a file: size, mtime, ctime and inode."""
+"""Tells without reading that an image is untouched: its size in bytes (-1 if that takes reading), two times after
+which it did not change (ns since the epoch, 0 for none), one number more. Of a file: size, mtime, ctime and inode."""
 
 
 class IrregularFileError(OSError):
@@ -85,7 +85,7 @@ class Files(Content):
 
     def stamp(self, path: bytes) -> Stamp:
         """Size, mtime_ns, ctime_ns and inode; `OSError` if the file is not there."""
-        return _stamp(os.stat(os.path.join(self._root, path)))
+        return stamp_file(os.path.join(self._root, path))
 
     def open(self, path: bytes) -> BinaryIO:
         """See `open_file`."""
@@ -112,6 +112,8 @@ def open_file(path: Path | bytes) -> BinaryIO:
         raise
 
 
-def _stamp(status: os.stat_result) -> Stamp:
+def stamp_file(path: bytes) -> Stamp:
+    """Size, mtime_ns, ctime_ns and inode of a file; `OSError` if it is not there."""
+    status = os.stat(path)
     inode = status.st_ino & (1 << 63) - 1  # some network file systems use all 64 bits; the memo's column is int64
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, inode

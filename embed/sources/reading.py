@@ -65,6 +65,11 @@ class Reading:
         names = image_col or "", join_words(label_col or ""), split_col or "", group_col or ""
         return cls(*names, folder, task or "", join_words(classes or ""))
 
+    @property
+    def names_columns(self) -> bool:
+        """Whether it is about a table's columns, and not of labels alone."""
+        return any((self.image_col, self.label_col, self.split_col, self.group_col, self.root))
+
     @classmethod
     def recall(cls, options: Sequence[str]) -> Reading:
         """What `say` wrote, among other options."""

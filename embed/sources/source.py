@@ -71,6 +71,8 @@ class Asked:
         Follow symbolic links that stay inside the source.
     progress : callable, optional
         Hears of downloads.
+    listed : callable, optional
+        Called with (files listed, files in all) where these hold many images each.
     reading : Reading
         Of a table's columns; what its labels are.
     one_class : bool
@@ -83,6 +85,7 @@ class Asked:
     progress: Progress | None = None
     reading: Reading = field(default_factory=Reading)
     one_class: bool = False
+    listed: Callable[[int, int], None] | None = None
 
 
 def expand_path(text: str) -> Path:

@@ -185,6 +185,10 @@ class Console:
         """See `fixgrid.embed.watcher.Watcher`."""
         self.phase("hashing files", done, total, "files")
 
+    def show_listed(self, done: int, total: int) -> None:
+        """See `fixgrid.embed.watcher.Watcher`."""
+        self.phase("listing", done, total, "containers")
+
     def show_download(self, name: str, done: int, total: int | None) -> None:
         """See `fixgrid.embed.watcher.Watcher`."""
         self.phase(f"downloading {name}", done // 10**6, (total or 0) // 10**6, "MB")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 from dataclasses import replace
 
 from fixgrid.cache.datasets import TABLES, is_table
 from fixgrid.cache.errors import DataError
 
+from ..archives.found import find_named, is_container, part_containers
+from ..archives.listing import holds_images, list_archives
 from ..content import Content
 from ..folder import list_walk
 from ..source import Asked, DataSource, Listing
@@ -47,7 +50,11 @@ class Bucket(DataSource):
         paths = content.list()
         if not paths:
             raise DataError(f"there is nothing below {address}; expected a folder of images.")
-        found = list_walk(sort_paths(paths), name_root(address), address, one_class=asked.one_class)
+        walk = sort_paths(paths)
+        if not walk.images and any(is_container(os.fsdecode(one.path)) for one in walk.passed):
+            stamps = {path: content.stamp(path) for path in paths}
+            return list_archives(part_containers(str(address), walk.images, walk.passed, text, stamps), asked)
+        found = list_walk(walk, name_root(address), address, one_class=asked.one_class)
         return replace(found, content=content)
 
     def open(self, rest: str) -> Content:
@@ -66,9 +73,11 @@ class BucketTable(DataSource):
         return is_address(text) and is_table(text)
 
     def list(self, text: str, asked: Asked) -> Listing:
-        """See `list_table`; paths are relative to the URL's folder."""
+        """See `list_table`, and `list_archives` of images in a Parquet file; paths are below the URL's folder."""
         file = FarFile(read_address(text))
         expect_reader(file.address)
+        if holds_images(text):
+            return list_archives(find_named(text), asked)
         return list_table(file, asked.reading, follow_links=asked.follow_links)
 
 

@@ -44,6 +44,19 @@ class Store:
         """All of an object; `OSError` if it is not there or cannot be read."""
         return self.ask(lambda: bytes(self._system.cat_file(self._place(path))))
 
+    def read_part(self, path: bytes, start: int, stop: int) -> bytes:
+        """Bytes [start, stop) of an object that has them; `OSError` as `read`, or if fewer come."""
+
+        def part() -> bytes:
+            data = bytes(self._system.cat_file(self._place(path), start=start, end=stop))
+            if len(data) > stop - start and self.address.is_web:  # some servers know no parts
+                data = data[start:stop]
+            if len(data) != stop - start:
+                raise OSError(errno.EIO, f"{len(data):,} of {stop - start:,} bytes came")
+            return data
+
+        return self.ask(part)
+
     def stamp(self, path: bytes) -> Stamp:
         """The stamp of one object; `OSError` if it is not there."""
         return read_stamp(self.ask(lambda: dict(self._system.info(self._place(path)))))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fixgrid.cache.errors import DataError, UsageError
+from fixgrid.cache.text import show_text
 
 from ..reading import NONE, Reading, split_words
-from ..tasks import are_marks
+from ..tasks import Labelled, are_marks, read_labels, read_marks
 from ..words import read_split_word
 from .names import (
     ADDRESSES,
@@ -62,6 +63,28 @@ def find_columns(table: Table, reading: Reading) -> Columns:
         If no column names images, or two have one meaning.
     """
     return _Choice(table, reading).choose()
+
+
+def label_rows(table: Table, columns: Columns, reading: Reading) -> Labelled:
+    """The labels of all rows.
+
+    Raises
+    ------
+    DataError, UsageError
+        See `read_labels` and `read_marks`.
+    """
+    if not columns.labels:
+        if reading.task not in ("", "unlabelled"):
+            raise UsageError(
+                f"found --task {reading.task} and no labels in {table.file}; --label-col names their column, of "
+                f"{table.show(*range(len(table.names)))}."
+            )
+        return Labelled("unlabelled", [""] * len(table.rows))
+    cells = {table.names[column]: [row[column] for row in table.rows] for column in columns.labels}
+    if len(cells) > 1:
+        return read_marks(cells, reading, table.where)
+    [(name, column)] = cells.items()
+    return read_labels(column, show_text(name), reading, table.where)
 
 
 class _Choice:

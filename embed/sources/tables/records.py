@@ -75,7 +75,7 @@ def read_parquet(file: File) -> Table:
     try:
         source = parquet.ParquetFile(file if isinstance(file, Path) else io.BytesIO(file.read_bytes()))
         schema = source.schema_arrow
-        plain = [field.name for field in schema if _is_plain(arrow.types, field.type)]
+        plain = [field.name for field in schema if is_plain(arrow.types, field.type)]
         held = [field.name for field in schema if _holds_images(arrow.types, field.type)]
         columns = source.read(columns=plain).to_pydict()
     except (OSError, arrow.ArrowException) as error:
@@ -86,16 +86,16 @@ def read_parquet(file: File) -> Table:
             "files, and name these in a column path."
         )
     names = expect_names(file, tuple(plain))
-    rows = [tuple(map(_read_cell, cells)) for cells in zip(*columns.values(), strict=True)]
+    rows = [tuple(map(read_cell, cells)) for cells in zip(*columns.values(), strict=True)]
     return Table(file, names, rows, list(range(1, len(rows) + 1)), "row")
 
 
-def _is_plain(types: Any, kind: Any) -> bool:
+def is_plain(types: Any, kind: Any) -> bool:
     """Whether an Arrow type is of texts, numbers or truths, or of lists of them."""
     if types.is_list(kind) or types.is_large_list(kind):
-        return _is_plain(types, kind.value_type)
+        return is_plain(types, kind.value_type)
     if types.is_dictionary(kind):
-        return _is_plain(types, kind.value_type)
+        return is_plain(types, kind.value_type)
     tests = types.is_string, types.is_large_string, types.is_integer, types.is_floating, types.is_boolean
     return any(test(kind) for test in tests)
 
@@ -132,12 +132,13 @@ def _join_records(file: File, records: list[tuple[int, Any]], unit: str, notes: 
                 '{"path": "img/1.jpg", "label": "cat"}.'
             )
         names |= dict.fromkeys(record)
-    rows = [tuple(_read_cell(record.get(name)) for name in names) for _, record in records]
+    rows = [tuple(read_cell(record.get(name)) for name in names) for _, record in records]
     stripped = tuple(_clean(name).strip() for name in names)
     return Table(file, expect_names(file, stripped), rows, [number for number, _ in records], unit, notes)
 
 
-def _read_cell(value: Any) -> Cell:
+def read_cell(value: Any) -> Cell:
+    """A value of JSON or Arrow as a table's cell."""
     if isinstance(value, list) and not any(isinstance(part, list | dict) for part in value):
         return tuple(_read_text(part) for part in value)
     return _read_text(value)

@@ -7,16 +7,18 @@ from collections.abc import Callable
 
 from fixgrid.cache.datasets import TABLES
 from fixgrid.cache.errors import DataError, UsageError
-from fixgrid.cache.text import show_path, show_text
+from fixgrid.cache.text import show_path
 
+from ..archives.found import find_named
+from ..archives.listing import holds_images, list_archives
 from ..folder import check_file
 from ..reading import Reading
 from ..remote.address import is_address
 from ..remote.content import Remote
 from ..remote.names import FarFinder, name_root
 from ..source import Asked, DataSource, Image, Label, Listing, expand_path
-from ..tasks import Labelled, read_labels, read_marks
-from .columns import Columns, find_columns
+from ..tasks import Labelled
+from .columns import find_columns, label_rows
 from .delimited import read_delimited, read_listed
 from .finder import Finder
 from .places import find_images
@@ -46,8 +48,11 @@ class TableFile(DataSource):
         return file.suffix.lower() in TABLES and file.is_file()
 
     def list(self, text: str, asked: Asked) -> Listing:
-        """See `list_table`."""
-        return list_table(expand_path(text), asked.reading, follow_links=asked.follow_links)
+        """See `list_table`, and `list_archives` of a Parquet file that holds images."""
+        file = expand_path(text)
+        if holds_images(text):
+            return list_archives(find_named(text), asked)
+        return list_table(file, asked.reading, follow_links=asked.follow_links)
 
 
 def list_table(file: File, reading: Reading | None = None, *, follow_links: bool = False) -> Listing:
@@ -79,7 +84,7 @@ def list_table(file: File, reading: Reading | None = None, *, follow_links: bool
     paths, notes = find_images(table, columns.image, finder)
     splits = read_splits(table, columns.splits)
     groups = table.read_texts(columns.group) if columns.group is not None else [""] * len(paths)
-    found = _label(table, columns, reading)
+    found = label_rows(table, columns, reading)
     rows = [Image(*row) for row in zip(paths, found.labels, splits, groups, strict=True)]
     rows_of = {path: row for row, path in reversed([*enumerate(paths)])}
     for path, row in rows_of.items() if not content else ():
@@ -87,22 +92,6 @@ def list_table(file: File, reading: Reading | None = None, *, follow_links: bool
     images, again = _merge(table, rows, found, joined=reading.task == "multilabel")
     said = (*table.notes, *columns.notes, *notes, *found.notes, *again)
     return Listing(root, images.values(), said, found.classes, found.task, content)
-
-
-def _label(table: Table, columns: Columns, reading: Reading) -> Labelled:
-    """The labels of all rows."""
-    if not columns.labels:
-        if reading.task not in ("", "unlabelled"):
-            raise UsageError(
-                f"found --task {reading.task} and no labels in {table.file}; --label-col names their column, of "
-                f"{table.show(*range(len(table.names)))}."
-            )
-        return Labelled("unlabelled", [""] * len(table.rows))
-    cells = {table.names[column]: [row[column] for row in table.rows] for column in columns.labels}
-    if len(cells) > 1:
-        return read_marks(cells, reading, table.where)
-    [(name, column)] = cells.items()
-    return read_labels(column, show_text(name), reading, table.where)
 
 
 def _merge(

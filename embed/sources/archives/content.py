@@ -1,0 +1,175 @@
+"""The bytes of images that lie in containers; of those behind a URL, the next are fetched while one is read."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections import OrderedDict, deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
+from itertools import groupby, pairwise
+from threading import Lock
+from typing import BinaryIO
+
+from ..content import Content, Stamp
+from ..remote.address import is_address, read_address
+from ..remote.store import Store
+from .blob import Blob, FarBlob, NearBlob
+from .container import Container
+from .kept import KeptTar
+from .parquet import Parquet
+from .tar import Tar
+from .zipped import Zip
+
+KINDS: dict[str, Callable[[Blob], Container]] = {".tar": Tar, ".zip": Zip, ".parquet": Parquet}
+"""By the suffix."""
+AHEAD = 3
+"""Runs of images that are fetched before they are asked for, at most."""
+_MOST_OPEN = 32
+_MOST_ANNOUNCED = 16
+_CONTAINER = re.compile(rb"((?:[^/]+/)*?[^/]+\.(?:tar|zip|parquet))/(.+)", re.DOTALL | re.IGNORECASE)
+
+
+def cut_path(path: bytes) -> tuple[bytes, bytes]:
+    """An image's container, and its name in there: ``train/0.tar/a/1.jpg`` is ``a/1.jpg`` of ``train/0.tar``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is in no container.
+    """
+    found = _CONTAINER.fullmatch(path)
+    if not found:
+        raise FileNotFoundError(2, "it is in no container")
+    return found[1], found[2]
+
+
+def find_kind(container: bytes) -> Callable[[Blob], Container]:
+    """What reads a container, by its suffix."""
+    return KINDS[os.path.splitext(os.fsdecode(container))[1].lower()]
+
+
+class _Run:
+    """Images that are read at once, and what comes after them."""
+
+    def __init__(self, names: list[bytes]) -> None:
+        self.names, self.next = names, None
+        self.coming: Future[dict[bytes, bytes]] | None = None
+
+    next: _Run | None
+
+
+class Archives(Content):
+    """Images in containers below one place.
+
+    Parameters
+    ----------
+    place : str
+        Absolute folder, or a URL without credentials.
+    stamps : mapping, optional
+        What a listing said of containers behind a URL.
+    """
+
+    def __init__(self, place: str, stamps: Mapping[bytes, Stamp] | None = None) -> None:
+        self._place, self._stamps = place, stamps or {}
+        self._store = Store(read_address(place)) if is_address(place) else None
+        self._blobs: dict[bytes, Blob] = {}
+        self._opened = OrderedDict[bytes, Container]()
+        self._opening: dict[bytes, Lock] = {}
+        self._lock = Lock()
+        self._announced = deque[list[bytes]]()
+        self._runs: dict[bytes, _Run] = {}
+
+    def stamp(self, path: bytes) -> Stamp:
+        """Of the container, its size left out: what is untouched has all images that it had."""
+        return -1, *self.open_blob(cut_path(path)[0]).stamp()[1:]
+
+    def open(self, path: bytes) -> BinaryIO:
+        """All of it, in memory."""
+        return io.BytesIO(self.read(path))
+
+    def read(self, path: bytes) -> bytes:
+        """All bytes of an image, perhaps fetched already."""
+        with self._lock:
+            run = self._runs.pop(path, None)
+            one = run
+            for _ in range(1 + AHEAD):
+                if one and one.coming is None:
+                    one.coming = self._pool.submit(self._fetch, one.names)
+                one = one.next if one else None
+        if run and run.coming:
+            return run.coming.result()[path]
+        container, name = cut_path(path)
+        return self.open_container(container).read([name])[0]
+
+    def announce(self, paths: Sequence[bytes]) -> None:
+        """Fetch what lies together at once, and the next while one is read, if it is far away.
+
+        Several threads may announce what each will read; only what was announced long ago is forgotten.
+        """
+        if self._store is None:
+            return
+        runs = self._cut_runs(paths)
+        with self._lock:
+            self._announced.append([*paths])
+            self._runs.update({name: run for run in runs for name in run.names})
+            while len(self._announced) > _MOST_ANNOUNCED:
+                for path in self._announced.popleft():
+                    self._runs.pop(path, None)
+
+    def open_blob(self, container: bytes) -> Blob:
+        """A container as bytes."""
+        if container not in self._blobs:
+            far = FarBlob(self._store, container, self._stamps.get(container)) if self._store else None
+            self._blobs[container] = far or NearBlob(os.path.join(os.fsencode(self._place), container))
+        return self._blobs[container]
+
+    def open_container(self, container: bytes) -> Container:
+        """A container by its path; some that were opened stay open."""
+        with self._lock:
+            opening = self._opening.setdefault(container, Lock())
+        with opening:
+            with self._lock:
+                if container in self._opened:
+                    self._opened.move_to_end(container)
+                    return self._opened[container]
+            opened = self._make(container)
+            with self._lock:
+                self._opened[container] = opened
+                while len(self._opened) > _MOST_OPEN:
+                    gone, _ = self._opened.popitem(last=False)
+                    self._blobs.pop(gone, None)
+        return opened
+
+    def _make(self, container: bytes) -> Container:
+        kind, blob = find_kind(container), self.open_blob(container)
+        if kind is Tar and self._store:
+            return KeptTar(blob, f"{self._store.address}/{os.fsdecode(container)}")
+        return kind(blob)
+
+    def _cut_runs(self, paths: Sequence[bytes]) -> list[_Run]:
+        runs: list[_Run] = []
+        try:
+            parts = [(path, *cut_path(path)) for path in paths]
+            for container, alike in groupby(parts, key=lambda part: part[1]):
+                mine = [*alike]
+                at = 0
+                for n in self.open_container(container).cut([name for _, _, name in mine]):
+                    runs.append(_Run([path for path, _, _ in mine[at : at + n]]))
+                    at += n
+        except OSError:  # whoever reads hears of it
+            return []
+        for one, other in pairwise(runs):
+            one.next = other
+        return runs
+
+    def _fetch(self, paths: Sequence[bytes]) -> dict[bytes, bytes]:
+        parts = [cut_path(path) for path in paths]
+        data = self.open_container(parts[0][0]).read([name for _, name in parts])
+        return dict(zip(paths, data, strict=True))
+
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(1 + AHEAD)
