@@ -29,7 +29,7 @@ from fixgrid.heads.families import FAMILIES
 from fixgrid.heads.fit import fit_best
 from fixgrid.heads.grid import run_grid
 
-# A data source: images inside a .zip, in folders as `write_splits` has them.
+# A data source: images inside a .cbz, in folders as `write_splits` has them.
 ZIP_SOURCE = """
 import os
 import zipfile
@@ -62,10 +62,10 @@ class Zipped(Content):
 
 
 class ZipSource(DataSource):
-    words = "an archive FILE.zip"
+    words = "an archive FILE.cbz"
 
     def takes(self, text):
-        return text.endswith(".zip") and os.path.isfile(text)
+        return text.endswith(".cbz") and os.path.isfile(text)
 
     def list(self, text, asked):
         file = os.path.realpath(text)
@@ -80,9 +80,9 @@ class ZipSource(DataSource):
 
 @pytest.fixture
 def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Photographs in a folder ``data``, the same ones in ``data.zip``, and a source for the latter."""
+    """Photographs in a folder ``data``, the same ones in ``data.cbz``, and a source for the latter."""
     write_splits(tmp_path / "data")
-    file = tmp_path / "data.zip"
+    file = tmp_path / "data.cbz"
     with zipfile.ZipFile(file, "w") as zipped:
         for path in sorted((tmp_path / "data").rglob("*.png")):
             zipped.write(path, path.relative_to(tmp_path / "data"))
@@ -107,7 +107,7 @@ def extract(source: Path, cache: Path) -> dict[tuple[str, View], FeatureSet]:
 
 def test_a_data_source_is_one_file_and_one_line(archive: Path, tmp_path: Path) -> None:
     """Worker processes, whose own table lacks the line, give the features of the same images in a folder."""
-    assert describe_sources().endswith(", or an archive FILE.zip")
+    assert describe_sources().endswith(", or an archive FILE.cbz")
     assert read(archive).root == f"zip:{archive}"
     zipped = extract(archive, tmp_path / "of archive")
     plain = extract(tmp_path / "data", tmp_path / "of folder")

@@ -11,7 +11,7 @@ from typing import BinaryIO, Protocol
 
 Stamp = tuple[int, int, int, int]
 """Tells without reading that an image is untouched: its size in bytes (-1 if that takes reading), two times after
-which it did not change (ns since the epoch, 0 for none), one number more. Of a file: size, mtime, ctime and inode."""
+which it did not change (ns since the epoch, 0 for none), one number more. Of a file: size, mtime, ctime, inode."""
 
 
 class IrregularFileError(OSError):

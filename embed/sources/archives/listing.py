@@ -101,11 +101,11 @@ def _list_tables(found: Found, content: Archives, asked: Asked) -> Listing:
         try:
             file = content.open_container(container)
             assert isinstance(file, Parquet)
-            names.append(file.choose(asked.reading.image_col))
+            names.append(file.name_images(asked.reading.image_col))
             columns = file.read_plain(lambda name: is_wanted(name, asked.reading))
         except OSError as error:
             raise _name_error(container, found, error) from error
-        rows.left_out |= dict.fromkeys(file.list_unread(columns))
+        rows.left_out |= dict.fromkeys(file.list_unread(asked.reading.image_col, columns))
         for cells in zip(*columns.values(), strict=True) if columns else repeat((), len(names[-1])):
             rows.add(dict(zip(columns, cells, strict=True)))
         _tell(asked, len(names), len(found.names))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
@@ -28,7 +29,8 @@ _MOST_HELD = 256 << 20
 
 
 class Parquet(Container):
-    """A Parquet file; its images are called by their rows' numbers, from 0, in as many digits as its last has.
+    """A Parquet file; its images are called by their rows' numbers, from 0, in as many digits as the last has,
+    below the column's name if it was asked for.
 
     Parameters
     ----------
@@ -43,17 +45,24 @@ class Parquet(Container):
     """
 
     def __init__(self, blob: Blob) -> None:
-        self._blob, self._lock, self._held = blob, Lock(), OrderedDict[int, Any]()
-        self._column = ""
+        self._blob, self._lock, self._held = blob, Lock(), OrderedDict[tuple[str, int], Any]()
 
-    def choose(self, asked: str = "") -> Strings:
-        """Take the column of images that is asked for, or the one that there is; their names, as they come.
+    def name_images(self, asked: str = "") -> Strings:
+        """Names of the images as they come, of the column that is asked for, or of the one that there is.
 
         Raises
         ------
         DamagedError
             If none holds bytes, or several do and no name tells which.
         """
+        self._expect_held(asked)
+        above = f"{asked}/".encode() if asked else b""
+        n = self._file.metadata.num_rows
+        width = len(str(max(0, n - 1)))
+        return Strings.gather(b"%s%0*d" % (above, width, row) for row in range(n))
+
+    def _expect_held(self, asked: str) -> str:
+        """The column of images."""
         held = self.list_held()
         named = [name for name in held if name == asked] if asked else held
         named = named if len(named) == 1 else [name for name in named if names_images(name)]
@@ -62,10 +71,7 @@ class Parquet(Container):
                 f"it holds images under {', '.join(held) or 'no column'}; expected "
                 + (f"them under {asked}" if asked else "one such column: --image-col names it")
             )
-        self._column = named[0]
-        n = self._file.metadata.num_rows
-        width = len(str(max(0, n - 1)))
-        return Strings.gather(b"%0*d" % (width, row) for row in range(n))
+        return named[0]
 
     def list_held(self) -> list[str]:
         """Columns that hold bytes: themselves, or in a field ``bytes``."""
@@ -80,40 +86,42 @@ class Parquet(Container):
         classes = _read_classes(schema.metadata or {})
         return {name: _name_classes(table[name].to_pylist(), classes.get(name, [])) for name in names}
 
-    def list_unread(self, read: Collection[str]) -> list[str]:
+    def list_unread(self, asked: str, read: Collection[str]) -> list[str]:
         """Columns that are neither the images' nor among those that were read."""
-        return [name for name in self._file.schema_arrow.names if name != self._column and name not in read]
+        return [
+            name for name in self._file.schema_arrow.names if name != self._expect_held(asked) and name not in read
+        ]
 
     def cut(self, names: Sequence[bytes]) -> list[int]:
         """Images of one row group are read at once."""
-        groups = np.searchsorted(self._ends, [int(name) for name in names], side="right").tolist()
+        groups = np.searchsorted(self._ends, [_read_name(name)[1] for name in names], side="right").tolist()
         return [len([*alike]) for _, alike in groupby(groups)]
 
     def read(self, names: Sequence[bytes]) -> list[bytes]:
         """See `Container`; ``b""`` where a row has no image."""
-        if not self._column:
-            self.choose()
-        rows = [int(name) for name in names]
+        asked, rows = _read_name(names[0])[0], [_read_name(name)[1] for name in names]
+        if not 0 <= rows[0] <= rows[-1] < self._file.metadata.num_rows:
+            raise FileNotFoundError(errno.ENOENT, "no such row")
         group = int(np.searchsorted(self._ends, rows[0], side="right"))
         start = int(self._ends[group - 1]) if group else 0
         with self._lock:
-            held = self._hold(group)
+            held = self._hold(asked, group)
         return [held[row - start].as_py() or b"" for row in rows]
 
-    def _hold(self, group: int) -> Any:
+    def _hold(self, asked: str, group: int) -> Any:
         """The images of a row group, kept until others need the room."""
-        if group not in self._held:
-            arrow, name = import_module("pyarrow"), self._column
-            place = _find_bytes(arrow, self._file.schema_arrow.field(name))
+        if (asked, group) not in self._held:
+            name = self._expect_held(asked)
+            place = _find_bytes(import_module("pyarrow"), self._file.schema_arrow.field(name))
             path = f"{name}.{place}" if place else name
             table = self._try(lambda: self._file.read_row_group(group, columns=[path], use_threads=False))
             column = table[name].combine_chunks()
             column = column.field(place) if place else column
             while self._held and sum(one.nbytes for one in self._held.values()) + column.nbytes > _MOST_HELD:
                 self._held.popitem(last=False)
-            self._held[group] = column
-        self._held.move_to_end(group)
-        return self._held[group]
+            self._held[asked, group] = column
+        self._held.move_to_end((asked, group))
+        return self._held[asked, group]
 
     @cached_property
     def _ends(self) -> NDArray[np.int64]:
@@ -147,6 +155,14 @@ def _find_bytes(arrow: Any, field: Any) -> str | None:
         return "bytes" if "bytes" in names else None
     kind = arrow.types
     return "" if kind.is_binary(field.type) or kind.is_large_binary(field.type) else None
+
+
+def _read_name(name: bytes) -> tuple[str, int]:
+    """The column, empty if it goes without saying, and the row of an image."""
+    column, _, row = name.decode("utf-8", "surrogateescape").rpartition("/")
+    if not row.isdecimal():
+        raise FileNotFoundError(errno.ENOENT, "no such row")
+    return column, int(row)
 
 
 def _read_classes(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
