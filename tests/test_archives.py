@@ -22,7 +22,7 @@ from fixgrid.cache.rows import Manifest
 from fixgrid.cache.strings import Strings
 from fixgrid.embed import hashes
 from fixgrid.embed.manifest import read_manifest
-from fixgrid.embed.sources.archives import index
+from fixgrid.embed.sources.archives import index, kept
 from fixgrid.embed.sources.archives.content import Archives
 from fixgrid.embed.sources.archives.found import find_below
 from fixgrid.embed.sources.archives.index import Index
@@ -57,9 +57,11 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def remember(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was hashed just now is remembered."""
+def remember(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What was hashed just now is remembered, and so are large tar files, in a place of the test's own."""
     monkeypatch.setattr(hashes, "RACY_NS", -(10**18))
+    monkeypatch.setattr(kept, "_RACY_NS", -(10**18))
+    monkeypatch.setenv("FIXGRID_MIRROR", str(tmp_path / "mirror"))
 
 
 def read(data: Path | str, tmp_path: Path, **more: object) -> Manifest:
@@ -402,8 +404,8 @@ def test_members_are_found_whatever_their_hashes(names: list[bytes], other: byte
         patch.setattr(Strings, "hash", lambda self: np.array([one[0] % 2 for one in self], np.int64))
         patch.setattr(index, "hash", lambda name: name[0] % 2 if name else 0, raising=False)
         found = Index(Strings.gather(names), numbers, numbers)
-        assert [found.find(name) for name in names] == [*range(len(names))]
-        assert found.find(other) == (names.index(other) if other in names else -1)
+        assert found.find(names).tolist() == [*range(len(names))]
+        assert found.find([other]).tolist() == [names.index(other) if other in names else -1]
         assert not found.find_twice()
 
 
@@ -421,5 +423,7 @@ def test_members_are_cut_into_runs_that_are_read_at_once(tmp_path: Path) -> None
 def test_nothing_is_held_of_a_container_but_columns(tmp_path: Path) -> None:
     file = pack_tar(tmp_path / "x.tar", [(f"{i:06d}.png", b"x") for i in range(20_000)])
     scanned = Archives(str(tmp_path)).open_container(file.name.encode()).scanned
+    assert [*Path(tmp_path, "mirror").rglob("*.npz")]
+    assert Archives(str(tmp_path)).open_container(b"x.tar").scanned.index.names == scanned.index.names
     held = scanned.index.names.text.nbytes + scanned.index.names.ends.nbytes + scanned.index.starts.nbytes
     assert held / 20_000 < 30

@@ -95,11 +95,11 @@ def _read_answer(child: subprocess.Popen[Any], output: str) -> dict[str, Any]:
 
 def _watch(child: subprocess.Popen[str], peak: list[int]) -> None:
     while child.poll() is None:
-        peak[0] = max(peak[0], _sum_pss(child.pid))
+        peak[0] = max(peak[0], measure_family(child.pid))
         time.sleep(SAMPLE_S)
 
 
-def _sum_pss(pid: int) -> int:
+def measure_family(pid: int) -> int:
     """Bytes of a process and its descendants; those that ended meanwhile count nothing."""
     place = Path("/proc", str(pid))
     try:
@@ -107,4 +107,4 @@ def _sum_pss(pid: int) -> int:
         tasks = [(task / "children").read_text().split() for task in (place / "task").iterdir()]
     except (OSError, IndexError):
         return 0
-    return own + sum(_sum_pss(int(child)) for task in tasks for child in task)
+    return own + sum(measure_family(int(child)) for task in tasks for child in task)

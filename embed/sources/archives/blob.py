@@ -19,9 +19,12 @@ class Blob(Protocol):
     ----------
     buffer : int
         Bytes that are worth reading at once where one reads on.
+    is_far : bool
+        Whether each reading is a question to a server.
     """
 
     buffer: int
+    is_far: bool = False
 
     def stamp(self) -> Stamp:
         """What tells that it is still the one that it was."""
@@ -91,7 +94,7 @@ class FarBlob(Blob):
         As it was listed.
     """
 
-    buffer = 4 << 20
+    buffer, is_far = 4 << 20, True
 
     def __init__(self, store: Store, path: bytes, known: Stamp | None = None) -> None:
         self._store, self._path, self._known = store, path, known

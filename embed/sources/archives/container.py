@@ -39,17 +39,19 @@ class Indexed(Container):
     Parameters
     ----------
     blob : Blob
+    place : str
+        Where it lies.
     """
 
-    def __init__(self, blob: Blob) -> None:
-        self.blob = blob
+    def __init__(self, blob: Blob, place: str) -> None:
+        self.blob, self.place = blob, place
 
     @abstractmethod
     def scan(self) -> Scan:
         """All members."""
 
     @abstractmethod
-    def unpack(self, place: int, data: bytes) -> bytes:
+    def unpack(self, place: int, data: memoryview) -> bytes:
         """A member from the bytes that its index says to read."""
 
     @cached_property
@@ -61,8 +63,7 @@ class Indexed(Container):
         """Members that lie one behind another, with small gaps."""
         runs: list[int] = []
         begin = end = -1
-        for place in map(self._find, names):
-            start, stop = self._span(place)
+        for start, stop in zip(*self._find_spans(names)[1:], strict=True):
             if runs and 0 <= start - end <= _GAP and stop - begin <= _MOST:
                 runs[-1] += 1
             else:
@@ -73,22 +74,19 @@ class Indexed(Container):
 
     def read(self, names: Sequence[bytes]) -> list[bytes]:
         """See `Container`."""
-        places = [self._find(name) for name in names]
-        begin, end = self._span(places[0])[0], self._span(places[-1])[1]
-        data = self.blob.read_exactly(begin, end - begin)
+        places, starts, stops = self._find_spans(names)
+        begin = starts[0]
+        data = memoryview(self.blob.read_exactly(begin, stops[-1] - begin))
         return [
             self.unpack(place, data[start - begin : stop - begin])
-            for place in places
-            for start, stop in [self._span(place)]
+            for place, start, stop in zip(places, starts, stops, strict=True)
         ]
 
-    def _find(self, name: bytes) -> int:
-        place = self.scanned.index.find(name)
-        if place < 0:
-            raise FileNotFoundError(errno.ENOENT, "no such member")
-        return place
-
-    def _span(self, place: int) -> tuple[int, int]:
+    def _find_spans(self, names: Sequence[bytes]) -> tuple[list[int], list[int], list[int]]:
+        """Of each member its place in the index, and where its bytes begin and end."""
         index = self.scanned.index
-        start = int(index.starts[place])
-        return start, start + int(index.lengths[place])
+        places = index.find(names)
+        if (places < 0).any():
+            raise FileNotFoundError(errno.ENOENT, "no such member")
+        starts = index.starts[places]
+        return places.tolist(), starts.tolist(), (starts + index.lengths[places]).tolist()

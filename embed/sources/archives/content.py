@@ -20,11 +20,10 @@ from .blob import Blob, FarBlob, NearBlob
 from .container import Container
 from .kept import KeptTar
 from .parquet import Parquet
-from .tar import Tar
 from .zipped import Zip
 
-KINDS: dict[str, Callable[[Blob], Container]] = {".tar": Tar, ".zip": Zip, ".parquet": Parquet}
-"""By the suffix."""
+KINDS: dict[str, Callable[[Blob, str], Container]] = {".tar": KeptTar, ".zip": Zip, ".parquet": Parquet}
+"""By the suffix: what is made of a container's bytes, and of its place."""
 AHEAD = 3
 """Runs of images that are fetched before they are asked for, at most."""
 _MOST_OPEN = 32
@@ -46,19 +45,35 @@ def cut_path(path: bytes) -> tuple[bytes, bytes]:
     return found[1], found[2]
 
 
-def find_kind(container: bytes) -> Callable[[Blob], Container]:
+def find_kind(container: bytes) -> Callable[[Blob, str], Container]:
     """What reads a container, by its suffix."""
     return KINDS[os.path.splitext(os.fsdecode(container))[1].lower()]
 
 
 class _Run:
-    """Images that are read at once, and what comes after them."""
+    """Images that are read at once, what comes after them, and the bytes that came, by path."""
 
-    def __init__(self, names: list[bytes]) -> None:
-        self.names, self.next = names, None
-        self.coming: Future[dict[bytes, bytes]] | None = None
+    def __init__(self, paths: list[bytes], fetch: Callable[[list[bytes]], dict[bytes, bytes]]) -> None:
+        self.paths, self._fetch = paths, fetch
+        self.next: _Run | None = None
+        self._lock, self._coming = Lock(), None
 
-    next: _Run | None
+    _coming: Future[dict[bytes, bytes]] | None
+
+    def start(self, pool: ThreadPoolExecutor, more: int) -> None:
+        """Have it fetched, and so many more after it."""
+        with self._lock:
+            self._coming = self._coming or pool.submit(self._fetch, self.paths)
+        if more and self.next:
+            self.next.start(pool, more - 1)
+
+    def wait(self) -> dict[bytes, bytes]:
+        """What is fetched by now, or by this very thread."""
+        with self._lock:
+            if self._coming is None:
+                self._coming = Future()
+                self._coming.set_result(self._fetch(self.paths))
+        return self._coming.result()
 
 
 class Archives(Content):
@@ -93,28 +108,20 @@ class Archives(Content):
     def read(self, path: bytes) -> bytes:
         """All bytes of an image, perhaps fetched already."""
         with self._lock:
-            run = self._runs.pop(path, None)
-            one = run
-            for _ in range(1 + AHEAD):
-                if one and one.coming is None:
-                    one.coming = self._pool.submit(self._fetch, one.names)
-                one = one.next if one else None
-        if run and run.coming:
-            return run.coming.result()[path]
-        container, name = cut_path(path)
-        return self.open_container(container).read([name])[0]
+            run = self._runs.pop(path, None) or _Run([path], self._fetch)
+        if self._store:
+            run.start(self._pool, AHEAD)
+        return run.wait()[path]
 
     def announce(self, paths: Sequence[bytes]) -> None:
-        """Fetch what lies together at once, and the next while one is read, if it is far away.
+        """Read what lies together at once; what is far away is fetched ahead.
 
         Several threads may announce what each will read; only what was announced long ago is forgotten.
         """
-        if self._store is None:
-            return
         runs = self._cut_runs(paths)
         with self._lock:
             self._announced.append([*paths])
-            self._runs.update({name: run for run in runs for name in run.names})
+            self._runs.update({path: run for run in runs for path in run.paths})
             while len(self._announced) > _MOST_ANNOUNCED:
                 for path in self._announced.popleft():
                     self._runs.pop(path, None)
@@ -144,10 +151,7 @@ class Archives(Content):
         return opened
 
     def _make(self, container: bytes) -> Container:
-        kind, blob = find_kind(container), self.open_blob(container)
-        if kind is Tar and self._store:
-            return KeptTar(blob, f"{self._store.address}/{os.fsdecode(container)}")
-        return kind(blob)
+        return find_kind(container)(self.open_blob(container), f"{self._place}/{os.fsdecode(container)}")
 
     def _cut_runs(self, paths: Sequence[bytes]) -> list[_Run]:
         runs: list[_Run] = []
@@ -157,7 +161,7 @@ class Archives(Content):
                 mine = [*alike]
                 at = 0
                 for n in self.open_container(container).cut([name for _, _, name in mine]):
-                    runs.append(_Run([path for path, _, _ in mine[at : at + n]]))
+                    runs.append(_Run([path for path, _, _ in mine[at : at + n]], self._fetch))
                     at += n
         except OSError:  # whoever reads hears of it
             return []

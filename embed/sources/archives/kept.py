@@ -1,10 +1,11 @@
-"""Where the members of tar files behind URLs are, kept on this machine: to find them takes reading all headers."""
+"""Where the members of tar files are, kept on this machine: to find them takes reading all headers."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import json
+import time
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -16,40 +17,30 @@ from fixgrid.cache.disk import commit_bytes, read_file
 from fixgrid.cache.errors import DiskError
 from fixgrid.cache.strings import Strings
 
-from .blob import Blob
 from .index import Index
 from .scan import Scan
 from .tar import Tar
 
 _FORM = 1
+_MANY = 1000  # files below which headers are read as soon
+_RACY_NS = 2_000_000_000  # as of hashes: what changed just now may change again in the same tick
 
 
 class KeptTar(Tar):
-    """A tar file behind a URL, whose headers are read once on each machine for as long as it is the same.
-
-    Parameters
-    ----------
-    blob : Blob
-    url : str
-        Where it is.
-    """
-
-    def __init__(self, blob: Blob, url: str) -> None:
-        super().__init__(blob)
-        self._url = url
+    """A tar file whose headers are read once on each machine for as long as it is the same."""
 
     def scan(self) -> Scan:
-        """See `Tar`; remembered if the store tells a time or an ETag."""
+        """See `Tar`; remembered if that takes long, and if times or an ETag tell that it is the same."""
         stamp = self.blob.stamp()
-        name = hashlib.sha256(json.dumps([_FORM, self._url, stamp]).encode()).hexdigest()[:32]
+        name = hashlib.sha256(json.dumps([_FORM, self.place, stamp]).encode()).hexdigest()[:32]
         file = find_indexes() / f"{name}.npz"
-        if not any(stamp[1:]):
-            return super().scan()
         if found := _read(file):
             return found
         found = super().scan()
-        with suppress(DiskError):  # it is found again next time
-            commit_bytes(file, _pack(found))
+        old = max(stamp[1:3]) < time.time_ns() - _RACY_NS and len(found.index.names) + len(found.texts) >= _MANY
+        if max(stamp[1:]) > 0 and (self.blob.is_far or old):
+            with suppress(DiskError):  # it is found again next time
+                commit_bytes(file, _pack(found))
         return found
 
 

@@ -49,8 +49,8 @@ def read_splits_of(groups: Sequence[str]) -> list[str]:
 
 def name_key(member: bytes) -> bytes:
     """What members of one sample have in common: all before the first dot of the name, as in WebDataset."""
-    folder, name = posixpath.split(member)
-    return posixpath.join(folder, name.split(b".", 1)[0])
+    dot = member.find(b".", member.rfind(b"/") + 1)
+    return member if dot < 0 else member[:dot]
 
 
 def make_walk(groups: Sequence[str], images: Iterable[tuple[int, bytes]]) -> Walk:

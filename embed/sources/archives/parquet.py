@@ -35,6 +35,8 @@ class Parquet(Container):
     Parameters
     ----------
     blob : Blob
+    place : str
+        Where it lies.
 
     Raises
     ------
@@ -44,7 +46,7 @@ class Parquet(Container):
         If it is no Parquet file, or a part of one.
     """
 
-    def __init__(self, blob: Blob) -> None:
+    def __init__(self, blob: Blob, place: str) -> None:
         self._blob, self._lock, self._held = blob, Lock(), OrderedDict[tuple[str, int], Any]()
 
     def name_images(self, asked: str = "") -> Strings:

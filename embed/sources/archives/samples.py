@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import posixpath
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -76,7 +76,7 @@ class Rows:
     left_out: dict[str, None] = field(default_factory=dict)
     _known: dict[tuple[Cell, ...], tuple[Cell, ...]] = field(default_factory=dict)
 
-    def add(self, cells: dict[str, Any]) -> None:
+    def add(self, cells: Mapping[str, Any]) -> None:
         """The row of one more image."""
         row: list[Cell] = [""] * len(self.names)
         for name, value in cells.items():
@@ -111,24 +111,25 @@ def join_texts(rows: Rows, scan: Scan, container: bytes, reading: Reading) -> No
         If one of these is no text or no JSON object.
     """
     beside: dict[bytes, dict[str, Any]] = {}
+    known = {"cls": True}
     for name, text in zip(scan.text_names, scan.texts, strict=True):
-        cells = _read_text(container + b"/" + name, text)
-        rows.left_out |= dict.fromkeys(one for one in cells if one != "cls" and not is_wanted(one, reading))
-        beside.setdefault(name_key(name), {}).update(
-            {one: value for one, value in cells.items() if one == "cls" or is_wanted(one, reading)}
-        )
+        cells = _read_text(container, name, text)
+        known |= {one: is_wanted(one, reading) for one in cells if one not in known}
+        beside.setdefault(name_key(name), {}).update((one, cells[one]) for one in cells if known[one])
+    rows.left_out |= dict.fromkeys(one for one, wanted in known.items() if not wanted)
     for image in scan.index.names:
         rows.add(beside.get(name_key(image), {}))
 
 
-def _read_text(path: bytes, text: bytes) -> dict[str, Any]:
+def _read_text(container: bytes, name: bytes, text: bytes) -> dict[str, Any]:
     try:
-        if path.endswith(b".cls"):
+        if name.endswith(b".cls"):
             return {"cls": text.decode().strip()}
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise DataError(
-            f"{show_path(path)} cannot be read ({first_line(error)}); mend it, or leave it out of the shard."
+            f"{show_path(container)}/{show_path(name)} cannot be read ({first_line(error)}); mend it, or leave it "
+            "out of the shard."
         ) from error
     return found if isinstance(found, dict) else {}
 

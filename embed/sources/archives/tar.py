@@ -38,9 +38,9 @@ class Tar(Indexed):
         self._expect_end(end)
         return found.finish()
 
-    def unpack(self, place: int, data: bytes) -> bytes:
+    def unpack(self, place: int, data: memoryview) -> bytes:
         """As it lies there."""
-        return data
+        return bytes(data)
 
     def _expect_end(self, end: int) -> None:
         """Refuse what tarfile takes for the end: a damaged header, or the end of the file alone."""

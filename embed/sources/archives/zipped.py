@@ -41,7 +41,7 @@ class Zip(Indexed):
         """
         return self._scanned[0]
 
-    def unpack(self, place: int, data: bytes) -> bytes:
+    def unpack(self, place: int, data: memoryview) -> bytes:
         """Inflated, if need be, and checked.
 
         Raises
@@ -50,7 +50,7 @@ class Zip(Indexed):
             If the checksum differs.
         """
         packed, size, checksum, method = (int(column[place]) for column in self._scanned[1])
-        return _inflate(data, packed, size, checksum, method)
+        return _inflate(bytes(data), packed, size, checksum, method)
 
     @cached_property
     def _scanned(self) -> tuple[Scan, _Packed]:
