@@ -9,7 +9,6 @@ remembered.
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import time
 import zipfile
@@ -22,7 +21,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fixgrid.cache.disk import commit_stream, read_file
+from fixgrid.cache.disk import commit_stream
 from fixgrid.cache.errors import DataError, DiskError
 from fixgrid.cache.strings import Strings
 from fixgrid.cache.text import show_path
@@ -33,6 +32,7 @@ from .sources.content import Content, IrregularFileError, Stamp
 RACY_NS = 2_000_000_000
 _BLOCK = 1 << 20
 _NO_ZIP = (zipfile.BadZipFile, zlib.error, NotImplementedError)
+_PART = 1 << 14  # rows that are looked at at a time
 _SLICE = 64  # files per task: futures for a million files would weigh a gigabyte
 
 Progress = Callable[[int, int], None]
@@ -116,14 +116,15 @@ def hash_files(
     memo = NO_MEMO if rehash else read_memo(file)
     known = memo.paths.find(names)
     stamps, content = np.zeros((len(names), 4), np.int64), np.zeros((len(names), 32), np.uint8)
-    there = np.flatnonzero(known >= 0)
-    for row, stamp in zip(there.tolist(), _read_stamps(images, names.take(there)), strict=True):
-        stamps[row] = stamp
-    unsized = there[stamps[there, 0] < 0]  # a size that takes reading is not compared
-    stamps[unsized, 0] = memo.stamps[known[unsized], 0]
-    known[there[(stamps[there] != memo.stamps[known[there]]).any(axis=1)]] = -1
-    content[known >= 0] = memo.sha256[known[known >= 0]]
+    for part in _cut(np.flatnonzero(known >= 0)):
+        stamps[part] = [*_read_stamps(images, names.take(part))]
+        old = memo.stamps[known[part]]
+        unsized = stamps[part, 0] < 0  # a size that takes reading is not compared
+        stamps[part[unsized], 0] = old[unsized, 0]
+        content[part] = memo.sha256[known[part]]
+        known[part[(stamps[part] != old).any(axis=1)]] = -1
     pending = np.flatnonzero(known < 0)
+    del known
     settled = np.zeros(len(names), np.bool_)
     notes: tuple[str, ...] = ()
     try:
@@ -133,12 +134,19 @@ def hash_files(
             if progress is not None:
                 progress(len(names) - len(pending) + done, len(names))
     finally:
-        if settled.any():
+        if settled.all() and len(names):
+            notes = _save_memo(file, memo.add(Memo(names, stamps, content)))
+        elif settled.any():
             new = np.flatnonzero(settled)
             notes = _save_memo(file, memo.add(Memo(names.take(new), stamps[new], content[new])))
     if blank := int((~stamps[:, 1:].any(axis=1)).sum()):
         notes += (f"{blank} file(s) have neither a time nor an ETag where they are: each run reads them anew",)
     return Hashes(stamps[:, 0].copy(), content, notes)
+
+
+def _cut(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Some of the rows after another: of millions not all are objects at once."""
+    return (rows[start : start + _PART] for start in range(0, len(rows), _PART))
 
 
 def name_memo(root: bytes, folder: Path) -> Path:
@@ -216,21 +224,25 @@ def read_memo(file: Path) -> Memo:
     can write the file can make the digest fit, so what does not parse is no memo either.
     """
     try:
-        data = read_file(file)
-    except OSError:
-        return NO_MEMO
-    if hashlib.sha256(memoryview(data)[32:]).digest() != data[:32]:
-        return NO_MEMO
-    packed = io.BytesIO(data)
-    packed.seek(32)
-    try:
-        with np.load(packed, allow_pickle=False) as arrays:
-            paths, stamps, content = arrays["paths"], arrays["stamps"], arrays["sha256"]
-        ends = np.r_[np.flatnonzero(paths == 0), paths.size]
-        expected = ((len(ends), 4), np.int64, (len(ends), 32), np.uint8, np.uint8, 1)
-        if (stamps.shape, stamps.dtype, content.shape, content.dtype, paths.dtype, paths.ndim) != expected:
-            return NO_MEMO
+        with open(file, "rb") as stream:
+            digest, total = stream.read(32), hashlib.sha256()
+            while block := stream.read(_BLOCK):
+                total.update(block)
+            if total.digest() != digest:
+                return NO_MEMO
+            return _parse_memo(stream)
     except (ValueError, LookupError, AttributeError, TypeError, EOFError, OSError, MemoryError, *_NO_ZIP):
+        return NO_MEMO
+
+
+def _parse_memo(stream: BinaryIO) -> Memo:
+    """The arrays of a memo, if they are those of one."""
+    stream.seek(32)
+    with np.load(stream, allow_pickle=False) as arrays:
+        paths, stamps, content = arrays["paths"], arrays["stamps"], arrays["sha256"]
+    ends = np.r_[np.flatnonzero(paths == 0), paths.size]
+    expected = ((len(ends), 4), np.int64, (len(ends), 32), np.uint8, np.uint8, 1)
+    if (stamps.shape, stamps.dtype, content.shape, content.dtype, paths.dtype, paths.ndim) != expected:
         return NO_MEMO
     return Memo(Strings(paths[paths != 0], ends - np.arange(len(ends))), stamps, content)
 
@@ -240,7 +252,13 @@ def _save_memo(file: Path, memo: Memo) -> tuple[str, ...]:
 
     def write(stream: BinaryIO) -> None:
         stream.write(bytes(32))
-        paths = np.insert(memo.paths.text, memo.paths.ends[:-1], 0)
+        paths = np.zeros(len(memo.paths.text) + max(0, len(memo.paths) - 1), np.uint8)
+        starts = memo.paths.starts
+        for part in _cut(np.arange(len(memo.paths))):
+            some = memo.paths[int(part[0]) : int(part[-1]) + 1]
+            text = b"\0".join(some)
+            begin = int(starts[part[0]] + part[0])
+            paths[begin : begin + len(text)] = np.frombuffer(text, np.uint8)
         np.savez(stream, paths=paths, stamps=memo.stamps, sha256=memo.sha256)
         stream.seek(32)
         total = hashlib.sha256()

@@ -112,7 +112,7 @@ def read_manifest(
     elif reading.root:  # else its place is known by that of the images
         source = os.path.join(os.path.realpath(expand_path(source).parent), os.path.basename(source))
     images, split_notes, kept = fill_splits(listing, seed=seed, folder=cache_dir / "splits", deal=deal)
-    images = images.sort()
+    images = _order_rows(images)
     classes = list_classes(listing)
     try:
         check_images(images, classes, source, task=listing.task, deal=deal)
@@ -121,6 +121,7 @@ def read_manifest(
             raise
         cure = f"or mend the split kept in {say_place(kept)}, or delete that file to split anew"
         raise DataError(f"{str(error).removesuffix('.')}; {cure}.") from error
+    listing = replace(listing, images=images)  # what it was, in another order, need not be held
     found = hashes.hash_files(
         listing.root,
         images.paths,
@@ -293,7 +294,22 @@ def _say_few(images: Sequence[Image], classes: Sequence[str], split: str, task: 
 def _build_rows(
     images: Images, labels: NDArray[np.generic], sizes: NDArray[np.int64], sha256: NDArray[np.uint8]
 ) -> dict[str, Rows]:
+    """Of each split that has images: views of the arrays, which are in `_order_rows`."""
     groups = encode_groups(images)
-    whole = Rows(images.paths, sizes, sha256, labels, groups)
-    held = images.splits.held()
-    return {split: whole.take(np.flatnonzero(images.splits.equals(split))) for split in SPLITS if split in held}
+    counts = images.splits.held()
+    stops = dict(zip(SPLITS, np.cumsum([counts.get(split, 0) for split in SPLITS]).tolist(), strict=True))
+    parts = {split: slice(stops[split] - counts[split], stops[split]) for split in SPLITS if split in counts}
+    return {
+        split: Rows(
+            images.paths[part], sizes[part], sha256[part], labels[part], None if groups is None else groups[part]
+        )
+        for split, part in parts.items()
+    }
+
+
+def _order_rows(images: Images) -> Images:
+    """By split and, in each, by the bytes of the path."""
+    order = images.paths.argsort()
+    place = np.array([SPLITS.index(split) for split in images.splits.values], np.int8)[images.splits.codes[order]]
+    order = order[np.argsort(place, kind="stable")]
+    return images if (order[1:] > order[:-1]).all() else images.take(order)

@@ -174,7 +174,10 @@ def _read_number(text: str, where: Where, row: int) -> float:
 
 def _order(found: Labelled, reading: Reading, where: Where) -> Labelled:
     """The same with the classes in their order: as given, of numbers ascending, else sorted as text."""
-    held = {name: row for row, label in reversed([*enumerate(found.labels)]) for name in _list_names(label)}
+    held: dict[str, int] = {}  # the first row of each
+    for row, label in enumerate(found.labels):
+        for name in _list_names(label):
+            held.setdefault(name, row)
     classes = split_words(reading.classes)
     unknown = [(row, name) for name, row in held.items() if classes and name not in classes]
     if unknown:

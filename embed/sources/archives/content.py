@@ -26,7 +26,7 @@ KINDS: dict[str, Callable[[Blob, str], Container]] = {".tar": KeptTar, ".zip": Z
 """By the suffix: what is made of a container's bytes, and of its place."""
 AHEAD = 3
 """Runs of images that are fetched before they are asked for, at most."""
-_MOST_OPEN = 32
+_MOST_OPEN = 16
 _MOST_ANNOUNCED = 16
 _CONTAINER = re.compile(rb"((?:[^/]+/)*?[^/]+\.(?:tar|zip|parquet))/(.+)", re.DOTALL | re.IGNORECASE)
 
