@@ -138,8 +138,3 @@ class Images(Sequence[Image]):
     def take(self, index: NDArray[np.int64]) -> Images:
         """Some of them, by their places, in that order."""
         return Images(self.paths.take(index), *(column.take(index) for column in self._columns))
-
-    def sort(self) -> Images:
-        """The same by their paths' bytes; those that are in that order already are not copied."""
-        order = self.paths.argsort()
-        return self if (order[1:] > order[:-1]).all() else self.take(order)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -27,6 +28,8 @@ KINDS: dict[str, Callable[[Blob, str], Container]] = {".tar": KeptTar, ".zip": Z
 AHEAD = 3
 """Runs of images that are fetched before they are asked for, at most."""
 _MOST_OPEN = 16
+_MOMENT_S = 0.05
+_NO_STAMP: Stamp = (-1, 0, 0, 0)
 _MOST_ANNOUNCED = 16
 _CONTAINER = re.compile(rb"((?:[^/]+/)*?[^/]+\.(?:tar|zip|parquet))/(.+)", re.DOTALL | re.IGNORECASE)
 
@@ -88,7 +91,7 @@ class Archives(Content):
     """
 
     def __init__(self, place: str, stamps: Mapping[bytes, Stamp] | None = None) -> None:
-        self._place, self._stamps = place, stamps or {}
+        self._place, self._listed = place, stamps or {}
         self._store = Store(read_address(place)) if is_address(place) else None
         self._blobs: dict[bytes, Blob] = {}
         self._opened = OrderedDict[bytes, Container]()
@@ -96,10 +99,21 @@ class Archives(Content):
         self._lock = Lock()
         self._announced = deque[list[bytes]]()
         self._runs: dict[bytes, _Run] = {}
+        self._stamps: dict[bytes, tuple[float, Stamp]] = {}
+        self._last = b"\0", b""  # the container that was asked for last, as paths begin and by itself
 
     def stamp(self, path: bytes) -> Stamp:
-        """Of the container, its size left out: what is untouched has all images that it had."""
-        return -1, *self.open_blob(cut_path(path)[0]).stamp()[1:]
+        """Of the container, its size left out: what is untouched has all images that it had.
+
+        It is looked at again a moment later: of thousands of images in one, each would be a question to the disk.
+        """
+        container = cut_path(path)[0] if not path.startswith(self._last[0]) else self._last[1]
+        looked, stamp = self._stamps.get(container, (0.0, _NO_STAMP))
+        if time.monotonic() - looked > _MOMENT_S:
+            stamp = (-1, *self.open_blob(container).stamp()[1:])
+            self._stamps[container] = time.monotonic(), stamp
+            self._last = container + b"/", container
+        return stamp
 
     def open(self, path: bytes) -> BinaryIO:
         """All of it, in memory."""
@@ -129,7 +143,7 @@ class Archives(Content):
     def open_blob(self, container: bytes) -> Blob:
         """A container as bytes."""
         if container not in self._blobs:
-            far = FarBlob(self._store, container, self._stamps.get(container)) if self._store else None
+            far = FarBlob(self._store, container, self._listed.get(container)) if self._store else None
             self._blobs[container] = far or NearBlob(os.path.join(os.fsencode(self._place), container))
         return self._blobs[container]
 
