@@ -125,6 +125,8 @@ def hash_files(
         known[part[(stamps[part] != old).any(axis=1)]] = -1
     pending = np.flatnonzero(known < 0)
     del known
+    # In the order of paths whatever the splits: what lies together is read together.
+    pending = pending[(names if len(pending) == len(names) else names.take(pending)).argsort()]
     settled = np.zeros(len(names), np.bool_)
     notes: tuple[str, ...] = ()
     try:
