@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 from .errors import FixgridError
 
-EXTRAS = {"s3": "s3", "gs": "gs", "az": "az", "abfs": "az", "http": "http", "https": "http"}
+EXTRAS = {"s3": "s3", "gs": "gs", "az": "az", "abfs": "az", "hf": "hf", "http": "http", "https": "http"}
 """Scheme to the extra of this package that brings what reads it."""
-PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs", "http": "aiohttp"}
+PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs", "hf": "huggingface_hub", "http": "aiohttp"}
 """Extra to the package that reads it."""
 IN_FLIGHT = 32
 """Questions that are asked at once: a store answers late, but many at a time."""
@@ -65,7 +65,7 @@ def ask(question: Callable[[], T], waits_s: Iterable[float], patience_s: float =
 
 def is_final(error: Exception) -> bool:
     """Whether asking again is in vain."""
-    status = getattr(error, "status", 0)
+    status = find_status(error)
     named = any(word in type(error).__name__ for word in _WRONG)
     return (
         lacks_keys(error)
@@ -73,6 +73,12 @@ def is_final(error: Exception) -> bool:
         or isinstance(error, _FINAL)
         or (400 <= status < 500 and status not in (408, 429))
     )
+
+
+def find_status(error: Exception) -> int:
+    """What a server answered, by HTTP's numbers; 0 if it did not, or the package does not tell."""
+    status = getattr(error, "status", 0) or getattr(getattr(error, "response", None), "status_code", 0)
+    return status if isinstance(status, int) else 0
 
 
 def lacks_keys(error: Exception) -> bool:

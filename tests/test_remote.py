@@ -153,7 +153,7 @@ def test_a_store_that_refuses_to_the_end_ends_the_run_which_goes_on_later(
 @pytest.mark.parametrize(
     ("data", "said", "code"),
     [
-        ("ftp://h/x", "found ftp:// for a data set; expected s3://, gs://, az://, abfs://, http:// or https://", 2),
+        ("ftp://h/x", "found ftp:// for a data set; expected s3://, gs://, az://, abfs://, hf://, http:// or", 2),
         ("s3://", "expected s3://BUCKET/PLACE", 2),
         ("s3://photos/none", "there is nothing below s3://photos/none", 3),
         ("s3://nothere/x", "could not list s3://nothere/x: it is not in s3://nothere/x", 3),

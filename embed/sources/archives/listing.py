@@ -121,13 +121,29 @@ def _list_rows(
     paths = Strings.gather(
         container + b"/" + name for container, held in zip(found.names, names, strict=True) for name in held
     )
-    of_containers = read_splits_of(name_groups(found.names))
+    groups = name_groups(found.names)
+    of_containers = read_splits_of(groups)
+    _expect_one_each(found, groups, of_containers)
     splits = chain.from_iterable(map(repeat, of_containers, map(len, names)))
     table: SampleTable = rows.tabulate(Place(found.said), paths.__getitem__)
     said = read_samples(table, asked.reading, splits, label)
     columns = (Column.gather(one) for one in (said.labelled.labels, said.splits, said.groups))
     told = (*notes, *_say_unread(found, rows), *said.notes)
     return Listing(b"", Images(paths, *columns), told, said.labelled.classes, said.labelled.task)
+
+
+def _expect_one_each(found: Found, groups: Sequence[str], splits: Sequence[str]) -> None:
+    """Refuse a split that lies in several folders: those are several data sets, such as configurations of one."""
+    folders: dict[str, dict[str, None]] = {}
+    for group, split in zip(groups, splits, strict=True):
+        folders.setdefault(split, {})[posixpath.dirname(group)] = None
+    twice = next((split for split, held in folders.items() if split and len(held) > 1), "")
+    if twice:
+        one, two, *_ = folders[twice]
+        raise DataError(
+            f"found {twice} in {len(folders[twice])} folders of {found.said}, such as {one or '.'}/ and "
+            f"{two or '.'}/; expected one data set: name the folder of one."
+        )
 
 
 def _say_unread(found: Found, rows: Rows) -> list[str]:

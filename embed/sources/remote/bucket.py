@@ -24,7 +24,7 @@ from .store import expect_reader
 class Bucket(DataSource):
     """A folder in a bucket."""
 
-    words = "a URL of such a folder (s3:// gs:// az:// abfs://)"
+    words = "a URL of such a folder (s3:// gs:// az:// abfs:// hf://datasets/)"
 
     def takes(self, text: str) -> bool:
         """Any URL: one that cannot be read is refused with a reason."""

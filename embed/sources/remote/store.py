@@ -14,7 +14,16 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from fixgrid.cache.errors import UsageError
-from fixgrid.cache.objectstore import EXTRAS, PACKAGES, Unanswered, ask, find_kind, lacks_keys, open_system
+from fixgrid.cache.objectstore import (
+    EXTRAS,
+    PACKAGES,
+    Unanswered,
+    ask,
+    find_kind,
+    find_status,
+    lacks_keys,
+    open_system,
+)
 from fixgrid.cache.text import first_line
 
 from ..content import Stamp
@@ -48,7 +57,8 @@ class Store:
         """Bytes [start, stop) of an object that has them; `OSError` as `read`, or if fewer come."""
 
         def part() -> bytes:
-            data = bytes(self._system.cat_file(self._place(path), start=start, end=stop))
+            more = {"cache_type": "none"} if self.address.scheme == "hf" else {}  # which else reads ahead
+            data = bytes(self._system.cat_file(self._place(path), start=start, end=stop, **more))
             if len(data) > stop - start and self.address.is_web:  # some servers know no parts
                 data = data[start:stop]
             if len(data) != stop - start:
@@ -88,9 +98,9 @@ class Store:
         number, said = errno.EIO, getattr(error, "strerror", None) or first_line(error) or type(error).__name__
         said = said.rstrip(".")
         server = f"{self.address.scheme}://{self.address.place.partition('/')[0]}"
-        if isinstance(error, FileNotFoundError):
+        if isinstance(error, FileNotFoundError) or find_status(error) == 404:
             number, said = errno.ENOENT, f"it is not in {self.address.url}"
-        elif isinstance(error, PermissionError) or getattr(error, "status", 0) in (401, 403):
+        elif isinstance(error, PermissionError) or find_status(error) in (401, 403):
             number, said = errno.EACCES, f"{server} denied access ({said})"
         elif lacks_keys(error):
             number, said = (
@@ -152,7 +162,12 @@ def read_stamp(info: dict[str, Any]) -> Stamp:
     """
     size = info.get("size")
     mark = next(
-        (info[name] for name in ("ETag", "etag", "md5Hash", "content_md5", "Content-MD5") if info.get(name)), ""
+        (
+            info[name]
+            for name in ("ETag", "etag", "md5Hash", "content_md5", "Content-MD5", "blob_id")
+            if info.get(name)
+        ),
+        "",
     )
     number = int.from_bytes(hashlib.sha256(str(mark).encode()).digest()[:8], "big") >> 1 if mark else 0
     return -1 if size is None else int(size), _read_time(info), 0, number
