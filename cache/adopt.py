@@ -8,12 +8,11 @@ from contextlib import suppress
 import numpy as np
 from numpy.typing import NDArray
 
-from .disk import read_file
 from .entry import Entry
 from .errors import CacheError
 from .remarks import WIDTH
 from .rows import Rows
-from .rowsfile import decode_rows
+from .rowsfile import read_rows
 from .sealed import Sealed
 from .sealedfile import BLOCK_ROWS, open_sealed
 from .shard import Shard, ShardFile, Status, commit_shard, find_runs, list_shards, read_shard
@@ -90,7 +89,7 @@ def adopt_rows(donors: Donors, entry: Entry, rows: Rows, mine: NDArray[np.bool_]
 
 def _adopt_from(donor: Sealed | Entry, entry: Entry, rows: Rows, missing: NDArray[np.bool_]) -> None:
     """Commit the missing rows that a donor has, and mark them as no longer missing."""
-    known = decode_rows(read_file(donor.folder / "rows.h5"))
+    known = read_rows(donor.folder / "rows.h5")
     if known.digest != donor.spec.rows_sha256:
         return
     source = Strings.of_width(known.sha256).find(Strings.of_width(rows.sha256))

@@ -18,7 +18,7 @@ from .causes import is_refused as is_refused
 from .causes import name_cause
 from .errors import DiskError
 from .localfile import TEMP_PREFIX as TEMP_PREFIX
-from .localfile import hash_here, read_here
+from .localfile import hash_here, open_here, read_here
 from .localfile import is_abandoned as is_abandoned
 from .localfile import name_temp as name_temp
 from .mirror import fetch_file, publish_file, withdraw_files
@@ -210,14 +210,20 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def read_file(path: Path) -> bytes:
-    """A regular file's bytes: nothing waits for a FIFO, which a stranger's cache may hold.
+def open_file(path: Path) -> BinaryIO:
+    """A regular file, to be read: nothing waits for a FIFO, which a stranger's cache may hold.
 
     Raises
     ------
     OSError
-        If it cannot be read, or is no regular file.
+        If it cannot be opened, or is no regular file.
     """
+    fetch_file(path)
+    return open_here(path)
+
+
+def read_file(path: Path) -> bytes:
+    """A regular file's bytes; `OSError` as `open_file`."""
     fetch_file(path)
     return read_here(path)
 

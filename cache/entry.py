@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from .errors import CacheError
 from .key import Spec
 from .mirror import drop_copy, fetch_files, has_file
 from .rows import Rows
-from .rowsfile import encode_rows
+from .rowsfile import encode_rows, holds_rows
 from .salvage import salvage_rows
 from .sealed import FEATURES, SEAL, Sealed, read_seal, write_seal
 from .sealedfile import BLOCK_ROWS, write_sealed
@@ -96,10 +97,12 @@ class Entry:
         make_folder(self.shards_folder)
         sweep_temps(self.shards_folder)
         sweep_temps(self.folder)
-        for name, content in (("rows.h5", encode_rows(rows)), ("spec.json", self.spec.to_json())):
-            file = self.folder / name
-            if not has_file(file) or read_file(file) != content:
-                commit_bytes(file, content)
+        file = self.folder / "rows.h5"
+        if not has_file(file) or not holds_rows(file, rows):
+            commit_stream(file, partial(encode_rows, rows))
+        file, content = self.folder / "spec.json", self.spec.to_json()
+        if not has_file(file) or read_file(file) != content:
+            commit_bytes(file, content)
 
     def set_aside_damage(self) -> list[str]:
         """Rename the sealed file or every shard that cannot be trusted; say which.

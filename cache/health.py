@@ -25,7 +25,7 @@ from .key import Spec, explain_difference
 from .labels import Version, find_stem, find_version
 from .mirror import measure_folder
 from .phase import Phase, keep_silent
-from .rowsfile import decode_rows, read_manifest_record
+from .rowsfile import read_manifest_record, read_rows
 from .sealed import SEAL, Sealed
 from .sealedfile import check_sealed, open_sealed
 from .shard import Status, list_shards, read_shard
@@ -85,7 +85,7 @@ def _check_features(entry: Entry) -> None:
 def _check_rows_file(entry: Entry) -> None:
     path = entry.folder / "rows.h5"
     try:
-        digest = decode_rows(read_file(path)).digest
+        digest = read_rows(path).digest
     except (OSError, CacheError) as error:
         raise CacheError(f"{path}: {error}") from error
     if digest != entry.spec.rows_sha256:

@@ -9,6 +9,7 @@ import socket
 import stat
 import uuid
 from pathlib import Path
+from typing import BinaryIO
 
 TEMP_PREFIX = ".tmp-"
 
@@ -25,15 +26,20 @@ def is_abandoned(temp: Path) -> bool:
     return temp.name.startswith(mine) and not Path(f"/proc/{pid}").exists()
 
 
-def read_here(path: Path) -> bytes:
-    """A regular file's bytes: nothing waits for a FIFO, which a stranger's cache may hold.
+def open_here(path: Path) -> BinaryIO:
+    """A regular file, to be read: nothing waits for a FIFO, which a stranger's cache may hold.
 
     Raises
     ------
     OSError
-        If it cannot be read, or is no regular file.
+        If it cannot be opened, or is no regular file.
     """
-    with open(path, "rb", opener=_open_regular) as file:
+    return open(path, "rb", opener=_open_regular)
+
+
+def read_here(path: Path) -> bytes:
+    """A regular file's bytes; `OSError` as `open_here`."""
+    with open_here(path) as file:
         return file.read()
 
 
@@ -48,7 +54,7 @@ def _open_regular(path: str, flags: int) -> int:
 def hash_here(path: Path) -> str:
     """Hex sha256 of a regular file's bytes, read in blocks of 1 MiB."""
     total = hashlib.sha256()
-    with open(path, "rb", opener=_open_regular) as file:
+    with open_here(path) as file:
         while block := file.read(1 << 20):
             total.update(block)
     return total.hexdigest()

@@ -9,15 +9,16 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from . import schema
-from .disk import commit_bytes, commit_stream, is_refused, read_file
+from .disk import commit_bytes, commit_stream, is_refused, open_file, read_file
 from .errors import CacheError, DiskError
 from .rows import SPLITS, TASKS, Manifest, Rows
 from .strings import Strings
@@ -28,28 +29,45 @@ _TYPES = {"multilabel": "bool", "regression": "float64"}  # of labels; of other 
 _ARRAYS = {"paths": ("uint8", 1), "path_ends": ("int64", 1), "size": ("int64", 1), "sha256": ("uint8", 2)}
 
 
-def encode_rows(rows: Rows) -> bytes:
-    """An HDF5 image of row id (the position), path, size and sha256: what a key's rows are."""
-    return schema.encode_arrays(
-        {
-            "paths": rows.paths.text,
-            "path_ends": rows.paths.ends,
-            "size": rows.sizes.astype(np.int64, copy=False),
-            "sha256": rows.sha256.astype(np.uint8, copy=False).reshape(-1, 32),
-        }
-    )
+def encode_rows(rows: Rows, file: BinaryIO) -> None:
+    """Write row id (the position), path, size and sha256 as HDF5: what a key's rows are."""
+    schema.write_arrays(file, _list_arrays(rows))
 
 
-def decode_rows(image: bytes, labels: NDArray[Any] | None = None, groups: NDArray[np.int64] | None = None) -> Rows:
+def _list_arrays(rows: Rows) -> dict[str, NDArray[Any]]:
+    return {
+        "paths": rows.paths.text,
+        "path_ends": rows.paths.ends,
+        "size": rows.sizes.astype(np.int64, copy=False),
+        "sha256": rows.sha256.astype(np.uint8, copy=False).reshape(-1, 32),
+    }
+
+
+def holds_rows(path: Path, rows: Rows) -> bool:
+    """Whether a file has these rows, as `encode_rows` writes them; not if it cannot be read."""
+    arrays, wrong = _list_arrays(rows), (CacheError, OSError, RuntimeError, KeyError, ValueError)
+    with suppress(*wrong), open_file(path) as image, h5py.File(image) as file:
+        schema.check_arrays(file, {name: (one.dtype, one.shape) for name, one in arrays.items()})
+        return all(
+            np.array_equal(file[name][start : start + _PART], one[start : start + _PART])
+            for name, one in arrays.items()
+            for start in range(0, len(one), _PART)
+        )
+    return False
+
+
+def decode_rows(
+    image: BinaryIO, labels: NDArray[Any] | None = None, groups: NDArray[np.int64] | None = None
+) -> Rows:
     """The rows that `encode_rows` wrote, with labels and groups, see `Rows`; without `labels`, every label is -1.
 
     Raises
     ------
     CacheError
-        If the image is not one of rows.
+        If the file is not one of rows.
     """
     try:
-        with h5py.File(h5py.h5f.open_file_image(image)) as file:
+        with h5py.File(image) as file:
             schema.check_arrays(file, _ARRAYS)
             paths = Strings(file["paths"][()], file["path_ends"][()])
             sizes, sha256 = file["size"][()], file["sha256"][()]
@@ -71,6 +89,12 @@ class _Named(NamedTuple):
     root: str
     options: tuple[str, ...]
     written: int
+
+
+def read_rows(path: Path, labels: NDArray[Any] | None = None, groups: NDArray[np.int64] | None = None) -> Rows:
+    """The rows in a file, see `decode_rows`; `OSError` if it cannot be opened."""
+    with open_file(path) as image:
+        return decode_rows(image, labels, groups)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> str:
@@ -96,7 +120,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> str:
         return digest  # it is the newest already
     try:
         for split, rows in manifest.splits.items():
-            commit_bytes(folder / digest / f"{split}.h5", encode_rows(rows))
+            commit_stream(folder / digest / f"{split}.h5", partial(encode_rows, rows))
         _write_names(folder / digest, name)
         record = {**name._asdict(), **content}
         commit_stream(folder / digest / "data.json", lambda file: deque(map(file.write, _spell(record)), 0))
@@ -197,7 +221,8 @@ def read_manifest_record(folder: Path) -> Manifest:
                 labels: NDArray[Any] = np.array(record["labels"][split], dtype=_TYPES.get(task, "int64"))
                 groups = record.get("groups", {}).get(split)
                 grouped = None if groups is None else np.array(groups, dtype=np.int64)
-                splits[split] = decode_rows(read_file(folder / f"{split}.h5"), labels, grouped)
+                record["labels"][split] = labels  # a list of millions takes 40 bytes each
+                splits[split] = read_rows(folder / f"{split}.h5", labels, grouped)
         digests = {split: rows.digest for split, rows in splits.items()}
         damaged = digests != record["rows_sha256"] or _name_record(record) != folder.name
         manifest = Manifest(record["source"], record["root"], tuple(record["classes"]), splits, task=task)

@@ -7,7 +7,7 @@ plugins) or declare shapes of terabytes. Ours do none of it, so a file that does
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
@@ -25,6 +25,13 @@ def encode_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:
             write_array(file, name, array.shape, array.dtype)[...] = array
         file.flush()
         return bytes(file.id.get_file_image())
+
+
+def write_arrays(file: BinaryIO, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Fill an empty file with arrays, each checksummed; no copy of them is made."""
+    with h5py.File(file, "w") as out:
+        for name, array in arrays.items():
+            write_array(out, name, array.shape, array.dtype)[...] = array
 
 
 def write_array(file: h5py.File, name: str, shape: tuple[int, ...], dtype: Any) -> h5py.Dataset:

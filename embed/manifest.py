@@ -9,18 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fixgrid.cache.address import say_place
 from fixgrid.cache.datasets import TABLES, split_limit
 from fixgrid.cache.errors import DataError, UsageError
-from fixgrid.cache.rows import SPLITS, TASKS, Manifest, Rows
+from fixgrid.cache.rows import SPLITS, TASKS, Manifest
 from fixgrid.cache.text import show_path, show_text
 
 from . import hashes
 from .dealing import choose_shares, deal_images
 from .labelling import (
-    encode_groups,
     encode_labels,
     expect_learnable,
     expect_whole_groups,
@@ -30,6 +28,7 @@ from .labelling import (
 )
 from .limit import choose_images
 from .naming import expect_distinct, find_collisions, note_names
+from .ordering import build_rows, order_images
 from .repeats import find_copies
 from .sources.catalogue import find_source
 from .sources.images import Column, Images
@@ -112,7 +111,7 @@ def read_manifest(
     elif reading.root:  # else its place is known by that of the images
         source = os.path.join(os.path.realpath(expand_path(source).parent), os.path.basename(source))
     images, split_notes, kept = fill_splits(listing, seed=seed, folder=cache_dir / "splits", deal=deal)
-    images = _order_rows(images)
+    images = order_images(images)
     classes = list_classes(listing)
     try:
         check_images(images, classes, source, task=listing.task, deal=deal)
@@ -141,7 +140,7 @@ def read_manifest(
         source, images = f"{source}@{limit}", images.take(chosen)
         labels, found = labels[chosen], found.take(chosen)
         check_images(images, classes, source, task=listing.task, deal=deal)
-    rows = _build_rows(images, labels, found.sizes, found.sha256)
+    rows = build_rows(images, labels, found.sizes, found.sha256)
     manifest = Manifest(source, os.fsdecode(listing.root), classes, rows, options, listing.task)
     names = () if listing.task in ("regression", "unlabelled") else note_names(images, classes)
     notes = (
@@ -289,27 +288,3 @@ def _say_few(images: Sequence[Image], classes: Sequence[str], split: str, task: 
         f" (such as {show_text(classes[0])}; --task regression takes numbers as such, --label-col another column)"
     )
     return f"{kinds}{other * several} are too few to split; add images, or a split {split}"
-
-
-def _build_rows(
-    images: Images, labels: NDArray[np.generic], sizes: NDArray[np.int64], sha256: NDArray[np.uint8]
-) -> dict[str, Rows]:
-    """Of each split that has images: views of the arrays, which are in `_order_rows`."""
-    groups = encode_groups(images)
-    counts = images.splits.held()
-    stops = dict(zip(SPLITS, np.cumsum([counts.get(split, 0) for split in SPLITS]).tolist(), strict=True))
-    parts = {split: slice(stops[split] - counts[split], stops[split]) for split in SPLITS if split in counts}
-    return {
-        split: Rows(
-            images.paths[part], sizes[part], sha256[part], labels[part], None if groups is None else groups[part]
-        )
-        for split, part in parts.items()
-    }
-
-
-def _order_rows(images: Images) -> Images:
-    """By split and, in each, by the bytes of the path."""
-    order = images.paths.argsort()
-    place = np.array([SPLITS.index(split) for split in images.splits.values], np.int8)[images.splits.codes[order]]
-    order = order[np.argsort(place, kind="stable")]
-    return images if (order[1:] > order[:-1]).all() else images.take(order)

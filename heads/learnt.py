@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from fixgrid.cache.disk import read_file
 from fixgrid.cache.errors import CacheError
 from fixgrid.cache.rows import Rows
-from fixgrid.cache.rowsfile import decode_rows, list_manifests
+from fixgrid.cache.rowsfile import list_manifests, read_rows
 from fixgrid.cache.store import FeatureStore
 from fixgrid.cache.text import show_path
 
@@ -82,7 +81,7 @@ def _find_rows(saved: SavedHead, split: str, store: FeatureStore) -> Rows | None
             return manifest.splits[split]
     for key in saved.keys.get(split, ()):
         with suppress(OSError, CacheError):
-            return decode_rows(read_file(store.folder / str(key)[:2] / str(key) / "rows.h5"))
+            return read_rows(store.folder / str(key)[:2] / str(key) / "rows.h5")
     return None
 
 

@@ -81,12 +81,12 @@ def read_features(cache: Path) -> dict[tuple[str, bytes], bytes]:
     """Features by view and content."""
     import h5py
 
-    from fixgrid.cache.rowsfile import decode_rows
+    from fixgrid.cache.rowsfile import read_rows
 
     found = {}
     for file in cache.rglob("features.h5"):
         view = json.dumps(json.loads((file.parent / "spec.json").read_text())["view"], sort_keys=True)
-        rows = decode_rows((file.parent / "rows.h5").read_bytes())
+        rows = read_rows(file.parent / "rows.h5")
         with h5py.File(file) as held:
             features = held["features"][...]
         found |= {(view, rows.sha256[i].tobytes()): features[i].tobytes() for i in range(len(rows.paths))}

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import io
 import json
 import os
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from fixgrid.cache.rows import Manifest, Rows
 from fixgrid.cache.rowsfile import (
     decode_rows,
     encode_rows,
+    holds_rows,
     list_manifests,
     read_manifest_record,
     write_manifest,
@@ -33,7 +36,9 @@ def name_rows(paths: tuple[bytes, ...]) -> Rows:
 @given(st.lists(st.binary(max_size=40), max_size=8).map(tuple))
 def test_any_name_survives(paths: tuple[bytes, ...]) -> None:
     rows = name_rows(paths)
-    again = decode_rows(encode_rows(rows))
+    image = io.BytesIO()
+    encode_rows(rows, image)
+    again = decode_rows(image)
     assert again.paths == rows.paths
     assert again.digest == rows.digest
     assert again.labels.tolist() == [-1] * len(paths)
@@ -91,6 +96,25 @@ def test_a_record_of_an_older_version_is_as_old_as_its_file(tmp_path: Path) -> N
     assert [name for name, _ in list_manifests(tmp_path)] == [second, file.parent.name]
 
 
+@given(st.lists(st.binary(max_size=8), min_size=1, max_size=5).map(tuple), st.integers(0, 3))
+def test_rows_are_told_from_others_by_what_is_in_their_file(paths: tuple[bytes, ...], what: int) -> None:
+    rows = name_rows(paths)
+    others = [
+        rows,
+        replace(rows, paths=(*paths[:-1], paths[-1] + b"x")),
+        replace(rows, sizes=rows.sizes + 1),
+        replace(rows, sha256=255 - rows.sha256),
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "rows.h5")
+        with open(file, "w+b") as image:
+            encode_rows(rows, image)
+        assert holds_rows(file, others[what]) == (what == 0)
+        assert not holds_rows(Path(folder, "none"), rows)
+        file.write_bytes(file.read_bytes()[:-60])
+        assert not holds_rows(file, rows)
+
+
 def test_a_moved_folder_is_the_same_data_set_and_a_relabelled_one_is_not(tmp_path: Path) -> None:
     rows = make_rows(4)
     manifest = Manifest("dogs", "/here", ("a", "b"), {"train": rows})
@@ -126,7 +150,8 @@ def test_a_damaged_record_is_refused(tmp_path: Path, damage: str) -> None:
     elif damage == "json":
         record.write_bytes(record.read_bytes()[:-1])
     else:
-        arrays.write_bytes(encode_rows(make_rows(4, seed=1)))
+        with open(arrays, "w+b") as file:
+            encode_rows(make_rows(4, seed=1), file)
     with pytest.raises(CacheError, match=r"damaged record|cannot be read|3 labels for 4 rows"):
         read_manifest_record(folder)
     assert list_manifests(tmp_path) == []
@@ -143,7 +168,7 @@ def test_names_that_do_not_fit_are_refused(ends: list[int]) -> None:
         }
     )
     with pytest.raises(CacheError, match="disagree in length"):
-        decode_rows(image)
+        decode_rows(io.BytesIO(image))
 
 
 def test_a_shown_path_cannot_drive_a_terminal() -> None:

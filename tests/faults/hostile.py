@@ -156,7 +156,7 @@ def attack_hdf5(world: World, canary: Path) -> Iterator[tuple[str, Attack]]:
         "a signature": b"\x89HDF\r\n\x1a\n",
         "rubbish": bytes(range(256)) * 40,
     }.items():
-        yield f"rows: {name}", lambda data=data: decode_rows(data)
+        yield f"rows: {name}", lambda data=data: decode_rows(io.BytesIO(data))
 
 
 def _read_all(path: Path, spec: Spec) -> None:
