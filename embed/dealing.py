@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from fixgrid.cache.errors import DataError
+from fixgrid.cache.strings import Strings
 
 SHARES = {"train": 70, "val": 15, "test": 15}
 STANFORD_2020 = {"train": 102, "val": 35}
@@ -72,38 +73,57 @@ def deal_images(
             "least: give the splits, or name no groups with --group-col none."
         )
     dealt = {path: kept[path] for path in labels if path in kept}
-    count_of: dict[str, Counter[str]] = defaultdict(Counter)
+    hands = _Hands(shares)
     for path, split in dealt.items():
-        count_of[labels[path]][split] += 1
-    total = sum(count_of.values(), Counter[str]())
+        hands.take({labels[path]: 1}, split)
     side_of = {groups[path]: split for path, split in dealt.items() if path in groups}
     for paths in _list_units([path for path in labels if path not in dealt], groups, seed):
-        count = Counter(labels[path] for path in paths)
-        split = side_of.get(groups.get(paths[0], "")) or max(
-            shares,
-            key=lambda split: (
-                sum(n * _lack(count_of[label], shares, split, n) for label, n in count.items()),
-                _lack(total, shares, split, len(paths)),
-            ),
-        )
-        dealt |= dict.fromkeys(paths, split)
-        total[split] += len(paths)
-        for label, n in count.items():
-            count_of[label][split] += n
+        count = Counter(map(labels.__getitem__, paths)) if len(paths) > 1 else {labels[paths[0]]: 1}
+        split = side_of.get(groups.get(paths[0], "")) or hands.choose(count)
+        for path in paths:
+            dealt[path] = split
+        hands.take(count, split)
     return dealt
 
 
-def _list_units(paths: Collection[bytes], groups: Mapping[bytes, str], seed: int) -> list[list[bytes]]:
+class _Hands:
+    """How many images, of each class and of all, every split has."""
+
+    def __init__(self, shares: Mapping[str, int]) -> None:
+        self._shares = shares
+        self._of_class: dict[str, Counter[str]] = defaultdict(Counter)
+        self._of_all, self._sizes, self._size = Counter[str](), Counter[str](), 0
+
+    def take(self, count: Mapping[str, int], split: str) -> None:
+        """Give a split so many images of each class."""
+        for label, n in count.items():
+            self._of_class[label][split] += n
+            self._of_all[split] += n
+            self._sizes[label] += n
+            self._size += n
+
+    def choose(self, count: Mapping[str, int]) -> str:
+        """The split that will lack most of these classes, in hundredths of an image; of equals, most of all."""
+        classes = [(n, self._of_class[label], self._sizes[label] + n) for label, n in count.items()]
+        size = self._size + sum(count.values())
+
+        def lack(split: str) -> tuple[int, int]:
+            share = self._shares[split]
+            mine = sum(n * (share * whole - 100 * held[split]) for n, held, whole in classes)
+            return mine, share * size - 100 * self._of_all[split]
+
+        return max(self._shares, key=lack)
+
+
+def _list_units(paths: Collection[bytes], groups: Mapping[bytes, str], seed: int) -> Iterable[Sequence[bytes]]:
     """What is dealt whole, each path by itself or with its group; the largest first, else by the seed."""
+    order = order_by_seed(paths, seed)
+    if not groups:
+        return ((path,) for path in order)
     units: dict[str | bytes, list[bytes]] = defaultdict(list)
-    for path in order_by_seed(paths, seed):
+    for path in order:
         units[groups.get(path, path)].append(path)
     return sorted(units.values(), key=len, reverse=True)
-
-
-def _lack(count: Counter[str], shares: Mapping[str, int], split: str, n: int) -> int:
-    """Hundredths of an image that a split will lack once there are n images more."""
-    return shares[split] * (sum(count.values()) + n) - 100 * count[split]
 
 
 def deal_counts(
@@ -122,7 +142,9 @@ def deal_counts(
 
 def order_by_seed(paths: Collection[bytes], seed: int) -> list[bytes]:
     """The paths in an order that depends on the seed and each path alone, not on which others there are."""
-    return sorted(paths, key=lambda path: hashlib.sha256(b"%d:%s" % (seed, path)).digest())
+    known = [*paths]
+    keys = Strings.gather(hashlib.sha256(b"%d:%s" % (seed, path)).digest() for path in known)
+    return [known[place] for place in keys.argsort().tolist()]
 
 
 def find_parted(splits: Mapping[bytes, str], groups: Mapping[bytes, str]) -> str:

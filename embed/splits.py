@@ -8,18 +8,21 @@ import io
 import json
 import os
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
+from itertools import chain
 from pathlib import Path
+from typing import BinaryIO
 
 from fixgrid.cache.address import say_place
-from fixgrid.cache.disk import commit_bytes, is_refused, read_file
+from fixgrid.cache.disk import commit_stream, is_refused, read_file
 from fixgrid.cache.errors import DataError, DiskError
 from fixgrid.cache.rows import SPLITS
 
 from .dealing import deal_images, find_parted
 
+_PART = 1 << 14  # lines that are text at a time
 _MOST_MOVED = 0.2  # of a split's images: labels that it was not dealt for have about half of them elsewhere
 
 
@@ -49,11 +52,11 @@ def recall_split(
         If the CSV cannot be written.
     """
     key = f"{seed} {sorted(shares.items())}".encode()
-    members, place = _shorten(key, *sorted(labels)), _shorten(key, root)
+    members, place = _shorten([key], sorted(labels)), _shorten([key, root])
     deal = partial(deal_images, labels, shares, seed=seed, groups=groups)
     partition = name_partition(labels)
     if groups:
-        partition = _shorten(partition.encode(), name_partition({p: groups.get(p, "") for p in labels}).encode())
+        partition = _shorten([partition.encode(), name_partition({p: groups.get(p, "") for p in labels}).encode()])
     file = folder / f"{members}-{place}-{partition}.csv"
     before = folder / f"{members}-{place}.csv"  # as files were called when they told nothing of labels
     own = [file] * file.exists() or sorted(folder.glob(f"{members}-*{file.name[33:]}"))
@@ -130,12 +133,16 @@ def has_same_classes(one: Mapping[bytes, str], other: Mapping[bytes, str]) -> bo
 def name_partition(labels: Mapping[bytes, str]) -> str:
     """Equal for labellings that put the same images into the same classes; 16 hex digits."""
     numbers: dict[str, int] = {}
-    order = [numbers.setdefault(labels[path], len(numbers)) for path in sorted(labels)]
-    return _shorten(*(b"%d" % number for number in order))
+    return _shorten(b"%d" % numbers.setdefault(labels[path], len(numbers)) for path in sorted(labels))
 
 
-def _shorten(*parts: bytes) -> str:
-    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+def _shorten(*parts: Iterable[bytes]) -> str:
+    """Of all parts with a zero byte between two, one after another."""
+    total, between = hashlib.sha256(), b""
+    for part in chain.from_iterable(parts):
+        total.update(between + part)
+        between = b"\0"
+    return total.hexdigest()[:16]
 
 
 def write_split(file: Path, splits: Mapping[bytes, str]) -> None:
@@ -144,11 +151,17 @@ def write_split(file: Path, splits: Mapping[bytes, str]) -> None:
     Every path is written with ``./`` before it, so that no spreadsheet takes a file called ``=cmd()`` for a
     formula.
     """
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(["path", "split"])
-    writer.writerows(["./" + os.fsdecode(path), splits[path]] for path in sorted(splits))
-    commit_bytes(file, text.getvalue().encode("utf-8", "surrogateescape"))
+
+    def write(stream: BinaryIO) -> None:
+        order = sorted(splits)
+        for start in range(0, len(order), _PART):
+            text = io.StringIO()
+            writer = csv.writer(text)
+            writer.writerows([["path", "split"]] * (not start))
+            writer.writerows(["./" + os.fsdecode(path), splits[path]] for path in order[start : start + _PART])
+            stream.write(text.getvalue().encode("utf-8", "surrogateescape"))
+
+    commit_stream(file, write)
 
 
 def read_split(file: Path, allowed: Collection[str] = SPLITS) -> dict[bytes, str]:
@@ -175,8 +188,16 @@ def read_split(file: Path, allowed: Collection[str] = SPLITS) -> dict[bytes, str
 
 def _save(splits: dict[bytes, str], labels: Mapping[bytes, str], file: Path) -> tuple[dict[bytes, str], Path]:
     """Save a split, and beside it, first, the labels that it was dealt for."""
-    named = {os.fsdecode(path): labels[path] for path in sorted(labels)}
-    commit_bytes(_name_labels(file), json.dumps(named, indent=0).encode("ascii"))
+
+    def write(stream: BinaryIO) -> None:
+        order = sorted(labels)
+        for start in range(0, len(order), _PART):
+            named = {os.fsdecode(path): labels[path] for path in order[start : start + _PART]}
+            text = json.dumps(named, indent=0)[1:-2]
+            stream.write((("," if start else "{") + text).encode("ascii"))
+        stream.write(b"\n}" if order else b"{}")
+
+    commit_stream(_name_labels(file), write)
     write_split(file, splits)
     return splits, file
 

@@ -128,7 +128,7 @@ def test_a_saved_split_is_used_again_even_when_edited(tmp_path):
 
 def test_a_saved_split_needs_no_second_write(tmp_path, monkeypatch):
     first = recall(number(10), tmp_path)
-    monkeypatch.setattr(splits, "commit_bytes", None)
+    monkeypatch.setattr(splits, "commit_stream", None)
     assert recall(number(10), tmp_path) == first
 
 
