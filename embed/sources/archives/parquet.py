@@ -6,7 +6,7 @@ import errno
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import import_module
 from itertools import groupby
 from threading import Lock
@@ -24,6 +24,7 @@ from ..tables.records import is_plain
 from .blob import Blob, open_blob
 from .container import Container, DamagedError
 
+_PIECE = 64  # rows
 _MOST_HELD = 256 << 20
 """Bytes of row groups that stay in memory, but for the one that is read."""
 
@@ -95,9 +96,10 @@ class Parquet(Container):
         ]
 
     def cut(self, names: Sequence[bytes]) -> list[int]:
-        """Images of one row group are read at once."""
+        """Images of one row group, a few at a time: as Python's bytes they are there twice."""
         groups = np.searchsorted(self._ends, [_read_name(name)[1] for name in names], side="right").tolist()
-        return [len([*alike]) for _, alike in groupby(groups)]
+        sizes = (len([*alike]) for _, alike in groupby(groups))
+        return [min(_PIECE, size - start) for size in sizes for start in range(0, size, _PIECE)]
 
     def read(self, names: Sequence[bytes]) -> list[bytes]:
         """See `Container`; ``b""`` where a row has no image."""
@@ -116,8 +118,8 @@ class Parquet(Container):
             name = self._expect_held(asked)
             place = _find_bytes(import_module("pyarrow"), self._file.schema_arrow.field(name))
             path = f"{name}.{place}" if place else name
-            table = self._try(lambda: self._file.read_row_group(group, columns=[path], use_threads=False))
-            column = table[name].combine_chunks()
+            read = partial(self._file.read_row_group, group, columns=[path], use_threads=False)
+            column = self._try(lambda: read()[name].combine_chunks())
             column = column.field(place) if place else column
             while self._held and sum(one.nbytes for one in self._held.values()) + column.nbytes > _MOST_HELD:
                 self._held.popitem(last=False)
