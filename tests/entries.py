@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fixgrid.cache.disk import read_file
+from fixgrid.cache.disk import open_file, read_file
 from fixgrid.cache.entry import Entry
 from fixgrid.cache.key import Spec
 from fixgrid.cache.rows import Rows
@@ -75,6 +75,11 @@ def count_reads(monkeypatch: pytest.MonkeyPatch) -> Counter[Path]:
         counts[path] += 1
         return read_file(path)
 
-    for module in ("adopt", "entry", "rowsfile", "sealed", "store"):
+    def open_one(path: Path) -> BinaryIO:
+        counts[path] += 1
+        return open_file(path)
+
+    for module in ("entry", "rowsfile", "sealed", "store"):
         monkeypatch.setattr(f"fixgrid.cache.{module}.read_file", read)
+    monkeypatch.setattr("fixgrid.cache.rowsfile.open_file", open_one)
     return counts

@@ -148,7 +148,9 @@ def test_a_damaged_file_beside_a_sealed_file_is_written_again(data: Path, name: 
     extraction, _, _ = extract(data)
     file = extraction.entries["train", VIEWS[0], "pooled"].folder / name
     whole = file.read_bytes()
-    flip(file)
+    content = bytearray(whole)
+    content[whole.index(b".png") if name == "rows.h5" else len(whole) // 2] ^= 1
+    file.write_bytes(content)
     extract(data, opener=never)
     assert file.read_bytes() == whole
     assert verify_store(extraction.store) == []
