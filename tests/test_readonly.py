@@ -66,7 +66,7 @@ def test_extract_of_a_copy_of_the_folder_finds_its_split(locked: Path, tmp_path:
 
 
 def test_what_would_have_to_be_computed_is_refused_with_the_advice_that_fits(locked: Path) -> None:
-    words = [word.replace("24", "32") for word in asked(locked)]
+    words = ["32" if word == "24" else word for word in asked(locked)]
     said = type_in("extract", *words, "--cache", str(locked / "c"), code=5)
     assert "Read-only file system" in said
     assert "get leave to write there (or name another --cache or --out)" in said
