@@ -334,6 +334,14 @@ def pack_damaged(file: Path) -> None:
     damage(file, 1024 + 150)
 
 
+def pack_bomb(file: Path) -> None:
+    pack_zip(file, number("a/{}.png", 1))
+    data = bytearray(file.read_bytes())
+    at = data.index(b"PK\1\2") + 24  # the size outside, in the directory
+    data[at : at + 4] = (2 << 30).to_bytes(4, "little")
+    file.write_bytes(data)
+
+
 def pack_half_a_zip(file: Path) -> None:
     cut(pack_zip(file, number("a/{}.png")), 900)
 
@@ -362,6 +370,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "packed.tar.gz": (write(b""), "found packed.tar.gz, which is packed as a whole, so that no image can be read"),
     "half a.zip": (pack_half_a_zip, "half a.zip: it is no zip file, or a part of one"),
     "encrypted.zip": (pack_encrypted, "a/0.png is encrypted; expected images that need no password."),
+    "bomb.zip": (pack_bomb, "a/0.png would be 2,147,483,648 bytes; expected at most 1 GiB."),
     "bzip2.zip": (pack_by_bzip2, "a/0.png is packed by bzip2; expected stored or deflated: zip it anew."),
     "no json.tar": (pack_one(("a.png", PNG), ("a.json", b"{")), "no json.tar/a.json cannot be read (Expecting"),
     "no label.tar": (

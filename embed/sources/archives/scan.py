@@ -53,8 +53,8 @@ class Gathering:
     texts: dict[bytes, bytes] = field(default_factory=dict)
     others: Counter[tuple[str, bytes]] = field(default_factory=Counter)
 
-    def add(self, name: bytes, start: int, length: int, read: Callable[[], bytes]) -> None:
-        """One more file, whose content is read if it may say what images are."""
+    def add(self, name: bytes, start: int, length: int, size: int, read: Callable[[], bytes]) -> None:
+        """One more file, of so many bytes in the container and outside, read now if it may say what images are."""
         while name.startswith(b"./"):
             name = name[2:]
         parts = name.split(b"/")
@@ -66,7 +66,7 @@ class Gathering:
             self.names.append(name)
             self.starts.append(start)
             self.lengths.append(length)
-        elif name.endswith(_TEXTS) and length <= _MOST_TEXT:
+        elif name.endswith(_TEXTS) and size <= _MOST_TEXT:
             self.texts[name] = read()
         else:
             self.pass_over(name, OTHER)

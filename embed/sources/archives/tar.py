@@ -56,7 +56,7 @@ def _add(found: Gathering, member: tarfile.TarInfo, file: BinaryIO) -> None:
     if member.issparse():
         found.pass_over(name, _SPARSE)
     elif member.isreg():
-        found.add(name, member.offset_data, member.size, lambda: _read_member(file, member))
+        found.add(name, member.offset_data, member.size, member.size, lambda: _read_member(file, member))
     elif not member.isdir():
         found.pass_over(name, _LINK if member.issym() or member.islnk() else _SPECIAL)
 

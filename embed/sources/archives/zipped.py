@@ -16,6 +16,7 @@ from .container import DamagedError, Indexed
 from .scan import Gathering, Scan
 
 _HEADER = struct.Struct("<4s5H3I2H")
+_MOST_BYTES = 1 << 30  # of an image: a zip file of some kB may say that it holds many GB
 _STORED, _DEFLATED = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
 
 
@@ -71,7 +72,7 @@ class Zip(Indexed):
             def read(start: int = start, stop: int = stop, packing: tuple[int, ...] = packing) -> bytes:
                 return _inflate(self.blob.read_exactly(start, stop - start), *packing)
 
-            found.add(name, start, stop - start, read)
+            found.add(name, start, stop - start, member.file_size, read)
             if len(found.names) > n:
                 _expect_readable(member)
                 kept.append(packing)
@@ -95,6 +96,8 @@ def _read_name(member: zipfile.ZipInfo) -> bytes:
 def _expect_readable(member: zipfile.ZipInfo) -> None:
     if member.flag_bits & 1:
         raise DamagedError(f"{member.filename} is encrypted; expected images that need no password")
+    if member.file_size > _MOST_BYTES:
+        raise DamagedError(f"{member.filename} would be {member.file_size:,} bytes; expected at most 1 GiB")
     if member.compress_type not in (_STORED, _DEFLATED):
         how = zipfile.compressor_names.get(member.compress_type, str(member.compress_type))  # type: ignore[attr-defined]
         raise DamagedError(f"{member.filename} is packed by {how}; expected stored or deflated: zip it anew")
