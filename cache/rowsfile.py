@@ -26,6 +26,7 @@ from .strings import Strings
 _COVERED = ("classes", "labels", "rows_sha256", "task", "groups")
 _PART = 1 << 16  # values that are text at a time
 _TYPES = {"multilabel": "bool", "regression": "float64"}  # of labels; of other tasks int64
+_DAMAGE = (CacheError, OSError, ValueError, KeyError, TypeError, RecursionError)
 _ARRAYS = {"paths": ("uint8", 1), "path_ends": ("int64", 1), "size": ("int64", 1), "sha256": ("uint8", 2)}
 
 
@@ -115,7 +116,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> str:
     times = [name.written for names in named.values() for name in names]
     # Later than every other record, also where the clock was put back or a copy of the cache lost its times.
     name = _Named(manifest.source, manifest.root, manifest.options, max([time.time_ns(), *(t + 1 for t in times)]))
-    whole = _is_whole(folder / digest)
+    whole = _is_whole(folder / digest, manifest)
     if whole and any(one == name._replace(written=max(times)) for one in named.get(digest, [])):
         return digest  # it is the newest already
     try:
@@ -175,9 +176,17 @@ def _take_in(source: str, options: tuple[str, ...]) -> tuple[str, tuple[str, ...
     return f"{source}:{options[at + 1]}", options[:at] + options[at + 2 :]
 
 
-def _is_whole(folder: Path) -> bool:
-    with suppress(CacheError, OSError):
-        return bool(read_manifest_record(folder).splits)
+def _is_whole(folder: Path, manifest: Manifest) -> bool:
+    """Whether a folder has the record of a data set, with all of its rows."""
+    with suppress(*_DAMAGE):
+        record = json.loads(read_file(folder / "data.json"))
+        named = isinstance(record["source"], str) and isinstance(record["root"], str)
+        rows = manifest.splits.items()
+        return (
+            named
+            and _name_record(record) == folder.name
+            and all(holds_rows(folder / f"{split}.h5", one) for split, one in rows)
+        )
     return False
 
 
@@ -226,7 +235,7 @@ def read_manifest_record(folder: Path) -> Manifest:
         digests = {split: rows.digest for split, rows in splits.items()}
         damaged = digests != record["rows_sha256"] or _name_record(record) != folder.name
         manifest = Manifest(record["source"], record["root"], tuple(record["classes"]), splits, task=task)
-    except (CacheError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except _DAMAGE as error:
         raise CacheError(f"found a damaged record {folder} ({error}); run extract again.") from error
     if damaged:
         raise CacheError(f"found a damaged record {folder}; run extract again.")

@@ -115,15 +115,12 @@ def hash_files(
     file = name_memo(root, memo_folder)
     memo = NO_MEMO if rehash else read_memo(file)
     known = memo.paths.find(names)
-    stamps, content = np.zeros((len(names), 4), np.int64), np.zeros((len(names), 32), np.uint8)
     for part in _cut(np.flatnonzero(known >= 0)):
-        stamps[part] = [*_read_stamps(images, names.take(part))]
-        old = memo.stamps[known[part]]
-        unsized = stamps[part, 0] < 0  # a size that takes reading is not compared
-        stamps[part[unsized], 0] = old[unsized, 0]
-        content[part] = memo.sha256[known[part]]
-        known[part[(stamps[part] != old).any(axis=1)]] = -1
+        old, now = memo.stamps[known[part]], np.array([*_read_stamps(images, names.take(part))], np.int64)
+        now[:, 0] = np.where(now[:, 0] < 0, old[:, 0], now[:, 0])  # a size that takes reading is not compared
+        known[part[(now != old).any(axis=1)]] = -1
     pending = np.flatnonzero(known < 0)
+    stamps, content = _recall(memo, known)
     del known
     # In the order of paths whatever the splits: what lies together is read together.
     pending = pending[(names if len(pending) == len(names) else names.take(pending)).argsort()]
@@ -144,6 +141,16 @@ def hash_files(
     if blank := int((~stamps[:, 1:].any(axis=1)).sum()):
         notes += (f"{blank} file(s) have neither a time nor an ETag where they are: each run reads them anew",)
     return Hashes(stamps[:, 0].copy(), content, notes)
+
+
+def _recall(memo: Memo, known: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """Stamps and sha256 of files by their places in a memo, zeros at -1; its own arrays if they are all of it."""
+    if len(known) == len(memo.paths) and all((known[part] == part).all() for part in _cut(np.arange(len(known)))):
+        return memo.stamps, memo.sha256
+    there = np.flatnonzero(known >= 0)
+    stamps, content = np.zeros((len(known), 4), np.int64), np.zeros((len(known), 32), np.uint8)
+    stamps[there], content[there] = memo.stamps[known[there]], memo.sha256[known[there]]
+    return stamps, content
 
 
 def _cut(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:

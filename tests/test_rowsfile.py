@@ -76,10 +76,10 @@ def test_a_record_that_another_run_writes_meanwhile_is_one_record(
 ) -> None:
     manifest = Manifest("dogs", "/dogs", ("a", "b"), {"train": make_rows(4)})
 
-    def write_too(folder: Path) -> bool:
+    def write_too(folder: Path, manifest: Manifest) -> bool:
         monkeypatch.undo()
         write_manifest(tmp_path, manifest)
-        return rowsfile._is_whole(folder)
+        return rowsfile._is_whole(folder, manifest)
 
     monkeypatch.setattr(rowsfile, "_is_whole", write_too)
     digest = write_manifest(tmp_path, manifest)
