@@ -60,7 +60,7 @@ def _find_mirrors() -> Path:
 
 
 def find_indexes() -> Path:
-    """Where this machine keeps what it found out about files in buckets, beside the mirrors."""
+    """Where this machine keeps where the members of tar files are, here or in buckets; beside the mirrors."""
     return _find_mirrors() / "indexes"
 
 

@@ -154,10 +154,10 @@ def write_split(file: Path, splits: Mapping[bytes, str]) -> None:
 
     def write(stream: BinaryIO) -> None:
         order = sorted(splits)
+        stream.write(b"path,split\r\n")
         for start in range(0, len(order), _PART):
             text = io.StringIO()
             writer = csv.writer(text)
-            writer.writerows([["path", "split"]] * (not start))
             writer.writerows(["./" + os.fsdecode(path), splits[path]] for path in order[start : start + _PART])
             stream.write(text.getvalue().encode("utf-8", "surrogateescape"))
 

@@ -245,7 +245,7 @@ def test_labels_lie_beside_images_in_json(tmp_path: Path) -> None:
     assert any("url, caption of d.tar" in note for note in notes)
     groups = [set(rows.groups.tolist()) for rows in manifest.splits.values() if rows.groups is not None]
     assert len(groups) == 3
-    assert not groups[0] & groups[1] | groups[1] & groups[2]
+    assert sum(map(len, groups)) == len(set.union(*groups)) == 10
 
 
 def test_a_long_name_a_hidden_one_and_a_link(tmp_path: Path) -> None:
@@ -262,9 +262,7 @@ def test_a_long_name_a_hidden_one_and_a_link(tmp_path: Path) -> None:
     manifest, notes = read_manifest(str(file), cache_dir=tmp_path / "c")
     assert any(long.encode() in path for rows in manifest.splits.values() for path in rows.paths)
     assert sum(len(rows.paths) for rows in manifest.splits.values()) == 23
-    assert {"ignored 1 link(s); --follow-links follows them", "ignored 1 file(s) that are not images: 1 .txt"} & {
-        *notes
-    }
+    assert {"ignored 1 member(s) that are links", "ignored 1 file(s) that are not images: 1 .txt"} <= {*notes}
 
 
 def test_hidden_columns_and_numbers_of_classes(tmp_path: Path) -> None:

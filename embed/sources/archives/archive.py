@@ -8,7 +8,7 @@ from ..content import Content
 from ..remote.address import is_address
 from ..source import Asked, DataSource, Listing, expand_path
 from .content import Archives
-from .found import find_below, find_named, holds_containers, is_container
+from .found import find_below, find_named, holds_containers, is_packed
 from .listing import list_archives
 from .members import has_braces
 
@@ -28,7 +28,7 @@ class Archive(DataSource):
         if not is_address(text) and path.is_dir():
             return holds_containers(os.fsencode(path))
         several = has_braces(text) and not path.exists()
-        named = is_container(text) and (several or not text.lower().endswith(".parquet"))
+        named = is_packed(text) and (several or not text.lower().endswith(".parquet"))
         return named and (several or is_address(text) or path.is_file())
 
     def list(self, text: str, asked: Asked) -> Listing:

@@ -14,6 +14,8 @@ from itertools import groupby, pairwise
 from threading import Lock
 from typing import BinaryIO
 
+from fixgrid.cache.datasets import CONTAINERS
+
 from ..content import Content, Stamp
 from ..remote.address import is_address, read_address
 from ..remote.store import Store
@@ -23,7 +25,7 @@ from .kept import KeptTar
 from .parquet import Parquet
 from .zipped import Zip
 
-KINDS: dict[str, Callable[[Blob, str], Container]] = {".tar": KeptTar, ".zip": Zip, ".parquet": Parquet}
+KINDS: dict[str, Callable[[Blob, str], Container]] = dict(zip(CONTAINERS, (KeptTar, Zip, Parquet), strict=True))
 """By the suffix: what is made of a container's bytes, and of its place."""
 AHEAD = 3
 """Runs of images that are fetched before they are asked for, at most."""
@@ -31,7 +33,8 @@ _MOST_OPEN = 16
 _MOMENT_S = 0.05
 _NO_STAMP: Stamp = (-1, 0, 0, 0)
 _MOST_ANNOUNCED = 16
-_CONTAINER = re.compile(rb"((?:[^/]+/)*?[^/]+\.(?:tar|zip|parquet))/(.+)", re.DOTALL | re.IGNORECASE)
+_SUFFIX = b"|".join(re.escape(suffix.encode()) for suffix in KINDS)
+_CONTAINER = re.compile(rb"((?:[^/]+/)*?[^/]+(?:%s))/(.+)" % _SUFFIX, re.DOTALL | re.IGNORECASE)
 
 
 def cut_path(path: bytes) -> tuple[bytes, bytes]:

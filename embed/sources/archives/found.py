@@ -47,7 +47,7 @@ class Found:
     stamps: Mapping[bytes, Stamp] = field(default_factory=dict)
 
 
-def is_container(name: str) -> bool:
+def is_packed(name: str) -> bool:
     """Whether a file is a container of images by its name, be it one that cannot be read in parts."""
     return name.lower().endswith((*KINDS, *_PACKED))
 
@@ -65,7 +65,7 @@ def holds_containers(folder: bytes) -> bool:
                         folders += [entry.path] * (len(folders) < _MOST_LOOKED)
                     elif is_image(entry.name):
                         return False
-                    found = found or is_container(os.fsdecode(entry.name))
+                    found = found or is_packed(os.fsdecode(entry.name))
         except OSError:
             continue
     return found
@@ -93,7 +93,7 @@ def part_containers(
 ) -> Found:
     """The containers among what is no image; see `find_below`."""
     others = [*passed]
-    names = [one.path for one in others if one.why == OTHER and is_container(os.fsdecode(one.path))]
+    names = [one.path for one in others if one.why == OTHER and is_packed(os.fsdecode(one.path))]
     held = {*names}
     if images and names:
         raise DataError(
@@ -101,7 +101,7 @@ def part_containers(
             "expected one or the other: name one folder, or the containers."
         )
     if not names:
-        why = next((one.why for one in others if is_container(os.fsdecode(one.path))), "nothing is there")
+        why = next((one.why for one in others if is_packed(os.fsdecode(one.path))), "nothing is there")
         raise DataError(f"found no container of images in {said} that may be read ({why}).")
     return Found(place, sorted(held), said, [one for one in others if one.path not in held], stamps or {})
 
@@ -148,6 +148,6 @@ def expect_plain(found: Found) -> None:
                 f"found {show_path(name)}, which is packed as a whole, so that no image can be read alone; "
                 f"expected {', '.join(KINDS)}: unpack it, or with gunzip and the like make it a plain .tar."
             )
-        above = next((one for one in text.split("/")[:-1] if is_container(one)), "")
+        above = next((one for one in text.split("/")[:-1] if is_packed(one)), "")
         if above:
             raise DataError(f"found the folder {above}, called like a container; expected another name.")

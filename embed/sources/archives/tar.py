@@ -11,7 +11,7 @@ from .scan import Gathering, Scan
 
 _BLOCK = 512
 _TAIL = 1 << 20  # zeros behind the end, at most, that are looked at
-_LINK, _SPECIAL, _SPARSE = "link(s)", "special file(s)", "file(s) with holes"
+_LINK, _SPECIAL, _SPARSE = "member(s) that are links", "special member(s)", "member(s) with holes"
 
 
 class Tar(Indexed):

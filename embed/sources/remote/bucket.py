@@ -9,7 +9,7 @@ from dataclasses import replace
 from fixgrid.cache.datasets import TABLES, is_table
 from fixgrid.cache.errors import DataError
 
-from ..archives.found import find_named, is_container, part_containers
+from ..archives.found import find_named, is_packed, part_containers
 from ..archives.listing import holds_images, list_archives
 from ..content import Content
 from ..folder import list_walk
@@ -51,7 +51,7 @@ class Bucket(DataSource):
         if not paths:
             raise DataError(f"there is nothing below {address}; expected a folder of images.")
         walk = sort_paths(paths)
-        if not walk.images and any(is_container(os.fsdecode(one.path)) for one in walk.passed):
+        if not walk.images and any(is_packed(os.fsdecode(one.path)) for one in walk.passed):
             stamps = {path: content.stamp(path) for path in paths}
             return list_archives(part_containers(str(address), walk.images, walk.passed, text, stamps), asked)
         found = list_walk(walk, name_root(address), address, one_class=asked.one_class)
