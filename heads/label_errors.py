@@ -186,12 +186,16 @@ def find_conflicts(manifest: Manifest) -> dict[End, End]:
         for row, digest in enumerate(rows.sha256):
             files.setdefault(digest.tobytes(), []).append((split, row))
 
-    def differ(one: End, other: End) -> bool:
-        return bool(np.any(_label_of(manifest, one) != _label_of(manifest, other)))
-
-    copies = [ends for ends in files.values() if len(ends) > 1]
-    pairs = ((one, next((other for other in ends if differ(one, other)), None)) for ends in copies for one in ends)
-    return {one: other for one, other in pairs if other is not None}
+    found: dict[End, End] = {}
+    for ends in (ends for ends in files.values() if len(ends) > 1):
+        labels = [tuple(np.ravel(_label_of(manifest, end)).tolist()) for end in ends]
+        firsts: dict[tuple[Any, ...], End] = {}
+        for label, end in zip(labels, ends, strict=True):
+            firsts.setdefault(label, end)
+        if len(firsts) > 1:
+            first, second = list(firsts)[:2]
+            found |= {end: firsts[second if own == first else first] for own, end in zip(labels, ends, strict=True)}
+    return found
 
 
 def _label_of(manifest: Manifest, end: End) -> Any:

@@ -14,6 +14,7 @@ from test_held_out import Known, draw, relabel
 
 from fixgrid.cache.errors import DataError, UsageError
 from fixgrid.cache.features import FeatureSet
+from fixgrid.heads import label_errors
 from fixgrid.heads.doubtful import show_doubtful
 from fixgrid.heads.label_error_table import format_ranking, say_ranking
 from fixgrid.heads.label_errors import Ranking, find_conflicts, rank_labels
@@ -189,3 +190,40 @@ def test_a_page_says_why_labels_were_not_judged(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(Exception, match="center views") as error:
         choose_res(known)
     assert show_doubtful(known, Album()).said == [f"Labels were not judged: {error.value}"]
+
+
+@pytest.mark.parametrize("task", ["multiclass", "multilabel", "regression"])
+def test_a_conflict_names_the_first_equal_file_of_another_label(task: str) -> None:
+    rng = np.random.default_rng(0)
+    sets = {}
+    for split, one in draw().sets.items():
+        y = rng.integers(0, 3, len(one.y))
+        files = np.zeros((len(y), 32), np.uint8)
+        files[:, 0] = rng.integers(0, 40, len(y))
+        labels = {"multiclass": y, "multilabel": np.eye(4, dtype=bool)[y], "regression": y * -0.0 + (y == 2)}
+        sets[split] = replace(one, y=labels[task], sha256=files)
+    known = Known(sets, task, "x" if task == "regression" else "abcd")
+    ends = [(split, i) for split, one in sets.items() for i in range(len(one.y))]
+    wanted = {}
+    for split, i in ends:
+        own = sets[split]
+        others = (
+            (its, j)
+            for its, j in ends
+            if (sets[its].sha256[j] == own.sha256[i]).all() and np.any(sets[its].y[j] != own.y[i])
+        )
+        if (first := next(others, None)) is not None:
+            wanted[split, i] = first
+    assert find_conflicts(known.manifest) == wanted
+    assert wanted
+
+
+def test_conflicts_of_many_equal_files_are_found_in_one_walk(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = draw()
+    for split, one in known.sets.items():
+        known = known.change(split, y=one.y * 0, sha256=one.sha256 * 0)
+    asked: list[object] = []
+    label_of = label_errors._label_of
+    monkeypatch.setattr(label_errors, "_label_of", lambda *end: asked.append(end) or label_of(*end))
+    assert find_conflicts(known.manifest) == {}
+    assert len(asked) <= 360
