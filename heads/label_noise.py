@@ -69,14 +69,17 @@ def fit_noise(scores: NDArray[np.float32], y: NDArray[Any], judged: NDArray[np.b
     mine = np.ones(y.shape, bool) if judged is None else judged
     if not mine.any():
         return Noise(Estimate(0.0, 0.0, 1.0), 1.0)
-    own = np.stack([read_chances(scores, y, one)[mine].astype(np.float32) for one in _TEMPERATURES])
+    own = np.empty((len(_TEMPERATURES), int(mine.sum())), np.float32)
+    for chances, temperature in zip(own, _TEMPERATURES, strict=True):
+        chances[:] = read_chances(scores, y, temperature)[mine]
     others = _count_others(scores, y)
-    change = (1 - own) / others - own
-    own = own.clip(_LEAST)
+
+    def fit(chances: NDArray[np.float32], share: float) -> float:
+        change = (1 - chances) / others - chances
+        return float(np.log(chances.clip(_LEAST) + np.float32(share) * change).sum(dtype=np.float64))
 
     def gain(share: float) -> float:
-        fits = np.log(own + np.float32(share) * change).sum(1, dtype=np.float64)
-        return float(fits.max()) + float(np.log1p(-share))
+        return max(fit(chances, share) for chances in own) + float(np.log1p(-share))
 
     most = others / (others + 1)  # of more, labels say less than nothing
     best = float(minimize_scalar(lambda share: -gain(share), bounds=(0, most), method="bounded").x)
@@ -88,8 +91,8 @@ def fit_noise(scores: NDArray[np.float32], y: NDArray[Any], judged: NDArray[np.b
 
     low = brentq(lack, 0, best) if lack(0) > 0 else 0.0
     high = brentq(lack, best, most) if lack(most) > 0 else most
-    fits = np.log(own + np.float32(best) * change).sum(1, dtype=np.float64)
-    return Noise(Estimate(best, float(low), float(high)), _TEMPERATURES[int(fits.argmax())])
+    fits = [fit(chances, best) for chances in own]
+    return Noise(Estimate(best, float(low), float(high)), _TEMPERATURES[int(np.argmax(fits))])
 
 
 def doubt_labels(scores: NDArray[np.float32], y: NDArray[Any], noise: Noise) -> NDArray[np.float64]:

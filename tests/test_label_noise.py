@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -94,3 +96,13 @@ def test_a_chance_is_that_of_the_label_as_it_is_given() -> None:
     )
     own = read_chances(scores, np.array([[True, True], [False, False]]), 1.0)
     np.testing.assert_allclose(own, [[1 / (1 + np.exp(-2)), 1 / (1 + np.e)], [0.5, 0]], atol=1e-12)
+
+
+def test_shares_are_fitted_in_little_more_than_the_chances_at_each_temperature() -> None:
+    scores = np.random.default_rng(0).standard_normal((4000, 20)).astype(np.float32)
+    y = scores > 0
+    tracemalloc.start()
+    fit_noise(scores, y)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 200 * y.size  # bytes; 31 chances of 4 bytes are 124
