@@ -93,7 +93,7 @@ def find_limit(nonconformity: NDArray[np.float32], coverage: float) -> float:
         If so few images can only give answers that hold everything.
     """
     n = len(nonconformity)
-    rank = math.ceil((n + 1) * coverage - 1e-9)  # 10 * .9 is not above 9
+    rank = max(1, math.ceil((n + 1) * coverage - 1e-9))  # 10 * .9 is not above 9
     if rank > n:
         raise UsageError(
             f"found --coverage {coverage:g}; expected at most {math.floor(1e4 * n / (n + 1)) / 1e4:g}, which is "

@@ -57,6 +57,10 @@ def test_the_limit_is_the_rank_that_covers_among_one_image_more(n: int, coverage
     assert find_limit(np.arange(1, n + 1, dtype=np.float32), coverage) == rank
 
 
+def test_however_little_is_to_be_covered_the_limit_is_one_of_vals() -> None:
+    assert find_limit(np.arange(1, 10, dtype=np.float32), 1e-12) == 1
+
+
 def test_more_than_val_can_tell_is_refused_with_what_it_can() -> None:
     with pytest.raises(UsageError, match=r"--coverage 0.9; expected at most 0.8888, .* the 8 images"):
         find_limit(np.arange(8, dtype=np.float32), 0.9)
