@@ -214,11 +214,13 @@ def fit_thresholds(logits: NDArray[np.float32], y: NDArray[np.bool_]) -> NDArray
     found = np.full(y.shape[1], 0.5, np.float32)
     for k in np.flatnonzero(y.any(0)):
         order = np.argsort(-logits[:, k], kind="stable")
-        chance = 1 / (1 + np.exp(-logits[order, k].astype(np.float64)))
+        chance = np.exp(log_chances(logits[order, k], "sigmoid"))
+        lower = np.append(chance[1:], 0)
+        cut = ((chance + lower) / 2).astype(np.float32)
+        cut = np.where(cut > chance, np.nextafter(cut, np.float32(0)), cut)  # rounded up, as to 1
         f1 = 2 * np.cumsum(y[order, k]) / (np.arange(1, len(y) + 1) + y[:, k].sum())
-        f1[:-1][chance[:-1] == chance[1:]] = 0  # equal ones are given or not together
-        best = int(f1.argmax())
-        found[k] = (chance[best] + (chance[best + 1] if best + 1 < len(y) else 0.0)) / 2
+        f1[:-1][cut[:-1] <= chance[1:]] = 0  # what float32 cannot part is given or not together
+        found[k] = cut[f1.argmax()]
     return found
 
 

@@ -26,7 +26,7 @@ from fixgrid.heads.head_table import fit_record, format_figures, format_fit
 from fixgrid.heads.linear import LinearHead
 from fixgrid.heads.measures import DEFAULTS
 from fixgrid.heads.measuring import measure_head
-from fixgrid.heads.metrics import fit_thresholds
+from fixgrid.heads.metrics import fit_thresholds, log_chances
 from fixgrid.heads.predictions import format_predictions, predict_images
 from fixgrid.heads.question import Ask, GridOptions
 from fixgrid.heads.select import score_views
@@ -187,6 +187,19 @@ def test_thresholds_give_the_best_f1_of_each_label():
         best = max(metrics.f1_score(y[:, k], chance[:, k] >= cut) for cut in chance[:, k])
         assert metrics.f1_score(y[:, k], chance[:, k] >= found[k]) == pytest.approx(best)
     assert found[2] == 0.5
+
+
+@pytest.mark.parametrize(
+    "logits", [[20, 19, -5], [20, 20, 19], [17, 16.5, 16.4], [800, 750, -800], [-90, -95, -800]]
+)
+def test_a_threshold_gives_its_label_to_somebody_and_parts_what_float32_can(logits):
+    y = np.array([[True], [False], [False]])
+    scores = np.array(logits, np.float32)[:, None]
+    (cut,) = fit_thresholds(scores, y)
+    chance = np.exp(log_chances(scores, "sigmoid"))[:, 0]
+    floats = np.concatenate([chance.astype(np.float32), np.nextafter(chance.astype(np.float32), np.float32(0))])
+    best = max(metrics.f1_score(y[:, 0], chance >= one, zero_division=0) for one in floats)
+    assert metrics.f1_score(y[:, 0], chance >= cut) == best > 0
 
 
 def test_ordered_classes_are_judged_by_how_far_they_are_off():
