@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -95,6 +96,34 @@ def test_work_that_says_nothing_is_named_beside_the_result(
 
     done = CliRunner().invoke(work, loudness)
     assert (done.stdout, done.stderr) == ("result\n", said)
+
+
+def test_a_terminal_that_is_gone_ends_neither_the_work_nor_what_shows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone:
+        drawn = 0
+
+        def stop(self) -> None:
+            raise OSError(5, "Input/output error")
+
+        def refresh(self) -> None:
+            Gone.drawn += 1
+            raise OSError(5, "Input/output error")
+
+        def update(self, task: int, **said: object) -> None:
+            assert task == 0
+
+        task_ids = (0,)
+
+    ended: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", ended.append)
+    monkeypatch.setattr("fixgrid.commands.console._is_terminal", lambda: True)
+    with click.Context(cli.main) as ctx, Console(ctx) as console:
+        console._bar = Gone()
+        started = time.monotonic()
+        while Gone.drawn < 2 and console._thread.is_alive() and time.monotonic() < started + 20:
+            time.sleep(0.01)
+    assert Gone.drawn >= 2
+    assert not ended
 
 
 @pytest.mark.parametrize("module", ["click", "fixgrid.commands.usage", "fixgrid.commands.heads"])

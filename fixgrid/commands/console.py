@@ -125,9 +125,11 @@ class Console:
             if not live and due:
                 say(line)
             elif live and (due or self._bar):
-                self._draw(line)
+                with suppress(OSError):  # see `say`
+                    self._draw(line)
         if self._bar is not None:
-            self._bar.stop()
+            with suppress(OSError):
+                self._bar.stop()
 
     def _draw(self, line: str) -> None:
         """The status line anew; a bar beside it where it is known how much there is to do."""
