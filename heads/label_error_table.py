@@ -6,6 +6,8 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from fixgrid.cache.text import escape_markdown, format_records, show_label, show_path
 
 from .label_errors import Ranking
@@ -21,7 +23,8 @@ def format_ranking(found: Ranking, style: str, top: int | None = None) -> str:
     """
     shown = range(min(len(found), max(found.n_suspect, SHOWN) if top is None else top))
     if style in ("csv", "json"):
-        return format_records([_describe(found, i, style) for i in shown], style)
+        so_far = np.cumsum(found.p_random[: len(shown)]).tolist()
+        return format_records([_describe(found, i, style, so_far[i]) for i in shown], style)
     records = [_shorten(found, i, style) for i in shown]
     return format_records(records, style, broken=("given", "likely", "path", "equal file"))
 
@@ -42,7 +45,7 @@ def name_twin(found: Ranking, i: int) -> tuple[bytes, str] | None:
     return rows.paths[twin[1]], show_label(found.manifest.name_label(rows.labels[twin[1]]))
 
 
-def _describe(found: Ranking, i: int, style: str) -> dict[str, Any]:
+def _describe(found: Ranking, i: int, style: str, so_far: float) -> dict[str, Any]:
     """All of a line, for programs."""
     task, twin = found.manifest.task, name_twin(found, i)
     show = os.fsdecode if style == "json" else show_path
@@ -55,7 +58,7 @@ def _describe(found: Ranking, i: int, style: str) -> dict[str, Any]:
         said |= {which: name_label(found, i, which) for which in ("given", "likely")}
     if task != "regression":
         said |= {name: float(getattr(found, name)[i]) for name in ("p_given", "p_likely", "p_random")}
-        said["random_so_far"] = float(found.p_random[: i + 1].sum())
+        said["random_so_far"] = so_far
     return {**said, "suspect": bool(found.suspect[i]), "equal_file": show(twin[0]) if twin else None}
 
 

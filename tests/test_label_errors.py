@@ -124,6 +124,20 @@ def test_numbers_are_ranked_by_how_far_off_they_are() -> None:
     )
 
 
+def test_lines_of_a_list_sum_what_is_above_them_once(found: Ranking, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = json.loads(format_ranking(found, "json", 50))
+    assert [line["random_so_far"] for line in lines] == pytest.approx(np.cumsum(found.p_random)[:50])
+    sums: list[int] = []
+
+    class Watched(np.ndarray):
+        def sum(self, *args: object, **options: object) -> object:
+            sums.append(self.size)
+            return np.asarray(self).sum(*args, **options)
+
+    assert json.loads(format_ranking(replace(found, p_random=found.p_random.view(Watched)), "json", 50)) == lines
+    assert sum(sums) <= len(found)
+
+
 def test_lists_end_where_labels_no_longer_look_random_but_not_before_twenty(found: Ranking) -> None:
     many = replace(found, suspect=np.arange(len(found)) < 33)
     for ranking, top, lines in ((found, None, 20), (many, None, 33), (many, 4, 4), (found, 10**6, 360)):
