@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fixgrid.cache.text import escape_markdown, format_records, show_label, show_path
+from fixgrid.cache.text import escape_markdown, format_records, show_label, show_path, show_text
 
 from .label_errors import Ranking
 
@@ -48,14 +48,14 @@ def name_twin(found: Ranking, i: int) -> tuple[bytes, str] | None:
 def _describe(found: Ranking, i: int, style: str, so_far: float) -> dict[str, Any]:
     """All of a line, for programs."""
     task, twin = found.manifest.task, name_twin(found, i)
-    show = os.fsdecode if style == "json" else show_path
+    show, name = (os.fsdecode, str) if style == "json" else (show_path, show_text)
     said: dict[str, Any] = {"rank": i + 1, "path": show(found.path(i)), "split": str(found.split[i])}
     if task == "regression":
         said |= {name: float(getattr(found, name)[i]) for name in ("given", "likely", "off")}
     elif task == "multilabel":
-        said |= {"label": found.manifest.classes[found.label[i]], "given": bool(found.given[i])}
+        said |= {"label": name(found.manifest.classes[found.label[i]]), "given": bool(found.given[i])}
     else:
-        said |= {which: name_label(found, i, which) for which in ("given", "likely")}
+        said |= {which: name(name_label(found, i, which)) for which in ("given", "likely")}
     if task != "regression":
         said |= {name: float(getattr(found, name)[i]) for name in ("p_given", "p_likely", "p_random")}
         said["random_so_far"] = so_far

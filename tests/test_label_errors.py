@@ -150,6 +150,11 @@ def test_tables_fit_a_terminal_and_names_are_escaped(found: Ranking) -> None:
     assert max(map(len, shown.splitlines())) <= 80
     assert "\u202e" not in shown + format_ranking(replace(found, manifest=manifest), "md", 200)
     assert "\\<b\\>" in format_ranking(replace(found, manifest=manifest), "md", 200)
+    for one in (found, replace(found, manifest=replace(manifest, task="multilabel"))):
+        named = replace(one, manifest=replace(manifest, task=one.manifest.task))
+        assert "\u202e" not in format_ranking(named, "csv", 200)
+        said = json.loads(format_ranking(named, "json", 200))
+        assert any(EVIL in (line.get("label"), line["given"]) for line in said)
 
 
 def test_what_was_judged_and_how_much_looks_random_is_said(found: Ranking) -> None:
