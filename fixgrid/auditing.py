@@ -81,8 +81,7 @@ class LabelErrors:
 
 
 def _summarise(found: LabelErrors) -> dict[str, Any]:
-    noise = found.ranking.noise
-    share = {"share": noise.share._asdict()} if noise else {}
+    share = {"share": found.ranking.share._asdict()} if found.ranking.share else {}
     return {"labels": len(found.ranking), "suspects": found.ranking.n_suspect, "res": found.res, **share}
 
 

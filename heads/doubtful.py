@@ -73,7 +73,7 @@ def show_doubtful(holdings: Holdings, album: Album, folder: Path | None = None) 
 def _say(found: Ranking, i: int) -> str:
     """What heads take an image for, and how sure they are of either label."""
     likely = name_label(found, i, "likely")
-    if found.noise is None:
+    if found.share is None:
         return f"taken for {likely}, {abs(found.off[i]):.1f} standard deviations off"
     chances = f"{100 * found.p_likely[i]:.0f} % against {100 * found.p_given[i]:.1f} %"
     twin = name_twin(found, i)

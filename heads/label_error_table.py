@@ -67,7 +67,7 @@ def _shorten(found: Ranking, i: int, style: str) -> dict[str, Any]:
     escape = escape_markdown if style == "md" else str
     given, likely = (escape(show_label(name_label(found, i, which))) for which in ("given", "likely"))
     said: dict[str, Any] = {"": i + 1}
-    if found.noise is None:
+    if found.share is None:
         said |= {"given": given, "likely": likely, "off": f"{found.off[i]:+.1f}"}
     else:
         chances = ((given, found.p_given[i]), (likely, found.p_likely[i]))
@@ -98,14 +98,16 @@ def say_ranking(found: Ranking, res: int, folds: int) -> list[str]:
 
 def say_noise(found: Ranking) -> Sequence[str]:
     """How many labels are probably wrong, as far as heads can tell."""
-    if found.noise is None:
+    if found.share is None:
         return [f"{found.n_suspect} numbers are 3.5 robust standard deviations off or more; look before you mend."]
-    n, share, total = len(found), found.noise.share, round(float(found.p_random.sum()))
-    low, high = (round(n * end) for end in (share.low, share.high))
+    n, total = len(found), round(float(found.p_random.sum()))
+    low, high = (round(n * end) for end in (found.share.low, found.share.high))
     named = found.n_suspect
+    few = f"The {found.borrowed} of test are too few to be counted alone: they are doubted as the others are."
     some = f"About {total} ({low} to {high}, 95 %) look as if drawn at random; {named} more likely than not."
     return [
         some if total or found.n_suspect else f"None of them looks drawn at random (at most {high}, 95 %).",
+        *[few] * bool(found.borrowed),
         "Labels of look-alikes that were taken for each other cannot be counted, since they look like a head's own "
         "mistakes: go down the list until its labels are right, and mend none unseen.",
     ]

@@ -15,12 +15,13 @@ from fixgrid.cache.phase import Phase, keep_silent
 from fixgrid.cache.rows import Manifest
 
 from .held_out import HeldOut, answer_held_out
-from .label_noise import Noise, doubt_labels, fit_noise, read_chances
+from .label_noise import Noise, doubt_labels, fit_noise, join_shares, read_chances
 from .measures import find_measure
-from .metrics import log_softmax
+from .metrics import Estimate, log_softmax
 
 _FAR_OFF = 3.5  # robust standard deviations: modified z-scores of outliers (Iglewicz & Hoaglin 1993)
 _MAD = 0.6745  # of a normal distribution with standard deviation 1
+_FEWEST = 50  # labels of which the share drawn at random is told; its interval is some .1 wide, and holds it
 
 End = tuple[str, int]
 """Split and row id of an image."""
@@ -54,8 +55,10 @@ class Ranking:
         Split and row id of a file of equal bytes with another label.
     suspect : bool array, shape (m,)
         More likely drawn at random than not, or with a ``twin``; numbers 3.5 deviations off or more.
-    noise : Noise or None
-        How many labels of train and val were drawn at random; None of numbers.
+    share : Estimate or None
+        How many labels were drawn at random, told of test and of the others each by itself; None of numbers.
+    borrowed : int
+        Labels of test where they are too few for that: they are doubted as the others are.
     unjudged : int
         Labels of which heads had no other image to learn from. They are not among these.
     """
@@ -72,7 +75,8 @@ class Ranking:
     off: NDArray[np.float64]
     twin: tuple[End | None, ...]
     suspect: NDArray[np.bool_]
-    noise: Noise | None
+    share: Estimate | None
+    borrowed: int
     unjudged: int
 
     def __len__(self) -> int:
@@ -96,7 +100,7 @@ class Ranking:
 def rank_labels(
     holdings: Holdings, res: int, folds: int = 5, folder: Path | None = None, phase: Phase = keep_silent
 ) -> Ranking:
-    """Rank the labels of a data set by what heads say that did not learn from them; nothing is fitted on test.
+    """Rank the labels of a data set by what heads say that did not learn from them; no head learns from test.
 
     By their own probability (self-confidence, as Northcutt et al. 2021 call it); numbers by how far off they are.
 
@@ -119,19 +123,22 @@ def rank_labels(
 
 def rank_answers(manifest: Manifest, held: HeldOut) -> Ranking:
     """The labels of a data set by answers to its images; see `rank_labels`."""
-    nan, noise = np.full(held.y.shape, np.nan), None
-    label = np.zeros(held.y.shape, np.int64)
+    nan, label = np.full(held.y.shape, np.nan), np.zeros(held.y.shape, np.int64)
     p_given, p_likely, p_random, off = nan, nan, nan, nan
+    share, borrowed = None, 0
     if manifest.task == "regression":
         likely = held.scores[:, 0].astype(np.float64)
         off = (likely - held.y) / _measure_spread((likely - held.y)[held.split != "test"])
         doubt, suspect = abs(off), abs(off) >= _FAR_OFF
     else:
-        learns = held.split != "test"
-        noise = fit_noise(held.scores[learns], held.y[learns], held.learnt[learns])
-        p_given = read_chances(held.scores, held.y, noise.temperature)
-        likely, p_likely = _find_likely(held, p_given, noise.temperature)
-        p_random = doubt_labels(held.scores, held.y, noise)
+        share, borrowed, noises = _fit_sides(held)
+        p_given, p_likely, p_random = np.empty_like(nan), np.empty_like(nan), np.empty_like(nan)
+        likely = np.empty_like(held.y)
+        for side, noise in noises:
+            scores, y = held.scores[side], held.y[side]
+            p_given[side] = read_chances(scores, y, noise.temperature)
+            likely[side], p_likely[side] = _find_likely(scores, y, p_given[side], noise.temperature)
+            p_random[side] = doubt_labels(scores, y, noise)
         label = held.y if held.y.ndim == 1 else np.tile(np.arange(held.y.shape[1]), (len(held.y), 1))
         doubt, suspect = -p_given, p_random > 0.5
     twins = find_conflicts(manifest)
@@ -157,9 +164,25 @@ def rank_answers(manifest: Manifest, held: HeldOut) -> Ranking:
         take(off),
         tuple(ends[i] if own else None for i, own in zip(image.tolist(), take(torn).tolist(), strict=True)),
         take(suspect | torn),
-        noise,
+        share,
+        borrowed,
         held.y.size - len(kept),
     )
+
+
+def _fit_sides(held: HeldOut) -> tuple[Estimate, int, list[tuple[NDArray[np.bool_], Noise]]]:
+    """How many labels were drawn at random, how many of test are too few to tell, and the noise of each side.
+
+    Train and val say nothing of test, which others may have labelled.
+    """
+    test = held.split == "test"
+    (learns, n), (own, of_test) = (
+        (fit_noise(held.scores[side], held.y[side], held.learnt[side]), int(held.learnt[side].sum()))
+        for side in (~test, test)
+    )
+    if of_test < _FEWEST:
+        return learns.share, of_test, [(np.ones_like(test), learns)]
+    return join_shares([learns.share, own.share], [n, of_test]), 0, [(~test, learns), (test, own)]
 
 
 def _measure_spread(error: NDArray[np.float64]) -> float:
@@ -168,13 +191,13 @@ def _measure_spread(error: NDArray[np.float64]) -> float:
 
 
 def _find_likely(
-    held: HeldOut, own: NDArray[np.float64], temperature: float
+    scores: NDArray[np.float32], y: NDArray[Any], own: NDArray[np.float64], temperature: float
 ) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """The likeliest of all labels but the given one, and its probability."""
-    if held.y.ndim == 2:
-        return ~held.y, 1 - own
-    rows, chances = np.arange(len(held.y)), np.exp(log_softmax(held.scores, temperature))
-    chances[rows, held.y] = -1
+    if y.ndim == 2:
+        return ~y, 1 - own
+    rows, chances = np.arange(len(y)), np.exp(log_softmax(scores, temperature))
+    chances[rows, y] = -1
     likely = chances.argmax(1)
     return likely, chances[rows, likely]
 

@@ -8,6 +8,7 @@ own mistakes are not counted; nor are labels exchanged between classes that it t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -100,6 +101,25 @@ def doubt_labels(scores: NDArray[np.float32], y: NDArray[Any], noise: Noise) -> 
     own = read_chances(scores, y, noise.temperature)
     wrong = noise.share.value * (1 - own) / _count_others(scores, y)
     return np.asarray(wrong / (wrong + (1 - noise.share.value) * own).clip(_LEAST))
+
+
+def join_shares(shares: Sequence[Estimate], counts: Sequence[int]) -> Estimate:
+    """The share among all of several sets of labels, each fitted by itself.
+
+    The ends of its interval are as far off as those of all sets together, squared and summed (MOVER, Zou & Donner
+    2008).
+
+    Parameters
+    ----------
+    shares : sequence of Estimate
+    counts : sequence of int
+        Labels of each set; at least one in all.
+    """
+    weight = np.array(counts) / sum(counts)
+    value, low, high = np.array(shares).T
+    best = float(weight @ value)
+    below, above = (float(np.linalg.norm(weight * (value - end))) for end in (low, high))
+    return Estimate(best, max(0.0, best - below), min(1.0, best + above))
 
 
 def _count_others(scores: NDArray[np.float32], y: NDArray[Any]) -> int:

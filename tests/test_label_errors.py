@@ -72,7 +72,7 @@ def test_of_real_digits_with_a_twentieth_of_labels_wrong_most_are_found() -> Non
     bad = np.array([sets[s].sha256[r, 0] for s, r in zip(found.split.tolist(), found.row, strict=True)], bool)
     assert bad[: len(wrong)].mean() > 0.85
     assert bad[found.suspect].mean() > 0.8
-    assert found.noise.share.low < 0.05 < found.noise.share.high
+    assert found.share.low < 0.05 < found.share.high
 
 
 def test_equal_files_of_two_labels_come_first_and_name_each_other() -> None:
@@ -117,7 +117,7 @@ def test_numbers_are_ranked_by_how_far_off_they_are() -> None:
     assert found.off[0] > 3.5
     assert found.off[1] < -3.5
     assert found.likely[1] == pytest.approx(found.given[1] - 40, abs=3)
-    assert found.noise is None
+    assert found.share is None
     assert "robust standard deviations off" in say_ranking(found, 224, 4)[-1]
     assert format_ranking(found, "csv", 1).startswith(
         "rank,path,split,given,likely,off,suspect,equal_file\n1,train/30"
@@ -164,6 +164,32 @@ def test_what_was_judged_and_how_much_looks_random_is_said(found: Ranking) -> No
     assert said[1].startswith("About 5 (")
     assert "mend none unseen" in said[-1]
     assert say_ranking(rank_labels(sharpen(draw()), 224, 4), 224, 4)[1].startswith("None of them looks drawn")
+
+
+def test_wrong_labels_of_test_are_counted_though_all_others_are_right() -> None:
+    wrong = list(range(0, 120, 4))
+    found = rank_labels(relabel(sharpen(draw()), "test", wrong), 224, 4)
+    assert list_ends(found, range(30)) == {("test", place) for place in wrong}
+    assert found.n_suspect == 30
+    assert found.p_random.sum() == pytest.approx(30, rel=0.1)
+    assert found.share.low * 360 < 30 < found.share.high * 360
+    assert say_ranking(found, 224, 4)[1].startswith("About ")
+    assert not any("too few" in line for line in say_ranking(found, 224, 4))
+
+
+def test_few_labels_of_test_are_doubted_as_the_others_are_and_that_is_said() -> None:
+    clean = sharpen(draw())
+    one = clean.sets["test"]
+    few = clean.change("test", **{name: getattr(one, name)[:30] for name in ("X", "y", "row", "sha256")})
+    found = rank_labels(relabel(few, "test", list(range(0, 30, 4))), 224, 4)
+    assert (found.n_suspect, found.borrowed) == (0, 30)
+    said = say_ranking(found, 224, 4)
+    assert said[1].startswith("None of them looks drawn")
+    assert said[2].startswith("The 30 of test are too few to be counted alone")
+    bare = Known({split: few.sets[split] for split in ("train", "val")})
+    alone = rank_labels(bare, 224, 4)
+    assert (alone.share, alone.borrowed) == (found.share, 0)
+    assert not any("too few" in line for line in say_ranking(alone, 224, 4))
 
 
 def test_what_cannot_be_judged_is_counted() -> None:

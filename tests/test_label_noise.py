@@ -7,8 +7,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from fixgrid.heads.label_noise import doubt_labels, fit_noise, read_chances
-from fixgrid.heads.metrics import log_softmax
+from fixgrid.heads.label_noise import doubt_labels, fit_noise, join_shares, read_chances
+from fixgrid.heads.metrics import Estimate, log_softmax
 
 K = 5
 
@@ -106,3 +106,14 @@ def test_shares_are_fitted_in_little_more_than_the_chances_at_each_temperature()
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 200 * y.size  # bytes; 31 chances of 4 bytes are 124
+
+
+def test_sets_with_shares_of_their_own_have_one_of_all_whose_interval_holds_the_truth() -> None:
+    held = 0
+    for seed in range(60):
+        parts = [draw(n, share, 100 * seed + n) for n, share in ((300, 0.02), (100, 0.2))]
+        found = join_shares([fit_noise(scores, y).share for scores, y, _ in parts], [300, 100])
+        held += found.low <= 0.065 <= found.high
+    assert held >= 52
+    one = Estimate(0.1, 0.05, 0.2)
+    assert join_shares([one, Estimate(0, 0, 1)], [7, 0]) == pytest.approx(one)

@@ -60,7 +60,7 @@ def measure(holdings: Holdings, res: int, seeds: int) -> Iterator[str]:
             k = int(hit.sum())
             test = hit[one.split == "test"]
             at = [hit[:k].mean() if k else 0, hit[:20].mean(), test[: test.sum()].mean() if test.any() else 0]
-            low, high = one.noise.share.low * len(y), one.noise.share.high * len(y)
+            low, high = one.share.low * len(y), one.share.high * len(y)
             suspects = one.suspect.sum(), hit[one.suspect].sum()
             found.append([k, *at, one.p_random.sum(), low, high, *suspects])
         mean = np.mean(found, 0)
