@@ -161,10 +161,11 @@ class Recipe:
         return fit_thresholds(scores / fit_temperature(scores, labels), labels)
 
     def calibrate(self, choice: Choice, temperature: float) -> Calibration:
-        """What the images that chose say, each judged by what did not learn from it; see `fit_temperature`."""
-        scores, labels = self._answer_val(choice)
+        """What each of the images that chose says, judged by what did not learn from it; see `fit_temperature`."""
+        once = self.training.folds.n if self.training.folds else 1  # the first repeat
+        scores, labels = self._answer_val(choice, once)
         val, novelty = self.load("val"), []
-        for part in self.training.parts:
+        for part in self.training.parts[:once]:
             made = replace(self, training=part.training)
             novelty.append(rate_novelty(made._means, made.see_kept(part.take(val))))
         answers = rate_answers(scores, labels, temperature)
@@ -174,10 +175,13 @@ class Recipe:
         """As `see`, for a head that `fold` gave."""
         return see_views(features.X, self._kept_corrections, self.options.mean_of)
 
-    def _answer_val(self, choice: Choice) -> tuple[NDArray[np.float32], NDArray[Any]]:
-        """Scores of the images that chose, each by a head that did not learn from it, and their labels."""
+    def _answer_val(self, choice: Choice, first: int | None = None) -> tuple[NDArray[np.float32], NDArray[Any]]:
+        """Scores of the images that chose, each by a head that did not learn from it, and their labels.
+
+        Of all parts, or of the ``first``.
+        """
         val, scores, labels = self.load("val"), [], []
-        for part, head in zip(self.training.parts, choice.heads, strict=True):
+        for part, head in list(zip(self.training.parts, choice.heads, strict=True))[:first]:
             judges = part.take(val)
             seen = replace(self, training=part.training).see(judges)
             scores.append(score_views(head, seen, read_link(judges.y)))

@@ -104,6 +104,17 @@ def test_folds_judge_each_image_by_what_did_not_learn_from_it() -> None:
     assert known.novelty.mean() > learnt.mean()
 
 
+def test_repeats_of_folds_count_each_image_once(tmp_path: Path) -> None:
+    question = ask(Cache(), [(224, 224)], FEW, n_classes=4)
+    once, often = (fit_best([fold(question, repeats=repeats)]) for repeats in (1, 3))
+    for fitted in (once, often):
+        assert fitted.calibration is not None
+        assert len(fitted.calibration.novelty) == len(fitted.calibration.nonconformity) == fitted.n_val == 240
+    np.testing.assert_array_equal(once.calibration.novelty, often.calibration.novelty)
+    with pytest.raises(UsageError, match="the 240 images"):
+        ask_doubts(keep(often, tmp_path / "h"), None, 0.002)
+
+
 def test_class_means_are_where_a_head_that_took_its_correction_in_sees_images() -> None:
     options = replace(FEW, corrections=("standardize",))
     one, several = (fit_best([ask(Cache(), [(320, res)], options, n_classes=4)]) for res in PLACES.values())
