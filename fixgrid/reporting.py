@@ -76,7 +76,7 @@ def _judge(request: ReportRequest, made: dict[str, str]) -> tuple[str, Iterable[
     say_changes(asks[0].holdings, request.folder, request.watcher)
     found = find_all(asks, request.watcher.phase, open_copies)
     holdings = found.asked.holdings
-    manifest, album = holdings.manifest, Album(holdings.manifest)
+    manifest, album = holdings.manifest, Album(holdings.manifest, holdings.scale)
     leak = warn_of_leak(*(asked.holdings for asked in asks))
     request.watcher.phase("looking for label errors")
     doubtful = show_doubtful(holdings, album, request.folder / "cells")
@@ -92,5 +92,6 @@ def _survey(request: ReportRequest, made: dict[str, str]) -> tuple[str, Iterable
     holdings = request.open()
     say_changes(holdings, request.folder, request.watcher)
     request.watcher.phase("drawing figures")
-    shown = fill_overview(holdings, Album(holdings.manifest), made=made, open_copies=open_copies)
+    album = Album(holdings.manifest, holdings.scale)
+    shown = fill_overview(holdings, album, made=made, open_copies=open_copies)
     return render_overview(shown), shown.drawings.values()

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import csv
+import io
+import re
 import shutil
+from base64 import b64decode
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from test_cli import run
-from zoo import write_splits
+from test_trunks_together import Mean
+from zoo import draw_photo, write_splits
+
+import fixgrid
 
 TRUNK = "efficientnet_lite0"
 SMALL = ("--res", "32", "--train-views", 0)
@@ -78,3 +86,18 @@ def test_a_report_that_cannot_be_written_ends_with_5_and_one_line(work: Path) ->
     (work / "file").write_text("")
     done = run("report", "--out", "file/report.html", cwd=work, code=5)
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("splits", [("train/a", "train/b", "test/a", "test/b"), (".",)])
+def test_values_above_8_bits_are_shown_as_the_trunk_saw_them(splits: tuple[str, ...], tmp_path: Path) -> None:
+    for folder in splits:
+        (tmp_path / "data" / folder).mkdir(parents=True)
+        for i in range(6):
+            values = np.asarray(draw_photo(30, 26, i + 10 * splits.index(folder)).convert("L"), np.uint16) * 16
+            Image.fromarray(values).save(tmp_path / "data" / folder / f"{i}.png")
+    asked = {"trunk": fixgrid.OwnTrunk(Mean(2), name="tones"), "res": 24, "train_views": 0, "engine": "inline"}
+    fixgrid.extract(tmp_path / "data", cache=tmp_path / "c", scale=4095, **asked)
+    page = fixgrid.report(out=tmp_path / "page.html", cache=tmp_path / "c").read_text(encoding="utf-8")
+    shown = re.findall("data:image/jpeg;base64,([^\"]*)", page)
+    assert len(shown) > 3
+    assert all(np.asarray(Image.open(io.BytesIO(b64decode(jpeg)))).mean() > 60 for jpeg in shown)
