@@ -14,6 +14,7 @@ from .figures import ClassRow, Confusion, Figure, HeadFigures
 from .judging import judge_shares
 from .measures import MEASURES
 from .metrics import (
+    BINS,
     bootstrap,
     calibration_error,
     log_softmax,
@@ -175,7 +176,8 @@ def _measure_labels(
     logits = sample.scores.astype(np.float64) / temperature
     chance = 1 / (1 + np.exp(-logits))
     said = chance >= (0.5 if thresholds is None else thresholds)
-    hits, size = said & y, said.astype(np.int64) + y
+    hits, size = (said & y).astype(np.float64), said.astype(np.float64) + y
+    gaps = _bin_gaps(chance, y)
     figures = (
         sample.share("map"),
         *([sample.share("auroc")] if (y.any(0) > y.all(0)).any() else ()),
@@ -189,10 +191,19 @@ def _measure_labels(
             "calibration",
             "calibration error",
             100,
-            lambda weight: calibration_error(chance.ravel(), y.ravel(), np.repeat(weight, y.shape[1])),
+            lambda weight: float(abs(weight @ gaps).sum() / (weight.sum() * y.shape[1])),
         ),
     )
     return sample.sum_up(figures, temperature, rate_labels(sample.scores, y, said, classes, sample.group))
+
+
+def _bin_gaps(chance: NDArray[np.float64], y: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """What each image adds to the gap of each bin of `calibration_error`: float64, shape (n, BINS)."""
+    n = len(y)
+    place = np.minimum((chance * BINS).astype(np.int64), BINS - 1)
+    place += BINS * np.arange(n)[:, None]
+    gaps: NDArray[Any] = np.bincount(place.ravel(), weights=(y - chance).ravel(), minlength=n * BINS)
+    return gaps.reshape(n, BINS)
 
 
 def _macro_f1(hits: NDArray[np.float64], size: NDArray[np.float64]) -> float:

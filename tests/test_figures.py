@@ -10,7 +10,7 @@ import pytest
 
 from fixgrid.heads.figures import ClassRow, Confusion
 from fixgrid.heads.measuring import measure_head
-from fixgrid.heads.metrics import Estimate, fit_temperature
+from fixgrid.heads.metrics import Estimate, bootstrap, calibration_error, fit_temperature
 
 CLASSES = tuple("abcdefgh")
 
@@ -85,3 +85,27 @@ def test_what_cannot_be_told_of_one_class_is_left_out(task: str, held: list[Any]
     figures = measure_head(scores, np.array(held * 4), ("a", "b"), 1.0, task=task, group=np.zeros(4, np.int64))
     assert "auroc" not in [figure.name for figure in figures.figures]
     assert figures.said_intervals.endswith("one group tells nothing of others")
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_answers_about_several_labels_are_binned_once_for_all_resamples(
+    grouped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    y, group = rng.random((60, 7)) < 0.3, np.arange(60) // 4 if grouped else None
+    scores = rng.standard_normal(y.shape).astype(np.float32)
+    chance = 1 / (1 + np.exp(-scores.astype(np.float64) / 2))
+    expected = bootstrap(
+        lambda weight: calibration_error(chance.ravel(), y.ravel(), np.repeat(weight, 7)), len(y), group
+    )
+    count, binned = np.bincount, 0
+
+    def counted(values: Any, *args: Any, **options: Any) -> Any:
+        nonlocal binned
+        binned += np.size(values)
+        return count(values, *args, **options)
+
+    monkeypatch.setattr(np, "bincount", counted)
+    found = measure_head(scores, y, "abcdefg", 2.0, task="multilabel", group=group)
+    assert found.calibration == pytest.approx(expected, rel=1e-12)
+    assert binned < 100 * y.size
