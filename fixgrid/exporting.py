@@ -103,7 +103,10 @@ def export(
             f"found a head on features divided by their length, which --to {to} has no place for; expected --to "
             "onnx or torch."
         )
-    stem = out.with_name(re.sub(r"\.(onnx|pt2|safetensors|json|md)$", "", out.name))
+    name = re.sub(r"\.(onnx|pt2|safetensors|json|md)$", "", out.name)
+    if not name:
+        raise UsageError(f"found --out {out}; expected a file's name, with or without {SUFFIXES[to]}.")
+    stem = out.with_name(name)
     files = [stem.with_name(stem.name + end) for end in (SUFFIXES[to], ".json", SUFFIXES[to] + ".md")]
     if not {file.resolve() for file in name_files(head)}.isdisjoint(file.resolve() for file in files):
         raise UsageError(f"{out} would replace the head itself; name another --out.")

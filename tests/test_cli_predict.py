@@ -115,6 +115,8 @@ def test_other_weights_than_the_heads_are_refused(work: Path) -> None:
 def test_export_writes_a_card_and_never_the_head_itself(work: Path) -> None:
     before = (work / "head.json").read_bytes()
     assert "replace the head" in run("export", "head", "--to", "sklearn", "--out", "head", cwd=work, code=2).stderr
+    said = run("export", "head", "--to", "sklearn", "--out", ".safetensors", cwd=work, code=2).stderr
+    assert "found --out .safetensors; expected a file's name" in said
     assert (work / "head.json").read_bytes() == before
     run("export", "head", "--to", "sklearn", "--out", "flat.safetensors", cwd=work)
     assert "LogisticRegression" in (work / "flat.safetensors.md").read_text()
