@@ -9,7 +9,7 @@ import os
 import re
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
@@ -229,10 +229,10 @@ def to_markdown(rows: Sequence[Sequence[str]]) -> list[str]:
     return [lines[0], "|" + "---:|" * len(rows[0]), *lines[1:]]
 
 
-def to_csv(records: Sequence[dict[str, Any]]) -> str:
-    """Records with equal fields as CSV with a header."""
+def to_csv(records: Sequence[dict[str, Any]], fields: Iterable[str] = ()) -> str:
+    """Records with equal fields as CSV with a header, which is of ``fields`` where there are no records."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(records[0]) if records else [], lineterminator="\n")
+    writer = csv.DictWriter(text, list(records[0] if records else fields), lineterminator="\n")
     writer.writeheader()
     writer.writerows(records)
     return text.getvalue()

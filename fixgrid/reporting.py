@@ -12,7 +12,7 @@ from .asking import takes
 from .cache.disk import commit_bytes, expect_writable
 from .cache.holdings import pick_data
 from .cache.store import FeatureStore
-from .cache.text import format_records
+from .cache.text import format_records, to_csv
 from .cache_requests import ReportRequest
 from .embed.copies import open_copies
 from .embed.pictures import Album
@@ -23,7 +23,7 @@ from .heads.drawings import Drawing
 from .heads.exhibits import fill_report
 from .heads.findings import find_all
 from .heads.leak import warn_of_leak
-from .heads.mistakes import record_mistakes
+from .heads.mistakes import name_fields, record_mistakes
 from .heads.overview import fill_overview, render_overview
 from .heads.report import render_report
 from .recording import records
@@ -82,7 +82,7 @@ def _judge(request: ReportRequest, made: dict[str, str]) -> tuple[str, Iterable[
     doubtful = show_doubtful(holdings, album, request.folder / "cells")
     request.watcher.phase("drawing figures")
     shown = fill_report(found, album, made=made, leak=leak, copies=find_copies(manifest), doubtful=doubtful)
-    lists = {"mistakes": format_records(record_mistakes(shown.wrong, "csv"), "csv")}
+    lists = {"mistakes": to_csv(record_mistakes(shown.wrong, "csv"), name_fields(shown.answers.task))}
     lists |= {"label_errors": doubtful.csv} if doubtful.csv else {}
     return render_report(shown), shown.drawings.values(), lists
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from fixgrid.cache.text import escape_markdown, format_records, show_text, tell_apart
+from fixgrid.cache.text import escape_markdown, format_records, show_text, tell_apart, to_csv
 
 from .answers import Answers, bin_answers
 from .figures import ClassRow, Confusion, HeadFigures
 from .head_table import format_fit
-from .mistakes import WrongAnswer, format_mistakes, record_mistakes
+from .mistakes import WrongAnswer, format_mistakes, name_fields, record_mistakes
 from .table import format_estimate, record_estimate
 
 Whole = Callable[[dict[str, Any], HeadFigures, str], str]
@@ -31,8 +31,9 @@ def format_breakdown(
     """What ``whole`` gives, and the tables asked for, in one of `fixgrid.cache.text.FORMATS`.
 
     JSON has them as lists beside the figures, and always the bins of a reliability diagram; CSV has them alone, an
-    empty line between two, since a file of comma-separated values is one table. JSON holds names as they are; the
-    others escape what a terminal or a table would obey, and number classes that would be shown alike.
+    empty line between two, since a file of comma-separated values is one table; of nothing it is the header. JSON
+    holds names as they are; the others escape what a terminal or a table would obey, and number classes that would
+    be shown alike.
 
     Parameters
     ----------
@@ -54,9 +55,9 @@ def format_breakdown(
     show = escape_markdown if style == "md" else show_text
     shown = dict(zip(classes, classes if style == "json" else tell_apart(classes, show), strict=True))
     row_of = _class_record if style in ("json", "csv") else _class_cells
+    several = answers.task == "multilabel"
     tables: dict[str, list[dict[str, Any]]] = {}
     if per_class:
-        several = any(row.average_precision for row in figures.per_class)
         tables["per_class"] = [row_of(row, shown, several) for row in figures.per_class]
     if n_confused is not None:
         tables["confused"] = [_pair_record(pair, shown) for pair in figures.confused[:n_confused]]
@@ -65,7 +66,12 @@ def format_breakdown(
             tables["mistakes"] = record_mistakes(wrong, style)
         if style == "json":
             return whole({**record, "reliability": _list_bins(answers), **tables}, figures, style)
-        parts = [format_records(rows, style) for rows in tables.values() if rows]
+        fields: dict[str, Iterable[str]] = {
+            "per_class": _class_record(ClassRow("", 0, None, None), {"": ""}, several),
+            "confused": _pair_record(Confusion("", "", 0, 0), {"": ""}),
+            "mistakes": name_fields(answers.task),
+        }
+        parts = [to_csv(rows, fields[name]) for name, rows in tables.items()]
         return "\n".join(parts or [whole(record, figures, style)])
     names = ("class", "first", "second")
     texts = [

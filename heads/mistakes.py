@@ -136,6 +136,13 @@ def record_mistakes(wrong: Sequence[WrongAnswer], style: str) -> list[dict[str, 
     ]
 
 
+def name_fields(task: str) -> list[str]:
+    """Fields of the records of `record_mistakes`, also where there is none."""
+    of = {"multilabel": ["label"], "ordinal": ["off"], "regression": ["off"]}.get(task, [])
+    chances = [] if task == "regression" else ["probability", "truth_probability"]
+    return ["rank", "file", "truth", "answer", *of, *chances]
+
+
 def format_mistakes(wrong: Sequence[WrongAnswer], classes: Sequence[str], style: str, most: int) -> str:
     """The first wrong answers as ``table`` or ``md``, and how many there are in all.
 

@@ -121,6 +121,23 @@ def test_wrong_answers_are_listed_as_many_as_asked_for_and_all_of_them_for_progr
     assert float(lines[0]["probability"]) == pytest.approx(0.4753669)
 
 
+@pytest.mark.parametrize("task", ["multiclass", "ordinal", "multilabel", "regression"])
+def test_tables_of_nothing_are_their_headers_alone_and_empty_lists(task):
+    y = {"regression": np.array([0.5, 1.5]), "multilabel": np.eye(2, dtype=np.bool_)}.get(task, np.arange(2))
+    scores = y[:, None].astype(np.float32) if task == "regression" else 4 * np.eye(2, dtype=np.float32) - 2
+    names = ("low", "high")[: scores.shape[1]]
+    right = judge_answers(scores, y, np.arange(2), names, task=task)
+    tables = format_breakdown(RECORD, right, "csv", True, 9, 9).split("\n\n")
+    wrong = judge_answers(scores[::-1], y, np.arange(2), names, task=task)
+    assert tables[1] == "first,second,first as second,second as first"
+    full = format_breakdown(RECORD, wrong, "csv", n_mistakes=9, wrong=name_mistakes(wrong, names, PATHS))
+    assert tables[2] == full.splitlines()[0] + "\n"
+    assert tables[0].startswith("class,n,")
+    assert tables[0].count("\n") == len(right.figures.per_class)
+    found = json.loads(format_breakdown(RECORD, right, "json", True, 9, 9))
+    assert (len(found["per_class"]), found["confused"], found["mistakes"]) == (len(right.figures.per_class), [], [])
+
+
 NAMES = st.text(alphabet="ab_\x1b1x\\()| ", min_size=1, max_size=6)
 
 
@@ -141,7 +158,7 @@ def test_no_class_is_ever_shown_as_taken_for_itself(data):
         if style == "json":
             tables = [json.loads(text)["confused"], json.loads(text)["mistakes"]]
         else:
-            tables = [list(csv.DictReader(io.StringIO(part))) for part in text.split("\n\n") if wrong]
+            tables = [list(csv.DictReader(io.StringIO(part))) for part in text.split("\n\n")]
         for row in (row for table in tables for row in table):
             ends = (row["first"], row["second"]) if "first" in row else (row["truth"], row["answer"])
             assert ends[0] != ends[1]

@@ -98,6 +98,18 @@ def test_values_above_8_bits_are_shown_as_the_trunk_saw_them(splits: tuple[str, 
     asked = {"trunk": fixgrid.OwnTrunk(Mean(2), name="tones"), "res": 24, "train_views": 0, "engine": "inline"}
     fixgrid.extract(tmp_path / "data", cache=tmp_path / "c", scale=4095, **asked)
     page = fixgrid.report(out=tmp_path / "page.html", cache=tmp_path / "c").read_text(encoding="utf-8")
-    shown = re.findall("data:image/jpeg;base64,([^\"]*)", page)
+    shown = re.findall('data:image/jpeg;base64,([^"]*)', page)
     assert len(shown) > 3
     assert all(np.asarray(Image.open(io.BytesIO(b64decode(jpeg)))).mean() > 60 for jpeg in shown)
+
+
+def test_the_file_of_no_mistakes_has_the_header_of_others(tmp_path: Path) -> None:
+    for i in range(24):
+        folder = tmp_path / "data" / ("train", "train", "val", "test")[i // 6] / ("dark", "light")[i % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (30, 26), (200 * (i % 2) + i,) * 3).save(folder / f"{i}.png")
+    asked = {"trunk": fixgrid.OwnTrunk(Mean(2), name="tones"), "res": 24, "train_views": 0, "engine": "inline"}
+    fixgrid.extract(tmp_path / "data", cache=tmp_path / "c", **asked)
+    fixgrid.report(out=tmp_path / "page.html", cache=tmp_path / "c")
+    text = (tmp_path / "page_files/mistakes.csv").read_text(encoding="utf-8")
+    assert text == "rank,file,truth,answer,probability,truth_probability\n"
