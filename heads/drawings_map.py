@@ -13,6 +13,7 @@ import numpy as np
 
 from fixgrid.cache.errors import CacheError
 from fixgrid.cache.holdings import Holdings
+from fixgrid.cache.text import show_text, tell_apart
 
 from .drawings import BLUE, GREEN, ORANGE, QUIET, Drawing, clip_name, draw
 from .findings import MOST_COMPARED
@@ -49,7 +50,8 @@ def draw_map(found: ImageMap, classes: Sequence[str]) -> Drawing:
     classes : sequence of str
         Names by which points are told apart; none where labels are no class.
     """
-    count = Counter(label for label in found.labels if label in classes)
+    known = set(map(show_text, classes))  # as labels are
+    count = Counter(label for label in found.labels if label in known)
     named = [name for name, _ in count.most_common(len(_KINDS))]
     kinds: dict[str, tuple[str, str]] = dict(zip(named, _KINDS, strict=False))
     order = sorted(range(len(found.labels)), key=lambda i: found.labels[i] in kinds)  # the grey ones beneath
@@ -63,15 +65,17 @@ def draw_map(found: ImageMap, classes: Sequence[str]) -> Drawing:
         axes.grid(visible=False)
         for spine in axes.spines.values():
             spine.set_visible(False)
+        marks = []
         for name, members in groups.items():
             usual = (QUIET if kinds else BLUE, "o")
             colour, mark = kinds.get(name, usual)
             x, y = found.places[members].T
             size = 14 if name or not kinds else 6
-            label = clip_name(name) if name else "other classes" if kinds else None
-            axes.scatter(x, y, size, colour, marker=mark, linewidths=0, alpha=0.8, label=label)
+            marks.append(axes.scatter(x, y, size, colour, marker=mark, linewidths=0, alpha=0.8))
         if kinds:
-            axes.legend(loc="upper left", bbox_to_anchor=(0, 0), ncols=2, markerscale=1.4, handletextpad=0.2)
+            texts = tell_apart([name or "other classes" for name in groups], clip_name)
+            place = {"loc": "upper left", "bbox_to_anchor": (0, 0), "ncols": 2}
+            axes.legend(marks, texts, markerscale=1.4, handletextpad=0.2, **place)
 
     height = _HEIGHT_PT + _LINE_PT * ((len(groups) + 1) // 2) * bool(kinds)
     drawing = draw("map", _say_map(found, named, len(classes)), _list_records(found), fill, height)

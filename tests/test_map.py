@@ -13,6 +13,7 @@ from test_trunks_together import Mean
 from zoo import draw_photo, encode
 
 import fixgrid
+from fixgrid.cache.text import show_label
 from fixgrid.heads import map as maps
 from fixgrid.heads.drawings_map import draw_map, draw_maps
 from fixgrid.heads.map import ImageMap, choose_spread, map_images, place_images
@@ -105,3 +106,17 @@ def test_images_without_labels_have_a_page(tmp_path: Path) -> None:
         "sizes.png",
         "sizes.csv",
     }
+
+
+def test_the_legend_names_every_class_that_has_a_colour() -> None:
+    long = "a name of many words that ends alike"
+    names = ["_hidden", "__", "a\x1bb", f"{long[:20]} one {long}", f"{long[:20]} two {long}", "other classes"]
+    names += [f"class {i}" for i in range(8)]
+    labels = [show_label(names[i % len(names)]) for i in range(60)]
+    places = np.random.default_rng(0).random((60, 2))
+    drawing = draw_map(ImageMap(places, [("test", i) for i in range(60)], ["p"] * 60, labels, 60, ""), names)
+    expect_shown(drawing)
+    said = [text.text for text in ET.fromstring(drawing.svg).iter("text")]
+    assert len(set(said)) == len(said) == 13
+    assert {"_hidden", "__", "a\\x1bb"} < set(said)
+    assert sum(str(text).startswith("other classes (") for text in said) == 2
