@@ -95,6 +95,14 @@ def tell_apart(names: Sequence[str], show: Callable[[str], str] = show_text) -> 
     return shown
 
 
+def join_names(names: Iterable[str]) -> str:
+    r"""Names with a ``|`` between two, for a cell of a CSV; one that is in a name has a ``\`` before it.
+
+    A ``\`` that stands before either, or ends a name, is doubled, so that other names are never joined alike.
+    """
+    return "|".join(re.sub(r"(\\*)(\||\Z)", lambda at: 2 * at[1] + "\\|" * bool(at[2]), name) for name in names)
+
+
 def first_line(error: BaseException, length: int = 160) -> str:
     """What an error says first, or else its class; libraries' own messages may go on for a page."""
     return (str(error).splitlines() or [""])[0][:length] or type(error).__name__

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fixgrid.cache.text import show_text
+from fixgrid.cache.text import join_names, show_text
 
 from .artifact import SavedHead
 from .conformal import find_limit, form_sets, read_share
@@ -124,7 +124,7 @@ def record_doubt(doubt: Doubt, asked: frozenset[str], *, flat: bool) -> dict[str
     record: dict[str, Any] = {}
     if "held" in asked:
         held = doubt.held
-        record["set"] = "|".join(map(show_text, held or ())) if flat else None if held is None else list(held)
+        record["set"] = join_names(map(show_text, held or ())) if flat else None if held is None else list(held)
     if "interval" in asked:
         record["low"], record["high"] = doubt.interval or (None, None)
     if "unknown" in asked:

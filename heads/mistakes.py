@@ -13,6 +13,7 @@ from fixgrid.cache.text import (
     WIDTH,
     escape_markdown,
     format_records,
+    join_names,
     shorten_path,
     show_path,
     show_text,
@@ -115,7 +116,7 @@ def record_mistakes(wrong: Sequence[WrongAnswer], style: str) -> list[dict[str, 
 
     def write(label: Label) -> Any:
         if isinstance(label, tuple):
-            return list(label) if style == "json" else "|".join(map(show, label))
+            return list(label) if style == "json" else join_names(map(show, label))
         return show(label) if isinstance(label, str) else label
 
     return [

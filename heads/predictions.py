@@ -12,7 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fixgrid.cache.features import FeatureSet
-from fixgrid.cache.text import escape_markdown, format_records, shorten_names, shorten_paths, show_path, show_text
+from fixgrid.cache.text import (
+    escape_markdown,
+    format_records,
+    join_names,
+    shorten_names,
+    shorten_paths,
+    show_path,
+    show_text,
+)
 
 from .artifact import SavedHead
 from .doubts import NOTHING, Asked, Doubt, list_asked, list_doubts, record_doubt, show_doubt
@@ -193,7 +201,7 @@ def _flat_record(p: Prediction, columns: int, task: str) -> dict[str, Any]:
     if task == "regression":
         return {**record, "value": p.top[0][1] if p.top else None}
     if task == "multilabel":
-        record["labels"] = "|".join(map(show_text, p.labels or ()))
+        record["labels"] = join_names(map(show_text, p.labels or ()))
     for rank in range(columns):
         name, value = p.top[rank] if rank < len(p.top) else ("", None)
         record |= {f"class_{rank + 1}": show_text(name), f"probability_{rank + 1}": value}

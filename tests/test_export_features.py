@@ -141,7 +141,7 @@ def test_what_is_written_is_what_open_and_load_give(
 
 TASKS: dict[str, tuple[tuple[str, ...], NDArray[Any], list[Any]]] = {
     "regression": (("age",), np.array([0.5, 1e-9, 40.0]), [0.5, 1e-9, 40.0]),
-    "multilabel": (("cat", "dog"), np.array([[1, 0], [0, 0], [1, 1]], bool), ["cat", None, "cat|dog"]),
+    "multilabel": (("a|b", "c"), np.array([[1, 0], [0, 0], [1, 1]], bool), [r"a\|b", None, r"a\|b|c"]),
     "unlabelled": ((), np.full(3, -1), [None] * 3),
 }
 

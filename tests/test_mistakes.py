@@ -61,6 +61,11 @@ def test_a_label_is_given_wrongly_or_missed() -> None:
     assert "b (a missed)" in format_mistakes([one], "abc", "table", 1)
 
 
+def test_a_bar_within_a_label_parts_nothing_in_csv() -> None:
+    (row,) = record_mistakes([WrongAnswer(b"1.jpg", ("a|b",), ("a", "b"), 0.9, 0.1, "a|b")], "csv")
+    assert (row["truth"], row["answer"], row["label"]) == (r"a\|b", "a|b", "a|b")
+
+
 def test_numbers_have_no_probability_but_say_how_far_they_are_off() -> None:
     wrong = name_mistakes(make([1.0, 5.0], [1.5, 3.0], [1, 1], "regression"), ["size"], PATHS)
     assert [one.off for one in wrong] == [-2.0, 0.5]

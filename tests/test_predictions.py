@@ -119,6 +119,12 @@ def test_many_labels_are_all_shown_in_80_columns() -> None:
     assert all(name in said for name in names)
 
 
+def test_a_bar_within_a_label_parts_nothing_in_csv() -> None:
+    found = [Prediction(b"1.jpg", "ok", (), names, held=names) for names in (("a|b",), ("a", "b"))]
+    lines = list(csv.DictReader(io.StringIO(format_predictions(found, "csv", "multilabel"))))
+    assert [line["labels"] for line in lines] == [line["set"] for line in lines] == [r"a\|b", "a|b"]
+
+
 def cut(features: FeatureSet, step: int) -> Iterator[FeatureSet]:
     """Blocks of ``step`` rows."""
     for start in range(0, len(features.y), step):

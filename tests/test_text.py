@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixgrid.cache.text import WIDTH, format_records, shorten_names, shorten_path, shorten_paths
+from fixgrid.cache.text import WIDTH, format_records, join_names, shorten_names, shorten_path, shorten_paths
 
 
 def test_a_path_loses_its_first_folders_whole() -> None:
@@ -68,3 +68,17 @@ def test_a_name_that_must_be_broken_is_so_after_a_mark() -> None:
     first, second = format_records([{"name": name}], "table", broken=["name"]).splitlines()[2:]
     assert first.endswith(("-", ":", "_", "."))
     assert first + second == name
+
+
+PARTS = st.lists(st.text("a|\\", min_size=1, max_size=4), max_size=3)
+
+
+@given(PARTS, PARTS)
+def test_joined_names_are_joined_alike_only_if_they_are_the_same(one: list[str], other: list[str]) -> None:
+    assert (join_names(one) == join_names(other)) == (one == other)
+
+
+def test_a_bar_within_a_name_has_a_backslash_before_it() -> None:
+    assert join_names(["cat", "dog"]) == "cat|dog"
+    assert join_names(["cat|dog"]) == r"cat\|dog"
+    assert join_names([r"C:\cat", "a\\", "b"]) == r"C:\cat|a\\|b"

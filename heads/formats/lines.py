@@ -16,7 +16,7 @@ from fixgrid.cache.hints import Place
 from fixgrid.cache.holdings import Holdings
 from fixgrid.cache.sealed import Sealed
 from fixgrid.cache.shard import Status
-from fixgrid.cache.text import show_path
+from fixgrid.cache.text import join_names, show_path
 
 FORMAT = "fixgrid-features-1"
 _BLOCK_BYTES = 2**24
@@ -91,9 +91,9 @@ class Lines:
         return [rows[k][i] for k, i in zip(self.split[part].tolist(), self.row[part].tolist(), strict=True)]
 
     def list_labels(self, part: slice = slice(None)) -> list[str | float | None]:
-        """Each line's class by name, its classes joined by ``|``, or its number; None without a label."""
+        """Each line's class by name, its classes as `join_names` has them, or its number; None without a label."""
         named = map(self.holdings.manifest.name_label, self.label[part])
-        joined = ["|".join(label) if isinstance(label, tuple) else label for label in named]
+        joined = [join_names(label) if isinstance(label, tuple) else label for label in named]
         return [None if label == "" else label for label in joined]
 
     def list_splits(self, part: slice = slice(None)) -> list[str]:
