@@ -18,13 +18,16 @@ SIDE_PX = 96
 LEAST_PX = (
     64  # an image with a shorter side has too little in it to be proven a copy: digits of 8 x 8 all look alike
 )
-_COARSE, _FINE, _PIECES, _PIECE = 16, 32, 64, 8  # px
+COARSE_PX = 16
+_FINE, _PIECES, _PIECE = 32, 64, 8  # px
 _SCALES, _STEP = (1, 0.9, 0.81, 0.73, 0.66), 0.06  # a third of a side may be gone; the steps leave half a coarse px
 # (first, share) of the height: captions and logos spoil an upper or lower edge, so it is sought without it, too.
 _PARTS = ((0.0, 1.0), (0.0, 0.84), (0.16, 0.84))
 _FIRST_MOVE, _MOVES = 0.04, 3
 _WHOLE = 0.96
 _NOISE, _STRONG = 2.0, 20.0  # grey levels: what varies less is flat, and what varies more counts no more
+_TELLING, _AGREES = 3.0, 0.8  # grey levels a piece varies by beside a slope; correlation
+_SHIFTS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
 
 Grey = NDArray[np.float32]
 
@@ -79,13 +82,17 @@ class Overlay(NamedTuple):
     correlation : float
         At 32 x 32.
     pieces : float
-        Mean over pieces of 8 x 8 px at 64 x 64, each moved by up to 1 px and counted by its contrast.
+        Mean over the 49 pieces of 8 x 8 px at 64 x 64, each moved by up to 1 px and counted by its contrast.
+    telling, matching : int
+        Pieces with more in them than a slope of light, as the sky has; and those of them that agree.
     whole : bool
         Hardly an edge of either is outside the other.
     """
 
     correlation: float
     pieces: float
+    telling: int
+    matching: int
     whole: bool
 
 
@@ -96,7 +103,7 @@ def shrink(image: Image.Image) -> Shown | None:
     small = image.resize((SIDE_PX, SIDE_PX), Image.Resampling.BILINEAR)
     grey = np.asarray(small, np.uint8)
     parts = (_PART_ROWS @ _soften(grey) @ _WHOLE_ROW.T).reshape(len(_PARTS), -1)
-    return Shown(grey, _normalise(parts).reshape(len(_PARTS), _COARSE, _COARSE))
+    return Shown(grey, _normalise(parts).reshape(len(_PARTS), COARSE_PX, COARSE_PX))
 
 
 def seek(image: Shown, others: Sequence[Shown]) -> list[Spot]:
@@ -104,9 +111,9 @@ def seek(image: Shown, others: Sequence[Shown]) -> list[Spot]:
     soft = _soften(image.grey)
     n = len(_SPANS)
     strips = _RESIZE @ (soft - soft.mean())
-    windows = (strips @ _RESIZE.T).reshape(n, _COARSE, n, _COARSE).transpose(0, 2, 1, 3).reshape(n * n, -1)
-    squares = np.einsum("ij,ij->i", windows, windows) - windows.mean(1) ** 2 * _COARSE**2
-    length = np.sqrt(np.maximum(squares, (_NOISE * _COARSE) ** 2))
+    windows = (strips @ _RESIZE.T).reshape(n, COARSE_PX, n, COARSE_PX).transpose(0, 2, 1, 3).reshape(n * n, -1)
+    squares = np.einsum("ij,ij->i", windows, windows) - windows.mean(1) ** 2 * COARSE_PX**2
+    length = np.sqrt(np.maximum(squares, (_NOISE * COARSE_PX) ** 2))
     sought = np.stack([other.parts for other in others])
     sought = np.stack([sought, sought[..., ::-1]], 2).reshape(len(others) * 2 * len(_PARTS), -1)
     fits = ((windows @ sought.T) / length[:, None]).reshape(n * n, len(others), -1)
@@ -137,21 +144,30 @@ def lay_over(image: Shown, other: Shown, spot: Spot) -> Overlay:
         i, j = divmod(int(fits.argmax()), len(across))
         x, y, value, move = across[j], down[i], float(fits.max()), move / 2
     pieces = _compare_pieces(_cut(here, x, y, _PIECES), _cut(there, (0.0, 1.0), part, _PIECES))
-    return Overlay(value, pieces, spot.part == 0 and min(x[1], y[1]) >= _WHOLE)
+    return Overlay(value, *pieces, spot.part == 0 and min(x[1], y[1]) >= _WHOLE)
 
 
-def _compare_pieces(here: Grey, there: Grey) -> float:
-    inner = _PIECES - _PIECE
-    sought = _split(there[_PIECE // 2 :, _PIECE // 2 :][:inner, :inner])
-    weight = np.linalg.norm(sought, axis=1)
-    best = np.full(len(sought), -1.0, np.float32)
-    for dy in (-1, 0, 1):
-        for dx in (-1, 0, 1):
-            piece = _split(here[_PIECE // 2 + dy :, _PIECE // 2 + dx :][:inner, :inner])
-            length = weight * np.linalg.norm(piece, axis=1)
-            best = np.maximum(best, np.einsum("ij,ij->i", sought, piece) / np.maximum(length, 1e-2))
-    weight = np.minimum(weight, _STRONG * _PIECE)
-    return float((best * weight).sum() / max(float(weight.sum()), 1e-6))
+def _compare_pieces(here: Grey, there: Grey) -> tuple[float, int, int]:
+    """`Overlay`'s ``pieces``, ``telling`` and ``matching``."""
+    inner, first = _PIECES - _PIECE, _PIECE // 2
+    sought = _split(there[first:, first:][:inner, :inner])
+    moved = np.stack([_split(here[first + dy :, first + dx :][:inner, :inner]) for dy, dx in _SHIFTS])
+    weight = np.minimum(np.linalg.norm(sought, axis=1), _STRONG * _PIECE)
+    mean = float((_match(moved, sought) * weight).sum() / max(float(weight.sum()), 1e-6))
+    level, moved = _flatten(sought), _flatten(moved)
+    telling = np.linalg.norm(level, axis=1) > _TELLING * _PIECE
+    return mean, int(telling.sum()), int((telling & (_match(moved, level) > _AGREES)).sum())
+
+
+def _flatten(pieces: Grey) -> Grey:
+    """Pieces without their slopes: shape (..., 64)."""
+    return np.asarray(pieces - pieces @ _SLOPES.T @ _SLOPES, np.float32)
+
+
+def _match(moved: Grey, sought: Grey) -> Grey:
+    """Of each piece its best correlation with the moved ones: shapes (9, n, 64) and (n, 64) to (n,)."""
+    length = np.linalg.norm(moved, axis=2) * np.linalg.norm(sought, axis=1)
+    return np.asarray((np.einsum("mij,ij->mi", moved, sought) / np.maximum(length, 1e-2)).max(0))
 
 
 def _split(grey: Grey) -> Grey:
@@ -184,11 +200,14 @@ def _move(span: tuple[float, float], move: float) -> list[tuple[float, float]]:
 
 def resize_rows(spans: Sequence[tuple[float, float]], side: int, n: int) -> Grey:
     """Matrices that average the pixels of each span of ``n`` px into ``side`` px: shape (len(spans), side, n)."""
-    first, share = np.array(spans, np.float64).T
-    edges = (first[:, None] + share[:, None] * np.linspace(0, 1, side + 1)) * n
-    low, high = np.maximum(edges[:, :-1, None], np.arange(n)), np.minimum(edges[:, 1:, None], np.arange(1, n + 1))
-    overlap = np.maximum(high - low, 0)
-    return np.asarray(overlap / np.maximum(overlap.sum(2, keepdims=True), 1e-9), np.float32)
+    first, share = np.array(spans, np.float32).T
+    edges = ((first[:, None] + share[:, None] * np.linspace(0, 1, side + 1, dtype=np.float32)) * n)[..., None]
+    pixels = np.arange(n + 1, dtype=np.float32)
+    overlap = np.minimum(edges[:, 1:], pixels[1:])
+    overlap -= np.maximum(edges[:, :-1], pixels[:-1])
+    np.maximum(overlap, 0, out=overlap)
+    overlap /= np.maximum(overlap.sum(2, keepdims=True), 1e-9)
+    return np.asarray(overlap)
 
 
 def _list_spans() -> list[tuple[float, float]]:
@@ -199,7 +218,15 @@ def _list_spans() -> list[tuple[float, float]]:
     return spans
 
 
+def _list_slopes() -> Grey:
+    """Pieces that grow evenly from left to right, or downwards, of length 1: shape (2, 64)."""
+    even = np.arange(_PIECE) - (_PIECE - 1) / 2
+    across = np.tile(even, (_PIECE, 1)) / np.sqrt(_PIECE * (even**2).sum())
+    return np.asarray(np.stack([across.ravel(), across.T.ravel()]), np.float32)
+
+
+_SLOPES = _list_slopes()
 _SPANS = _list_spans()
-_RESIZE = resize_rows(_SPANS, _COARSE, _FINE).reshape(-1, _FINE)
-_SOFTEN, _WHOLE_ROW = resize_rows([(0, 1)], _FINE, SIDE_PX)[0], resize_rows([(0, 1)], _COARSE, _FINE)[0]
-_PART_ROWS = resize_rows(_PARTS, _COARSE, _FINE).reshape(-1, _FINE)
+_RESIZE = resize_rows(_SPANS, COARSE_PX, _FINE).reshape(-1, _FINE)
+_SOFTEN, _WHOLE_ROW = resize_rows([(0, 1)], _FINE, SIDE_PX)[0], resize_rows([(0, 1)], COARSE_PX, _FINE)[0]
+_PART_ROWS = resize_rows(_PARTS, COARSE_PX, _FINE).reshape(-1, _FINE)

@@ -9,7 +9,8 @@ from .cache.holdings import Holdings
 from .embed.copies import open_copies
 from .feature_requests import FeaturesRequest
 from .freshness import say_changes
-from .heads.twins import Twin, choose_res, find_twins, format_twins, looks_alike
+from .heads.twin_table import DOUBT, format_twins, say_unseen
+from .heads.twins import Twin, choose_res, find_twins, looks_alike
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,13 +24,20 @@ class Duplicates:
     alike : bool
         Whether so many images look alike to the trunk that those not proven may well be different.
     unseen : int
-        Images compared by their features alone: gone, changed, or too small to tell.
+        Images compared by their features alone: gone, changed, too small or too plain to tell.
     """
 
     twins: list[Twin]
     holdings: Holdings
     alike: bool
     unseen: int = 0
+
+    def describe(self) -> list[str]:
+        """How many pairs there are, what could not be compared, and whether to doubt them: a line each."""
+        across = sum(twin.first[0] != twin.second[0] for twin in self.twins)
+        conflicts = sum(twin.conflict for twin in self.twins)
+        counts = f"{across} pairs across splits, {len(self.twins)} pairs in all, {conflicts} with other labels"
+        return [counts + say_unseen(self.unseen), *[DOUBT] * self.alike]
 
     def format(self, style: str = "table") -> str:
         """As ``table``, ``md``, ``csv`` or ``json``."""
@@ -40,8 +48,9 @@ class Duplicates:
 def duplicates(request: FeaturesRequest) -> Duplicates:
     """Images that occur twice, within a split or across splits: equal files, or copies by their pixels.
 
-    Each image is compared with its five nearest by features: saved again, resized, recoloured, mirrored, cropped,
-    framed or written on. Where images are gone, features nearly alike are all that can be found.
+    Each image is compared with its five nearest by features and with what is much like it as a whole: saved again,
+    resized, recoloured, mirrored, cropped, framed or written on. Where images are gone or too plain, features
+    nearly alike are all that can be found.
 
     Arguments are those of `FeaturesRequest`.
 

@@ -17,7 +17,8 @@ from .pool import fold_ask
 from .question import Asked, GridOptions, Pair, Weigh
 from .source import Shelf, Source
 from .streaming import stream_ask
-from .twins import OpenCopies, choose_res, drop_twins, expect_classes, find_twins, keep_copies, say_unseen
+from .twin_table import say_unseen
+from .twins import OpenCopies, choose_res, drop_twins, expect_classes, find_twins, keep_copies
 from .views import list_resolutions
 
 # The rows of the 2020 table this product starts from: train_res, test_res.

@@ -31,7 +31,8 @@ from .findings import Findings
 from .mistakes import name_mistakes
 from .report import Report, TwinShot, say_label
 from .shots import Album, show_confused, show_examples, show_mistakes
-from .twins import Twin, looks_alike, say_unseen
+from .twin_table import DOUBT, say_unseen
+from .twins import Twin, looks_alike
 
 TWINS_SHOWN = 6
 HOW = {
@@ -184,7 +185,7 @@ def _draw_principle(found: Findings, album: Album) -> list[Drawing]:
 
 def show_twins(twins: Sequence[Twin], holdings: Holdings, album: Album) -> list[TwinShot]:
     """The first pairs with their photographs: leaks before the others, differing labels before equal ones."""
-    order = sorted(twins, key=lambda twin: (not leaks(twin), not twin.conflict, -twin.cosine))
+    order = sorted(twins, key=lambda twin: (not twin.leaks, not twin.conflict, -twin.cosine))
     return [_take_twins(twin, holdings, album) for twin in order[:TWINS_SHOWN]]
 
 
@@ -195,11 +196,6 @@ def _take_twins(twin: Twin, holdings: Holdings, album: Album) -> TwinShot:
         label = say_label(holdings.manifest.name_label(rows.labels[row]))
         ends.append((album.thumbnail(split, row), split, label, show_path(rows.paths[row])))
     return TwinShot(HOW[twin.how], twin.cosine, twin.conflict, ends)
-
-
-def leaks(twin: Twin) -> bool:
-    """Whether a training image is a val or test image too."""
-    return twin.first[0] == "train" and twin.second[0] != "train"
 
 
 def say_twins(twins: Sequence[Twin], images: int, unseen: int = 0) -> str:
@@ -216,9 +212,7 @@ def say_twins(twins: Sequence[Twin], images: int, unseen: int = 0) -> str:
     conflicts = sum(twin.conflict for twin in twins)
     labels = f"; the labels of {conflicts} differ" if conflicts else ""
     pairs = f"Pairs of images that are the same or nearly alike: {len(twins)} ({', '.join(kinds)})"
-    doubt = " So many look alike to this trunk that near ones may well be different images." * looks_alike(
-        twins, images
-    )
+    doubt = f" {DOUBT}" * looks_alike(twins, images)
     return f"{pairs}; {', '.join(f'{where[name]} {name}' for name in across)}{labels}{say_unseen(unseen)}.{doubt}"
 
 
@@ -233,8 +227,8 @@ def warn_of_twins(twins: Sequence[Twin], images: int, dropped: bool) -> str:
     dropped : bool
         Training was without them.
     """
-    same = {twin.second for twin in twins if leaks(twin) and twin.is_proven}
-    near = {twin.second for twin in twins if leaks(twin)} - same
+    same = {twin.second for twin in twins if twin.leaks and twin.is_proven}
+    near = {twin.second for twin in twins if twin.leaks} - same
     counts = {"the same picture as": len(same), "much like": 0 if looks_alike(twins, images) else len(near)}
     said = [f"{n} {'is' if n == 1 else 'are'} {how} a training image" for how, n in counts.items() if n]
     if not said or dropped:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from fixgrid.cache.errors import CacheError, DataError, say_command
 from fixgrid.cache.features import FeatureSet
 from fixgrid.cache.holdings import Holdings
 from fixgrid.cache.rows import SPLITS, Rows
-from fixgrid.cache.text import escape_markdown, format_records, shorten_paths, show_path, show_text
+from fixgrid.cache.text import show_text
 
 from .knn import unit_rows
 from .source import Source
@@ -25,6 +26,7 @@ from .subset import TrainSubset
 # come nearer than .922, and 99 % of copies of 30 kinds, down to .5, are their original's nearest or the reverse.
 _NEAR_COSINE = 0.95
 _NEIGHBOURS = 5
+_ALIKE = 0.9  # small, grey and whole: 12 of 4.2 million pairs of these photographs, mirrored or not
 _MEASURED_RES = 224
 _MOST_ALIKE = 0.05  # pairs per image; the digits of the sample have more than one, the photographs of dogs none
 _CELLS = 2**22  # entries of a block of cosines: 16 MiB
@@ -50,8 +52,11 @@ class Likeness(Protocol):
 class Comparer(Protocol):
     """The images of a data set, to compare."""
 
-    def compare(self, pairs: Sequence[tuple[End, End]]) -> Sequence[Likeness | None]:
-        """What each pair has in common; None where that cannot be told."""
+    def sketch(self, ends: Sequence[End]) -> NDArray[np.float32]:
+        """Each image small and grey, and mirrored: rows of length 1, shape (n, 2, D); of what cannot be told 0."""
+
+    def compare(self, pairs: Mapping[tuple[End, End], float]) -> Sequence[Likeness | None]:
+        """What each pair has in common, whose features have such a cosine; None where that cannot be told."""
 
 
 OpenCopies = Callable[[Holdings], Comparer]
@@ -89,6 +94,11 @@ class Twin:
         """Whether it is one picture, and not only much alike."""
         return self.how not in _UNPROVEN
 
+    @property
+    def leaks(self) -> bool:
+        """Whether a training image is a val or test image too."""
+        return self.first[0] == "train" and self.second[0] != "train"
+
 
 class Twins(NamedTuple):
     """Pairs of images that are one, in the order of splits and rows, and what could not be compared.
@@ -97,7 +107,7 @@ class Twins(NamedTuple):
     ----------
     pairs : list of Twin
     unseen : int
-        Images compared by their features alone: gone, changed, or too small to tell.
+        Images compared by their features alone: gone, changed, too small or too plain to tell.
     """
 
     pairs: list[Twin]
@@ -125,10 +135,11 @@ def choose_res(holdings: Holdings) -> int:
 
 
 def find_twins(source: Source, res: int, splits: Collection[str] = SPLITS, images: Comparer | None = None) -> Twins:
-    """Equal images, and of each image's five nearest by features those that its pixels prove to be copies.
+    """Equal images, and of each image's nearest those that its pixels prove to be copies.
 
-    Of equal ones each is listed with the next in its own split and in each later one. Where pixels cannot be
-    compared a cosine of .95 counts. Memory: the features of all splits and blocks of 4 Mi cosines.
+    The nearest are five by features, and up to five more that are much like it as a whole, small and grey,
+    mirrored or not. Of equal ones each is listed with the next in its own split and in each later one. Where pixels
+    cannot be compared a cosine of .95 counts. Memory: the features of all splits and blocks of 4 Mi cosines.
 
     Parameters
     ----------
@@ -146,8 +157,14 @@ def find_twins(source: Source, res: int, splits: Collection[str] = SPLITS, image
     names = [np.concatenate([_name(part, of) for part in sets.values()]) for of in ("sha256", "X")]
     X = unit_rows(np.concatenate([part.X[:, 0] for part in sets.values()]))
     equal = _list_equal([split for split, _ in ends], *names)
-    near = _list_nearest(X, *names)
-    found = images.compare([(ends[i], ends[j]) for i, j in near]) if images else [None] * len(near)
+    near = _list_nearest(X, X, names)
+    if images:
+        whole, mirrored = images.sketch(ends).transpose(1, 0, 2)
+        for other in (whole, mirrored):
+            for i, j in _list_nearest(whole, other, names, _ALIKE):
+                near.setdefault((i, j), min(float(X[i] @ X[j]), 1.0))
+    asked = {(ends[i], ends[j]): cosine for (i, j), cosine in near.items()}
+    found = images.compare(asked) if images else [None] * len(near)
     said: dict[tuple[int, int], tuple[str, float, float | None]]
     said = {pair: (how, 1.0, None) for pair, how in equal.items()}
     for (pair, cosine), likeness in zip(near.items(), found, strict=True):
@@ -174,15 +191,20 @@ def keep_copies(twins: Sequence[Twin], images: int) -> list[Twin]:
     return [twin for twin in twins if twin.is_proven or not alike]
 
 
-def say_unseen(unseen: int) -> str:
-    """A clause about images that were not compared by pixels; empty if all were."""
-    what = f"; {unseen:,} images compared by features alone: gone, changed, or below 64 px"
-    return what * (unseen > 0)
-
-
 def drop_twins(source: Source, res: int, twins: Sequence[Twin]) -> TrainSubset:
-    """The source without the training images that have a twin in val or test; val and test are whole."""
-    leaked = {twin.first[1] for twin in twins if twin.first[0] == "train" and twin.second[0] != "train"}
+    """The source without the training images that val or test holds; val and test are whole.
+
+    A copy of a copy is one, too, if both are proven: only the nearest of many copies are pairs.
+    """
+    number: dict[End, int] = {}
+    pairs = [[number.setdefault(end, len(number)) for end in (twin.first, twin.second)] for twin in twins]
+    proven = np.array([pair for pair, twin in zip(pairs, twins, strict=True) if twin.is_proven], np.int64)
+    first, second = proven.reshape(-1, 2).T
+    graph = coo_array((np.ones(len(first)), (first, second)), shape=(len(number),) * 2)
+    picture = connected_components(graph, directed=False)[1]
+    held = {picture[i] for end, i in number.items() if end[0] != "train"}
+    leaked = {end[1] for end, i in number.items() if end[0] == "train" and picture[i] in held}
+    leaked |= {twin.first[1] for twin in twins if twin.leaks}
     row = source.load("train", "center", res).row
     return TrainSubset(source, row[~np.isin(row, sorted(leaked))])
 
@@ -215,45 +237,6 @@ def expect_classes(rows: Rows, before: NDArray[np.int64], after: NDArray[np.int6
     )
 
 
-def format_twins(twins: Sequence[Twin], splits: Mapping[str, Rows], style: str) -> str:
-    """One record per pair in one of `heads.table.FORMATS`, ending in a newline.
-
-    JSON holds paths as they are; the others escape what a terminal or a table would obey.
-
-    Parameters
-    ----------
-    twins : sequence of Twin
-    splits : mapping of str to Rows
-        Of the data set that the row ids are from.
-    style : str
-    """
-    records = [_describe_twin(twin, splits, style) for twin in twins]
-    if style == "table":  # whose 80 columns are for the paths
-        names = {"other split": "other", "correlation": "grey", "labels differ": "labels"}
-        records = [{names.get(name, name): value for name, value in one.items()} for one in records]
-    short = dict.fromkeys(("path", "other path"), shorten_paths)
-    return format_records(records, style, shortened=short, spare=["cosine"])
-
-
-def _describe_twin(twin: Twin, splits: Mapping[str, Rows], style: str) -> dict[str, object]:
-    paths = [splits[split].paths[row] for split, row in (twin.first, twin.second)]
-    if style == "json":
-        shown = [os.fsdecode(path) for path in paths]
-    else:
-        shown = [escape_markdown(show_path(path)) if style == "md" else show_path(path) for path in paths]
-    none = None if style == "json" else ""
-    return {
-        "split": twin.first[0],
-        "path": shown[0],
-        "other split": twin.second[0],
-        "other path": shown[1],
-        "how": twin.how,
-        "cosine": round(twin.cosine, 4),
-        "correlation": none if twin.correlation is None else round(twin.correlation, 4),
-        "labels differ": twin.conflict if style in ("json", "csv") else "differ" if twin.conflict else "",
-    }
-
-
 def _list_equal(splits: Sequence[str], files: Names, features: Names) -> dict[tuple[int, int], str]:
     """For each image the next one equal to it in its own split and in each later one, and how it is equal."""
     found: dict[tuple[int, int], str] = {}
@@ -269,20 +252,24 @@ def _list_equal(splits: Sequence[str], files: Names, features: Names) -> dict[tu
     return found
 
 
-def _list_nearest(X: NDArray[np.float32], files: Names, features: Names) -> dict[tuple[int, int], float]:
-    """Cosine of each image with its five nearest that are not equal to it."""
+def _list_nearest(
+    X: NDArray[np.float32], Y: NDArray[np.float32], names: Sequence[Names], least: float = -1.5
+) -> dict[tuple[int, int], float]:
+    """Cosine of each row of X with the five of Y nearest to it that are not equal to it and have ``least``."""
     k = min(_NEIGHBOURS, len(X))
     step = max(1, _CELLS // len(X))
     found: dict[tuple[int, int], float] = {}
     for start in range(0, len(X), step):
-        part = slice(start, start + step)
-        near = X[part] @ X.T
-        for names in (files, features):
-            near[names[part, None] == names] = -2
+        near = X[start : start + step] @ Y.T
+        for name in names:
+            near[name[start : start + step, None] == name] = -2
+        rows = np.flatnonzero(near.max(1) >= least)
+        near = near[rows] if len(rows) < len(near) else near
         places = np.argpartition(near, len(X) - k, 1)[:, len(X) - k :]
-        for i, row in enumerate(places.tolist(), start):
-            for j in row:
-                if (cosine := float(near[i - start, j])) > -1.5:
+        cosines = np.take_along_axis(near, places, 1)
+        for i, row, values in zip((rows + start).tolist(), places.tolist(), cosines.tolist(), strict=True):
+            for j, cosine in zip(row, values, strict=True):
+                if cosine >= least:
                     found.setdefault((min(i, j), max(i, j)), min(cosine, 1.0))
     return found
 

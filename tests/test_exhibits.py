@@ -10,7 +10,7 @@ from drawn import SIZES
 from test_findings import asked as ask_of
 
 from fixgrid.heads.cell import Cost
-from fixgrid.heads.exhibits import describe_making, fill_report, leaks, say_twins, show_twins, warn_of_twins
+from fixgrid.heads.exhibits import describe_making, fill_report, say_twins, show_twins, warn_of_twins
 from fixgrid.heads.findings import Findings, find_all
 from fixgrid.heads.question import Asked
 from fixgrid.heads.report import render_report
@@ -90,7 +90,7 @@ def test_leaks_come_first_then_differing_labels(asked):
     ]
     assert shown[1].ends[0][0] == b"train 3"
     assert [one.conflict for one in shown] == [True, False, True, False]
-    assert [leaks(one) for one in TWINS] == [False, True, False, True]
+    assert [one.leaks for one in TWINS] == [False, True, False, True]
     assert len(show_twins(TWINS * 5, asked.holdings, Named())) == 6
 
 
@@ -122,7 +122,7 @@ def test_where_everything_looks_alike_only_equal_images_are_called_a_leak():
     assert warn_of_twins(TWINS, 20, dropped=False) == ""
     exact = twin("train", "val", how="pixels", at=9)
     assert "1 is the same picture as a training image." in warn_of_twins([*TWINS, exact], 20, dropped=False)
-    assert say_twins(TWINS, 20).endswith("near ones may well be different images.")
+    assert say_twins(TWINS, 20).endswith("near ones and scenes may well be different images.")
 
 
 def test_images_that_were_not_compared_are_named_with_what_is_known_of_equal_files(found):

@@ -15,15 +15,14 @@ from drawn import Source
 from fixgrid.cache.errors import CacheError, DataError
 from fixgrid.cache.rows import Rows
 from fixgrid.heads import twins
+from fixgrid.heads.twin_table import format_twins, say_unseen
 from fixgrid.heads.twins import (
     Twin,
     choose_res,
     drop_twins,
     expect_classes,
     find_twins,
-    format_twins,
     keep_copies,
-    say_unseen,
 )
 
 
@@ -64,11 +63,14 @@ def test_blocks_of_any_size_find_the_same(monkeypatch):
 class Compared:
     """Says of each pair what it was told; of others that they are different pictures."""
 
-    def __init__(self, told):
-        self.told, self.asked = told, []
+    def __init__(self, told, sketches=None):
+        self.told, self.asked, self.sketches = told, {}, sketches or {}
+
+    def sketch(self, ends):
+        return np.stack([self.sketches.get(end, np.zeros((2, 3))) for end in ends]).astype(np.float32)
 
     def compare(self, pairs):
-        self.asked += pairs
+        self.asked |= pairs
         return [self.told.get(pair, SimpleNamespace(how="", correlation=0.1)) for pair in pairs]
 
 
@@ -89,10 +91,24 @@ def test_where_pixels_cannot_be_compared_near_features_count_and_it_is_said():
     found = find_twins(Copied(), 224, images=Compared({NEARLY: None}))
     assert [twin.how for twin in found.pairs] == ["bytes", "pixels", "near"]
     assert found.unseen == 0  # both were compared with others
-    blind = SimpleNamespace(compare=lambda pairs: [None] * len(pairs))
+    blind = Compared({})
+    blind.compare = lambda pairs: [None] * len(pairs)
     assert find_twins(Copied(), 224, images=blind).unseen == 360
     assert "360 images compared by features alone" in say_unseen(360)
     assert say_unseen(0) == ""
+
+
+def test_images_alike_as_a_whole_or_mirrored_are_compared_whatever_their_features():
+    x, turned, other = np.eye(3)
+    far = [("train", 1050), ("val", 1060), ("test", 1070), ("test", 1075)]
+    sketches = dict(zip(far, [(x, turned), (turned, x), (0.8 * x + 0.6 * other, other), (x, turned)], strict=True))
+    images = Compared({}, sketches)
+    find_twins(Copied(), 224, images=images)
+    alone = Compared({})
+    find_twins(Copied(), 224, images=alone)
+    more = {pair: cosine for pair, cosine in images.asked.items() if pair not in alone.asked}
+    assert set(more) == {(far[0], far[1]), (far[0], far[3]), (far[1], far[3])}
+    assert all(abs(cosine) < 0.6 for cosine in more.values())
 
 
 def test_equal_images_leave_room_among_the_nearest():
@@ -131,6 +147,20 @@ def test_training_images_that_val_or_test_holds_are_dropped_and_no_other():
     whole = Copied().load("train", "center", 224).row
     assert set(whole) - set(subset.rows) == {1005, 1006}
     assert [len(subset.load(split, "center", 224).row) for split in ("train", "val", "test")] == [158, 80, 120]
+
+
+LINKS = [(1, "train", "train"), (2, "train", "train"), (3, "train", "val")]
+
+
+def test_copies_of_copies_are_dropped_as_far_as_each_is_proven():
+    chain = [((split, 1000 + n), (other, 1001 + n)) for n, split, other in LINKS]
+    apart = [(("train", 1010), ("train", 1011)), (("val", 1002), ("test", 1002))]
+    proven = [Twin("copy", *pair, 0.9, False, 0.9) for pair in [*chain, *apart]]
+    alike = [Twin("scene", ("train", 1020), ("train", 1003), 0.9, False, 0.9)]
+    beside = [Twin("near", ("train", 1030), ("test", 1030), 0.97, False)]
+    whole = set(Copied().load("train", "center", 224).row)
+    assert whole - set(drop_twins(Copied(), 224, [*proven, *alike, *beside]).rows) == {1001, 1002, 1003, 1030}
+    assert whole == set(drop_twins(Copied(), 224, []).rows)
 
 
 def holding(**resolutions):

@@ -79,7 +79,11 @@ def _measure(found: fixgrid.duplicating.Duplicates, changed: int) -> dict[str, o
         others = X[photos]
         ranks = np.minimum(*((X[side] @ others.T > cosines[:, None] + 1e-6).sum(1) for side in (first, second)))
         rows = features.row
-        likeness = copies.compare([(("test", int(rows[a])), ("test", int(rows[b]))) for a, b in ends])
+        asked = {
+            (("test", int(rows[a])), ("test", int(rows[b]))): float(cosine)
+            for (a, b), cosine in zip(ends, cosines, strict=True)
+        }
+        likeness = copies.compare(asked)
         kinds[name] = {
             "cosine, 5 % quantile": round(float(np.quantile(cosines, 0.05)), 3),
             **{f"among {k}": round(float((ranks <= k).mean()), 3) for k in (1, 3, 5)},
