@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
-from dataclasses import is_dataclass
-from typing import ParamSpec, TypeVar
+import shlex
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
 
 Arguments = ParamSpec("Arguments")
 Asked = TypeVar("Asked")
@@ -36,3 +38,32 @@ def takes(
         return ask
 
     return decorate
+
+
+def write_options(request: Any, kind: type, left: Collection[str], more: Mapping[str, object]) -> str:
+    """Those of a request's options that are not as usual, as they are typed to another command.
+
+    Parameters
+    ----------
+    request : dataclass
+    kind : type
+        The other command's request.
+    left : collection of str
+        Fields that are left out.
+    more : mapping of str to object
+        Fields that are told whatever the request says.
+    """
+    theirs = {field.name for field in fields(kind)}
+    told = {field.name: getattr(request, field.name) for field in fields(request) if _is_told(request, field)}
+    words = []
+    for name, value in {**told, **more}.items():
+        parts = value if isinstance(value, list | tuple) else (value,)
+        if name in theirs - {*left} and all(isinstance(part, str | int | float | Path) for part in parts):
+            words += [f"--{name.replace('_', '-')}", *([] if value is True else [",".join(map(str, parts))])]
+    return shlex.join(words)
+
+
+def _is_told(request: Any, field: Field[Any]) -> bool:
+    if not field.compare:  # callbacks
+        return False
+    return field.default is MISSING or getattr(request, field.name) != field.default

@@ -270,3 +270,8 @@ class ReportRequest(GridRequest):
 
     out: str | Path = "report.html"
     command: str = "fixgrid.report"
+
+    @property
+    def files(self) -> str:
+        """Name of the folder of figures and lists, beside the page."""
+        return f"{Path(self.out).stem}_files"

@@ -8,15 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
-from .asking import takes
+from .asking import takes, write_options
+from .auditing import LabelsRequest
 from .cache.disk import commit_bytes, expect_writable
-from .cache.holdings import pick_data
+from .cache.errors import say_command
+from .cache.holdings import Holdings, pick_data
 from .cache.store import FeatureStore
 from .cache.text import format_records, to_csv
-from .cache_requests import ReportRequest
+from .cache_requests import HeadRequest, ReportRequest
 from .embed.copies import open_copies
 from .embed.pictures import Album
 from .embed.repeats import find_copies
+from .feature_requests import FeaturesRequest
 from .freshness import say_changes
 from .heads.doubtful import show_doubtful
 from .heads.drawings import Drawing
@@ -27,6 +30,7 @@ from .heads.mistakes import name_fields, record_mistakes
 from .heads.overview import fill_overview, render_overview
 from .heads.report import render_report
 from .recording import records
+from .requests import ExtractRequest
 
 Records = list[dict[str, Any]]
 
@@ -57,8 +61,7 @@ def report(request: ReportRequest) -> Path:
         page, drawings = _survey(request, made)
     else:
         page, drawings, lists = _judge(request, made)
-    out = Path(request.out).expanduser()
-    beside = out.with_name(f"{out.stem}_files")
+    beside = out.with_name(request.files)
     request.watcher.phase("writing figures")
     for drawing in drawings:
         commit_bytes(beside / f"{drawing.name}.png", drawing.png)
@@ -79,9 +82,20 @@ def _judge(request: ReportRequest, made: dict[str, str]) -> tuple[str, Iterable[
     manifest, album = holdings.manifest, Album(holdings.manifest, holdings.scale)
     leak = warn_of_leak(*(asked.holdings for asked in asks))
     request.watcher.phase("looking for label errors")
-    doubtful = show_doubtful(holdings, album, request.folder / "cells")
+    options = list_options(request, holdings)
+    command = say_command(f"label-errors {options['label-errors']}".strip())
+    doubtful = show_doubtful(holdings, album, request.folder / "cells", command=command, files=request.files)
     request.watcher.phase("drawing figures")
-    shown = fill_report(found, album, made=made, leak=leak, copies=find_copies(manifest), doubtful=doubtful)
+    shown = fill_report(
+        found,
+        album,
+        made=made,
+        leak=leak,
+        copies=find_copies(manifest),
+        doubtful=doubtful,
+        files=request.files,
+        options=options,
+    )
     lists = {"mistakes": to_csv(record_mistakes(shown.wrong, "csv"), name_fields(shown.answers.task))}
     lists |= {"label_errors": doubtful.csv} if doubtful.csv else {}
     return render_report(shown), shown.drawings.values(), lists
@@ -95,3 +109,23 @@ def _survey(request: ReportRequest, made: dict[str, str]) -> tuple[str, Iterable
     album = Album(holdings.manifest, holdings.scale)
     shown = fill_overview(holdings, album, made=made, open_copies=open_copies)
     return render_overview(shown), shown.drawings.values()
+
+
+def list_options(request: ReportRequest, best: Holdings) -> dict[str, str]:
+    """What a command must be given, so that it is about the features that a report is of, by its name.
+
+    Parameters
+    ----------
+    request : ReportRequest
+    best : Holdings
+        What the chosen head is of.
+    """
+    one = {name: getattr(best, name) for name in ("trunk", "features") if getattr(request, name) is not None}
+    told = {
+        "extract": (ExtractRequest, ("trunk", "features"), {"data": best.manifest.source}),
+        "report": (ReportRequest, ("trunk", "out", "command"), {}),
+        "fit-head": (HeadRequest, ("out",), {}),
+        "duplicates": (FeaturesRequest, (), one),
+        "label-errors": (LabelsRequest, (), one),
+    }
+    return {name: write_options(request, kind, left, more) for name, (kind, left, more) in told.items()}

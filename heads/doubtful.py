@@ -40,7 +40,14 @@ class Doubtful:
     csv: str = ""
 
 
-def show_doubtful(holdings: Holdings, album: Album, folder: Path | None = None) -> Doubtful:
+def show_doubtful(
+    holdings: Holdings,
+    album: Album,
+    folder: Path | None = None,
+    *,
+    command: str | None = None,
+    files: str = "report_files",
+) -> Doubtful:
     """The labels that `fixgrid.label_errors` would list, with photographs.
 
     Parameters
@@ -49,8 +56,12 @@ def show_doubtful(holdings: Holdings, album: Album, folder: Path | None = None) 
     album : Album
     folder : Path, optional
         Where answers are remembered.
+    command : str, optional
+        What lists them in a terminal.
+    files : str
+        Folder of the page's lists.
     """
-    command = say_command("label-errors")
+    command = command or say_command("label-errors")
     images = sum(map(len, holdings.manifest.splits.values()))
     if images > _MOST_JUDGED:
         return Doubtful([f"Labels of {images:,} images are too many to judge for a page: {command} does."])
@@ -66,7 +77,7 @@ def show_doubtful(holdings: Holdings, album: Album, folder: Path | None = None) 
     ]
     listed = min(len(found), _MOST_LINES)
     what = "All" if listed == len(found) else f"The first {listed:,}"
-    where = f"{what} are in label_errors.csv, beside this page's other files; {command} lists them, too."
+    where = f"{what} are in {files}/label_errors.csv; {command} lists them, too."
     return Doubtful([*say_ranking(found, res, _FOLDS), where], shots, format_ranking(found, "csv", listed))
 
 
@@ -74,8 +85,10 @@ def _say(found: Ranking, i: int) -> str:
     """What heads take an image for, and how sure they are of either label."""
     likely = name_label(found, i, "likely")
     if found.share is None:
-        return f"taken for {likely}, {abs(found.off[i]):.1f} standard deviations off"
-    chances = f"{100 * found.p_likely[i]:.0f} % against {100 * found.p_given[i]:.1f} %"
+        return f"taken for {likely}, {abs(found.off[i]):.2f} standard deviations off"
     twin = name_twin(found, i)
     same = f"; the same file as {show_path(twin[0])}: {twin[1]}" if twin else ""
-    return f"taken for {likely}, {chances}{same}"
+    given, chance = 100 * found.p_given[i], 100 * found.p_likely[i]
+    if given >= chance:
+        return f"taken for that, {given:.1f} %{same}"
+    return f"taken for {likely}, {chance:.1f} % against {given:.1f} %{same}"

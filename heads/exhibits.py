@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from fixgrid.cache.errors import say_command
 from fixgrid.cache.holdings import Holdings
 from fixgrid.cache.rows import Rows
+from fixgrid.cache.shard import Status
 from fixgrid.cache.text import show_path, tell_apart
 
 from .answers import bin_answers
@@ -54,6 +55,8 @@ def fill_report(
     leak: str,
     copies: Sequence[str],
     doubtful: Doubtful | None = None,
+    files: str = "report_files",
+    options: Mapping[str, str] | None = None,
 ) -> Report:
     """All of the page.
 
@@ -69,6 +72,8 @@ def fill_report(
         What is known of equal files where images were not compared.
     doubtful : Doubtful, optional
         Labels that are probably wrong.
+    files, options
+        See `Report`.
     """
     asked, twins = found.asked, found.twins.pairs if found.twins else []
     unseen = found.twins.unseen if found.twins else 0
@@ -89,9 +94,29 @@ def fill_report(
         say_twins(twins, images, unseen) if found.twins else " ".join([say_not_compared(), *copies]),
         show_twins(twins, asked.holdings, album),
         {**made, **describe_making(found)},
-        [line for line in (warn_of_twins(twins, images, asked.dropped), leak) if line],
+        [line for line in (warn_of_twins(twins, images, asked.dropped), leak, warn_of_skipped(found)) if line],
         name_mistakes(*shown),
         doubtful,
+        files,
+        options or {},
+    )
+
+
+def warn_of_skipped(found: Findings) -> str:
+    """A line about images that have no features, and so are in no figure; empty if all have some."""
+    said, first = [], ""
+    splits = found.asked.holdings.manifest.splits
+    for split, rows in splits.items():
+        lost = [np.flatnonzero(entry.read_status() != Status.OK) for entry in found.used.get(split, ())]
+        skipped = np.unique(np.concatenate([*lost, np.empty(0, np.int64)])).tolist()
+        if skipped:
+            said.append(f"{split} {len(skipped)}")
+            first = first or show_path(rows.paths[skipped[0]])
+    images = sum(map(len, splits.values()))
+    return (
+        f"Without features, and so in no figure: {', '.join(said)} of {images:,} images; first {first}."
+        if said
+        else ""
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fixgrid.cache.errors import say_command
 from fixgrid.cache.holdings import Holdings
+from fixgrid.cache.shard import Status
 from fixgrid.cache.text import show_path
 
 from .drawings import Drawing
@@ -88,10 +89,13 @@ def fill_overview(
     spread = [placed.ends[i] for i in choose_spread(placed.places, _SAMPLES)]
     shots = [(album.thumbnail(*end), show_path(manifest.splits[end[0]].paths[end[1]])) for end in spread]
     some = "placed" if len(placed.paths) == total else f"of which {len(placed.paths):,} are placed"
+    kept = [holdings.entry(split, "center", res).read_status() for split in manifest.splits]
+    lost = sum(int((status != Status.OK).sum()) for status in kept)
+    without = f" Without features: {lost:,}." * (lost > 0)
     return Overview(
         manifest.source,
         holdings.trunk,
-        f"{total:,} images without labels, {some} by {placed.how} of their features at {res} px.",
+        f"{total:,} images without labels, {some} by {placed.how} of their features at {res} px.{without}",
         {drawing.name: drawing for drawing in drawings},
         [(jpeg, path) for jpeg, path in shots if jpeg is not None],
         say_twins(twins, total, unseen) if few else say_not_compared(),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from fixgrid.cache.errors import say_command
 from fixgrid.cache.text import show_path
@@ -19,6 +21,7 @@ from .doubtful import Doubtful
 from .drawings import Drawing, show_name
 from .head_table import show_figure
 from .mistakes import Label, WrongAnswer
+from .report_words import NAMES, WORDS, list_meanings
 from .shots import Shot
 from .table import explain_choice, format_estimate, label_cell, name_axes, name_cell, name_figure
 from .verdict import Verdict
@@ -26,51 +29,9 @@ from .verdict import Verdict
 if TYPE_CHECKING:
     from jinja2 import Template
 
-NAMES = {
-    "logistic": "a logistic head",
-    "ridge": "a ridge head",
-    "lda": "linear discriminants",
-    "mean": "nearest class means",
-    "knn": "nearest neighbours",
-    "sgd": "a softmax head by gradient descent",
-}
 MOST_LISTED = 2000
 """Wrong answers on a page; the CSV beside it has all."""
 _MOST_NAMED = 4
-_OF_CLASSES = {
-    "classes": "Classes",
-    "drawn": "Recall of each class, the worst first, with 95 % intervals.",
-    "table": "Test images of each class. Recall: of the class, recognised. Precision: of those called so, right.",
-    "reliability": "Calibrated answers lie on the dashed line; larger dots stand for more images.",
-    "mistakes": "Surest mistakes",
-    "all": "All mistakes",
-    "listed": "The surest first.",
-    "counts": "Images per class and split.",
-}
-WORDS = {
-    "multiclass": _OF_CLASSES,
-    "ordinal": {
-        **_OF_CLASSES,
-        "drawn": "Recall of each class, with 95 % intervals.",
-        "mistakes": "Mistakes that are farthest off",
-        "listed": "The farthest off first; off: the place of the answer less that of the truth.",
-    },
-    "multilabel": {
-        "classes": "Labels",
-        "drawn": "Average precision of each label, the worst first, with 95 % intervals.",
-        "table": "Test images of each label. Recall and precision: at the thresholds that val chose; average "
-        "precision: over all.",
-        "reliability": "Every label of every image: how sure it was of one, and how often it was right. Calibrated "
-        "answers lie on the dashed line; larger dots stand for more of them.",
-        "mistakes": "Surest mistakes, one of an image",
-        "all": "All images with a mistake",
-        "listed": "The surest first; wrong: the label that it is surest of and wrong about, with the probabilities "
-        "of both answers.",
-        "counts": "Images per label and split; an image may have several.",
-    },
-    "regression": {"mistakes": "Largest errors", "all": "All errors", "listed": "The largest first."},
-}
-"""What a page calls things, by what labels are."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +83,10 @@ class Report:
         All wrong answers on test, the worst first.
     doubtful : Doubtful or None
         Labels that are probably wrong; None if they were not looked for.
+    files : str
+        Folder of the lists and figures, beside the page.
+    options : mapping of str to str
+        What a command must be given to be about the same features, by its name.
     """
 
     source: str
@@ -139,6 +104,13 @@ class Report:
     warnings: Sequence[str] = ()
     wrong: Sequence[WrongAnswer] = ()
     doubtful: Doubtful | None = None
+    files: str = "report_files"
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    def say_command(self, words: str) -> str:
+        """What to type for a command about these features."""
+        name, _, more = words.partition(" ")
+        return say_command(" ".join(filter(None, [name, self.options.get(name), more])))
 
 
 def open_page(source: str) -> Template:
@@ -158,19 +130,42 @@ def render_report(report: Report) -> str:
     cells, best = report.verdict.cells, report.verdict.best
     shown = {
         "said": say_answer(best, cells),
-        "sure": [say_ties(cells), *explain_choice(report.verdict), *say_cheaper(report.verdict)],
+        "sure": [
+            say_ties(cells),
+            *explain_choice(report.verdict),
+            *say_cheaper(report.verdict, report.say_command("fit-head --prefer cheap")),
+        ],
         "named": [(cell, label_cell(cell, cells)) for cell in cells],
         "told": [say_told(cell) for cell in cells],
-        "several": len({(cell.axes, cell.family, cell.correction) for cell in cells}) > 1,
+        "grid_of": _say_alike(best, cells),
         "measure": best.measure,
         "title": best.measure.heading,
         "percent": " %" * (best.measure.unit == 100),
         "figures": [show_figure(figure) for figure in report.answers.figures.figures],
         "words": WORDS[report.answers.task],
         "sections": list_sections(report),
+        "glossary": list_meanings(report.answers.figures, report.verdict.cheapest is not None),
+        "pairs_confused": _count_confused(report.answers),
+        "files": report.files,
         "listed": [_list_wrong(one) for one in report.wrong[:MOST_LISTED]],
     }
-    return open_page(source).render(r=report, best=best, allowed=allowed, command=say_command, **shown)
+    return open_page(source).render(r=report, best=best, allowed=allowed, command=report.say_command, **shown)
+
+
+def _say_alike(best: Cell, cells: Sequence[Cell]) -> str:
+    """Which cells the map of resolutions is of, where the table has others."""
+    if len({(cell.axes, cell.family, cell.correction) for cell in cells}) == 1:
+        return ""
+    gap = f", gap {best.correction}" * (best.correction != "none")
+    return ", of " + ", ".join(filter(None, [name_axes(best, cells), NAMES.get(best.family, best.family)])) + gap
+
+
+def _count_confused(answers: Answers) -> int:
+    """Pairs of classes of which one was taken for the other."""
+    if answers.task not in ("multiclass", "ordinal"):
+        return 0
+    pairs = np.sort(np.stack([answers.y, answers.guess], 1), 1)
+    return len(np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0))
 
 
 def _list_wrong(one: WrongAnswer) -> dict[str, str]:
@@ -258,15 +253,16 @@ def say_ties(cells: Sequence[Cell]) -> str:
     return f"Val chose this cell. {tied} ({told}). {brackets}"
 
 
-def say_cheaper(verdict: Verdict[Cell]) -> list[str]:
-    """Which cell costs less and is as good as far as val can tell, if there is one."""
+def say_cheaper(verdict: Verdict[Cell], command: str) -> list[str]:
+    """Which cell costs less and is as good as far as val can tell, if there is one, and whether test agrees."""
     best, cheap = verdict.best, verdict.cheapest
     if cheap is None or cheap is best or not (cheap.cost and best.cost):
         return []
+    test = "nor can test" if cheap.tie else "but test can"
+    times, there = best.cost.gmac / cheap.cost.gmac, format_estimate(cheap.test, cheap.measure)
     return [
-        f"For {best.cost.gmac / cheap.cost.gmac:.2g} times less compute, val cannot tell from it: "
-        f"{name_cell(cheap, verdict.cells)}, {format_estimate(cheap.test, cheap.measure)} on test. To keep that "
-        f"head: {say_command('fit-head')} --prefer cheap."
+        f"{times:.2g} times less compute takes {name_cell(cheap, verdict.cells)}: val cannot tell it from the "
+        f"chosen cell, {test}: it has {there} there. To keep that head: {command}"
     ]
 
 

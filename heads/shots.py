@@ -98,7 +98,10 @@ def _say(answers: Answers, classes: Sequence[str], one: Mistake) -> tuple[str, s
         )
     if answers.task == "multilabel":
         has = ", ".join(name for name, own in zip(classes, y, strict=True) if own) or "none of them"
-        missed = f"{classes[one.label]} {'missed' if y[one.label] else 'given as well'}"
-        return has, f"{missed}, {100 * sure[one.label]:.0f} % sure of it"
+        name, chance = classes[one.label], 100 * sure[one.label]
+        missed = (
+            f"{name} missed, {chance:.1f} % for it" if y[one.label] else f"{name} given, too, {chance:.1f} % for it"
+        )
+        return f"{has}:", missed
     said = "recognised" if guess == y else f"taken for {classes[guess]}"
     return classes[y], f"{said}, {100 * sure:.0f} % sure"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -9,11 +11,12 @@ import pytest
 from drawn import SIZES
 from test_findings import asked as ask_of
 
+from fixgrid.cache.shard import Status
 from fixgrid.heads.cell import Cost
 from fixgrid.heads.exhibits import describe_making, fill_report, say_twins, show_twins, warn_of_twins
 from fixgrid.heads.findings import Findings, find_all
 from fixgrid.heads.question import Asked
-from fixgrid.heads.report import render_report
+from fixgrid.heads.report import render_report, say_cheaper
 from fixgrid.heads.twins import Twin, Twins
 
 
@@ -142,3 +145,49 @@ def test_how_it_was_made_is_complete(found):
     assert made["versions"] == '{"torch": "2"}'
     assert made["features computed"] == '{"host": "h"}'
     assert f"strength {found.best.strength:.3g}" in made["head"]
+
+
+def test_images_without_features_are_counted_at_the_top_and_the_first_is_named(asked):
+    found = find_all([asked])
+    entry = asked.holdings.entry("val", "center", 224)
+    status = entry.read_status()
+    status[[2, 5]] = Status.DECODE
+    entry.read_status = lambda: status
+    some = replace(found, used={**found.used, "val": [entry, entry]})
+    report = fill_report(some, NoAlbum(), made={}, leak="", copies=[])
+    images, file = sum(SIZES.values()), os.fsdecode(asked.holdings.manifest.splits["val"].paths[2])
+    assert report.warnings == [f"Without features, and so in no figure: val 2 of {images} images; first {file}."]
+    assert fill_report(found, NoAlbum(), made={}, leak="", copies=[]).warnings == []
+
+
+def test_commands_on_a_page_are_about_its_features(asked):
+    known = replace(asked, costs=lambda holdings, seen, crops: Cost(sum(seen) / 1e3 * crops, None, 1))
+    report = fill_report(
+        find_all([known]),
+        NoAlbum(),
+        made={},
+        leak="",
+        copies=[],
+        files="my report_files",
+        options={"fit-head": "--data 'a b'", "extract": "--data 'a b' --cache c"},
+    )
+    page = html.unescape(render_report(report))
+    assert "extract --data 'a b' --cache c --trunk A,B<" in page
+    assert "report --trunk all<" in page
+    assert "my report_files/mistakes.csv</a>" in page
+    assert '"my%20report_files/mistakes.csv"' in page
+    assert report.say_command("fit-head --prefer cheap").endswith(" fit-head --data 'a b' --prefer cheap")
+
+
+@pytest.mark.parametrize(("tie", "said"), [(True, "nor can test: it has"), (False, "but test can: it has")])
+def test_of_a_cheaper_cell_it_is_said_what_test_tells(asked, tie, said):
+    found = find_all([asked])
+    best = replace(found.best, cost=Cost(1.2, None, 1))
+    cheap = next(cell for cell in found.cells if not cell.chosen)
+    cheap = replace(cheap, cost=Cost(0.4, None, 1), cheap=True, test_p=0.5 if tie else 0.001)
+    verdict = replace(found.verdict, cells=[replace(best, cheap=False), cheap])
+    (line,) = say_cheaper(verdict, "fit-head --prefer cheap")
+    assert line.startswith("3 times less compute takes ")
+    assert said in line
+    assert line.endswith(": fit-head --prefer cheap")
+    assert say_cheaper(replace(verdict, cells=[replace(best, cheap=True)]), "") == []

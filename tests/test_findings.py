@@ -14,6 +14,7 @@ from drawn import FEW, PAIRS, SIZES, Source, ask
 from entries import make_rows
 
 from fixgrid.cache.rows import Manifest
+from fixgrid.cache.shard import Status
 from fixgrid.heads import findings
 from fixgrid.heads.ask import ask_cache
 from fixgrid.heads.findings import compare_images, find_all
@@ -47,7 +48,9 @@ class Held(Source):
         view = {"kind": kind, "res": res, "crop_ratio": "0.875"}
         trunk = {"architecture": self.trunk, "weights_sha256": "f" * 64}
         spec = SimpleNamespace(view=view, trunk=trunk, key=f"{split}-{res}", precision="fp32", dtype="float32")
-        return SimpleNamespace(spec=spec, provenance={"trunk": self.trunk, "versions": {"torch": "2"}, "host": "h"})
+        status = np.full(len(self.manifest.splits[split]), Status.OK, np.uint8)
+        made = {"trunk": self.trunk, "versions": {"torch": "2"}, "host": "h"}
+        return SimpleNamespace(spec=spec, provenance=made, read_status=lambda: status)
 
 
 def asked(folder: Path, holdings: Held | None = None, pairs: tuple = tuple(PAIRS)) -> Asked:

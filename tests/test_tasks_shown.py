@@ -182,7 +182,7 @@ def test_numbers_and_places_of_an_order_are_listed_by_how_far_they_are_off() -> 
 
 def test_a_mistake_is_said_in_words_of_the_labels() -> None:
     said = {task: show(task).mistakes[0] for task in TASKS}
-    assert re.fullmatch(r"[a-d] (missed|given as well), \d+ % sure of it", said["multilabel"].said)
+    assert re.fullmatch(r"[a-d] (missed|given, too), [\d.]+ % for it", said["multilabel"].said)
     assert re.fullmatch(r"size [\de+.]+", said["regression"].label)
     assert re.fullmatch(r"taken for [\de+.]+, [\de+.]+ too (much|little)", said["regression"].said)
     assert re.fullmatch(r"taken for [a-d], \d+ % sure", said["ordinal"].said)
