@@ -50,6 +50,11 @@ def show_path(path: bytes) -> str:
     return show_text(os.fsdecode(path))
 
 
+def write_path(path: bytes, style: str) -> str:
+    """A path for programs: as it is in ``json``, undecodable bytes as `os.fsdecode` has them; else `show_path`."""
+    return os.fsdecode(path) if style == "json" else show_path(path)
+
+
 def shorten_path(path: str, width: int) -> str:
     """A path in ``width`` characters, cut at the left: ``…/train/cat/1.jpg``, for its end tells files apart.
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fixgrid.cache.text import tell_apart
+from fixgrid.cache.text import show_text, tell_apart
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -183,17 +183,9 @@ def _keep_ids(root: ET.Element, name: str) -> None:
             element.attrib["id"] = f"{name}-{own}"
 
 
-def show_name(name: str) -> str:
-    """A name from the data for people: control characters, bidi marks and broken Unicode are escaped."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode("ascii")
-        for char in name
-    )
-
-
 def clip_name(name: str) -> str:
     """A name that fits beside an axis: the middle of a long one is left out."""
-    name = show_name(name)
+    name = show_text(name)
     return name if len(name) <= _NAME_LENGTH else f"{name[: _NAME_LENGTH * 2 // 3]}…{name[1 - _NAME_LENGTH // 3 :]}"
 
 

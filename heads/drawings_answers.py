@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fixgrid.cache.text import tell_apart
+from fixgrid.cache.text import show_text, tell_apart
 
 from .answers import Answers, Bin
 from .drawings import (
@@ -24,7 +24,6 @@ from .drawings import (
     draw,
     label_percent,
     name_rows,
-    show_name,
 )
 from .figures import ClassRow
 from .table import record_estimate
@@ -74,7 +73,7 @@ def draw_classes(rows: Sequence[ClassRow], mean: float, *, ordered: bool = False
     known = [(row.name, found) for row in rows if (found := row.average_precision if several else row.recall)]
     worst = sorted(known, key=lambda one: one[1].value)
     shown = (known if ordered else worst)[:MOST_ROWS]
-    named = ", ".join(f"{show_name(name)} {found.value:.0%}" for name, found in worst[:3])
+    named = ", ".join(f"{show_text(name)} {found.value:.0%}" for name, found in worst[:3])
     alt = f"{what.capitalize()} of {len(shown)} of {len(known)} classes, the worst {named}. The table has all."
 
     def fill(figure: Figure) -> None:
@@ -92,7 +91,7 @@ def draw_classes(rows: Sequence[ClassRow], mean: float, *, ordered: bool = False
 
 
 def _class_record(row: ClassRow, several: bool) -> dict[str, Any]:
-    record = {"class": show_name(row.name), "n": row.n, **record_estimate("recall", row.recall)}
+    record = {"class": show_text(row.name), "n": row.n, **record_estimate("recall", row.recall)}
     ranked = record_estimate("average_precision", row.average_precision) if several else {}
     return {**record, "precision": row.precision, **ranked}
 
@@ -129,8 +128,8 @@ def draw_order(answers: Answers, classes: Sequence[str]) -> Drawing:
 
     records = [
         {
-            "class": show_name(name),
-            **{f"as {show_name(other)}": int(n) for other, n in zip(classes, row, strict=True)},
+            "class": show_text(name),
+            **{f"as {show_text(other)}": int(n) for other, n in zip(classes, row, strict=True)},
         }
         for name, row in zip(classes, counts, strict=True)
     ]
@@ -141,7 +140,7 @@ def draw_numbers(answers: Answers, name: str) -> Drawing:
     """Each test image's number and the head's, with the line of right answers."""
     y, guess = answers.y, answers.guess
     ends = [float(min(y.min(), guess.min())), float(max(y.max(), guess.max()))]
-    alt = f"Answers against {show_name(name)} of {len(y)} test images, {y.min():.4g} to {y.max():.4g}."
+    alt = f"Answers against {show_text(name)} of {len(y)} test images, {y.min():.4g} to {y.max():.4g}."
     shown = np.sort(np.random.default_rng(0).permutation(len(y))[:_MOST_DOTS])
 
     def fill(figure: Figure) -> None:
@@ -163,7 +162,7 @@ def draw_errors(answers: Answers, name: str) -> Drawing:
     """How many test images are off by how much."""
     error: NDArray[np.float64] = answers.guess - answers.y
     low, high = np.percentile(error, [5, 95])
-    alt = f"Answer less {show_name(name)} on test: mean {error.mean():.3g}, nine of ten {low:.3g} to {high:.3g}."
+    alt = f"Answer less {show_text(name)} on test: mean {error.mean():.3g}, nine of ten {low:.3g} to {high:.3g}."
     counts, edges = np.histogram(error, bins=min(40, max(8, round(len(error) ** 0.5))))
 
     def fill(figure: Figure) -> None:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .drawings import BLUE, GREEN, INK, MOST_ROWS, ORANGE, ROW_PT, Drawing, clip_name, draw, name_rows, show_name
+from fixgrid.cache.text import show_text
+
+from .drawings import BLUE, GREEN, INK, MOST_ROWS, ORANGE, ROW_PT, Drawing, clip_name, draw, name_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -97,7 +99,7 @@ def draw_counts(
         figure.legend(loc="outside upper center", ncols=3)
 
     records = [
-        {"class": show_name(name), **{split: int(n[i]) for split, n in counts.items()}}
+        {"class": show_text(name), **{split: int(n[i]) for split, n in counts.items()}}
         for i, name in enumerate(classes)
     ]
     return draw("counts", alt, records, fill, 74 + ROW_PT * len(classes) if named else 250)
@@ -109,7 +111,7 @@ def draw_values(values: Mapping[str, NDArray[np.float64]], name: str) -> Drawing
     edges = np.histogram_bin_edges(every, bins=30)
     counts = {split: np.histogram(part, edges)[0] for split, part in values.items()}
     spread = ", ".join(f"{split} {part.min():.4g} to {part.max():.4g}" for split, part in values.items())
-    alt = f"{show_name(name)} of {len(every)} images: {spread}."
+    alt = f"{show_text(name)} of {len(every)} images: {spread}."
 
     def fill(figure: Figure) -> None:
         axes = figure.subplots()

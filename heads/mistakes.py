@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -18,6 +17,7 @@ from fixgrid.cache.text import (
     show_path,
     show_text,
     tell_apart,
+    write_path,
 )
 
 from .answers import Answers
@@ -112,7 +112,6 @@ def _name_all(classes: Sequence[str], has: NDArray[np.bool_]) -> tuple[str, ...]
 def record_mistakes(wrong: Sequence[WrongAnswer], style: str) -> list[dict[str, Any]]:
     """Wrong answers as records of ``json`` or ``csv``, with whole paths; JSON holds names as they are."""
     show: Callable[[str], str] = str if style == "json" else show_text
-    path = os.fsdecode if style == "json" else show_path
 
     def write(label: Label) -> Any:
         if isinstance(label, tuple):
@@ -122,7 +121,7 @@ def record_mistakes(wrong: Sequence[WrongAnswer], style: str) -> list[dict[str, 
     return [
         {
             "rank": rank,
-            "file": path(one.path),
+            "file": write_path(one.path, style),
             "truth": write(one.truth),
             "answer": write(one.answer),
             **({"label": show(one.label)} if one.label else {}),

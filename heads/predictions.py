@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -20,6 +19,7 @@ from fixgrid.cache.text import (
     shorten_paths,
     show_path,
     show_text,
+    write_path,
 )
 
 from .artifact import SavedHead
@@ -188,7 +188,7 @@ def _shorten_ranked(cells: Sequence[str], width: int) -> list[str]:
 
 
 def _full_record(p: Prediction, task: str) -> dict[str, Any]:
-    record: dict[str, Any] = {"path": os.fsdecode(p.path), "status": p.status}
+    record: dict[str, Any] = {"path": write_path(p.path, "json"), "status": p.status}
     if task == "regression":
         return {**record, "value": p.top[0][1] if p.top else None}
     if task == "multilabel":
@@ -197,7 +197,7 @@ def _full_record(p: Prediction, task: str) -> dict[str, Any]:
 
 
 def _flat_record(p: Prediction, columns: int, task: str) -> dict[str, Any]:
-    record: dict[str, Any] = {"path": show_path(p.path), "status": p.status}
+    record: dict[str, Any] = {"path": write_path(p.path, "csv"), "status": p.status}
     if task == "regression":
         return {**record, "value": p.top[0][1] if p.top else None}
     if task == "multilabel":

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fixgrid.cache.errors import say_command
-from fixgrid.cache.text import show_path
+from fixgrid.cache.text import show_path, show_text
 
 from .answers import Answers
 from .cell import Cell
 from .doubtful import Doubtful
-from .drawings import Drawing, show_name
+from .drawings import Drawing
 from .head_table import show_figure
 from .mistakes import Label, WrongAnswer
 from .report_words import NAMES, WORDS, list_meanings
@@ -118,7 +118,7 @@ def open_page(source: str) -> Template:
     from jinja2 import Environment, StrictUndefined
 
     page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    page.filters |= {"name": show_name, "words": _cut_words, "data": _write_data}
+    page.filters |= {"name": show_text, "words": _cut_words, "data": _write_data}
     return page.from_string(source)
 
 
@@ -191,7 +191,7 @@ def say_label(label: Label) -> str:
 
 def _cut_words(name: str) -> list[str]:
     """Parts of a name that may each begin a line."""
-    return re.split(r"(?<=[_/-])", show_name(name))
+    return re.split(r"(?<=[_/-])", show_text(name))
 
 
 def _write_data(image: bytes, kind: str = "jpeg") -> str:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 
 import matplotlib
-import pytest
 from shown import expect_shown
 
-from fixgrid.heads.drawings import BLUE, COLOURS, clip_name, draw, name_rows, show_name
+from fixgrid.heads.drawings import BLUE, COLOURS, clip_name, draw, name_rows
 
 
 def line(name: str = "line"):
@@ -50,14 +49,6 @@ def test_ids_of_two_drawings_never_meet_and_every_reference_is_answered():
         ids[name] = set(re.findall(r'\bid="([^"]*)"', svg))
         assert set(re.findall(r'(?:url\(#|href="#)([^)"]*)', svg)) == ids[name] != set()
     assert not ids["one"] & ids["two"]
-
-
-@pytest.mark.parametrize(
-    ("name", "shown"),
-    [("beagle", "beagle"), ("a\u202eb", "a\\u202eb"), ("\udc80", "\\udc80"), ("a\nb", "a\\nb"), ("Löwe", "Löwe")],
-)
-def test_names_are_shown_without_what_moves_text(name, shown):
-    assert show_name(name) == shown
 
 
 def test_the_middle_of_a_long_name_is_left_out():

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixgrid.cache.text import WIDTH, format_records, join_names, shorten_names, shorten_path, shorten_paths
+from fixgrid.cache.text import (
+    WIDTH,
+    format_records,
+    join_names,
+    shorten_names,
+    shorten_path,
+    shorten_paths,
+    show_path,
+    show_text,
+    write_path,
+)
 
 
 def test_a_path_loses_its_first_folders_whole() -> None:
@@ -82,3 +93,17 @@ def test_a_bar_within_a_name_has_a_backslash_before_it() -> None:
     assert join_names(["cat", "dog"]) == "cat|dog"
     assert join_names(["cat|dog"]) == r"cat\|dog"
     assert join_names([r"C:\cat", "a\\", "b"]) == r"C:\cat|a\\|b"
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("beagle", "beagle"), ("a\u202eb", "a\\u202eb"), ("\udc80", "\\udc80"), ("a\nb", "a\\nb"), ("Löwe", "Löwe")],
+)
+def test_names_are_shown_without_what_moves_text(name: str, shown: str) -> None:
+    assert show_text(name) == shown
+
+
+def test_programs_get_a_path_as_it_is_as_far_as_their_format_has_it() -> None:
+    path = b"a\xff\n.png"
+    assert write_path(path, "json").encode("utf-8", "surrogateescape") == path
+    assert write_path(path, "csv") == show_path(path) == "a\\udcff\\n.png"
