@@ -96,7 +96,8 @@ def _judge(request: ReportRequest, made: dict[str, str]) -> tuple[str, Iterable[
         files=request.files,
         options=options,
     )
-    lists = {"mistakes": to_csv(record_mistakes(shown.wrong, "csv"), name_fields(shown.answers.task))}
+    wrong = record_mistakes(shown.wrong, shown.classes, "csv")
+    lists = {"mistakes": to_csv(wrong, name_fields(shown.answers.task))}
     lists |= {"label_errors": doubtful.csv} if doubtful.csv else {}
     return render_report(shown), shown.drawings.values(), lists
 

@@ -63,7 +63,7 @@ def format_breakdown(
         tables["confused"] = [_pair_record(pair, shown) for pair in figures.confused[:n_confused]]
     if style in ("json", "csv"):
         if n_mistakes is not None:
-            tables["mistakes"] = record_mistakes(wrong, style)
+            tables["mistakes"] = record_mistakes(wrong, classes, style)
         if style == "json":
             return whole({**record, "reliability": _list_bins(answers), **tables}, figures, style)
         fields: dict[str, Iterable[str]] = {

@@ -109,14 +109,15 @@ def _name_all(classes: Sequence[str], has: NDArray[np.bool_]) -> tuple[str, ...]
     return tuple(classes[number] for number in np.flatnonzero(has).tolist())
 
 
-def record_mistakes(wrong: Sequence[WrongAnswer], style: str) -> list[dict[str, Any]]:
+def record_mistakes(wrong: Sequence[WrongAnswer], classes: Sequence[str], style: str) -> list[dict[str, Any]]:
     """Wrong answers as records of ``json`` or ``csv``, with whole paths; JSON holds names as they are."""
-    show: Callable[[str], str] = str if style == "json" else show_text
+    shown = dict(zip(classes, classes if style == "json" else tell_apart(classes), strict=True))
 
     def write(label: Label) -> Any:
         if isinstance(label, tuple):
-            return list(label) if style == "json" else join_names(map(show, label))
-        return show(label) if isinstance(label, str) else label
+            names = [shown[name] for name in label]
+            return names if style == "json" else join_names(names)
+        return shown[label] if isinstance(label, str) else label
 
     return [
         {
@@ -124,7 +125,7 @@ def record_mistakes(wrong: Sequence[WrongAnswer], style: str) -> list[dict[str, 
             "file": write_path(one.path, style),
             "truth": write(one.truth),
             "answer": write(one.answer),
-            **({"label": show(one.label)} if one.label else {}),
+            **({"label": shown[one.label]} if one.label else {}),
             **({} if one.off is None else {"off": one.off}),
             **(
                 {}

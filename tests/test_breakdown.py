@@ -138,6 +138,17 @@ def test_tables_of_nothing_are_their_headers_alone_and_empty_lists(task):
     assert (len(found["per_class"]), found["confused"], found["mistakes"]) == (len(right.figures.per_class), [], [])
 
 
+@pytest.mark.parametrize("style", ["csv", "json"])
+def test_a_wrong_answer_is_never_its_truth_where_names_are_escaped_alike(style):
+    names, wrong = ("a\x1b", "a\\x1b"), []
+    for task, y in (("multiclass", np.arange(2)), ("multilabel", np.eye(2, dtype=np.bool_))):
+        answers = judge_answers(2 - 4 * np.eye(2, dtype=np.float32), y, np.arange(2), names, task=task)
+        wrong = name_mistakes(answers, names, PATHS)
+        said = format_breakdown(RECORD, answers, style, n_mistakes=9, wrong=wrong)
+        rows = json.loads(said)["mistakes"] if style == "json" else list(csv.DictReader(io.StringIO(said)))
+        assert [row["truth"] != row["answer"] for row in rows] == [True, True]
+
+
 NAMES = st.text(alphabet="ab_\x1b1x\\()| ", min_size=1, max_size=6)
 
 

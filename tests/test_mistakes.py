@@ -49,7 +49,7 @@ def test_a_label_is_given_wrongly_or_missed() -> None:
     assert one[1:3] == (("c",), ("a",))
     assert (one.label, one.probability, one.of_truth) == ("a", pytest.approx(0.8), pytest.approx(0.2))
     assert "a (a too many)" in format_mistakes([one], "abc", "table", 1)
-    (row,) = record_mistakes([one], "json")
+    (row,) = record_mistakes([one], "abc", "json")
     assert (row["truth"], row["answer"], row["label"]) == (["c"], ["a"], "a")
     thresholds = np.array([0.9, 0.5, 0.2], np.float32)
     answers = judge_answers(scores, y, np.arange(2), "abc", task="multilabel", thresholds=thresholds)
@@ -62,7 +62,8 @@ def test_a_label_is_given_wrongly_or_missed() -> None:
 
 
 def test_a_bar_within_a_label_parts_nothing_in_csv() -> None:
-    (row,) = record_mistakes([WrongAnswer(b"1.jpg", ("a|b",), ("a", "b"), 0.9, 0.1, "a|b")], "csv")
+    wrong = [WrongAnswer(b"1.jpg", ("a|b",), ("a", "b"), 0.9, 0.1, "a|b")]
+    (row,) = record_mistakes(wrong, ("a", "b", "a|b"), "csv")
     assert (row["truth"], row["answer"], row["label"]) == (r"a\|b", "a|b", "a|b")
 
 
@@ -70,7 +71,7 @@ def test_numbers_have_no_probability_but_say_how_far_they_are_off() -> None:
     wrong = name_mistakes(make([1.0, 5.0], [1.5, 3.0], [1, 1], "regression"), ["size"], PATHS)
     assert [one.off for one in wrong] == [-2.0, 0.5]
     assert format_mistakes(wrong, (), "table", 9).splitlines()[2].split() == ["1", "1.jpg", "5", "3", "-2"]
-    assert [*record_mistakes(wrong, "csv")[0]] == ["rank", "file", "truth", "answer", "off"]
+    assert [*record_mistakes(wrong, (), "csv")[0]] == ["rank", "file", "truth", "answer", "off"]
 
 
 def test_places_of_an_order_say_how_far_they_are_off() -> None:
@@ -92,7 +93,7 @@ def test_a_list_of_any_names_fits_a_terminal_and_programs_get_whole_paths(
     text = format_mistakes(wrong, classes, "table", 9)
     assert max(map(len, text.splitlines())) <= WIDTH
     assert all(line.isprintable() for line in text.split("\n"))
-    found = [row["file"] for row in json.loads(json.dumps(record_mistakes(wrong, "json")))]
+    found = [row["file"] for row in json.loads(json.dumps(record_mistakes(wrong, classes, "json")))]
     assert [name.encode("utf-8", "surrogateescape") for name in found] == paths
 
 
