@@ -158,6 +158,7 @@ def save_head(stem: Path, saved: SavedHead) -> tuple[Path, Path]:
         **({"views": saved.views} if saved.views else {}),
         **({"task": saved.task} if saved.task != TASKS[0] else {}),
         **({"normalised": True} if saved.normalised else {}),
+        **({"val_alone": saved.calibration.alone} if saved.calibration and saved.calibration.alone else {}),
     }
     files = name_files(stem)
     commit_bytes(files[0], data)
@@ -222,7 +223,11 @@ def _build_head(tensors: dict[str, NDArray[np.float32]], record: dict[str, Any])
     facts |= {"views": views, "corrections": corrections, "task": task, "thresholds": tensors.get("thresholds")}
     facts["normalised"] = record.get("normalised") is True
     if calibrated:
-        facts["calibration"] = Calibration(**{name: tensors[tensor] for name, tensor in _CALIBRATION.items()})
+        alone = float(record["val_alone"]) if "val_alone" in record else None
+        if alone is not None and not 1 <= alone <= len(tensors[_CALIBRATION["novelty"]]):
+            raise ValueError(f"expected a val_alone of 1 or more, not above the images of val, found {alone}")
+        kept = {name: tensors[tensor] for name, tensor in _CALIBRATION.items()}
+        facts["calibration"] = Calibration(**kept, alone=alone)
     return SavedHead(head, classes, float(tensors["temperature"][0]), **facts)
 
 

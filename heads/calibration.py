@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .conformal import measure_coverage
 from .figures import Figure
 from .judging import estimate_rate
-from .novelty import LEVEL, find_p
+from .novelty import LEVEL, Shift, find_p, measure_shift
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,11 +26,19 @@ class Calibration:
         How strange each image is, ascending.
     means : float32 array, shape (P, D)
         Mean features of the classes, of unit length, as the head takes features.
+    alone : float or None
+        Where they are grouped, how many images by themselves tell as much, see `count_alone`. None where they are
+        not, and of heads that were kept without it: their shift test alarms too often if val was grouped.
     """
 
     nonconformity: NDArray[np.float32]
     novelty: NDArray[np.float32]
     means: NDArray[np.float32]
+    alone: float | None = None
+
+    def measure_shift(self, p: NDArray[np.float64], group: NDArray[np.int64] | None = None) -> Shift | None:
+        """How other images lie against these by their p-values, see `fixgrid.heads.novelty.measure_shift`."""
+        return measure_shift(p, len(self.novelty), group, self.alone)
 
     def measure(
         self,

@@ -13,7 +13,7 @@ from fixgrid.cache.text import join_names, show_text
 
 from .artifact import SavedHead
 from .conformal import find_limit, form_sets, read_share
-from .novelty import Shift, expect_level, find_p, measure_shift
+from .novelty import Shift, expect_level, find_p
 
 
 class Asked(NamedTuple):
@@ -105,11 +105,11 @@ def list_doubts(
 
 
 def find_shift(saved: SavedHead, doubts: Sequence[Doubt], group: NDArray[np.int64] | None = None) -> Shift | None:
-    """How images lie against val's, see `measure_shift`; None if the head cannot say."""
+    """How images lie against val's, see `Calibration.measure_shift`; None if the head cannot say."""
     p = np.array([doubt.novelty_p for doubt in doubts if doubt.novelty_p is not None])
     if saved.calibration is None or not len(p):
         return None
-    return measure_shift(p, len(saved.calibration.novelty), group)
+    return saved.calibration.measure_shift(p, group)
 
 
 def list_asked(doubts: Sequence[Doubt]) -> frozenset[str]:

@@ -27,7 +27,7 @@ from .doubts import NOTHING, Asked, Doubt, list_asked, list_doubts, record_doubt
 from .figures import Figure
 from .knn import unit_rows
 from .metrics import log_chances
-from .novelty import Shift, find_p, measure_shift, rate_novelty
+from .novelty import Shift, find_p, rate_novelty
 from .select import score_views
 from .subset import keep_rows
 from .views import join_views, see_views
@@ -93,7 +93,7 @@ def measure_doubts(saved: SavedHead, blocks: Sequence[FeatureSet]) -> tuple[tupl
     group = np.concatenate(groups) if groups else None
     known, p = saved.calibration, find_p(saved.calibration.novelty, novelty)
     figures = known.measure(scores, novelty, y, saved.temperature, saved.task, group)
-    return figures, measure_shift(p, len(known.novelty), group)
+    return figures, known.measure_shift(p, group)
 
 
 def join_blocks(kinds: Sequence[Iterator[FeatureSet]]) -> Iterator[FeatureSet]:

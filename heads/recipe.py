@@ -21,7 +21,7 @@ from .gap import Correction
 from .knn import unit_rows
 from .linear import LinearHead
 from .metrics import fit_temperature, fit_thresholds, read_link
-from .novelty import find_means, rate_novelty
+from .novelty import count_alone, find_means, rate_novelty
 from .question import Ask, GridOptions, Pair
 from .select import Choice, Fold, Head, HeadPath, choose_strength, score_views
 from .source import Place
@@ -168,8 +168,9 @@ class Recipe:
         for part in self.training.parts[:once]:
             made = replace(self, training=part.training)
             novelty.append(rate_novelty(made._means, made.see_kept(part.take(val))))
-        answers = rate_answers(scores, labels, temperature)
-        return Calibration(np.sort(answers), np.sort(np.concatenate(novelty)), self._means)
+        answers = np.sort(rate_answers(scores, labels, temperature))
+        alone = None if val.group is None else count_alone(val.group)
+        return Calibration(answers, np.sort(np.concatenate(novelty)), self._means, alone)
 
     def see_kept(self, features: FeatureSet) -> NDArray[np.float32]:
         """As `see`, for a head that `fold` gave."""

@@ -159,6 +159,15 @@ def test_what_val_says_comes_back_equal_and_earlier_heads_have_none(stem):
         np.testing.assert_array_equal(vars(found)[name], vars(kept)[name])
 
 
+def test_of_how_many_images_groups_of_val_tell_comes_back_and_earlier_files_do_not_say(stem):
+    known = keep_calibrated(stem)
+    before = (stem.parent / f"{stem.name}.json").read_bytes()
+    assert b"val_alone" not in before
+    assert load_head(stem).calibration.alone is None
+    save_head(stem, replace(load_head(stem), calibration=replace(known, alone=2.5)))
+    assert load_head(stem).calibration.alone == 2.5
+
+
 UNLIKE = {
     "means of another width": lambda tensors, record: tensors.update(
         class_means=tensors["class_means"][:, :4].copy()
@@ -166,6 +175,8 @@ UNLIKE = {
     "scores in two axes": lambda tensors, record: tensors.update(val_novelty=tensors["val_novelty"][None]),
     "no scores": lambda tensors, record: tensors.pop("val_nonconformity"),
     "not a number": lambda tensors, record: tensors["val_novelty"].__setitem__(0, np.nan),
+    "more images than val has": lambda tensors, record: record.update(val_alone=9),
+    "no number of images": lambda tensors, record: record.update(val_alone="few"),
 }
 
 

@@ -13,7 +13,7 @@ from test_tasks import ask_of
 from fixgrid.cache.errors import UsageError
 from fixgrid.heads.artifact import SavedHead, load_head, save_head
 from fixgrid.heads.conformal import rate_answers
-from fixgrid.heads.doubts import ask_doubts
+from fixgrid.heads.doubts import ask_doubts, find_shift
 from fixgrid.heads.fit import Fitted, fit_best
 from fixgrid.heads.knn import unit_rows
 from fixgrid.heads.novelty import find_means, rate_novelty
@@ -113,6 +113,25 @@ def test_repeats_of_folds_count_each_image_once(tmp_path: Path) -> None:
     np.testing.assert_array_equal(once.calibration.novelty, often.calibration.novelty)
     with pytest.raises(UsageError, match="the 240 images"):
         ask_doubts(keep(often, tmp_path / "h"), None, 0.002)
+
+
+@pytest.mark.parametrize("folded", [False, True])
+def test_a_head_keeps_of_how_many_images_the_groups_of_val_tell(tmp_path: Path, folded: bool) -> None:
+    class Grouped(Cache):
+        def __call__(self, split, kind, res):
+            found = super().__call__(split, kind, res)
+            return replace(found, group=found.row // 8 + 1000 * len(split))
+
+    question = ask(Grouped(), [(320, 224)], FEW, n_classes=4)
+    saved = keep(fit_best([fold(question) if folded else question]), tmp_path / "h")
+    assert saved.calibration is not None
+    assert saved.calibration.alone == pytest.approx(30 if folded else 10)
+    test = Grouped()("test", "center", 224)
+    _, shift = measure_doubts(saved, [test])
+    _, before = measure_doubts(replace(saved, calibration=replace(saved.calibration, alone=None)), [test])
+    assert abs(shift.p - 0.5) < abs(before.p - 0.5)
+    asked = predict_images(saved, [test], [b"p"] * 120, ["ok"] * 120, 1, ask_doubts(saved, None, 0.05))
+    assert find_shift(saved, asked, test.group) == shift
 
 
 def test_class_means_are_where_a_head_that_took_its_correction_in_sees_images() -> None:

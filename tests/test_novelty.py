@@ -9,7 +9,7 @@ from scipy.stats import mannwhitneyu
 from fixgrid.cache.errors import UsageError
 from fixgrid.heads.gap import Correction
 from fixgrid.heads.knn import unit_rows
-from fixgrid.heads.novelty import expect_level, find_means, find_p, measure_shift, rate_novelty
+from fixgrid.heads.novelty import count_alone, expect_level, find_means, find_p, measure_shift, rate_novelty
 
 RNG = np.random.default_rng(0)
 
@@ -93,6 +93,30 @@ def test_a_group_is_one_image_to_the_test() -> None:
     assert grouped is not None
     assert alone.p < grouped.p
     assert grouped.stranger.high - grouped.stranger.low > alone.stranger.high - alone.stranger.low
+
+
+def draw_groups(sizes: list[int], rng: np.random.Generator) -> np.ndarray:
+    """Novelty of images that are nearly alike in each group."""
+    mean = np.repeat(rng.standard_normal(len(sizes)), sizes)
+    return (mean + 0.1 * rng.standard_normal(len(mean))).astype(np.float32)
+
+
+@pytest.mark.parametrize("val", [[1] * 200, [20] * 20, [60, *[4] * 35]])
+@pytest.mark.parametrize("new", [[1] * 100, [20] * 20, [60, *[4] * 35]])
+def test_groups_alarm_no_more_often_than_images_of_their_own(val: list[int], new: list[int]) -> None:
+    rng, alarms = np.random.default_rng(1), 0
+    for _ in range(1000):
+        known, other = np.sort(draw_groups(val, rng)), draw_groups(new, rng)
+        alone, group = (np.repeat(np.arange(len(sizes)), sizes) for sizes in (val, new))
+        shift = measure_shift(find_p(known, other), len(known), group, count_alone(alone))
+        alarms += shift is not None and shift.is_sure
+    assert alarms <= 20  # of 10 expected, more once in 600 times
+
+
+def test_groups_count_as_many_as_their_sizes_have_the_variance_of() -> None:
+    assert count_alone(np.arange(7)) == 7
+    assert count_alone(np.repeat(np.arange(5), 20)) == pytest.approx(5)
+    assert count_alone(np.repeat([3, 8], [9, 1])) == pytest.approx(100 / 82)
 
 
 def test_few_images_of_val_tell_of_no_shift() -> None:
