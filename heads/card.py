@@ -102,22 +102,32 @@ def _describe_figures(saved: SavedHead) -> str:
     if measure is None:  # of a later version
         return _UNKNOWN
     title = "Top-1" if measure.name == "accuracy" else measure.heading
-    for split, note in (("val", ", chosen on it"), ("test", ", scored once")):
+    judges = _name_judges(saved)
+    for split, name, note in (("val", judges, ", chosen on it"), ("test", "test", ", scored once")):
         estimate, n = _read_estimate(figures.get(split)), figures.get(f"n_{split}")
         on = f" on {n} {units}" if n is not None else ""
-        lines[f"{title} on {split}"] = f"{format_estimate(estimate, measure)}{on}{note}" if estimate else _UNKNOWN
+        lines[f"{title} on {name}"] = f"{format_estimate(estimate, measure)}{on}{note}" if estimate else _UNKNOWN
     if saved.link != "identity" and figures.get("family") != FAMILY:
         lines["Temperature"] = (
-            f"{saved.temperature:.4f}, fitted on val; it divides the scores before the {saved.link}"
+            f"{saved.temperature:.4f}, fitted on {judges}; it divides the scores before the {saved.link}"
         )
     if saved.thresholds is not None:
         lines["Thresholds"] = (
             f"a label is given from a probability of {saved.thresholds.min():.2f} to {saved.thresholds.max():.2f}, "
-            "fitted on val for each"
+            f"fitted on {judges} for each"
         )
     lines |= _describe_doubts(saved)
     how = "Wilson 1927" if measure.alone and units == "images" else name_interval(measure, units)
     return _bullets(lines) + f"\n\nIntervals are 95 % ({how})."
+
+
+def _name_judges(saved: SavedHead) -> str:
+    """The images that chose the head: those of val, or what folds held out."""
+    folds = saved.figures.get("folds")
+    if not folds:
+        return "val"
+    often = f", dealt {folds['repeats']} times" * (folds["repeats"] > 1)
+    return f"what {folds['n']} folds of {' and '.join(folds['of'])} held out in turn{often}"
 
 
 def _describe_doubts(saved: SavedHead) -> dict[str, str]:
@@ -131,6 +141,7 @@ def _describe_doubts(saved: SavedHead) -> dict[str, str]:
         limit = find_limit(saved.calibration.nonconformity, COVERAGE)
         size, on = _read_estimate(figures.get(f"set_size_{said}")), f"{format_estimate(covered)} on test"
         what, more = ("labels", "") if saved.link == "sigmoid" else ("classes", ", and the most probable one")
+        more += ", and all between these" * (saved.task == "ordinal")
         lines[f"Coverage of {said} % {'sets' if size else 'intervals'}"] = (
             f"{on}, with {size.value:.2f} {what} on average: all with a probability of {math.exp(-limit):.3g} or "
             f"more{more}"
@@ -208,7 +219,7 @@ def _describe_choice(saved: SavedHead) -> str:
         lines["Tried"] = f"{len(figures['tried'])} pairs of resolutions: {', '.join(map(str, figures['tried']))} px"
     if figures.get("search"):
         lines["Search of the strength"] = str(figures["search"])
-    return _bullets(lines) + "\n\nBoth were chosen on val; test had no say."
+    return f"{_bullets(lines)}\n\nBoth were chosen on {escape_markdown(_name_judges(saved))}; test had no say."
 
 
 def _list_classes(classes: Sequence[str]) -> str:

@@ -138,3 +138,28 @@ def test_what_the_head_does_not_know_is_said() -> None:
     assert "Called unknown at 5 %: 91.00 %" in text
     assert "--unknown" in text
     assert "1 either way" in keep_doubts("regression", coverage_90=share)
+    between = "the most probable one, and all between these"
+    assert between in keep_doubts("ordinal", coverage_90=share, set_size_90=size)
+    assert between not in text
+
+
+def test_a_head_of_folds_was_not_chosen_on_val() -> None:
+    head = LinearHead(np.zeros((2, 3), np.float32), np.zeros(2, np.float32), 0.1)
+    folds = {"n": 3, "seed": 0, "repeats": 1, "images": "f" * 64, "of": ["train", "val"]}
+    kept = SavedHead(
+        head,
+        ("a", "b"),
+        figures={**FIGURES, "n_val": 68, "folds": folds},
+        task="multilabel",
+        thresholds=np.full(2, 0.4, np.float32),
+    )
+    text = write_card(kept, CardFacts("FILE", "x", "y", "", "", "9"))
+    judges = "what 3 folds of train and val held out in turn"
+    assert f"Top-1 on {judges}: 90.00 % \\[80.00, 95.00\\] on 68 images, chosen on it" in text
+    assert f"Temperature: 1.0000, fitted on {judges}; it" in text
+    assert f"fitted on {judges} for each" in text
+    assert f"Both were chosen on {judges}; test had no say." in text
+    assert "on val" not in text
+    often = replace(kept, figures={**kept.figures, "folds": {**folds, "repeats": 4}})
+    assert f"{judges}, dealt 4 times; test" in write_card(often, CardFacts("FILE", "x", "y", "", "", "9"))
+    assert "Both were chosen on val; test" in card()
