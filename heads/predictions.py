@@ -70,15 +70,6 @@ def _see_images(saved: SavedHead, X: NDArray[np.float32]) -> NDArray[np.float32]
     return see_views(unit_rows(X) if saved.normalised else X, saved.corrections, str(saved.figures.get("mean_of")))
 
 
-def class_log_probabilities(saved: SavedHead, X: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Logarithms of the calibrated probabilities of ``X`` (n, V, D): float64, shape (n, K).
-
-    A softmax of the scores over the temperature (Guo et al. 2017), or of several classes the sigmoid of each; of
-    several views the mean probability counts as the score, as it did when the temperature was fitted.
-    """
-    return log_chances(score_images(saved, X), saved.link, saved.temperature)
-
-
 def measure_doubts(saved: SavedHead, blocks: Sequence[FeatureSet]) -> tuple[tuple[Figure, ...], Shift | None]:
     """Coverage and unknown images among labelled ones, and their shift; nothing if the head cannot tell."""
     if saved.calibration is None:

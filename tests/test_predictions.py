@@ -19,10 +19,10 @@ from fixgrid.heads.grid import run_grid
 from fixgrid.heads.linear import LinearHead
 from fixgrid.heads.predictions import (
     Prediction,
-    class_log_probabilities,
     format_predictions,
     join_blocks,
     predict_images,
+    score_images,
 )
 
 RNG = np.random.default_rng(0)
@@ -42,16 +42,17 @@ def predict(top: int = 2):
 
 
 def test_probabilities_are_a_softmax_of_scores_over_the_temperature() -> None:
-    scores = HEAD.scores(X[:, 0]) / 2.0
+    scores = HEAD.scores(X[[0, 1, 3, 4], 0]) / 2.0
     wanted = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
-    np.testing.assert_allclose(np.exp(class_log_probabilities(SAVED, X[:, :1])), wanted, rtol=1e-5)
+    found = [dict(p.top) for p in predict(3) if p.top]
+    np.testing.assert_allclose([[p[name] for name in SAVED.classes] for p in found], wanted, rtol=1e-5)
 
 
 def test_views_are_averaged_as_the_head_was_chosen() -> None:
     features = SavedHead(HEAD, SAVED.classes, figures={"mean_of": "features"})
-    found = class_log_probabilities(features, X)
-    np.testing.assert_allclose(found, class_log_probabilities(features, X.mean(1)[:, None]), rtol=1e-5)
-    assert not np.allclose(found, class_log_probabilities(SavedHead(HEAD, SAVED.classes), X))
+    found = score_images(features, X)
+    np.testing.assert_allclose(found, score_images(features, X.mean(1)[:, None]), rtol=1e-5)
+    assert not np.allclose(found, score_images(SavedHead(HEAD, SAVED.classes), X))
 
 
 def test_every_row_keeps_its_place_and_its_best_classes() -> None:
