@@ -14,7 +14,7 @@ from .figures import Figure, HeadFigures
 from .grid import Made
 from .judging import estimate_rate
 from .measuring import measure_head, read_scores
-from .metrics import BINS, Estimate, read_link
+from .metrics import BINS, Estimate, log_chances, read_link
 from .novelty import rate_novelty
 from .question import Ask
 from .recipe import find_recipe
@@ -131,7 +131,7 @@ def judge_answers(
         losses, confidence = read_scores(scores, y, temperature)
         guess, truth = scores.argmax(1), np.exp(-losses)
     else:
-        confidence = 1 / (1 + np.exp(-scores.astype(np.float64) / temperature))
+        confidence = np.exp(log_chances(scores, link, temperature))
         guess = np.asarray(confidence >= (0.5 if thresholds is None else thresholds))
     return Answers(figures, row, y, guess, confidence, task, group, truth)
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq, minimize_scalar
 
 from .arrays import powers_of_ten
-from .metrics import Estimate, log_softmax
+from .metrics import Estimate, log_chances, log_softmax
 
 _TEMPERATURES = powers_of_ten(-0.75, 0.75, 31)
 _LEAST = 1e-30  # a probability whose logarithm is to be finite
@@ -49,8 +49,7 @@ def read_chances(scores: NDArray[np.float32], y: NDArray[Any], temperature: floa
     temperature : float
     """
     if y.ndim == 2:
-        margin = np.where(y, scores, -scores).astype(np.float64) / temperature
-        return np.asarray(1 / (1 + np.exp(-margin.clip(-700))))
+        return np.exp(log_chances(np.where(y, scores, -scores), "sigmoid", temperature))
     own: NDArray[np.float64] = np.exp(log_softmax(scores, temperature)[np.arange(len(y)), y])
     return own
 
