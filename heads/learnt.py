@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fixgrid.cache.errors import CacheError
-from fixgrid.cache.rows import Rows
+from fixgrid.cache.rows import Manifest, Rows
 from fixgrid.cache.rowsfile import list_manifests, read_rows
 from fixgrid.cache.store import FeatureStore
 from fixgrid.cache.text import show_path
@@ -60,9 +60,9 @@ def recall_learnt(saved: SavedHead, store: FeatureStore) -> Learnt | None:
     facts: Mapping[str, Any] = saved.data.get("splits", {})
     met = [split for split in ("train", "val") if split in facts or split in saved.keys]
     dropped = bool(saved.trained_on.get("train", {}).get("dropped"))
-    found: dict[str, Contents] = {}
+    records, found = [manifest for _, manifest in list_manifests(store.folder / "data")], dict[str, Contents]()
     for split in [*met, *["test"] * dropped]:
-        rows = _find_rows(saved, split, store)
+        rows = _find_rows(saved, split, records, store)
         if rows is None:
             return None
         found[split] = frozenset(digest.tobytes() for digest in rows.sha256)
@@ -73,10 +73,10 @@ def recall_learnt(saved: SavedHead, store: FeatureStore) -> Learnt | None:
     return Learnt(*(frozenset().union(*(found[split] for split in part)) for part in (trained, chosen)))
 
 
-def _find_rows(saved: SavedHead, split: str, store: FeatureStore) -> Rows | None:
+def _find_rows(saved: SavedHead, split: str, records: Sequence[Manifest], store: FeatureStore) -> Rows | None:
     """The rows of a split as they were, from the record of the data set, else from that of their features."""
     digest = saved.data.get("splits", {}).get(split, {}).get("rows_sha256")
-    for _, manifest in list_manifests(store.folder / "data"):
+    for manifest in records:
         if split in manifest.splits and manifest.splits[split].digest == digest:
             return manifest.splits[split]
     for key in saved.keys.get(split, ()):

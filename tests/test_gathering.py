@@ -14,9 +14,12 @@ from zoo import draw_photo, encode, write_photos, write_splits
 
 import fixgrid
 from fixgrid.cache.errors import DataError, UsageError
+from fixgrid.cache.rowsfile import list_manifests
+from fixgrid.cache.store import FeatureStore
 from fixgrid.evaluating import Evaluated
 from fixgrid.gathering import choose_splits, say_scored
 from fixgrid.heads.artifact import load_head
+from fixgrid.heads.learnt import recall_learnt
 
 TRUNK, QUICK = "nets.py:plain", {"engine": "inline"}
 
@@ -167,3 +170,14 @@ def test_which_images_are_scored_is_decided_by_the_splits_alone() -> None:
     assert choose_splits(("test",), "all") == ("test",)
     assert say_scored(3, 9, ("val",), own=True, asked=True) == "scored: 3 of 9 images, the split val"
     assert say_scored(1500, 1500, ("train", "test"), own=False, asked=False) == "scored: all 1,500 images"
+
+
+def test_a_caches_records_are_read_once_for_all_splits(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed: list[Path] = []
+    monkeypatch.setattr(
+        "fixgrid.heads.learnt.list_manifests", lambda folder: listed.append(folder) or list_manifests(folder)
+    )
+    learnt = recall_learnt(load_head(work / "head"), FeatureStore(work / "c"))
+    assert learnt is not None
+    assert (len(learnt.trained), len(learnt.chosen)) == (28, 6)
+    assert len(listed) == 1
