@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from fixgrid.cache.text import show_text
 
-from .drawings import BLUE, GREEN, INK, MOST_ROWS, ORANGE, ROW_PT, Drawing, clip_name, draw, name_rows
+from .drawings import BLUE, GREEN, INK, MOST_ROWS, ORANGE, PAPER, ROW_PT, Drawing, clip_name, draw, name_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_APART = 0.22  # of a row, between marks of splits
 _MARKS = {"train": (BLUE, "o"), "val": (ORANGE, "D"), "test": (GREEN, "s")}
 
 
@@ -77,16 +78,17 @@ def draw_counts(
     """Images per class and split, the largest first unless classes have an order; of very many sorted counts."""
     total = sum(counts.values())
     spread = ", ".join(f"{split} {n.min()} to {n.max()}" for split, n in counts.items())
-    alt = f"Images per class and split for {len(classes)} classes: {spread}. The table of classes has every number."
+    alt = f"Images per class and split for {len(classes)} classes: {spread}. The CSV file has every number."
     named = len(classes) <= MOST_ROWS
     order = np.arange(len(classes)) if ordered else np.argsort(-np.asarray(total), kind="stable")
 
     def fill(figure: Figure) -> None:
         axes = figure.subplots()
-        for split, n in counts.items():
+        for place, (split, n) in enumerate(counts.items()):
             colour, mark = _MARKS[split]
-            if named:
-                axes.plot(n[order], range(len(order)), mark, color=colour, markersize=4.5, label=split)
+            if named:  # a little above each other, so that equal counts are seen
+                at = np.arange(len(order)) + _APART * (place - (len(counts) - 1) / 2)
+                axes.plot(n[order], at, mark, color=colour, markersize=4.5, label=split)
             else:
                 axes.plot(-np.sort(-n), color=colour, label=split)
         if named:
@@ -156,6 +158,7 @@ def draw_sizes(sizes: NDArray[np.int64], side_px: int) -> Drawing:
             ha="left" if at > 0 else "right",
             va="top",
             color=INK,
+            bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1},
         )
         under.set_xlabel("px")
 
@@ -176,8 +179,8 @@ def draw_principle(shown: PrincipleShown) -> Drawing:
         axes = figure.subplots(1, len(crops) + 1, width_ratios=[1.4, *(len(c.pixels) / 224 for c, _, _ in crops)])
         axes[0].imshow(shown.pixels)
         height, width = shown.pixels.shape[:2]
-        for crop, colour, _ in crops:
-            _draw_box(axes[0], crop.box, width, height, colour)
+        for crop, colour, _ in crops:  # training below and broader, so that equal boxes are both seen
+            _draw_box(axes[0], crop.box, width, height, colour, 5 if colour == ORANGE else 2)
         axes[0].set_title(f"photograph, {shown.width} x {shown.height} px", size=10)
         for panel, (crop, colour, name) in zip(axes[1:], crops, strict=True):
             panel.imshow(crop.pixels)
@@ -192,9 +195,11 @@ def draw_principle(shown: PrincipleShown) -> Drawing:
     return draw("principle", alt, records, fill, 200, width_pt=240 * (len(crops) + 1), with_svg=False)
 
 
-def _draw_box(axes: Axes, box: tuple[float, float, float, float], width: int, height: int, colour: str) -> None:
+def _draw_box(
+    axes: Axes, box: tuple[float, float, float, float], width: int, height: int, colour: str, line_pt: float
+) -> None:
     from matplotlib.patches import Rectangle
 
     left, top, right, bottom = box
     size = (right - left) * width, (bottom - top) * height
-    axes.add_patch(Rectangle((left * width, top * height), *size, fill=False, edgecolor=colour, linewidth=2))
+    axes.add_patch(Rectangle((left * width, top * height), *size, fill=False, edgecolor=colour, linewidth=line_pt))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .curve import CurvePoint
 
 _RAMP = ("#eef4fa", "#c3d9ec", "#84b3d8", "#3f83bb", "#14508c", "#0a2a55")  # one hue: lightness alone tells
+_DARK = 0.0569  # relative luminance of the dark ink, and .05
 _CELL_PT = 64
 _MOST_INTERVALS = 60
 
@@ -36,7 +37,7 @@ def draw_grid(cells: Sequence[Cell]) -> Drawing:
         f"Heat map of test {best.measure.title}, {len(rows)} training by {len(columns)} test resolutions, from "
         f"{_say(best, min(values))} to {_say(best, max(values))}. "
         f"Chosen: train {best.train_res} px, test {best.test_res} px, {_say(best, best.test.value)}. "
-        "The table beside it has every number."
+        "The table below it has every number."
     )
     width = max(360, 56 + _CELL_PT * len(columns))
 
@@ -67,7 +68,7 @@ def _paint_cells(axes: Axes, cells: Sequence[Cell], rows: list[int], columns: li
         x, y = columns.index(cell.test_res), rows.index(cell.train_res)
         shade = float(scale(cell.test.value))
         axes.add_patch(Rectangle((x - 0.48, y - 0.47), 0.96, 0.94, facecolor=ramp(shade), edgecolor="none"))
-        colour = "#ffffff" if shade > 0.55 else "#111418"
+        colour = _choose_ink(ramp(shade))
         mark = "★ " if cell.chosen else "= " if cell.tie else ""
         value, low, high = map(cell.measure.shorten, cell.test)
         axes.text(x, y - 0.1, f"{mark}{value}", ha="center", va="center", color=colour, size=12)
@@ -76,6 +77,13 @@ def _paint_cells(axes: Axes, cells: Sequence[Cell], rows: list[int], columns: li
         if cell.chosen:
             frame = Rectangle((x - 0.48, y - 0.47), 0.96, 0.94, fill=False, edgecolor=ORANGE, linewidth=3)
             axes.add_patch(frame)
+
+
+def _choose_ink(ground: Sequence[float]) -> str:
+    """Black or white, whichever is told better from a colour (WCAG 2.2, contrast ratio)."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in ground[:3]]
+    light = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] + 0.05
+    return "#ffffff" if 1.05 / light > light / _DARK else "#111418"
 
 
 def draw_front(cells: Sequence[Cell]) -> Drawing:
@@ -103,7 +111,7 @@ def draw_front(cells: Sequence[Cell]) -> Drawing:
                 _mark_estimate(axes, _gmac(cell), cell.test, QUIET, "")
         for number, (name, cell) in enumerate(zip(names, front, strict=True), 1):
             colour = ORANGE if cell.chosen else GREEN if cell.cheap else BLUE
-            label = f"{number}  {name}, {_gmac(cell):.2g} GMAC" if several else ""
+            label = f"{number}  {name}, {_gmac(cell):.2g}" if several else ""
             _mark_estimate(axes, _gmac(cell), cell.test, colour, label)
             # The cheapest below its mark, so that neither the axis nor the line to the next crosses its name.
             offset, side = ((7, -12), "left") if number == 1 else ((-7, 5), "right")
@@ -117,7 +125,9 @@ def draw_front(cells: Sequence[Cell]) -> Drawing:
         axes.set_xlabel("GMAC per test image")
         axes.set_ylabel(f"{measure.title} on test")
         if several:
-            figure.legend(loc="outside lower left", alignment="left")
+            figure.legend(
+                loc="outside lower left", alignment="left", title="cell, GMAC", fontsize=9, title_fontsize=9
+            )
 
     return draw("front", alt, [cell_record(cell) for cell in cells], fill, 270 + 16 * len(front) * several)
 
