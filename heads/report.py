@@ -261,7 +261,7 @@ def say_cheaper(verdict: Verdict[Cell], command: str) -> list[str]:
     test = "nor can test" if cheap.tie else "but test can"
     times, there = best.cost.gmac / cheap.cost.gmac, format_estimate(cheap.test, cheap.measure)
     return [
-        f"{times:.2g} times less compute takes {name_cell(cheap, verdict.cells)}: val cannot tell it from the "
+        f"For {times:.2g} times less compute: {name_cell(cheap, verdict.cells)}. Val cannot tell it from the "
         f"chosen cell, {test}: it has {there} there. To keep that head: {command}"
     ]
 

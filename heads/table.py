@@ -153,9 +153,12 @@ def explain_choice(verdict: Verdict[Any], folds: int = 0) -> list[str]:
         f"{unit * figure:.{digits if unit == 100 else 3}f}"
         for figure, digits in ((verdict.optimism, 1), (best.val.value, 1), (verdict.resolution, 0))
     )
+    luck = f"{optimism} of its {value}{best.measure.suffix} are"
+    if not float(optimism):
+        luck = f"hardly any of its {value}{best.measure.suffix} is"
     said = (
-        f"Val: best of {k} on {verdict.n_val} {best.units}; {optimism} of its {value}{best.measure.suffix} are the "
-        "luck of being the best (BBC-CV, Tsamardinos et al. 2018)."
+        f"Val: best of {k} on {verdict.n_val} {best.units}; {luck} the luck of being the best (BBC-CV, Tsamardinos "
+        "et al. 2018)."
     )
     if verdict.decides:
         return [said]

@@ -187,7 +187,7 @@ def test_of_a_cheaper_cell_it_is_said_what_test_tells(asked, tie, said):
     cheap = replace(cheap, cost=Cost(0.4, None, 1), cheap=True, test_p=0.5 if tie else 0.001)
     verdict = replace(found.verdict, cells=[replace(best, cheap=False), cheap])
     (line,) = say_cheaper(verdict, "fit-head --prefer cheap")
-    assert line.startswith("3 times less compute takes ")
+    assert line.startswith("For 3 times less compute: ")
     assert said in line
     assert line.endswith(": fit-head --prefer cheap")
     assert say_cheaper(replace(verdict, cells=[replace(best, cheap=True)]), "") == []

@@ -53,8 +53,8 @@ train_res  test_res  size ratio    val   test   95 % interval         C
   95.37] on 4140 test images.
 = 1 cell that neither val nor test can tell from it: a tie, not a loss. Told at
   5 % for all comparisons together (maxT, Westfall & Young 1993).
-Val: best of 3 on 4200 images; 0.0 of its 95.0 % are the luck of being the best
-  (BBC-CV, Tsamardinos et al. 2018).
+Val: best of 3 on 4200 images; hardly any of its 95.0 % is the luck of being the
+  best (BBC-CV, Tsamardinos et al. 2018).
 Cost: 7 passes of the trunk, where passes for each cell alone would be 9; heads
   were fitted on cached features.
 Warning: these labels come from ImageNet, whose training set holds nearly all of
