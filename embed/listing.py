@@ -146,8 +146,10 @@ def _match(pattern: bytes, follow_links: bool) -> _Files:
 
 
 def read_paths(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """One argument per line; empty lines are none."""
-    return (path for path in (line.rstrip(b"\r\n") for line in lines) if path)
+    """One argument per line, or where a NUL occurs between NULs, as of ``find -print0``; empty ones are none."""
+    text = b"".join(lines)
+    paths = text.split(b"\0") if b"\0" in text else (line.rstrip(b"\r") for line in text.split(b"\n"))
+    return filter(None, paths)
 
 
 def hash_listing(

@@ -65,3 +65,8 @@ def test_rows_have_no_label_and_stay_in_order(folder: Path, tmp_path: Path) -> N
 
 def test_lines_are_paths_and_empty_ones_are_none() -> None:
     assert list(read_paths([b"a b.jpg\n", b"\n", b"c.png\r\n", b"d.png"])) == [b"a b.jpg", b"c.png", b"d.png"]
+
+
+def test_where_a_nul_occurs_it_parts_paths_and_line_ends_are_of_names() -> None:
+    lines = [b"a b.jpg\0two\n", b"lines.png\0", b"c\r.png\0"]
+    assert list(read_paths(lines)) == [b"a b.jpg", b"two\nlines.png", b"c\r.png"]
