@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fixgrid.cache.errors import DataError
+from fixgrid.cache.errors import DataError, UsageError
 from fixgrid.cache.rows import Manifest, Rows
 from fixgrid.cache.strings import Strings
 from fixgrid.cache.text import show_path
@@ -76,6 +76,8 @@ def list_images(arguments: Iterable[bytes], *, follow_links: bool = False) -> Na
 
     Raises
     ------
+    UsageError
+        If an argument is empty.
     DataError
         If an argument names nothing, or all of them together no image.
     """
@@ -109,7 +111,9 @@ def _expand(argument: bytes, follow_links: bool) -> _Files:
             f"found {show_path(argument.partition(b'?')[0])}, an address; expected {_ACCEPTED}, here: download the "
             "images first, or give the URL to evaluate as --data."
         )
-    real = os.path.realpath(argument)
+    if not argument:  # else the working directory
+        raise UsageError(f"found an empty path; expected {_ACCEPTED}.")
+    real = argument if b"\0" in argument else os.path.realpath(argument)
     if os.path.isdir(real):
         walk = walk_images(real, follow_links=follow_links)
         files = [(os.path.join(real, path), os.path.join(argument, path)) for path in walk.images]
@@ -118,7 +122,7 @@ def _expand(argument: bytes, follow_links: bool) -> _Files:
         return os.path.dirname(real), [(real, argument)], []
     if os.path.lexists(argument) or not glob.has_magic(argument):
         what = "is no regular file" if os.path.exists(real) else "is not there"
-        raise DataError(f"{show_path(argument)} {what}; expected {_ACCEPTED}.")
+        raise DataError(f"'{show_path(argument)}' {what}; expected {_ACCEPTED}.")
     return _match(argument, follow_links)
 
 

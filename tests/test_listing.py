@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fixgrid.cache.errors import DataError
+from fixgrid.cache.errors import DataError, UsageError
 from fixgrid.embed.listing import SPLIT, hash_listing, list_images, read_paths
 
 
@@ -52,6 +52,16 @@ def test_arguments_keep_their_order_and_each_file_is_listed_once(folder: Path) -
 def test_what_names_no_image_is_refused(folder: Path, wrong: str) -> None:
     with pytest.raises(DataError, match="expected image files"):
         names(folder / wrong)
+
+
+def test_an_empty_argument_is_refused_and_a_name_of_blanks_is_quoted(folder: Path) -> None:
+    for wrong, said in (
+        ("", "found an empty path"),
+        ("  ", "'  ' is not there"),
+        ("a\0b", r"'a\\x00b' is not there"),
+    ):
+        with pytest.raises(DataError if wrong else UsageError, match=f"{said}; expected image files"):
+            names(folder, wrong)
 
 
 def test_rows_have_no_label_and_stay_in_order(folder: Path, tmp_path: Path) -> None:

@@ -149,7 +149,8 @@ def test_only_a_trunk_that_is_a_file_is_taken_for_code(
 
 
 REFUSED = {
-    "a name of nothing": (["gone.png"], {}, DataError, r"gone.png is not there; expected image files"),
+    "a name of nothing": (["gone.png"], {}, DataError, r"'gone.png' is not there; expected image files"),
+    "an empty path": ([""], {}, UsageError, r"found an empty path; expected image files"),
     "a resolution not extracted": (["data/test"], {"res": 24}, CacheError, r"no center features .* --res 24"),
     "a split that is not there": (["data/test"], {"split": "tset"}, UsageError, r"found --split 'tset'"),
 }
