@@ -13,12 +13,14 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
+from .width import cut_end, cut_start, measure_width
+
 FORMATS = ("table", "md", "csv", "json")
 WIDTH = 80
 _NARROWEST = 12  # no text is wrapped to less, however little room there is
 _LEAST, _LEAST_BROKEN = 24, 40  # what columns get before spare ones do
 Shorten = Callable[[Sequence[str], int], Sequence[str]]
-"""Texts in so many characters each."""
+"""Texts in so many columns of a terminal each."""
 
 
 def show_text(text: str) -> str:
@@ -56,19 +58,19 @@ def write_path(path: bytes, style: str) -> str:
 
 
 def shorten_path(path: str, width: int) -> str:
-    """A path in ``width`` characters, cut at the left: ``…/train/cat/1.jpg``, for its end tells files apart.
+    """A path in ``width`` columns, cut at the left: ``…/train/cat/1.jpg``, for its end tells files apart.
 
     Folders go whole if the file's name then fits; else the name is cut.
     """
-    if len(path) <= width:
+    if measure_width(path) <= width:
         return path
-    end = path[len(path) - max(width - 1, 1) :]
+    end = cut_end(path, max(width - 1, 1))
     folder = end.find("/")
     return f"…{end[folder:] if 0 <= folder < len(end) - 1 else end}"
 
 
 def shorten_paths(paths: Sequence[str], width: int) -> list[str]:
-    """Each path in ``width`` characters as `shorten_path` has it, different ones differently where there is room.
+    """Each path in ``width`` columns as `shorten_path` has it, different ones differently where there is room.
 
     Those whose ends are alike show the end of what differs before it: ``…/cat/1…000.jpg``.
     """
@@ -81,7 +83,7 @@ def shorten_paths(paths: Sequence[str], width: int) -> list[str]:
         columns = zip(*(reversed(path) for path in group), strict=False)
         common = next((n for n, chars in enumerate(columns) if len(set(chars)) > 1), min(map(len, group)))
         starts = shorten_paths([path[: len(path) - common] for path in group], width - tail - 1)
-        shown |= {path: f"{start}…{path[-tail:]}" for path, start in zip(group, starts, strict=True)}
+        shown |= {path: f"{start}…{cut_end(path, tail)}" for path, start in zip(group, starts, strict=True)}
     return [shown[path] for path in paths]
 
 
@@ -114,10 +116,11 @@ def first_line(error: BaseException, length: int = 160) -> str:
 
 
 def shorten_names(names: Sequence[str], width: int) -> list[str]:
-    """Each name in ``width`` characters: its begin and its end, as in ``n0208…huahua``."""
+    """Each name in ``width`` columns: its begin and its end, as in ``n0208…huahua``."""
     end = (width - 1) // 2
     return [
-        name if len(name) <= width else f"{name[: width - 1 - end]}…{name[len(name) - end :]}" for name in names
+        name if measure_width(name) <= width else f"{cut_start(name, width - 1 - end)}…{cut_end(name, end)}"
+        for name in names
     ]
 
 
@@ -174,7 +177,7 @@ def _leave_out(
     """The rows without the first of the spare columns, until the others have at least the room that they need."""
     names, left_out = rows[0], set()
     for name in spare:
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        widths = _measure_columns(rows)
         needed = (min(width, least.get(head, width)) for head, width in zip(rows[0], widths, strict=True))
         if sum(needed) + 2 * (len(widths) - 1) <= WIDTH:
             break
@@ -192,7 +195,7 @@ def _fit_fields(
     Those called ``broken`` are wrapped wherever they must be, those of ``shortened`` are shortened.
     """
     cut = {i for i, name in enumerate(rows[0]) if name in broken}
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths = _measure_columns(rows)
     fitted = {i for i, name in enumerate(rows[0]) if name in (*names, *broken, *shortened)}
     room = WIDTH - 2 * (len(widths) - 1) - sum(widths) + sum(widths[i] for i in fitted)
     for left, i in zip(range(len(fitted), 0, -1), sorted(fitted, key=widths.__getitem__), strict=True):
@@ -206,23 +209,37 @@ def _fit_fields(
     return [line for row in rows for line in _wrap_row(row, {i: widths[i] for i in fitted}, cut)]
 
 
+def _measure_columns(rows: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(measure_width, column)) for column in zip(*rows, strict=True)]
+
+
 def _wrap_row(row: Sequence[str], widths: dict[int, int], cut: Collection[int]) -> list[list[str]]:
     def wrap(i: int, text: str) -> list[str]:
-        if i not in widths or len(text) <= widths[i]:
+        if i not in widths or measure_width(text) <= widths[i]:
             return [text]
-        if i in cut:
-            return _break_text(text, widths[i])
-        return textwrap.wrap(text, widths[i], break_long_words=False, break_on_hyphens=False) or [""]
+        return (_break_text if i in cut else _wrap_words)(text, widths[i])
 
     return [list(line) for line in zip_longest(*(wrap(i, text) for i, text in enumerate(row)), fillvalue="")]
+
+
+def _wrap_words(text: str, width: int) -> list[str]:
+    """Its lines, none broken inside a word."""
+    lines: list[str] = []
+    for word in text.split():
+        if lines and measure_width(lines[-1]) + 1 + measure_width(word) <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines or [""]
 
 
 def _break_text(text: str, width: int) -> list[str]:
     """Its lines, broken after a blank or a mark of names where there is one in the last two thirds of a line."""
     lines = []
-    while len(text) > width:
-        marks = [mark.end() for mark in re.finditer(r"[\s/:@_,+-]|\.(?!\d)", text[:width])]
-        at = next((end for end in reversed(marks) if 3 * end >= width), width)
+    while measure_width(text) > width:
+        room = len(cut_start(text, width))
+        marks = [mark.end() for mark in re.finditer(r"[\s/:@_,+-]|\.(?!\d)", text[:room])]
+        at = next((end for end in reversed(marks) if 3 * end >= room), room)
         lines.append(text[:at].rstrip())
         text = text[at:].lstrip()
     return [*lines, text]
@@ -230,10 +247,13 @@ def _break_text(text: str, width: int) -> list[str]:
 
 def to_columns(rows: Sequence[Sequence[str]], left: bool = False) -> list[str]:
     """Lines of a header and rows, under each other; numbers to the right unless ``left``."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    pad = str.ljust if left else str.rjust
-    lines = ["  ".join(pad(text, w) for text, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return [lines[0], "-" * max(map(len, lines)), *lines[1:]]
+    widths = _measure_columns(rows)
+    lines = []
+    for row in rows:
+        gaps = [" " * (width - measure_width(text)) for text, width in zip(row, widths, strict=True)]
+        cells = (text + gap if left else gap + text for text, gap in zip(row, gaps, strict=True))
+        lines.append("  ".join(cells).rstrip())
+    return [lines[0], "-" * max(map(measure_width, lines)), *lines[1:]]
 
 
 def to_markdown(rows: Sequence[Sequence[str]]) -> list[str]:

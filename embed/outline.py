@@ -8,6 +8,7 @@ import numpy as np
 
 from fixgrid.cache.rows import Manifest
 from fixgrid.cache.text import show_text
+from fixgrid.cache.width import cut_start, measure_width
 
 WIDTH = 71
 """Characters that a line of 80 has left behind the title of a setting."""
@@ -40,9 +41,9 @@ def describe_classes(manifest: Manifest, width: int = WIDTH) -> str:
     start = f"{len(names)}{how}: "
     for n in range(min(len(names), _MOST_NAMED), 0, -1):
         line = start + ", ".join([*names[:n], "..."] if n < len(names) else names)
-        if len(line) <= width:
+        if measure_width(line) <= width:
             return line
-    return f"{start}{names[0]}"[: width - 3] + "..."
+    return cut_start(f"{start}{names[0]}", width - 3) + "..."
 
 
 def describe_images(manifest: Manifest) -> str:

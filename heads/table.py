@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fixgrid.cache.text import FORMATS, WIDTH, say_left_out, show_text, to_columns, to_csv, to_markdown
+from fixgrid.cache.width import measure_width
 
 from .cell import Axes, Cell, Cost, Trial, differs
 from .measures import MEASURES, Measure
@@ -257,10 +258,10 @@ def _fit_columns(rows: list[tuple[str, ...]]) -> tuple[list[tuple[str, ...]], li
     """
     left_out: list[str] = []
     for name in _SPARE:
-        if name in rows[0] and max(map(len, to_columns(rows))) > WIDTH:
+        if name in rows[0] and max(map(measure_width, to_columns(rows))) > WIDTH:
             rows = _drop_column(rows, name)
             left_out.append(name)
-        if max(map(len, to_columns(rows))) > WIDTH and "train_res" in rows[0]:
+        if max(map(measure_width, to_columns(rows))) > WIDTH and "train_res" in rows[0]:
             rows = _join_pairs(rows)
     return rows, left_out
 
