@@ -18,6 +18,7 @@ from .width import cut_end, cut_start, measure_width
 FORMATS = ("table", "md", "csv", "json")
 WIDTH = 80
 _NARROWEST = 12  # no text is wrapped to less, however little room there is
+_LEAST_CUT = 4  # of a name, to show of it more than an end
 _LEAST, _LEAST_BROKEN = 24, 40  # what columns get before spare ones do
 Shorten = Callable[[Sequence[str], int], Sequence[str]]
 """Texts in so many columns of a terminal each."""
@@ -75,13 +76,9 @@ def shorten_paths(paths: Sequence[str], width: int) -> list[str]:
     Those whose ends are alike show the end of what differs before it: ``…/cat/1…000.jpg``.
     """
     shown = {path: shorten_path(path, width) for path in paths}
-    alike: dict[str, list[str]] = {}
-    for path, short in shown.items():
-        alike.setdefault(short, []).append(path)
-    for group in (group for group in alike.values() if len(group) > 1 and width >= _NARROWEST):
+    for group in (group for group in _list_alike(shown) if width >= _NARROWEST):
         tail = width // 3
-        columns = zip(*(reversed(path) for path in group), strict=False)
-        common = next((n for n, chars in enumerate(columns) if len(set(chars)) > 1), min(map(len, group)))
+        common = _count_common([path[::-1] for path in group])
         starts = shorten_paths([path[: len(path) - common] for path in group], width - tail - 1)
         shown |= {path: f"{start}…{cut_end(path, tail)}" for path, start in zip(group, starts, strict=True)}
     return [shown[path] for path in paths]
@@ -116,12 +113,45 @@ def first_line(error: BaseException, length: int = 160) -> str:
 
 
 def shorten_names(names: Sequence[str], width: int) -> list[str]:
-    """Each name in ``width`` columns: its begin and its end, as in ``n0208…huahua``."""
+    """Each name in ``width`` columns: its begin and its end, as in ``n0208…huahua``; different ones differently.
+
+    Those of one begin and end show where they begin to differ, ``n02…12-…dle``, or without room for it a number.
+    """
+    shown = _cut_middles(dict.fromkeys(names), width)
+    while len(count := Counter(shown.values())) < len(shown):
+        for number, (name, text) in enumerate(shown.items(), 1):
+            if count[text] > 1:
+                mark = f"…{number}"
+                shown[name] = cut_start(text, width - len(mark)) + mark
+    return [shown[name] for name in names]
+
+
+def _cut_middles(names: Iterable[str], width: int) -> dict[str, str]:
     end = (width - 1) // 2
-    return [
-        name if measure_width(name) <= width else f"{cut_start(name, width - 1 - end)}…{cut_end(name, end)}"
+    shown = {
+        name: name if measure_width(name) <= width else f"{cut_start(name, width - 1 - end)}…{cut_end(name, end)}"
         for name in names
-    ]
+    }
+    for group in (group for group in _list_alike(shown) if width >= _LEAST_CUT):
+        start = width // 3
+        common = _count_common(group)
+        rests = _cut_middles([name[common:] for name in group], width - start - 1)
+        shown |= {name: f"{cut_start(name, start)}…{rests[name[common:]]}" for name in group}
+    return shown
+
+
+def _count_common(texts: Sequence[str]) -> int:
+    """Characters that all begin with."""
+    columns = enumerate(zip(*texts, strict=False))
+    return next((n for n, chars in columns if len(set(chars)) > 1), min(map(len, texts)))
+
+
+def _list_alike(shown: Mapping[str, str]) -> list[list[str]]:
+    """Those that are shown alike, together."""
+    alike: dict[str, list[str]] = {}
+    for name, text in shown.items():
+        alike.setdefault(text, []).append(name)
+    return [group for group in alike.values() if len(group) > 1]
 
 
 def format_records(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -160,21 +160,23 @@ def format_predictions(predictions: Sequence[Prediction], style: str, task: str 
     escape = escape_markdown if style == "md" else str
     cells = [dict(_show_cells(p, columns, escape, task)) for p in predictions]
     ranks = [str(rank + 1) for rank in range(max(columns, 1))]
+    named = dict.fromkeys(escape(show_text(name)) for p in predictions for name, _ in p.top)
     return format_records(
         [row | dict(show_doubt(p, asked, escape)) for row, p in zip(cells, predictions, strict=True)],
         style,
         broken=["labels", "set"],
-        shortened={"image": shorten_paths, **dict.fromkeys(ranks, _shorten_ranked)},
+        shortened={"image": shorten_paths, **dict.fromkeys(ranks, partial(_shorten_ranked, [*named]))},
         spare=ranks[:0:-1],
     )
 
 
-def _shorten_ranked(cells: Sequence[str], width: int) -> list[str]:
-    """Cells of a rank, of which the probability stays whole."""
-    starts = [cell.find(" % ") + 3 if " % " in cell else 0 for cell in cells]
+def _shorten_ranked(names: Sequence[str], cells: Sequence[str], width: int) -> list[str]:
+    """Cells of a rank, of which the probability stays whole; of all names of the table none looks like another."""
+    start = len("100.0 % ")
+    short = dict(zip(names, shorten_names(names, max(width - start, 1)), strict=True))
     return [
-        cell[:start] + shorten_names([cell[start:]], max(width - start, 1))[0]
-        for cell, start in zip(cells, starts, strict=True)
+        cell[:start] + short[cell[start:]] if cell[start:] in short else shorten_names([cell], width)[0]
+        for cell in cells
     ]
 
 

@@ -105,6 +105,19 @@ def test_the_table_fits_80_columns_and_names_what_it_leaves_out() -> None:
     assert json.loads(format_predictions(found, "json"))[0]["path"] == os.fsdecode(folder) + "0.jpg"
 
 
+def test_classes_of_one_begin_and_end_are_told_apart_across_ranks_and_images() -> None:
+    names = "n02113700-the-miniature-kind-of-poodle", "n02113700-the-standard-kind-of-poodle"
+    found = [
+        Prediction(f"photos/{i}/some-long-name-of-a-file.jpg".encode(), "ok", ((a, 0.6), (b, 0.4)), held=names)
+        for i, (a, b) in enumerate((names, names[::-1]))
+    ]
+    for sets in (True, False):
+        said = format_predictions(found if sets else [replace(one, held=None) for one in found], "table")
+        cells = [cell.split()[0] for line in said.splitlines() for cell in line.split(" % ")[1:]]
+        assert len(cells) == (2 if sets else 4)
+        assert {"minia" in cell for cell in cells} == {"stand" in cell for cell in cells} == {True, False}
+
+
 def test_nothing_is_shortened_that_has_room() -> None:
     said = format_predictions([guess(b"photos/cat/1.jpg", 5, "c{}")], "table")
     assert "photos/cat/1.jpg" in said

@@ -51,6 +51,19 @@ def test_two_paths_that_differ_in_one_place_never_look_alike(one: str, other: st
     assert len(set(shorten_paths(pair, 24))) == 2
 
 
+def test_names_of_one_begin_and_end_show_where_they_differ() -> None:
+    poodles = ["n02113712-miniature_poodle", "n02113799-standard_poodle"]
+    assert shorten_names([*poodles, "n02085620-Chihuahua"], 11) == ["n02…12-…dle", "n02…99-…dle", "n0208…uahua"]
+    assert shorten_names(poodles[:1] * 2, 11) == ["n0211…oodle"] * 2
+
+
+@given(st.lists(st.text("ab…", max_size=40), unique=True, max_size=30), st.integers(4, 30))
+def test_different_names_are_never_shown_alike(names: list[str], width: int) -> None:
+    short = shorten_names(names, width)
+    assert len(set(short)) == len(names)
+    assert all(len(text) <= width for text in short)
+
+
 LONG = [{"path": f"photos/{'long/' * 12}{i}.png", "kind": "x" * 40, "name": "y" * 36, "n": i} for i in (1, 2)]
 
 
