@@ -20,6 +20,8 @@ WIDTH = 80
 _NARROWEST = 12  # no text is wrapped to less, however little room there is
 _LEAST_CUT = 4  # of a name, to show of it more than an end
 _LEAST, _LEAST_BROKEN = 24, 40  # what columns get before spare ones do
+_MARK = re.compile(r"[\s/:@_]|(?<!\s)(?<!\d[eE])[+-]|[,.](?!\d)")
+_NUMBER = re.compile(r"[+-]?[\d.,]+$")
 Shorten = Callable[[Sequence[str], int], Sequence[str]]
 """Texts in so many columns of a terminal each."""
 
@@ -264,12 +266,12 @@ def _wrap_words(text: str, width: int) -> list[str]:
 
 
 def _break_text(text: str, width: int) -> list[str]:
-    """Its lines, broken after a blank or a mark of names where there is one in the last two thirds of a line."""
+    """Its lines, broken after a blank or a mark of names in the last two thirds of a line, and inside no number."""
     lines = []
     while measure_width(text) > width:
         room = len(cut_start(text, width))
-        marks = [mark.end() for mark in re.finditer(r"[\s/:@_,+-]|\.(?!\d)", text[:room])]
-        at = next((end for end in reversed(marks) if 3 * end >= room), room)
+        marks = [mark.end() for mark in _MARK.finditer(text, 0, room + 1) if mark.end() <= room]
+        at = next((end for end in reversed(marks) if 3 * end >= room or _NUMBER.match(text, end, room)), room)
         lines.append(text[:at].rstrip())
         text = text[at:].lstrip()
     return [*lines, text]

@@ -94,6 +94,20 @@ def test_a_name_that_must_be_broken_is_so_after_a_mark() -> None:
     assert first + second == name
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "n02109961-Eskimo_dog 94.6%",
+        "a-kind-of_the_dogs -1.25e-3",
+        "ab 1,234,567,890,123,456.5",
+        "dog 0123456789012345678901",
+    ],
+)
+def test_no_line_breaks_inside_a_number(text: str) -> None:
+    lines = format_records([{"path": "y" * 54, "given": text}], "table", broken=["given"]).splitlines()[2:]
+    assert [line[54:].strip() for line in lines] == text.split()
+
+
 PARTS = st.lists(st.text("a|\\", min_size=1, max_size=4), max_size=3)
 
 
