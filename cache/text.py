@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
-from .width import cut_end, cut_start, measure_width
+from .width import cut_end, cut_start, measure_width, pad
 
 FORMATS = ("table", "md", "csv", "json")
 WIDTH = 80
@@ -199,8 +199,10 @@ def format_records(
 
 
 def say_left_out(names: Sequence[str]) -> str:
-    """What stands below a table that has no room for some columns."""
-    return f"Not shown for want of room: {', '.join(names)}; the other formats have them."
+    """What stands below a table that has no room for some columns; those called by a number are of ranks."""
+    ranks = ", ".join(name for name in names if name.isdigit())
+    said = [name for name in names if not name.isdigit()] + [f"rank{'s' * (',' in ranks)} {ranks}"] * bool(ranks)
+    return f"Not shown for want of room: {', '.join(said)}; the other formats have them."
 
 
 def _leave_out(
@@ -280,11 +282,7 @@ def _break_text(text: str, width: int) -> list[str]:
 def to_columns(rows: Sequence[Sequence[str]], left: bool = False) -> list[str]:
     """Lines of a header and rows, under each other; numbers to the right unless ``left``."""
     widths = _measure_columns(rows)
-    lines = []
-    for row in rows:
-        gaps = [" " * (width - measure_width(text)) for text, width in zip(row, widths, strict=True)]
-        cells = (text + gap if left else gap + text for text, gap in zip(row, gaps, strict=True))
-        lines.append("  ".join(cells).rstrip())
+    lines = ["  ".join(pad(text, w, left) for text, w in zip(row, widths, strict=True)).rstrip() for row in rows]
     return [lines[0], "-" * max(map(measure_width, lines)), *lines[1:]]
 
 

@@ -24,6 +24,12 @@ def cut_end(text: str, width: int) -> str:
     return text[len(text) - sum(used <= width for used in columns) :]
 
 
+def pad(text: str, width: int, left: bool) -> str:
+    """A text in ``width`` columns, to the left of them or to the right."""
+    gap = " " * (width - measure_width(text))
+    return text + gap if left else gap + text
+
+
 def _measure_character(char: str) -> int:
     if unicodedata.category(char) in ("Mn", "Me"):
         return 0

@@ -101,7 +101,8 @@ def test_the_table_fits_80_columns_and_names_what_it_leaves_out() -> None:
     assert lines[0].split() == ["image", "1", "2"]
     assert len({line.split()[0] for line in lines[2:6]}) == 4
     assert all(line.count(" % n0208") == 2 and "Chih" not in line.split()[0] for line in lines[2:5])
-    assert lines[-1] == "Not shown for want of room: 3, 4, 5; the other formats have them."
+    assert lines[-1] == "Not shown for want of room: ranks 3, 4, 5; the other formats have them."
+    assert "room: rank 2;" in format_predictions([replace(guess(folder, 2), held=("a" * 90,))], "table")
     assert json.loads(format_predictions(found, "json"))[0]["path"] == os.fsdecode(folder) + "0.jpg"
 
 
