@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from fixgrid.cache.phase import say_rate
 from fixgrid.cache.quarantine import BadRow
 from fixgrid.cache.text import show_path
 
@@ -108,9 +109,9 @@ class Outcome:
     def _describe_done(self) -> str:
         if not self.computed and not self.adopted:
             return f"all features of {self.images} images were cached; the trunk ran 0 times"
-        rate = self.decoded / self.wall_s
+        speed = f" ({say_rate(self.decoded / self.wall_s, 'images')})" if self.decoded else ""
         shared = f", {self.shared} images by another run" * bool(self.shared)
         return (
-            f"{self.decoded} images decoded, {self.forwards} crops through the trunk in {self.wall_s:.1f} s "
-            f"({rate:.1f} images/s); {self.adopted} rows taken over{shared}, {len(self.bad)} images skipped"
+            f"{self.decoded} images decoded, {self.forwards} crops through the trunk in {self.wall_s:.1f} s"
+            f"{speed}; {self.adopted} rows taken over{shared}, {len(self.bad)} images skipped"
         )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from fixgrid.commands.pace import EVERY_S, FIRST_AFTER_S, Pace, say_rate, say_time
+from fixgrid.cache.phase import say_rate
+from fixgrid.commands.pace import EVERY_S, FIRST_AFTER_S, Pace, say_time
+from fixgrid.embed.outcome import Outcome
 
 
 @pytest.mark.parametrize(
@@ -34,6 +36,12 @@ def test_times_are_said_as_people_say_them(seconds: float, said: str) -> None:
 )
 def test_what_is_slower_than_one_a_second_is_said_in_seconds(rate: float, units: str, said: str) -> None:
     assert say_rate(rate, units) == said
+
+
+def test_an_outcome_says_its_speed_as_progress_does() -> None:
+    assert "in 2.6 s (1.3 s an image); 0 rows" in Outcome(2, decoded=2, forwards=2, wall_s=2.6).describe()
+    assert "in 20.0 s (13 images/s); 0 rows" in Outcome(258, decoded=258, forwards=258, wall_s=20.0).describe()
+    assert "in 0.5 s; 9 rows taken over" in Outcome(adopted=9, wall_s=0.5).describe()
 
 
 def list_lines(pace: Pace, until: float, step: float = 0.1) -> list[tuple[float, str]]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from fixgrid.cache.phase import say_rate
+
 FIRST_AFTER_S, EVERY_S = 0.4, 10.0
 _LEAST_S = 1.0  # of work, before its speed says anything
 
@@ -17,14 +19,6 @@ def say_time(seconds: float) -> str:
         tens = round(seconds / 10)
         return f"{tens // 6} min" + f" {tens % 6}0 s" * bool(tens % 6)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def say_rate(rate: float, units: str) -> str:
-    """How fast, in units such as ``images`` per second: ``17 images/s``, ``1.7 images/s``, ``3.2 s an image``."""
-    if rate >= 1:
-        return f"{rate:.0f} {units}/s" if rate >= 9.95 else f"{rate:.1f} {units}/s"
-    one = units.removesuffix("s")
-    return f"{1 / rate:.1f} s {'an' if one[0] in 'aeiou' else 'a'} {one}"
 
 
 @dataclass
