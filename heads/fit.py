@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,8 @@ from .select import Choice, score_head, score_views
 from .source import Place
 from .verdict import Verdict, judge_trials
 from .views import TestRes
+
+_FEW = 9  # cells; of more, one takes too small a part of the time to say how far it is
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +133,7 @@ def fit_best(asks: Sequence[Ask], prefer: str = "accurate", phase: Phase = keep_
     prefer : {"accurate", "cheap"}
         See `heads.verdict.Verdict.choose`.
     phase : callable
-        Is told how many cells are fitted.
+        Is told how many cells are fitted; of few, how many strengths are tried.
 
     Raises
     ------
@@ -209,13 +212,14 @@ def choose_best(asks: Sequence[Ask], prefer: str = "accurate", phase: Phase = ke
     asked: list[Ask] = []
     trials: list[Trial] = []
     kept: tuple[Recipe, Chosen] | None = None  # one alone: a recipe holds the features that it trains on
-    place, total = -1, sum(1 for ask in asks for _ in list_recipes(ask))
+    place, walks = -1, [recipe.n_walked for ask in asks for recipe in list_recipes(ask)]
     for ask in asks:
         for recipe in list_recipes(ask):
-            phase(FITTING, len(trials), total, "cells")
+            tell = partial(_tell_progress, phase, walks, len(trials))
+            tell()
             trial: Trial | None = recall_cell(recipe, ask.memo)
             if trial is None:
-                chosen = recipe.choose()
+                chosen = recipe.choose(tell)
                 trial = note_trial(recipe, chosen)
                 if kept is None or trial.val.value > trials[place].val.value:
                     kept, place = (recipe, chosen), len(trials)
@@ -228,5 +232,12 @@ def choose_best(asks: Sequence[Ask], prefer: str = "accurate", phase: Phase = ke
     found = verdict.cells.index(best)
     if kept is None or place != found:
         recipe = find_recipe(asked[found], (best.train_res, best.test_res), best.family, best.correction)
-        kept = recipe, recipe.choose()
+        kept = recipe, recipe.choose(partial(_tell_progress, phase, [recipe.n_walked], 0))
     return Best(asked[found], *kept, verdict)
+
+
+def _tell_progress(phase: Phase, walks: Sequence[int], cell: int, tried: int = 0) -> None:
+    if len(walks) > _FEW:
+        phase(FITTING, cell, len(walks), "cells")
+    else:
+        phase(FITTING, sum(walks[:cell]) + tried, sum(walks), "strengths")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -92,6 +92,11 @@ class Recipe:
         return self.options.walk(self.family)
 
     @property
+    def n_walked(self) -> int:
+        """Strengths that are tried at most before those near the best."""
+        return len(self.strengths[:: self.options.coarse])
+
+    @property
     def places(self) -> list[Place]:
         """Split, kind of view and resolution of all features that the cell depends on."""
         seen = list_resolutions(self.test_res)
@@ -125,12 +130,12 @@ class Recipe:
         """What scoring takes: the mean or only view, (n, D), or (n, V, D) to average probabilities."""
         return see_views(features.X, self._corrections, self.options.mean_of)
 
-    def choose(self) -> Chosen:
-        """What val or the folds chose, and the head to keep."""
-        choice = self.judge(self.training.parts)
+    def choose(self, tell: Callable[[int], None] | None = None) -> Chosen:
+        """What val or the folds chose, and the head to keep; ``tell`` is called as `choose_strength` has it."""
+        choice = self.judge(self.training.parts, tell)
         return Chosen(choice, self.fit(choice))
 
-    def judge(self, parts: Iterable[Part]) -> Choice:
+    def judge(self, parts: Iterable[Part], tell: Callable[[int], None] | None = None) -> Choice:
         """What the images of all parts choose together."""
         taught = [(part, replace(self, training=part.training)) for part in parts]
         paths, val = [made._walk_path() for _, made in taught], self.load("val")
@@ -139,7 +144,8 @@ class Recipe:
             Fold(path, made.see(part), part.y, part.row, part.group)
             for path, (_, made), part in zip(paths, taught, judges, strict=True)
         ]
-        return choose_strength(folds, self.strengths, coarse=self.options.coarse, measure=self.options.measure)
+        options = self.options
+        return choose_strength(folds, self.strengths, coarse=options.coarse, measure=options.measure, tell=tell)
 
     def learn(self, strength: float) -> Head:
         """The head of all training images."""

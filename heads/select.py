@@ -6,7 +6,7 @@ has an argument through which a test image could reach it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -176,7 +176,12 @@ class _Curve:
 
 
 def choose_strength(
-    folds: Sequence[Fold], strengths: Sequence[float], *, coarse: int = 2, measure: Measure = MEASURES["accuracy"]
+    folds: Sequence[Fold],
+    strengths: Sequence[float],
+    *,
+    coarse: int = 2,
+    measure: Measure = MEASURES["accuracy"],
+    tell: Callable[[int], None] | None = None,
 ) -> Choice:
     """The strength whose figure on val is best, found coarse to fine.
 
@@ -199,9 +204,11 @@ def choose_strength(
         A power of two.
     measure : Measure
         The figure.
+    tell : callable, optional
+        Is told how many of every ``coarse``-th strength are tried.
     """
     curve = _Curve(folds, measure)
-    note = _walk(curve, strengths, coarse)
+    note = _walk(curve, strengths, coarse, tell)
     step = coarse // 2
     while step:
         centre = strengths.index(curve.best(strengths))
@@ -228,10 +235,12 @@ def _join_names(folds: Sequence[Fold]) -> tuple[NDArray[np.int64], NDArray[np.in
     return row, np.concatenate(groups) if groups else None
 
 
-def _walk(curve: _Curve, strengths: Sequence[float], coarse: int) -> str:
+def _walk(curve: _Curve, strengths: Sequence[float], coarse: int, tell: Callable[[int], None] | None) -> str:
     grid = strengths[::coarse]
     before = False
     for i, strength in enumerate(grid):
+        if tell is not None:
+            tell(i)
         curve.visit(strength)
         if coarse == 1:
             continue

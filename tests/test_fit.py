@@ -81,6 +81,17 @@ def test_test_images_are_loaded_once_and_last():
     assert order[-1] == "test"
 
 
+def test_a_fit_of_few_cells_tells_the_strengths_of_all_their_walks():
+    every = [(train, test) for train in (128, 224, 320, 448) for test in (128, 224, 320)]
+    for n_cells, total, units in ((1, 3, "strengths"), (2, 6, "strengths"), (12, 12, "cells")):
+        told = []
+        fit_best([ask(Cache(), every[:n_cells], FEW)], phase=lambda *said, told=told: told.append(said))
+        assert {(name, *of) for name, _, *of in told} == {("fitting heads", total, units)}
+        done = [done for _, done, *_ in told]
+        assert done == sorted(done)
+        assert set(range(2 if units == "strengths" else 12)) <= set(done) <= set(range(total))
+
+
 def test_neighbours_cannot_be_kept():
     with pytest.raises(UsageError, match="knn"):
         fit_best([ask(Cache(), PAIRS[:1], replace(FEW, families=("knn",)))])
