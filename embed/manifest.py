@@ -37,6 +37,9 @@ from .sources.remote.address import is_address, read_address
 from .sources.source import Asked, Image, Listing, Progress, expand_path
 from .splits import recall_split
 
+UNSPLIT = "no image has a split"
+"""The note where none is dealt and none came in a split."""
+
 
 def read_manifest(
     source: str,
@@ -181,7 +184,7 @@ def fill_splits(
 ) -> tuple[Images, tuple[str, ...], Path | None]:
     """The images, each with a split, a note on every split that had to be dealt, and the file that keeps these.
 
-    Where none is to be dealt, images without one are test images.
+    Where none is to be dealt, images without one are test images; if all are, the note is `UNSPLIT`.
 
     Raises
     ------
@@ -192,7 +195,11 @@ def fill_splits(
     given = images.splits.held().keys() - {""}
     if listing.task == "unlabelled" or not deal:
         named = tuple(split or "test" for split in images.splits.values)
-        return replace(images, splits=replace(images.splits, values=named)), (), None
+        return (
+            replace(images, splits=replace(images.splits, values=named)),
+            (UNSPLIT,) * (not (deal or given)),
+            None,
+        )
     if given and "train" not in given:
         raise DataError(
             f"found only the split(s) {', '.join(sorted(given))}; expected train at least: call one so, or have "

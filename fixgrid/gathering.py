@@ -15,7 +15,7 @@ from .cache.errors import DataError, UsageError
 from .cache.rows import Manifest, Rows
 from .cache.store import FeatureStore
 from .embed.listing import SPLIT
-from .embed.manifest import read_manifest
+from .embed.manifest import UNSPLIT, read_manifest
 from .embed.sources.reading import Reading
 from .embed.watcher import Watcher
 from .freshness import say_other_images
@@ -116,9 +116,9 @@ def gather_images(
         See `fixgrid.evaluate`.
     """
     learnt = recall_learnt(saved, store)
-    found, own = _read_data(saved, data, store, learnt, reading, follow_links, watcher)
+    found, own, whole = _read_data(saved, data, store, learnt, reading, follow_links, watcher)
     expect_task(found, saved)
-    splits = choose_splits(tuple(found.splits), split)
+    splits = choose_splits(tuple(found.splits), split, whole=whole)
     for one in splits if own else ():
         say_other_images(saved, found, one, watcher)
     scored = label_as(found, splits, saved, skip_unknown=skip_unknown)
@@ -129,16 +129,21 @@ def gather_images(
     return Gathered(scored, splits, why, unknown, met)
 
 
-def choose_splits(given: Sequence[str], asked: str | None) -> tuple[str, ...]:
+def choose_splits(given: Sequence[str], asked: str | None, *, whole: bool = False) -> tuple[str, ...]:
     """Which splits are scored: those asked for, else test where there is one, else all.
 
-    Images of which none has a split are given as test.
+    Images that come ``whole``, of which none has a split, are given as test.
 
     Raises
     ------
     UsageError
         If there are no such splits.
     """
+    if whole and asked not in (None, "all"):
+        raise UsageError(
+            f"found --of {asked!r} for images that come without splits; expected none, since all of them are "
+            "scored: leave --of out."
+        )
     if asked in given:
         return (str(asked),)
     if asked not in (None, "all"):
@@ -179,9 +184,10 @@ def _read_data(
     reading: Reading,
     follow_links: bool,
     watcher: Watcher,
-) -> tuple[Manifest, bool]:
-    """The data set, and whether it is the head's own: read as it was extracted, or as is said, or as the head
-    takes it. Splits are dealt of the head's own alone.
+) -> tuple[Manifest, bool, bool]:
+    """The data set, whether it is the head's own, and whether none of its images has a split.
+
+    Read as it was extracted, or as is said, or as the head takes it. Splits are dealt of the head's own alone.
     """
     known, _ = find_source(store, data)
     options = list(known.options) if known else []
@@ -209,9 +215,9 @@ def _read_data(
             dealt, more = read(deal=True)
             if is_own(saved, dealt, learnt):
                 found, notes, own = dealt, more, True
-    for note in notes:
+    for note in (note for note in notes if note != UNSPLIT):
         watcher.notice(f"note: {note}")
-    return found, own or is_own(saved, found, learnt)
+    return found, own or is_own(saved, found, learnt), UNSPLIT in notes
 
 
 def count_images(saved: SavedHead) -> int:

@@ -86,7 +86,11 @@ def test_splits_are_asked_for_by_name_or_all_together(work: Path) -> None:
     assert (whole.figures.n, whole.gathered.splits) == (24, ("train", "val", "test"))
     assert {one.path.split(b"/")[0] for one in whole.mistakes} <= {b"train", b"val", b"test"}
     with pytest.raises(UsageError, match="found --of 'train'; expected one of test, all"):
-        score(work, "new", split="train")
+        score(work, "tested", split="train")
+    for split in ("val", "test"):
+        with pytest.raises(UsageError, match=f"found --of '{split}' .* come without splits; .* leave --of out"):
+            score(work, "new", split=split)
+    assert [score(work, name, split=of).figures.n for name, of in (("new", "all"), ("tested", "test"))] == [10, 10]
 
 
 def test_each_mistake_names_a_file_of_its_class(work: Path) -> None:
