@@ -144,7 +144,7 @@ def evaluate(request: EvaluateRequest) -> Evaluated:
     """
     watcher, folder = request.watcher, open_folder(request.cache)
     watcher.phase("looking at the head and its trunk")
-    saved = load_head(find_head(request.head, folder))
+    saved = load_head(find_head(request.head, folder, watcher))
     machine = Machine(request.backend, request.device, str(request.workers), request.engine)
     replica = Replica(saved.trunk, saved.seen, request.trunk, request.weights, folder, machine, watcher)
     gathered = gather_images(

@@ -90,7 +90,7 @@ def export(
     """
     if to not in SUFFIXES:
         raise UsageError(f"found --to {to!r}; expected one of {', '.join(SUFFIXES)}.")
-    out, head = Path(out).expanduser(), find_head(head, cache)
+    out, head = Path(out).expanduser(), find_head(head, cache, watcher or Quiet())
     saved = load_head(head)
     if saved.views:
         seen = "+".join(str(view.get("res")) for view in saved.views)

@@ -99,8 +99,10 @@ def _read_value(estimate: Any) -> float | None:
     return float(estimate["value"]) if isinstance(estimate, dict) and "value" in estimate else None
 
 
-def find_head(head: str | Path, cache: str | Path) -> Path:
+def find_head(head: str | Path, cache: str | Path, watcher: Watcher) -> Path:
     """Where a kept head is: a path, or of one named without a folder that is not here, beside the cache.
+
+    Of one that is in both places, which was taken is said.
 
     Raises
     ------
@@ -109,10 +111,14 @@ def find_head(head: str | Path, cache: str | Path) -> Path:
     """
     path = Path(head).expanduser()
     kept = open_folder(cache) / "heads" / path
-    if str(path) != path.name or any(file.exists() for file in name_files(path)):
+    if str(path) != path.name:
         return path
-    if any(file.exists() for file in name_files(kept)):
-        return kept
+    here, there = (any(file.exists() for file in name_files(place)) for place in (path, kept))
+    if here and there and path.resolve() != kept.resolve():
+        place = say_place(kept.parent)
+        watcher.notice(f"note: {path.name} is the one here, not that of {place}: give a path to take either")
+    if here or there:
+        return path if here else kept
     listed = say_command("heads ls")
     raise CacheError(
         f"found no head {path.name} here or in {say_place(kept.parent)}; expected one of those that {listed} lists."

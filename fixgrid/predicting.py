@@ -123,7 +123,7 @@ def predict(
     """
     watcher, folder = watcher or Quiet(), open_folder(cache)
     watcher.phase("looking at the head and its trunk")
-    saved, machine = load_head(find_head(head, folder)), Machine(backend, device, str(workers), engine)
+    saved, machine = load_head(find_head(head, folder, watcher)), Machine(backend, device, str(workers), engine)
     asked = ask_doubts(saved, coverage, unknown)
     replica = Replica(saved.trunk, saved.seen, trunk, weights, folder, machine, watcher)
     typed = [os.fsencode(image) for image in ([images] if isinstance(images, str | Path) else images)]

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -185,14 +186,23 @@ def test_a_head_named_without_a_folder_is_the_one_here_or_else_the_caches(
     fill(cache)
     fit(cache)
     monkeypatch.chdir(tmp_path)
+    watcher = SilentWatcher()
+    find = partial(find_head, cache=cache, watcher=watcher)
     for name in (NAME, f"{NAME}.json"):
-        assert load_head(find_head(name, cache)).keys
-        assert find_head(name, cache).parent == cache / "heads"
-    assert find_head(f"other/{NAME}", cache) == Path(f"other/{NAME}")
-    (tmp_path / f"{NAME}.json").write_text("mine")
-    assert find_head(NAME, cache) == Path(NAME)
+        assert load_head(find(name)).keys
+        assert find(name).parent == cache / "heads"
+    assert find(f"other/{NAME}") == Path(f"other/{NAME}")
+    assert find(cache / "heads" / NAME) == cache / "heads" / NAME
     with pytest.raises(CacheError, match=rf"no head none here or in {cache}/heads; expected .*heads ls"):
-        find_head("none", cache)
+        find("none")
+    monkeypatch.chdir(cache / "heads")
+    assert find(NAME) == Path(NAME)
+    assert watcher.notices == []
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / f"{NAME}.json").write_text("mine")
+    assert find(NAME) == Path(NAME)
+    (said,) = watcher.notices
+    assert said == f"note: {NAME} is the one here, not that of {cache}/heads: give a path to take either"
 
 
 def test_names_of_heads_are_shown_whole_where_they_fit(cache: Path) -> None:
