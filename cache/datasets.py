@@ -15,6 +15,11 @@ TABLES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet")
 CONTAINERS = (".tar", ".zip", ".parquet")
 """Suffixes of files that hold images."""
 _LIMITED = re.compile(r"(.+)@(\d+|\d+(?:\.\d+)?%)")
+_SAYS_NOTHING = re.compile(
+    r"(labels?|annotations?|meta(data)?|train(ing)?|val(id(ation)?)?|dev|test(ing)?|data(set)?|index|images?|files?"
+    r"|list|all|manifest|splits?)\.",
+    re.IGNORECASE,
+)
 
 
 def split_limit(text: str) -> tuple[str, str]:
@@ -135,6 +140,15 @@ def _is_at(manifest: Manifest, source: str) -> bool:
     if (limit, split_variant(name)[1]) != (its_limit, split_variant(own)[1]):
         return False
     return os.path.isdir(path) or os.path.dirname(place) == os.path.realpath(os.path.dirname(path))
+
+
+def name_data(manifest: Manifest) -> str:
+    """As `shorten_source`; of a table whose own name says nothing, such as ``train.csv``, its folder's."""
+    place, limit = find_place(manifest), find_limit(manifest)[1]
+    folder = os.path.basename(os.path.dirname(os.path.abspath(place)))
+    if folder and is_table(place) and _SAYS_NOTHING.match(os.path.basename(place)):
+        return folder + f"@{limit}" * bool(limit)
+    return shorten_source(manifest.source)
 
 
 def shorten_source(source: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .cache.address import say_place
-from .cache.datasets import shorten_source
+from .cache.datasets import name_data, shorten_source
 from .cache.disk import is_refused
 from .cache.errors import CacheError, DiskError, say_command
 from .cache.holdings import POOLED, Holdings
@@ -17,7 +17,7 @@ from .cache.mirror import open_folder
 from .cache.text import escape_markdown, format_records, shorten_names, shorten_paths, show_text
 from .embed.watcher import Quiet, Watcher
 from .heads.artifact import SavedHead, load_head, name_files, save_head
-from .heads.kept import choose_stem, find_question, name_question
+from .heads.kept import choose_stem, find_question, find_stem, name_question
 from .heads.measures import MEASURES, Measure
 
 
@@ -34,7 +34,8 @@ def keep_head(
     folder : Path
         The cache.
     out : Path or None
-        Without suffix; named after data, trunk and pair, beside the features, if not given.
+        Without suffix; if not given, beside the features where the head of this question is, else named after data,
+        trunk and pair.
     watcher : Watcher
 
     Raises
@@ -43,8 +44,9 @@ def keep_head(
         If it cannot be written; names ``--out`` where that was not given.
     """
     question, (data, rest) = name_question(saved), _name_parts(saved, holdings)
-    stem = out or choose_stem(folder / "heads", data, rest, question)
-    if out is None and stem.name != f"{data}-{rest}":
+    kept = find_stem(folder / "heads", _clean(shorten_source(holdings.manifest.source)), rest, question)
+    stem = out or kept or choose_stem(folder / "heads", data, rest, question)
+    if stem not in (out, kept) and stem.name != f"{data}-{rest}":
         watcher.notice(f"note: {data}-{rest} is the name of another head, or too long; this one is {stem.name}")
     found = find_question(stem)
     replaced = None if found in (None, question) else _describe_place(stem)
@@ -61,10 +63,14 @@ def keep_head(
 
 def _name_parts(saved: SavedHead, holdings: Holdings) -> tuple[str, str]:
     """A head's default name: what its data set is called, and the rest."""
-    data = re.sub(r"[^\w.-]+", "-", shorten_source(holdings.manifest.source)) or "data"
+    data = _clean(name_data(holdings.manifest))
     trunk = re.sub(r"[^\w.:@-]+", "-", holdings.trunk)
     kind = "" if holdings.features == POOLED else f"-{holdings.features}"
     return data, f"{trunk}{kind}-{saved.figures['train_res']}-{saved.figures['test_res']}"
+
+
+def _clean(data: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", data) or "data"
 
 
 def _describe_place(stem: Path) -> str:
@@ -161,7 +167,7 @@ def format_heads(records: list[dict[str, Any]], style: str = "table") -> str:
         wrapped=["head"],
         broken=["name"],
         shortened={"data": shorten_paths, "trunk": shorten_names, "pair": shorten_names},
-        spare=["trunk", "data", "pair"],  # a head that nobody named says them in its name
+        spare=["trunk", "when", "data", "pair"],  # a head that nobody named says them in its name
     )
 
 

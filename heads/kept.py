@@ -81,12 +81,22 @@ def choose_stem(folder: Path, data: str, rest: str, question: str) -> Path:
 
     A name that would be too long loses the end of ``data``, and has the digits, too.
     """
+    stems = _list_stems(folder, data, rest, question)
+    return next((stem for stem in stems if find_question(stem) in (None, question)), stems[-1])
+
+
+def find_stem(folder: Path, data: str, rest: str, question: str) -> Path | None:
+    """Where the head of a question is among those of `choose_stem`; None if it is not there."""
+    stems = _list_stems(folder, data, rest, question)
+    return next((stem for stem in stems if find_question(stem) == question), None)
+
+
+def _list_stems(folder: Path, data: str, rest: str, question: str) -> list[Path]:
     room = max(LONGEST - len(os.fsencode(rest)), LONGEST // 4)
     cut = os.fsencode(data)[:room].decode("utf-8", "ignore")
     name = f"{cut}-{rest}"
     names = [name, f"{name}-{question[:_SHORT]}", f"{name}-{question[: 2 * _SHORT]}"]
-    stems = [folder / text for text in names[cut != data :]]
-    return next((stem for stem in stems if find_question(stem) in (None, question)), stems[-1])
+    return [folder / text for text in names[cut != data :]]
 
 
 def find_question(stem: Path) -> str | None:

@@ -29,14 +29,18 @@ LOOK = {"interpolation": "bilinear", "std": ("1", "1", "1")}
 
 
 def fill(
-    cache: Path, source: str = "here/photos", seed: int = 0, classes: tuple[str, ...] = ("ant", "bee")
+    cache: Path,
+    source: str = "here/photos",
+    seed: int = 0,
+    classes: tuple[str, ...] = ("ant", "bee"),
+    place: str = "",
 ) -> Manifest:
     """A cache with center views at 32 and 48 px of a data set: 20, 8 and 8 images."""
     store = FeatureStore(cache)
     splits = {
         split: make_rows(n, seed + i) for i, (split, n) in enumerate({"train": 20, "val": 8, "test": 8}.items())
     }
-    manifest = Manifest(source, f"/{source}", classes, splits)
+    manifest = Manifest(source, place or f"/{source}", classes, splits)
     write_manifest(store.folder / "data", manifest)
     for rows in splits.values():
         for res in (32, 48):
@@ -87,6 +91,28 @@ def test_two_data_sets_of_one_name_keep_their_heads(cache: Path) -> None:
     names = [fit(cache, data=data)[0] for data in ("here/photos", "there/photos")]
     assert names[0] == f"{NAME}.json"
     assert [load_head(cache / "heads" / name).classes for name in names] == [("ant", "bee"), ("dog", "elk")]
+
+
+@pytest.mark.parametrize(
+    "place", ["blur/labels.csv", "blur/train.csv", "blur/Metadata.jsonl", "s3://b/blur/test.parquet"]
+)
+def test_a_head_of_a_table_whose_name_says_nothing_is_called_after_its_folder(tmp_path: Path, place: str) -> None:
+    cache, name = tmp_path / "c", os.path.basename(place)
+    for i, folder in enumerate((place, place.replace("blur", "noise"))):
+        fill(cache, folder, 7 * i, place=os.path.dirname(folder))
+        assert fit(cache, data=folder) == (f"{('blur', 'noise')[i]}-stub-32-48.json", [])
+    before = cache / "heads" / f"{name}-stub-32-48"
+    for end in (".json", ".safetensors"):  # as it was called
+        (cache / "heads" / f"blur-stub-32-48{end}").rename(before.with_name(before.name + end))
+    assert fit(cache, data=place) == (f"{before.name}.json", [])
+    assert fit(cache, data=place, heads="ridge") == ("blur-stub-32-48.json", [])
+
+
+def test_a_head_of_another_table_is_called_after_it(tmp_path: Path) -> None:
+    for i, (source, place) in enumerate((("x/birds.csv", "/x"), ("labels", "/labels"), ("labels.csv", "/"))):
+        fill(tmp_path / "c", source, 7 * i, place=place)
+        name, _ = fit(tmp_path / "c", data=source)
+        assert name == f"{os.path.basename(source)}-stub-32-48.json"
 
 
 def test_other_labels_of_the_same_images_are_another_question(cache: Path) -> None:
@@ -211,4 +237,6 @@ def test_names_of_heads_are_shown_whole_where_they_fit(cache: Path) -> None:
     one |= {"name": "dogs-efficientnet_lite0-224-224", "data": "/a/long/way/to/dogs", "trunk": "efficientnet_lite0"}
     said = format_heads([one])
     assert "\ndogs-efficientnet_lite0-224-224  " in said
-    assert "Not shown for want of room: data, trunk" in said
+    assert "Not shown for want of room: data, trunk, when" in said
+    one["name"] = "dogs-lite0-224-224-3f"
+    assert "Not shown for want of room: trunk, when;" in format_heads([one])
