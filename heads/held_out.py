@@ -114,6 +114,7 @@ def _answer(whole: Training, pool: FeatureSet, test: FeatureSet, task: str, phas
     strength, scores, learnt = _answer_folds(whole.parts, family, pool, phase)
     if not len(test.row):
         return scores, learnt, strength
+    phase("fitting the head that judges test")
     said, known = _score(whole.path(family).head(strength), test), _know(test.y, pool.y)
     for part in whole.parts:
         copies = _find_copies(test, part.take(pool))
@@ -143,7 +144,10 @@ def _answer_folds(
     parts: Sequence[Part], family: str, pool: FeatureSet, phase: Phase
 ) -> tuple[float, NDArray[np.float32], NDArray[np.bool_]]:
     """The strength whose answers are the likeliest, these answers, and which labels were learnt."""
-    paths: list[HeadPath] = [part.training.path(family) for part in parts]
+    paths: list[HeadPath] = []
+    for number, part in enumerate(parts):
+        phase("preparing the features of folds", number, len(parts), "folds")
+        paths.append(part.training.path(family))
     held = [part.take(pool) for part in parts]
     places = [np.searchsorted(pool.row, each.row) for each in held]
     best: tuple[float, NDArray[np.float32]] | None = None

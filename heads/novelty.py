@@ -150,7 +150,7 @@ class Shift(NamedTuple):
     def describe(self) -> str:
         """In words."""
         p = "p < .001" if self.p < 0.001 else f"p {self.p:.3f}".replace("0.", ".")
-        said = "they are unlike the images that the head knows" if self.is_sure else "no more than chance explains"
+        said = "they are unlike the images that the head knows" if self.is_sure else "not told from chance at 1 %"
         stranger, low, high = (100 * value for value in self.stranger)
         return (
             f"shift: {stranger:.1f} % [{low:.1f}, {high:.1f}] of these images are stranger than 95 % of val's (5 % "

@@ -153,3 +153,13 @@ def test_a_data_set_without_test_is_judged_by_its_folds() -> None:
     held = answer_held_out(Known({split: sets[split] for split in ("train", "val")}), 224, 4)
     assert set(held.split.tolist()) == {"train", "val"}
     np.testing.assert_array_equal(held.scores, answer_held_out(draw(), 224, 4).scores[:240])
+
+
+def test_it_says_what_it_is_at_from_the_first_fold_to_the_head_of_test() -> None:
+    said: list[str] = []
+    answer_held_out(
+        draw(), 224, 4, phase=lambda name, done=0, total=0, units="": said.append(f"{name} {done}/{total}")
+    )
+    assert said[:4] == [f"preparing the features of folds {done}/4" for done in range(4)]
+    assert said[4].startswith("fitting heads on 4 folds 0/")
+    assert said[-1] == "fitting the head that judges test 0/0"

@@ -81,7 +81,7 @@ def test_images_like_vals_are_no_shift_and_others_are_said_to_be_unlike() -> Non
     assert same is not None
     assert other is not None
     assert (same.is_sure, other.is_sure, other.is_strong) == (False, True, True)
-    assert "no more than chance explains" in same.describe()
+    assert "not told from chance at 1 %" in same.describe()
     assert "unlike the images that the head knows (p < .001)" in other.describe()
 
 
