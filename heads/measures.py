@@ -7,7 +7,7 @@ shares' mean is the figure itself). Choice, intervals, ties and resamples then n
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fixgrid.cache.errors import DataError, UsageError
 
+from .arrays import block_rows
 from .metrics import Estimate
 
 Scores = NDArray[np.float32]
@@ -135,10 +136,18 @@ def share_precision(scores: Scores, y: NDArray[np.bool_]) -> NDArray[np.float64]
 
 
 def share_auroc(scores: Scores, y: NDArray[Any]) -> NDArray[np.float64]:
-    """Area under each class's ROC curve against all others, the mean over classes (DeLong et al. 1988)."""
-    if y.ndim == 1:
-        y = y[:, None] == np.arange(scores.shape[1])
-    return _mean_labels(scores, y, _area_changes)
+    """Area under each class's ROC curve against all others, the mean over classes (DeLong et al. 1988).
+
+    Of one class each, images are ranked by the log-softmax of their scores, before any temperature, as by
+    scikit-learn's ``roc_auc_score(y, predict_proba(X), multi_class="ovr")``: raw scores are known up to a constant
+    of each image, so that their order among images means nothing. Of several labels by the score of each.
+    """
+    if y.ndim == 2:
+        return _mean_labels(scores, y, _area_changes)
+    top = scores.max(1).astype(np.float64)
+    parts = block_rows(*scores.shape)
+    rest = np.concatenate([np.log(np.exp(scores[part] - top[part, None]).sum(1)) for part in parts])
+    return _mean_labels(scores, y[:, None] == np.arange(scores.shape[1]), _area_changes, (top, rest))
 
 
 def share_r2(scores: Scores, y: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -194,19 +203,26 @@ def _centre(figure: float, change: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _mean_labels(
-    scores: Scores, y: NDArray[np.bool_], changes: Callable[[Scores, NDArray[np.bool_]], tuple[float, Any]]
+    scores: Scores,
+    y: NDArray[np.bool_],
+    changes: Callable[[NDArray[Any], NDArray[np.bool_]], tuple[float, Any]],
+    less: Sequence[NDArray[np.float64]] = (),
 ) -> NDArray[np.float64]:
+    """Mean over labels that some but not all images have, of scores ``less`` some numbers of each image."""
     judged = [k for k in range(y.shape[1]) if 0 < y[:, k].sum() < len(y)]
     total, change = 0.0, np.zeros(len(y))
     for k in judged:
-        figure, more = changes(scores[:, k], y[:, k])
+        column: NDArray[Any] = scores[:, k]
+        for one in less:
+            column = column - one
+        figure, more = changes(column, y[:, k])
         total += figure
         change += more
     n = max(len(judged), 1)
     return _centre(total / n, change / n)
 
 
-def _precision_changes(score: Scores, y: NDArray[np.bool_]) -> tuple[float, NDArray[np.float64]]:
+def _precision_changes(score: NDArray[Any], y: NDArray[np.bool_]) -> tuple[float, NDArray[np.float64]]:
     """Average precision of one label, and what it changes by without each image; one positive's is left alone."""
     order = np.argsort(-score, kind="stable")
     s, hit = score[order], y[order].astype(np.float64)
@@ -229,11 +245,11 @@ def _precision_changes(score: Scores, y: NDArray[np.bool_]) -> tuple[float, NDAr
     return figure, change
 
 
-def _area_changes(score: Scores, y: NDArray[np.bool_]) -> tuple[float, NDArray[np.float64]]:
+def _area_changes(score: NDArray[Any], y: NDArray[np.bool_]) -> tuple[float, NDArray[np.float64]]:
     """Area under one class's ROC curve, and what it changes by without each image."""
     negative, positive = np.sort(score[~y]), np.sort(score[y])
 
-    def place(values: Scores, among: Scores) -> NDArray[np.float64]:
+    def place(values: NDArray[Any], among: NDArray[Any]) -> NDArray[np.float64]:
         """Share of others that lie below each value, those that are equal by half."""
         both = np.searchsorted(among, values, "left") + np.searchsorted(among, values, "right")
         return both / (2 * len(among))

@@ -112,6 +112,7 @@ class Recipe:
         for name, usual in (("metric", "accuracy"), ("class_weight", "none")):  # as cells of before have it
             options = options if options[name] != usual else {k: v for k, v in options.items() if k != name}
         own = {"family": self.family, "correction": self.correction, "n_classes": self.training.source.n_classes}
+        own |= {"auroc": "softmax"} if self.options.metric == "auroc" else {}  # earlier ones ranked raw scores
         folds = {"folds": self.training.folds.facts} if self.training.folds else {}
         return {**options, **own, **folds, "train_res": self.train_res, "test_res": self.test_res}
 

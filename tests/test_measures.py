@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sklearn import metrics
+from sklearn.linear_model import LogisticRegression
 
 from fixgrid.cache.errors import DataError, UsageError
 from fixgrid.heads.judging import estimate_figure, join_units, judge_shares
 from fixgrid.heads.measures import MEASURES, find_measure
-from fixgrid.heads.metrics import wilson_interval
+from fixgrid.heads.metrics import log_softmax, wilson_interval
 
 N, K = 50, 4
 rng = np.random.default_rng(3)
@@ -26,7 +27,7 @@ CASES = [
     ("balanced", SCORES, Y, lambda s, y: metrics.balanced_accuracy_score(y, s.argmax(1)), False),
     ("f1", SCORES, Y, lambda s, y: metrics.f1_score(y, s.argmax(1), average="macro"), True),
     ("kappa", SCORES, Y, lambda s, y: metrics.cohen_kappa_score(y, s.argmax(1), weights="quadratic"), True),
-    ("auroc", SCORES, Y, lambda s, y: metrics.roc_auc_score(np.eye(K)[y], s), True),
+    ("auroc", SCORES, Y, lambda s, y: metrics.roc_auc_score(np.eye(K)[y], log_softmax(s)), True),
     ("auroc", LOOSE, SEVERAL, lambda s, y: metrics.roc_auc_score(y, s), True),
     ("map", LOOSE, SEVERAL, lambda s, y: metrics.average_precision_score(y, s), True),
     ("r2", GUESSED, NUMBERS, lambda s, y: metrics.r2_score(y, s[:, 0]), False),
@@ -49,6 +50,23 @@ def test_shares_say_how_far_a_figure_strays_in_other_samples(name, scores, y, th
     spread = np.std([theirs(scores[draw], y[draw]) for draw in draws])
     share = measure.share(scores, y).astype(float)
     assert share.std(ddof=1) / np.sqrt(N) == pytest.approx(spread, rel=0.3)
+
+
+def test_auroc_of_one_class_each_ranks_probabilities():
+    drawn = np.random.default_rng(0)
+    y = drawn.integers(0, K, 400)
+    X = drawn.normal(size=(400, 6)) + 0.7 * np.eye(K, 6)[y]
+    head = LogisticRegression().fit(X[:200], y[:200])
+    theirs = metrics.roc_auc_score(y[200:], head.predict_proba(X[200:]), multi_class="ovr", average="macro")
+    scores = head.decision_function(X[200:])
+    assert MEASURES["auroc"].share(scores, y[200:]).mean() == pytest.approx(theirs, abs=1e-12)
+    assert metrics.roc_auc_score(np.eye(K)[y[200:]], scores) != pytest.approx(theirs, abs=1e-4)
+
+
+def test_auroc_of_one_class_each_does_not_hang_on_what_a_softmax_forgets():
+    scores = np.round(8 * SCORES) / 8
+    moved = scores + rng.integers(-40, 40, (N, 1)).astype(np.float32)
+    np.testing.assert_array_equal(MEASURES["auroc"].share(moved, Y), MEASURES["auroc"].share(scores, Y))
 
 
 def test_a_label_of_one_image_or_of_all_does_not_break_a_figure():

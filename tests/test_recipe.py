@@ -126,3 +126,9 @@ def test_the_places_are_those_that_are_loaded():
 def test_a_pass_shared_by_cells_is_run_once():
     pairs = [(224, 128), (224, 224), (224, "128+224")]
     assert count_passes([ask(Cache(), pairs, FEW)]) == (5, 3 + 3 + 5 - 5)
+
+
+def test_cells_of_auroc_alone_have_other_names_since_it_is_of_the_softmax():
+    facts = {name: recipe((320, 128), metric=name).facts for name in ("accuracy", "f1", "auroc")}
+    assert facts["auroc"].keys() - facts["f1"].keys() == {"auroc"}
+    assert facts["f1"].keys() - facts["accuracy"].keys() == {"metric"}
