@@ -46,7 +46,7 @@ def measure_head(
     Of one class: accuracy, label among the five highest scores, mean over classes of the accuracy within each,
     macro F1, area under the ROC curves one against rest (unless there are very many scores), mean negative
     log-likelihood in nats, expected calibration error in 15 bins (Guo et al. 2017, eq. 3; it is biased upwards, in
-    resamples more than in the sample, so its interval may lie above it). Of ordered classes before these the
+    resamples once more, which `bootstrap` takes off its interval). Of ordered classes before these the
     quadratic kappa, the share that is off by one class at most, and the mean of classes that an answer is off. Of
     several classes: mAP, area under the ROC curves, macro and micro F1 at the thresholds, share of images whose
     labels are all right, log-likelihood and calibration of the average label. Of numbers: R2, mean absolute error,
@@ -97,6 +97,7 @@ def measure_head(
             "calibration error",
             100,
             lambda weight: calibration_error(confidence, correct, weight),
+            centred=True,
         ),
     ]
     if task == "ordinal":
@@ -137,9 +138,17 @@ class _Sample:
         n = len(values)
         return self.resample(name, title, unit, lambda weight: float(weight @ values) / n)
 
-    def resample(self, name: str, title: str, unit: int, figure: Callable[[NDArray[np.float64]], float]) -> Figure:
-        """Any figure of weighted images."""
-        return Figure(name, title, unit, bootstrap(figure, len(self.y), self.group))
+    def resample(
+        self,
+        name: str,
+        title: str,
+        unit: int,
+        figure: Callable[[NDArray[np.float64]], float],
+        *,
+        centred: bool = False,
+    ) -> Figure:
+        """Any figure of weighted images; see `bootstrap`."""
+        return Figure(name, title, unit, bootstrap(figure, len(self.y), self.group, centred=centred))
 
 
 def _measure_numbers(sample: _Sample) -> tuple[Figure, ...]:
@@ -192,6 +201,7 @@ def _measure_labels(
             "calibration error",
             100,
             lambda weight: float(abs(weight @ gaps).sum() / (weight.sum() * y.shape[1])),
+            centred=True,
         ),
     )
     return sample.sum_up(figures, temperature, rate_labels(sample.scores, y, said, classes, sample.group))

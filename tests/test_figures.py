@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fixgrid.heads.figures import ClassRow, Confusion
 from fixgrid.heads.measuring import measure_head
-from fixgrid.heads.metrics import Estimate, bootstrap, calibration_error, fit_temperature
+from fixgrid.heads.metrics import bootstrap, calibration_error, fit_temperature
 
 CLASSES = tuple("abcdefgh")
 
@@ -39,13 +40,59 @@ def test_figures_are_scikit_learns():
     np.testing.assert_allclose([row.precision for row in found.per_class], precision)
 
 
-def test_every_estimate_lies_in_its_interval():
-    found = measure_head(*draw(), CLASSES)
-    for field in fields(found):
-        value = getattr(found, field.name)
-        if isinstance(value, Estimate) and field.name != "calibration":
-            assert value.low < value.value < value.high, field.name
-            assert value.high - value.low < 0.3
+@st.composite
+def few_answers(draw: st.DrawFn) -> dict[str, Any]:
+    """Arguments of `measure_head`: few images, of every task, grouped or not, of heads from blind to perfect."""
+    task, k = draw(st.sampled_from(["multiclass", "ordinal", "multilabel", "regression"])), draw(st.integers(2, 8))
+    rng, n = np.random.default_rng(draw(st.integers(0, 999))), draw(st.integers(1, 40))
+    known = draw(st.sampled_from([0, 1, 3, 30]))
+    if task == "regression":
+        y: Any = np.round(rng.standard_normal(n), 1)
+        scores = (known * y + rng.standard_normal(n))[:, None]
+    else:
+        y = rng.random((n, k)) < 0.3 if task == "multilabel" else rng.integers(0, k, n)
+        scores = rng.standard_normal((n, k)) + known * (y - 0.5 if task == "multilabel" else np.eye(k)[y])
+    group = rng.integers(0, 1 + n // 3, n) if draw(st.booleans()) else None
+    names, temperature = CLASSES[: scores.shape[1]], draw(st.sampled_from([0.3, 1.0, 3.0]))
+    return {
+        "scores": scores.astype(np.float32),
+        "y": y,
+        "classes": names,
+        "temperature": temperature,
+        "task": task,
+        "group": group,
+    }
+
+
+@settings(max_examples=25, deadline=None)
+@given(few_answers())
+def test_every_estimate_lies_in_its_interval(asked: dict[str, Any]) -> None:
+    found = measure_head(**asked)
+    estimates = {figure.name: figure.value for figure in found.figures}
+    estimates |= {f"recall of {row.name}": row.recall for row in found.per_class if row.recall}
+    estimates |= {f"AP of {row.name}": row.average_precision for row in found.per_class if row.average_precision}
+    for name, (value, low, high) in estimates.items():
+        assert low <= value <= high, name
+
+
+def draw_confidence(seed: int, n: int = 100) -> tuple[np.ndarray, np.ndarray]:
+    """Of a head of two classes whose probabilities are true: confidence, and whether it was right."""
+    rng = np.random.default_rng(seed)
+    confidence = 0.5 + rng.beta(4, 2, n) / 2
+    return confidence, rng.random(n) < confidence
+
+
+def test_the_interval_of_a_calibration_error_holds_it_and_that_of_other_samples() -> None:
+    even, trials = np.ones(100), 60
+    mean = np.mean([calibration_error(*draw_confidence(seed), even) for seed in range(1000, 4000)])
+    covered = 0
+    for seed in range(trials):
+        sure, right = draw_confidence(seed)
+        scores = np.log(np.stack([sure, 1 - sure], 1)).astype(np.float32)
+        value, low, high = measure_head(scores, np.where(right, 0, 1), "ab").calibration
+        assert 0 <= low <= value <= high
+        covered += low <= mean <= high
+    assert covered >= 0.92 * trials
 
 
 def test_the_tables_count_what_was_taken_for_what():
@@ -96,7 +143,10 @@ def test_answers_about_several_labels_are_binned_once_for_all_resamples(
     scores = rng.standard_normal(y.shape).astype(np.float32)
     chance = 1 / (1 + np.exp(-scores.astype(np.float64) / 2))
     expected = bootstrap(
-        lambda weight: calibration_error(chance.ravel(), y.ravel(), np.repeat(weight, 7)), len(y), group
+        lambda weight: calibration_error(chance.ravel(), y.ravel(), np.repeat(weight, 7)),
+        len(y),
+        group,
+        centred=True,
     )
     count, binned = np.bincount, 0
 
