@@ -88,7 +88,7 @@ def _summarise_figures(found: Evaluated) -> dict[str, Any]:
     main = figures.main
     scored = {"images": figures.n, **found.gathered.record()}
     shift = {"shift": found.shift.record()} if found.shift else {}
-    return {**scored, main.name: main.value._asdict(), "bad": len(found.outcome.bad), **shift}
+    return {**scored, main.name: main.value.record(), "bad": len(found.outcome.bad), **shift}
 
 
 @dataclass(frozen=True)

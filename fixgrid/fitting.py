@@ -139,8 +139,8 @@ def _summarise_grid(found: Grid) -> dict[str, Any]:
         "correction": best.correction,
         "metric": best.metric,
         "units": best.units,
-        "val": best.val._asdict(),
-        "test": best.test._asdict(),
+        "val": best.val.record(),
+        "test": best.test.record(),
     }
 
 

@@ -104,7 +104,7 @@ def zero_shot(request: ZeroShotRequest) -> ZeroShot:
         "logit_scale": texts.scale,
     }
     if figures:
-        measured = {figure.name: figure.value._asdict() for figure in figures.figures}
+        measured = {figure.name: figure.value.record() for figure in figures.figures}
         record |= {"test": measured[figures.main.name], "n_test": figures.n, **measured}
     saved.figures.update(record)
     out = Path(request.out).expanduser() if request.out else None

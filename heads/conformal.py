@@ -24,7 +24,7 @@ from fixgrid.cache.errors import UsageError
 
 from .arrays import block_rows
 from .figures import Figure
-from .judging import estimate_rate
+from .judging import estimate_rate, settle_interval
 from .metrics import Estimate, bootstrap, log_chances, read_link
 
 COVERAGE = 0.9
@@ -154,13 +154,18 @@ def measure_coverage(
     if task == "regression":
         hits = rate_answers(scores, y) <= limit
         covered = Figure(f"coverage_{name}", f"coverage of {said} intervals", 100, estimate_rate(hits, group))
-        return [covered, Figure(f"margin_{name}", f"+/- of {said} intervals", 1, Estimate(limit, limit, limit))]
+        return [
+            covered,
+            Figure(f"margin_{name}", f"+/- of {said} intervals", 1, Estimate(limit, math.nan, math.nan)),
+        ]
     hits, size = np.empty(len(y), np.bool_), np.empty(len(y))
     for part in block_rows(len(y), scores.shape[1]):
         held = form_sets(scores[part], limit, temperature, task)
         hits[part] = (held | ~y[part]).all(1) if task == "multilabel" else held[_rows(held), y[part]]
         size[part] = held.sum(1)
     mean = bootstrap(lambda weight: float(weight @ size) / len(size), len(size), group)
+    units, least = len(size if group is None else np.unique(group)), 0.0 if task == "multilabel" else 1.0
+    mean = settle_interval(mean, units, least, float(scores.shape[1]))
     what = "labels" if task == "multilabel" else "classes"
     return [
         Figure(f"coverage_{name}", f"coverage of {said} sets", 100, estimate_rate(hits, group)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,7 +21,7 @@ from .table import record_estimate, show_interval
 def fit_record(fitted: Fitted, figures: HeadFigures) -> dict[str, Any]:
     """A kept head as JSON values: how it was chosen, and its figures on test with their intervals."""
     metric = fitted.metric
-    measured = {figure.name: figure.value._asdict() for figure in figures.figures if not _is_of(metric, figure)}
+    measured = {figure.name: figure.value.record() for figure in figures.figures if not _is_of(metric, figure)}
     return {
         "train_res": fitted.train_res,
         "test_res": fitted.test_res,
@@ -29,8 +30,8 @@ def fit_record(fitted: Fitted, figures: HeadFigures) -> dict[str, Any]:
         "strength": float(fitted.choice.strength),
         "metric": metric,
         "units": fitted.units,
-        "val": fitted.choice.val._asdict(),
-        "test": fitted.score.figure._asdict(),
+        "val": fitted.choice.val.record(),
+        "test": fitted.score.figure.record(),
         "n_val": fitted.n_val,
         "n_test": len(fitted.score.unit),
         **measured,
@@ -48,9 +49,12 @@ def format_fit(record: dict[str, Any], figures: HeadFigures, style: str) -> str:
     if style == "json":
         return json.dumps(record, indent=2) + "\n"
     measure = MEASURES[record.get("metric", "accuracy")]
+    found = {
+        split: [math.nan if end is None else end for end in record[split].values()] for split in ("val", "test")
+    }
     chosen = [
-        Figure(measure.name, f"{split} {measure.title}", measure.unit, Estimate(**record[split]))
-        for split in ("val", "test")
+        Figure(measure.name, f"{split} {measure.title}", measure.unit, Estimate(*ends))
+        for split, ends in found.items()
     ]
     others = [figure._replace(title=f"test {figure.title}") for figure in figures.figures if figure.name in record]
     rows = [show_figure(figure) for figure in (*chosen, *others)]
@@ -67,7 +71,7 @@ def format_fit(record: dict[str, Any], figures: HeadFigures, style: str) -> str:
 
 def figures_record(figures: HeadFigures) -> dict[str, Any]:
     """How a head did on some images, as JSON values."""
-    measured = {figure.name: figure.value._asdict() for figure in figures.figures}
+    measured = {figure.name: figure.value.record() for figure in figures.figures}
     groups = {"n_groups": figures.n_groups} if figures.n_groups else {}
     return {"n": figures.n, **groups, **measured, "temperature": figures.temperature}
 
@@ -87,10 +91,12 @@ def format_evaluation(record: dict[str, Any], figures: HeadFigures, style: str) 
 def show_figure(figure: Figure) -> dict[str, str]:
     """A row: percent with two digits; kappa and R2 with three; all else with four significant ones, or two."""
     title = f"{figure.title}, %" if figure.unit == 100 else figure.title
-    return {"figure": title, **{part: _show(figure, value) for part, value in figure.value._asdict().items()}}
+    return {"figure": title, **{part: _show(figure, value) for part, value in figure.value.record().items()}}
 
 
-def _show(figure: Figure, value: float) -> str:
+def _show(figure: Figure, value: float | None) -> str:
+    if value is None:
+        return ""
     if figure.unit == 100 or figure.name == "nll":
         return f"{figure.unit * value:.2f}"
     return MEASURES[figure.name].show(value) if figure.name in MEASURES else f"{value:.4g}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -17,8 +18,8 @@ class Judged(NamedTuple):
     Attributes
     ----------
     figure : Estimate
-        With its 95 % interval: Wilson's where images are right or wrong, each by itself, or groups alike; else
-        percentiles of 1,000 resamples, of groups where there are any.
+        With its 95 % interval: Wilson's where images are right or wrong, each by itself; else percentiles of 1,000
+        resamples, of groups where there are any, but where all are alike (`settle_interval`).
     share : bool or float64 array, shape (m,)
         Of each image or group in the figure.
     unit : int64 array, shape (m,)
@@ -47,11 +48,37 @@ def judge_shares(
 def estimate_figure(measure: Measure, share: Shares, *, grouped: bool = False) -> Estimate:
     """The figure of shares of images, or of groups, with its interval; see `Judged`."""
     n = len(share)
-    if measure.alone and (not grouped or (n and np.ptp(share) == 0)):  # resamples of equal groups are equal
+    if measure.alone and not grouped:
         return wilson_interval(float(share.sum()), n)
     if not n:
         raise ValueError("no predictions to score")
-    return measure.clip(bootstrap(lambda weight: float(weight @ share) / n, n))
+    return settle_interval(bootstrap(lambda weight: float(weight @ share) / n, n), n, measure.least)
+
+
+def settle_interval(estimate: Estimate, n: int, least: float = 0.0, most: float = 1.0) -> Estimate:
+    """An estimate of resamples whose interval ends where values do, and is not of no width.
+
+    Where all that is resampled is alike, resamples are, too, which says nothing of others. A figure with bounds
+    then has Wilson's interval of a share, which is its place between them; one without bounds has no interval.
+
+    Parameters
+    ----------
+    estimate : Estimate
+    n : int
+        Images, or groups.
+    least, most : float
+        Bounds of the figure, maybe infinite.
+    """
+    value, low, high = (min(max(end, least), most) for end in estimate)
+    span = most - least
+    bounded = math.isfinite(span)
+    scale = span if bounded else max(abs(value), most if most < math.inf else 0)
+    if high - low > 1e-12 * scale:  # but for rounding
+        return Estimate(value, low, high)
+    if not bounded:
+        return Estimate(value, math.nan, math.nan)
+    _, low, high = wilson_interval(n * (value - least) / span, n)
+    return Estimate(value, min(value, least + span * low), max(value, least + span * high))
 
 
 def estimate_rate(hits: NDArray[np.bool_], group: NDArray[np.int64] | None = None) -> Estimate:

@@ -39,6 +39,8 @@ class Measure(NamedTuple):
         From scores (n, K) and labels to the share of each image, (n,), bool or float64.
     alone : bool
         Whether an image's share depends on that image alone.
+    least : float
+        No value is below; nor is any above 1.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Measure(NamedTuple):
     tasks: tuple[str, ...]
     share: Callable[[Scores, NDArray[Any]], Shares]
     alone: bool = False
+    least: float = 0.0
 
     def show(self, value: float) -> str:
         """A value without its unit: percent with two digits, or three digits."""
@@ -58,8 +61,7 @@ class Measure(NamedTuple):
 
     def clip(self, estimate: Estimate) -> Estimate:
         """An estimate whose interval ends where values do."""
-        low, high = (0.0, 1.0) if self.unit == 100 else (-np.inf, 1.0)
-        return Estimate(*(min(max(value, low), high) for value in estimate))
+        return Estimate(*(min(max(value, self.least), 1.0) for value in estimate))
 
     @property
     def heading(self) -> str:
@@ -167,9 +169,9 @@ MEASURES: dict[str, Measure] = {
         Measure("balanced", "mean of classes", 100, ("multiclass", "ordinal"), share_balanced),
         Measure("f1", "macro F1", 100, ("multiclass", "ordinal"), share_f1),
         Measure("auroc", "AUROC", 100, ("multiclass", "ordinal", "multilabel"), share_auroc),
-        Measure("kappa", "quadratic kappa", 1, ("ordinal",), share_kappa),
+        Measure("kappa", "quadratic kappa", 1, ("ordinal",), share_kappa, least=-1.0),
         Measure("map", "mAP", 100, ("multilabel",), share_precision),
-        Measure("r2", "R2", 1, ("regression",), share_r2),
+        Measure("r2", "R2", 1, ("regression",), share_r2, least=-np.inf),
     )
 }
 DEFAULTS = {"multiclass": "accuracy", "ordinal": "kappa", "multilabel": "map", "regression": "r2"}

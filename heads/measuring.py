@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .arrays import block_rows
 from .figures import ClassRow, Confusion, Figure, HeadFigures
-from .judging import judge_shares
+from .judging import judge_shares, settle_interval
 from .measures import MEASURES
 from .metrics import (
     BINS,
@@ -41,7 +41,7 @@ def measure_head(
     """All figures of a chosen head, each with its 95 % interval.
 
     Shares of images have Wilson's, all others percentiles of 1,000 resamples of images. Where images are grouped,
-    groups are resampled, for all of them.
+    groups are resampled, for all of them. Where resamples do not differ, see `settle_interval`.
 
     Of one class: accuracy, label among the five highest scores, mean over classes of the accuracy within each,
     macro F1, area under the ROC curves one against rest (unless there are very many scores), mean negative
@@ -113,6 +113,7 @@ class _Sample:
 
     def __init__(self, scores: NDArray[np.float32], y: NDArray[Any], group: NDArray[np.int64] | None) -> None:
         self.scores, self.y, self.group = scores, y, group
+        self.n_groups = 0 if group is None else len(np.unique(group))
 
     def sum_up(
         self,
@@ -122,8 +123,7 @@ class _Sample:
         confused: tuple[Confusion, ...] = (),
     ) -> HeadFigures:
         """All that was measured of them."""
-        groups = 0 if self.group is None else len(np.unique(self.group))
-        return HeadFigures(len(self.y), groups, tuple(figures), temperature, per_class, confused)
+        return HeadFigures(len(self.y), self.n_groups, tuple(figures), temperature, per_class, confused)
 
     def share(self, measure: str, name: str = "") -> Figure:
         """One of `MEASURES`."""
@@ -146,9 +146,12 @@ class _Sample:
         figure: Callable[[NDArray[np.float64]], float],
         *,
         centred: bool = False,
+        bounds: tuple[float, float] | None = None,
     ) -> Figure:
-        """Any figure of weighted images; see `bootstrap`."""
-        return Figure(name, title, unit, bootstrap(figure, len(self.y), self.group, centred=centred))
+        """Any figure of weighted images, see `bootstrap`; of bounds 0 and, in percent, 1, if not given."""
+        found = bootstrap(figure, len(self.y), self.group, centred=centred)
+        least, most = bounds or (0.0, 1.0 if unit == 100 else math.inf)
+        return Figure(name, title, unit, settle_interval(found, self.n_groups or len(self.y), least, most))
 
 
 def _measure_numbers(sample: _Sample) -> tuple[Figure, ...]:
@@ -159,7 +162,9 @@ def _measure_numbers(sample: _Sample) -> tuple[Figure, ...]:
         sample.share("r2"),
         sample.average("mae", "mean absolute error", 1, abs(error)),
         sample.resample("rmse", "root mean square error", 1, lambda weight: math.sqrt(weight @ error**2 / n)),
-        sample.resample("rank", "rank correlation", 1, lambda weight: _correlate(*ranks, weight)),
+        sample.resample(
+            "rank", "rank correlation", 1, lambda weight: _correlate(*ranks, weight), bounds=(-1.0, 1.0)
+        ),
     )
 
 

@@ -53,10 +53,11 @@ class Memo:
     def keep(self, name: str, record: Mapping[str, Any]) -> None:
         """Write a record of JSON values under a name, whole or not at all.
 
-        A folder that cannot be written costs the next grid its time and this one nothing.
+        A folder that cannot be written costs the next grid its time and this one nothing; so does a record of an
+        estimate without an interval, whose NaN JSON does not have.
         """
-        data = json.dumps({"sha256": _digest([name, record]), "record": record}, separators=(",", ":"))
-        with suppress(DiskError):
+        with suppress(DiskError, ValueError):
+            data = json.dumps({"sha256": _digest([name, record]), "record": record}, separators=(",", ":"))
             commit_bytes(self._file(name), data.encode())
 
     def _file(self, name: str) -> Path:

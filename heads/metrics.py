@@ -18,11 +18,15 @@ BINS = 15  # of confidence, as Guo et al. 2017 have
 
 
 class Estimate(NamedTuple):
-    """A figure with the ends of its 95 % interval."""
+    """A figure with the ends of its 95 % interval, NaN where there is none."""
 
     value: float
     low: float
     high: float
+
+    def record(self) -> dict[str, float | None]:
+        """As JSON values: None in place of ends that there are not."""
+        return {name: None if math.isnan(end) else end for name, end in self._asdict().items()}
 
 
 def wilson_interval(hits: float, n: float) -> Estimate:

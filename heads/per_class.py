@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .figures import ClassRow, Confusion
-from .judging import estimate_rate
+from .judging import estimate_rate, settle_interval
 from .measures import share_precision
 from .metrics import Estimate, draw_weights
 
@@ -71,13 +71,20 @@ def rate_labels(
 def _estimate_rankings(
     scores: NDArray[np.float32], y: NDArray[np.bool_], group: NDArray[np.int64] | None
 ) -> list[Estimate | None]:
-    """Average precision of each label, with percentiles of the resamples that all of them share."""
+    """Average precision of each label, with percentiles of the resamples that all of them share.
+
+    Where these do not differ, see `settle_interval`: only images that have the label are counted, or their groups.
+    """
     n, k = y.shape
     shares = np.stack([share_precision(scores[:, [one]], y[:, [one]]) for one in range(k)], 1)
     draws = np.stack([weight @ shares / n for weight in draw_weights(n, group)])
-    ends = np.percentile(draws, [2.5, 97.5], axis=0).clip(0, 1)
+    ends = np.percentile(draws, [2.5, 97.5], axis=0)
     estimates = [Estimate(*map(float, each)) for each in zip(shares.mean(0), *ends, strict=True)]
-    return [one if 0 < has < n else None for one, has in zip(estimates, y.sum(0).tolist(), strict=True)]
+    image = np.arange(n) if group is None else group
+    return [
+        settle_interval(one, len(np.unique(image[has]))) if 0 < has.sum() < n else None
+        for one, has in zip(estimates, y.T, strict=True)
+    ]
 
 
 def list_confused(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -212,17 +213,18 @@ def show_trunk(name: str) -> str:
 
 def format_estimate(estimate: Estimate, measure: Measure = MEASURES["accuracy"]) -> str:
     """A figure with its interval: ``94.73 % [94.01, 95.37]``, or ``0.873 [0.811, 0.920]``."""
-    return f"{measure.show(estimate.value)}{measure.suffix} {show_interval(estimate, measure)}"
+    return f"{measure.show(estimate.value)}{measure.suffix} {show_interval(estimate, measure)}".rstrip()
 
 
 def show_interval(estimate: Estimate, measure: Measure = MEASURES["accuracy"]) -> str:
-    """The ends of its interval."""
-    return f"[{measure.show(estimate.low)}, {measure.show(estimate.high)}]"
+    """The ends of its interval; nothing where there is none."""
+    return "" if math.isnan(estimate.low) else f"[{measure.show(estimate.low)}, {measure.show(estimate.high)}]"
 
 
 def record_estimate(name: str, estimate: Estimate | None) -> dict[str, float | None]:
     """An estimate as three flat JSON values, empty if there is none."""
-    return dict(zip((name, f"{name}_low", f"{name}_high"), estimate or (None,) * 3, strict=True))
+    ends = estimate.record().values() if estimate else (None,) * 3
+    return dict(zip((name, f"{name}_low", f"{name}_high"), ends, strict=True))
 
 
 def _cell_rows(cells: Sequence[Cell], shown: Sequence[Cell]) -> list[tuple[str, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fixgrid.heads.figures import ClassRow, Confusion
+from fixgrid.heads.head_table import figures_record, format_figures
 from fixgrid.heads.measuring import measure_head
-from fixgrid.heads.metrics import bootstrap, calibration_error, fit_temperature
+from fixgrid.heads.metrics import Estimate, bootstrap, calibration_error, fit_temperature, wilson_interval
 
 CLASSES = tuple("abcdefgh")
 
@@ -72,7 +74,35 @@ def test_every_estimate_lies_in_its_interval(asked: dict[str, Any]) -> None:
     estimates |= {f"recall of {row.name}": row.recall for row in found.per_class if row.recall}
     estimates |= {f"AP of {row.name}": row.average_precision for row in found.per_class if row.average_precision}
     for name, (value, low, high) in estimates.items():
-        assert low <= value <= high, name
+        untold = np.isnan(low) and np.isnan(high) and name in ("nll", "off", "mae", "rmse", "r2")
+        assert untold or (low <= value <= high and low < high), name
+
+
+@pytest.mark.parametrize(("right", "ends"), [(True, wilson_interval(16, 16)), (False, wilson_interval(0, 16))])
+def test_images_that_are_all_right_or_all_wrong_leave_doubt_in_every_figure(right: bool, ends: Estimate) -> None:
+    y = np.arange(16) % 4
+    scores = 9 * np.eye(4, dtype=np.float32)[y if right else (y + 1) % 4]
+    found = measure_head(scores, y, "abcd")
+    for name in ("top1", "class_mean", "macro_f1", *["auroc"] * right):
+        assert found[name] == pytest.approx(ends), name
+    ordered = measure_head(scores, y, "abcd", task="ordinal", group=y)
+    four = wilson_interval(4 * right, 4)
+    assert (ordered.class_mean, ordered.macro_f1) == (pytest.approx(four), pytest.approx(four))
+    several = measure_head(scores - 4, np.eye(4, dtype=np.bool_)[y], "abcd", task="multilabel")
+    if right:
+        assert several["map"] == several.micro_f1 == several.exact == pytest.approx(ends)
+        assert several.per_class[0].average_precision == wilson_interval(4, 4)  # images that have the label
+        assert ordered.kappa == pytest.approx((1, 2 * four.low - 1, 1))  # it may be down to -1
+        assert (ordered.off.value, np.isnan(ordered.off.low)) == (0, True)
+
+
+def test_an_image_alone_has_no_interval_of_a_figure_without_bounds() -> None:
+    figures = measure_head(np.array([[0.2, 0.8]], np.float32), np.array([1]), "ab")
+    assert np.isnan(figures.nll[1:]).all()
+    assert figures_record(figures)["nll"] == {"value": figures.nll.value, "low": None, "high": None}
+    json.loads(format_figures(figures, "json"), parse_constant=pytest.fail)
+    assert '"log-loss, nats",0.44,,\n' in format_figures(figures, "csv").replace("\r", "")
+    assert format_figures(figures, "table").count("nan") == 0
 
 
 def draw_confidence(seed: int, n: int = 100) -> tuple[np.ndarray, np.ndarray]:

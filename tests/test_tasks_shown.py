@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -35,9 +36,10 @@ from fixgrid.heads.fit import Fitted, fit_best
 from fixgrid.heads.grid import run_grid
 from fixgrid.heads.halving import Dropped, Pass
 from fixgrid.heads.head_table import fit_record, format_curve
-from fixgrid.heads.judging import estimate_rate
+from fixgrid.heads.judging import estimate_figure, estimate_rate, settle_interval
 from fixgrid.heads.linear import LinearHead
 from fixgrid.heads.measures import DEFAULTS, MEASURES
+from fixgrid.heads.memo import Memo
 from fixgrid.heads.metrics import Estimate, wilson_interval
 from fixgrid.heads.mistakes import list_mistakes, name_mistakes
 from fixgrid.heads.nested import cross_validate
@@ -45,7 +47,7 @@ from fixgrid.heads.per_class import rate_labels
 from fixgrid.heads.question import Ask, Asked, GridOptions
 from fixgrid.heads.report import Report, render_report
 from fixgrid.heads.resplit import choose_again
-from fixgrid.heads.table import Notes
+from fixgrid.heads.table import Notes, format_estimate, record_estimate
 from fixgrid.heads.twins import Twin, find_twins
 from fixgrid.heads.uses import list_uses
 from fixgrid.heads.verdict import judge_cells
@@ -267,9 +269,20 @@ def test_a_curve_is_of_the_figure_and_its_mean_may_be_below_0(task: str) -> None
 
 
 def test_an_interval_ends_where_its_figure_does() -> None:
-    wide = Estimate(0.1, -0.3, 1.2)
-    assert MEASURES["r2"].clip(wide) == (0.1, -0.3, 1.0)
-    assert MEASURES["map"].clip(wide) == (0.1, 0.0, 1.0)
+    wide = Estimate(0.1, -1.3, 1.2)
+    ends = {name: settle_interval(wide, 9, MEASURES[name].least) for name in ("r2", "kappa", "map")}
+    assert ends == {"r2": (0.1, -1.3, 1.0), "kappa": (0.1, -1.0, 1.0), "map": (0.1, 0.0, 1.0)}
+    assert MEASURES["kappa"].clip(wide) == ends["kappa"]
+
+
+def test_a_figure_without_an_interval_is_shown_alone_and_its_cell_is_made_again(tmp_path: Path) -> None:
+    alone = estimate_figure(MEASURES["r2"], np.ones(1))
+    assert format_estimate(alone, MEASURES["r2"]) == "1.000"
+    assert record_estimate("test", alone) == {"test": 1.0, "test_low": None, "test_high": None}
+    assert np.isnan(estimate_figure(MEASURES["r2"], np.array([1e-17, 0])).low)  # but for rounding
+    memo = Memo(tmp_path, lambda *place: "")
+    memo.keep("a cell", {"val": alone})
+    assert memo.recall("a cell") is None
 
 
 def deal(task: str, grouped: bool = False):
