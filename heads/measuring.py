@@ -43,10 +43,10 @@ def measure_head(
     Shares of images have Wilson's, all others percentiles of 1,000 resamples of images. Where images are grouped,
     groups are resampled, for all of them. Where resamples do not differ, see `settle_interval`.
 
-    Of one class: accuracy, label among the five highest scores, mean over classes of the accuracy within each,
-    macro F1, area under the ROC curves one against rest (unless there are very many scores), mean negative
-    log-likelihood in nats, expected calibration error in 15 bins (Guo et al. 2017, eq. 3; it is biased upwards, in
-    resamples once more, which `bootstrap` takes off its interval). Of ordered classes before these the
+    Of one class: accuracy, label among the five highest scores (of more classes), mean over classes of the accuracy
+    within each, macro F1, area under the ROC curves one against rest (unless there are very many scores), mean
+    negative log-likelihood in nats, expected calibration error in 15 bins (Guo et al. 2017, eq. 3; it is biased
+    upwards, in resamples once more, which `bootstrap` takes off its interval). Of ordered classes before these the
     quadratic kappa, the share that is off by one class at most, and the mean of classes that an answer is off. Of
     several classes: mAP, area under the ROC curves, macro and micro F1 at the thresholds, share of images whose
     labels are all right, log-likelihood and calibration of the average label. Of numbers: R2, mean absolute error,
@@ -87,7 +87,7 @@ def measure_head(
     losses, confidence = read_scores(scores, y, temperature)
     figures = [
         sample.share("accuracy", "top1"),
-        *([] if task == "ordinal" else [sample.average("top5", "top-5", 100, top_hits(scores, y, 5))]),
+        *([sample.average("top5", "top-5", 100, top_hits(scores, y, 5))] if task != "ordinal" and k > 5 else ()),
         sample.resample("class_mean", "mean of classes", 100, lambda weight: _class_mean(correct, y, weight, k)),
         sample.share("f1", "macro_f1"),
         *([sample.share("auroc")] if scores.size <= _MOST_RANKED and np.ptp(y) else ()),  # none of one class alone

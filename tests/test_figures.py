@@ -164,6 +164,12 @@ def test_what_cannot_be_told_of_one_class_is_left_out(task: str, held: list[Any]
     assert figures.said_intervals.endswith("one group tells nothing of others")
 
 
+@pytest.mark.parametrize(("k", "told"), [(5, False), (6, True)])
+def test_the_label_is_always_among_the_five_highest_of_five(k: int, told: bool) -> None:
+    figures = measure_head(*draw(40, k), CLASSES[:k])
+    assert ("top5" in [figure.name for figure in figures.figures]) == told
+
+
 @pytest.mark.parametrize("grouped", [False, True])
 def test_answers_about_several_labels_are_binned_once_for_all_resamples(
     grouped: bool, monkeypatch: pytest.MonkeyPatch
