@@ -78,7 +78,7 @@ def format_breakdown(
         format_records(rows, style, broken=names) if rows else f"{_say_none(figures)}\n" for rows in tables.values()
     ]
     if n_mistakes is not None:
-        texts.append(format_mistakes(wrong, classes, style, n_mistakes))
+        texts.append(format_mistakes(wrong, classes, style, n_mistakes, figures.n))
     return "\n".join([whole(record, figures, style), *dict.fromkeys(texts)])
 
 

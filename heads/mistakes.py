@@ -144,10 +144,11 @@ def name_fields(task: str) -> list[str]:
     return ["rank", "file", "truth", "answer", *of, *chances]
 
 
-def format_mistakes(wrong: Sequence[WrongAnswer], classes: Sequence[str], style: str, most: int) -> str:
+def format_mistakes(wrong: Sequence[WrongAnswer], classes: Sequence[str], style: str, most: int, n: int) -> str:
     """The first wrong answers as ``table`` or ``md``, and how many there are in all.
 
-    In a terminal each takes two lines, the truth above the answer, and of a long path the beginning is left out.
+    Hardly a number is right, so that of numbers all answers are counted. In a terminal each takes two lines, the
+    truth above the answer, and of a long path the beginning is left out.
 
     Parameters
     ----------
@@ -155,6 +156,8 @@ def format_mistakes(wrong: Sequence[WrongAnswer], classes: Sequence[str], style:
     classes : sequence of str
     style : str
     most : int
+    n : int
+        All answers, right ones too.
     """
     if not wrong:
         return "no answer is wrong\n"
@@ -167,7 +170,9 @@ def format_mistakes(wrong: Sequence[WrongAnswer], classes: Sequence[str], style:
         lines = [line for row in rows for line in _part_lines(row)]
         text = format_records(_fit_paths(lines), style, broken=[_BOTH])
     more = "" if len(wrong) <= most else "; --format csv or json lists all"
-    return f"{text}\n{len(rows)} of {len(wrong)} wrong answers, the worst first{more}\n"
+    numbers = isinstance(wrong[0].truth, float)
+    said = f"{n} answers, the farthest off" if numbers else f"{len(wrong)} wrong answers, the worst"
+    return f"{text}\n{len(rows)} of {said} first{more}\n"
 
 
 def _show_cells(rank: int, one: WrongAnswer, shown: dict[str, str], show: Callable[[str], str]) -> Cells:

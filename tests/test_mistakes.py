@@ -48,7 +48,7 @@ def test_a_label_is_given_wrongly_or_missed() -> None:
     (one,) = name_mistakes(answers, "abc", PATHS)
     assert one[1:3] == (("c",), ("a",))
     assert (one.label, one.probability, one.of_truth) == ("a", pytest.approx(0.8), pytest.approx(0.2))
-    assert "a (a too many)" in format_mistakes([one], "abc", "table", 1)
+    assert "a (a too many)" in format_mistakes([one], "abc", "table", 1, 9)
     (row,) = record_mistakes([one], "abc", "json")
     assert (row["truth"], row["answer"], row["label"]) == (["c"], ["a"], "a")
     thresholds = np.array([0.9, 0.5, 0.2], np.float32)
@@ -58,7 +58,7 @@ def test_a_label_is_given_wrongly_or_missed() -> None:
     answers = judge_answers(scores, y, np.arange(2), "abc", task="multilabel", thresholds=thresholds)
     (one,) = name_mistakes(answers, "abc", PATHS)
     assert (one.probability, one.of_truth) == (pytest.approx(0.8), pytest.approx(0.2))  # that it is no a
-    assert "b (a missed)" in format_mistakes([one], "abc", "table", 1)
+    assert "b (a missed)" in format_mistakes([one], "abc", "table", 1, 9)
 
 
 def test_a_bar_within_a_label_parts_nothing_in_csv() -> None:
@@ -70,14 +70,14 @@ def test_a_bar_within_a_label_parts_nothing_in_csv() -> None:
 def test_numbers_have_no_probability_but_say_how_far_they_are_off() -> None:
     wrong = name_mistakes(make([1.0, 5.0], [1.5, 3.0], [1, 1], "regression"), ["size"], PATHS)
     assert [one.off for one in wrong] == [-2.0, 0.5]
-    assert format_mistakes(wrong, (), "table", 9).splitlines()[2].split() == ["1", "1.jpg", "5", "3", "-2"]
+    assert format_mistakes(wrong, (), "table", 9, 9).splitlines()[2].split() == ["1", "1.jpg", "5", "3", "-2"]
     assert [*record_mistakes(wrong, (), "csv")[0]] == ["rank", "file", "truth", "answer", "off"]
 
 
 def test_places_of_an_order_say_how_far_they_are_off() -> None:
     wrong = name_mistakes(make([0, 2], [2, 1], [0.4, 0.9], "ordinal"), ["low", "mid", "high"], PATHS)
     assert [(one.truth, one.answer, one.off) for one in wrong] == [("low", "high", 2.0), ("high", "mid", -1.0)]
-    assert "high                +2" in format_mistakes(wrong, ("low", "mid", "high"), "table", 1)
+    assert "high                +2" in format_mistakes(wrong, ("low", "mid", "high"), "table", 1, 9)
 
 
 @given(
@@ -90,7 +90,7 @@ def test_a_list_of_any_names_fits_a_terminal_and_programs_get_whole_paths(
 ) -> None:
     classes = list(dict.fromkeys([truth, answer]))
     wrong = [WrongAnswer(path, classes[0], classes[-1], 0.9, 0.05) for path in paths]
-    text = format_mistakes(wrong, classes, "table", 9)
+    text = format_mistakes(wrong, classes, "table", 9, 9)
     assert max(map(len, text.splitlines())) <= WIDTH
     assert all(line.isprintable() for line in text.split("\n"))
     found = [row["file"] for row in json.loads(json.dumps(record_mistakes(wrong, classes, "json")))]

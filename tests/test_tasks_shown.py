@@ -234,7 +234,9 @@ def test_a_breakdown_has_the_classes_that_there_are(task: str) -> None:
     found = json.loads(format_breakdown(record, answers, "json", True, 3, 2, wrong=wrong))
     text = format_breakdown(record, answers, "table", True, 3, 2, wrong=wrong)
     assert max(map(len, text.splitlines())) <= 80
-    assert f"2 of {len(wrong)} wrong answers" in text
+    told = "{} answers, the farthest off first" if task == "regression" else "{} wrong answers, the worst first"
+    n = SIZES["test"] if task == "regression" else len(wrong)
+    assert f"2 of {told.format(n)}; --format csv or json lists all\n" in text
     assert [row["rank"] for row in found["mistakes"]] == list(range(1, len(wrong) + 1))
     assert all(row["truth"] != row["answer"] for row in found["mistakes"])
     assert {*found["mistakes"][0]} - {"rank", "file", "truth", "answer"} == {
