@@ -25,8 +25,8 @@ from .answers import Answers
 Label = str | tuple[str, ...] | float
 """A class; several; a number."""
 Cells = dict[str, str | tuple[str, str]]
-"""A wrong answer by column; where a column is of the truth and of the answer, both."""
-_BOTH, _CHANCE = "truth, then answer", "probability"
+"""A wrong answer by column; where a column has two lines, as of the truth and of the answer, both."""
+_BOTH, _CHANCE, _WRONG = "truth, then answer", "probability", "wrong label"
 _NARROWEST = 30  # of a path, however long the names of classes are
 
 
@@ -168,7 +168,7 @@ def format_mistakes(wrong: Sequence[WrongAnswer], classes: Sequence[str], style:
         text = format_records([_part_columns(row) for row in rows], style)
     else:
         lines = [line for row in rows for line in _part_lines(row)]
-        text = format_records(_fit_paths(lines), style, broken=[_BOTH])
+        text = format_records(_fit_paths(lines), style, broken=[_BOTH, _WRONG])
     more = "" if len(wrong) <= most else "; --format csv or json lists all"
     numbers = isinstance(wrong[0].truth, float)
     said = f"{n} answers, the farthest off" if numbers else f"{len(wrong)} wrong answers, the worst"
@@ -180,10 +180,12 @@ def _show_cells(rank: int, one: WrongAnswer, shown: dict[str, str], show: Callab
     cells: Cells = {"#": str(rank), "file": escape_markdown(path) if show is escape_markdown else path}
     if isinstance(one.truth, float):
         return {**cells, "truth": f"{one.truth:.6g}", "answer": f"{one.answer:.6g}", "off": f"{one.off:+.4g}"}
-    wrong = ""
-    if one.label:
-        wrong = f" ({shown[one.label]} {'missed' if one.label in one.truth else 'too many'})"
-    cells[_BOTH] = _say_label(one.truth, shown), _say_label(one.answer, shown) + wrong
+    cells[_BOTH] = _say_label(one.truth, shown), _say_label(one.answer, shown)
+    if one.label:  # the probability is of this label alone, not of the sets
+        missed = one.label in one.truth
+        chance = _show_share(one.of_truth if missed else one.probability).strip()
+        cells[_WRONG] = f"{shown[one.label]} {'missed' if missed else 'too many'}", chance
+        return cells
     if one.off is not None:
         cells["off"] = "", f"{one.off:+.0f}"
     cells[_CHANCE] = _show_share(one.of_truth), _show_share(one.probability)
@@ -201,12 +203,18 @@ def _say_label(label: Label, shown: dict[str, str]) -> str:
 def _part_lines(row: Cells) -> Iterator[dict[str, str]]:
     """Lines of a terminal: the truth, then the answer; of numbers one."""
     for line in range(1 + (_BOTH in row)):
-        yield {name: cell[line] if isinstance(cell, tuple) else cell * (line == 0) for name, cell in row.items()}
+        cells = {name: cell[line] if isinstance(cell, tuple) else cell * (line == 0) for name, cell in row.items()}
+        yield cells | ({_WRONG: f"{_CHANCE} {cells[_WRONG]}"} if line and _WRONG in row else {})
 
 
 def _part_columns(row: Cells) -> dict[str, str]:
     """One row: truth and answer in columns of their own."""
-    names = {_BOTH: ("truth", "answer"), _CHANCE: ("probability of the truth", "of the answer"), "off": ("", "off")}
+    names = {
+        _BOTH: ("truth", "answer"),
+        _CHANCE: ("probability of the truth", "of the answer"),
+        _WRONG: (_WRONG, "its probability"),
+        "off": ("", "off"),
+    }
     found: dict[str, str] = {}
     for name, cell in row.items():
         parts = zip(names[name], cell, strict=True) if isinstance(cell, tuple) else [(name, cell)]

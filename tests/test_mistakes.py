@@ -48,7 +48,12 @@ def test_a_label_is_given_wrongly_or_missed() -> None:
     (one,) = name_mistakes(answers, "abc", PATHS)
     assert one[1:3] == (("c",), ("a",))
     assert (one.label, one.probability, one.of_truth) == ("a", pytest.approx(0.8), pytest.approx(0.2))
-    assert "a (a too many)" in format_mistakes([one], "abc", "table", 1, 9)
+    lines = format_mistakes([one], "abc", "table", 1, 9).splitlines()
+    assert [line.split() for line in (lines[0], *lines[2:4])] == [
+        ["#", "file", "truth,", "then", "answer", "wrong", "label"],
+        ["1", "0.jpg", "c", "a", "too", "many"],
+        ["a", "probability", "80.0", "%"],
+    ]
     (row,) = record_mistakes([one], "abc", "json")
     assert (row["truth"], row["answer"], row["label"]) == (["c"], ["a"], "a")
     thresholds = np.array([0.9, 0.5, 0.2], np.float32)
@@ -58,7 +63,9 @@ def test_a_label_is_given_wrongly_or_missed() -> None:
     answers = judge_answers(scores, y, np.arange(2), "abc", task="multilabel", thresholds=thresholds)
     (one,) = name_mistakes(answers, "abc", PATHS)
     assert (one.probability, one.of_truth) == (pytest.approx(0.8), pytest.approx(0.2))  # that it is no a
-    assert "b (a missed)" in format_mistakes([one], "abc", "table", 1, 9)
+    rows = [line.split("|")[1:-1] for line in format_mistakes([one], "abc", "md", 1, 9).splitlines()[:3]]
+    assert [cell.strip() for cell in rows[0]] == ["#", "file", "truth", "answer", "wrong label", "its probability"]
+    assert [cell.strip() for cell in rows[2]] == ["1", "1.jpg", "a, b", "b", "a missed", "20.0 %"]
 
 
 def test_a_bar_within_a_label_parts_nothing_in_csv() -> None:
@@ -90,6 +97,8 @@ def test_a_list_of_any_names_fits_a_terminal_and_programs_get_whole_paths(
 ) -> None:
     classes = list(dict.fromkeys([truth, answer]))
     wrong = [WrongAnswer(path, classes[0], classes[-1], 0.9, 0.05) for path in paths]
+    sets = [WrongAnswer(path, (), tuple(classes), 0.9, 0.1, classes[0]) for path in paths]
+    assert max(map(len, format_mistakes(sets, classes, "table", 9, 9).splitlines())) <= WIDTH
     text = format_mistakes(wrong, classes, "table", 9, 9)
     assert max(map(len, text.splitlines())) <= WIDTH
     assert all(line.isprintable() for line in text.split("\n"))
