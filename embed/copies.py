@@ -89,9 +89,11 @@ class Copies:
         """
         self._see(dict.fromkeys(end for pair in pairs for end in pair))
         seen = [(self._known[a], self._known[b]) for a, b in pairs]
-        # Threads of the linear algebra beside these would wait for each other: products here are small.
+        # Threads of the linear algebra beside these would wait for each other: products here are small. Judging is
+        # of so many small ones that threads of ours would, too.
         with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count()) as pool:
-            return list(pool.map(_judge, seen, _seek_all(seen, pool.map), pairs.values()))
+            spots = _seek_all(seen, pool.map)
+            return [_judge(*one) for one in zip(seen, spots, pairs.values(), strict=True)]
 
     def _see(self, ends: Iterable[End]) -> None:
         new = [end for end in ends if end not in self._known]

@@ -24,6 +24,7 @@ _SCALES, _STEP = (1, 0.9, 0.81, 0.73, 0.66), 0.06  # a third of a side may be go
 # (first, share) of the height: captions and logos spoil an upper or lower edge, so it is sought without it, too.
 _PARTS = ((0.0, 1.0), (0.0, 0.84), (0.16, 0.84))
 _FIRST_MOVE, _MOVES = 0.04, 3
+_HOPEFUL = 4  # pieces
 _WHOLE = 0.96
 _NOISE, _STRONG = 2.0, 20.0  # grey levels: what varies less is flat, and what varies more counts no more
 _TELLING, _AGREES = 3.0, 0.8  # grey levels a piece varies by beside a slope; correlation
@@ -112,11 +113,9 @@ def seek(image: Shown, others: Sequence[Shown]) -> list[Spot]:
     n = len(_SPANS)
     strips = _RESIZE @ (soft - soft.mean())
     windows = (strips @ _RESIZE.T).reshape(n, COARSE_PX, n, COARSE_PX).transpose(0, 2, 1, 3).reshape(n * n, -1)
-    squares = np.einsum("ij,ij->i", windows, windows) - windows.mean(1) ** 2 * COARSE_PX**2
-    length = np.sqrt(np.maximum(squares, (_NOISE * COARSE_PX) ** 2))
     sought = np.stack([other.parts for other in others])
     sought = np.stack([sought, sought[..., ::-1]], 2).reshape(len(others) * 2 * len(_PARTS), -1)
-    fits = ((windows @ sought.T) / length[:, None]).reshape(n * n, len(others), -1)
+    fits = ((windows @ sought.T) / _measure(windows)[:, None]).reshape(n * n, len(others), -1)
     best = fits.reshape(n * n, len(others), -1).transpose(1, 0, 2).reshape(len(others), -1)
     framed = fits[0, :, :2].max(1)
     spots = []
@@ -129,22 +128,33 @@ def seek(image: Shown, others: Sequence[Shown]) -> list[Spot]:
 
 
 def lay_over(image: Shown, other: Shown, spot: Spot) -> Overlay:
-    """Move the edges of a spot to where the other image fits best, and compare all of it."""
+    """Move the edges of a spot to where the other image fits best, and compare all of it.
+
+    Where hardly a piece agrees after the first move, as of most pairs that are no copies, it is the last: of 1,495
+    copies at least 8 pieces do by then.
+    """
     here = image.grey.astype(np.float32)
+    here -= here.mean()
     there = (other.grey[:, ::-1] if spot.mirrored else other.grey).astype(np.float32)
     part = _PARTS[spot.part]
     sought = _normalise(_cut(there, (0.0, 1.0), part, _FINE).reshape(1, -1))[0]
-    x, y, move, value = spot.x, spot.y, _FIRST_MOVE, -1.0
-    for _ in range(_MOVES):
+    detail = _cut(there, (0.0, 1.0), part, _PIECES)
+    x, y, move = spot.x, spot.y, _FIRST_MOVE
+    for number in range(_MOVES):
         across, down = _move(x, move), _move(y, move)
         strips = resize_rows(down, _FINE, SIDE_PX).reshape(-1, SIDE_PX) @ here
         windows = strips @ resize_rows(across, _FINE, SIDE_PX).reshape(-1, SIDE_PX).T
         windows = windows.reshape(len(down), _FINE, len(across), _FINE).transpose(0, 2, 1, 3)
-        fits = _normalise(windows.reshape(len(down) * len(across), -1)) @ sought
+        windows = windows.reshape(len(down) * len(across), -1)
+        fits = windows @ sought / _measure(windows)
         i, j = divmod(int(fits.argmax()), len(across))
-        x, y, value, move = across[j], down[i], float(fits.max()), move / 2
-    pieces = _compare_pieces(_cut(here, x, y, _PIECES), _cut(there, (0.0, 1.0), part, _PIECES))
-    return Overlay(value, *pieces, spot.part == 0 and min(x[1], y[1]) >= _WHOLE)
+        x, y, move = across[j], down[i], move / 2
+        if number in (0, _MOVES - 1):
+            pieces = _compare_pieces(_cut(here, x, y, _PIECES), detail)
+            found = Overlay(float(fits.max()), *pieces, spot.part == 0 and min(x[1], y[1]) >= _WHOLE)
+            if found.matching < _HOPEFUL:
+                break
+    return found
 
 
 def _compare_pieces(here: Grey, there: Grey) -> tuple[float, int, int]:
@@ -188,8 +198,14 @@ def _cut(grey: Grey, x: tuple[float, float], y: tuple[float, float], side: int) 
 
 def _normalise(rows: NDArray[Any]) -> Grey:
     rows = rows - rows.mean(1, keepdims=True)
-    least = _NOISE * np.sqrt(rows.shape[1])
-    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), least), np.float32)
+    return np.asarray(rows / _measure(rows)[:, None], np.float32)
+
+
+def _measure(rows: NDArray[Any]) -> Grey:
+    """Lengths of rows without their means, no less than those of noise: shape (n,)."""
+    n = rows.shape[1]
+    squares = np.einsum("ij,ij->i", rows, rows) - n * rows.mean(1) ** 2
+    return np.asarray(np.sqrt(np.maximum(squares, n * _NOISE**2)), np.float32)
 
 
 def _move(span: tuple[float, float], move: float) -> list[tuple[float, float]]:
