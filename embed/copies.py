@@ -35,7 +35,7 @@ _SCENE, _SCENE_PIECES = 0.94, 0.70
 # moved in all that tells: then its features must be alike.
 _TELLING, _MATCHING, _MANY_MATCHING = 8, 8, 16
 _LIKE_FEATURES = 0.8
-_WORTH_A_LOOK = 0.84  # of the coarse search: 1.5 % of those pairs, and all copies but one of 1,000
+_WORTH_A_LOOK = 0.8  # of the coarse search: 3 % of those pairs
 
 
 class Likeness(NamedTuple):
