@@ -32,9 +32,9 @@ _FRAMED = 0.93
 _SCENE, _SCENE_PIECES = 0.94, 0.70
 # Of 49 pieces. Sky, walls and blurred lawns correlate well with each other, and few of their pieces tell anything:
 # of other pictures' pieces 13 agree at most, of copies' 8 at least, 22 in all but one of 200. A scene may have
-# moved in all that tells: then its features must be alike.
+# moved in all that tells: then its features must be alike; copies' have .5 and more.
 _TELLING, _MATCHING, _MANY_MATCHING = 8, 8, 16
-_LIKE_FEATURES = 0.8
+_OTHER_FEATURES, _LIKE_FEATURES = 0.5, 0.8
 _WORTH_A_LOOK = 0.8  # of the coarse search: 3 % of those pairs
 
 
@@ -149,8 +149,8 @@ def _judge(seen: tuple[Shown | None, Shown | None], spot: Spot | None, cosine: f
         how = "mirrored" if spot.mirrored else "copy" if found.whole else "cropped"
         return Likeness(how, found.correlation)
     alike = spot.framed >= _FRAMED or (found.correlation >= _SCENE and found.pieces >= _SCENE_PIECES)
-    least = _MANY_MATCHING if not alike else _MATCHING if cosine < _LIKE_FEATURES else 0
-    if found.matching >= least:
+    least = _MATCHING if cosine < _LIKE_FEATURES else 0
+    if found.matching >= (least if alike and cosine >= _OTHER_FEATURES else _MANY_MATCHING):
         return Likeness("scene", max(spot.framed, found.correlation))
     return Likeness("", found.correlation)
 
