@@ -36,11 +36,8 @@ def show_text(text: str) -> str:
 
 def escape_markdown(text: str) -> str:
     r"""Text that Markdown shows as it is: on one line, every mark of its syntax behind a ``\``."""
-    return (
-        re.sub(r"([\\`*_{}\[\]<>#|~&!@$=^])", r"\\\1", show_text(text))
-        .replace("www.", "www\\.")
-        .replace("://", "\\://")
-    )
+    text = re.sub(r"([\\`*_{}\[\]<>#|~&!@$=^])", r"\\\1", show_text(text))
+    return text.replace("www.", "www\\.").replace("://", "\\://")
 
 
 def show_label(label: str | tuple[str, ...] | float) -> str:

@@ -19,6 +19,7 @@ from fixgrid.cache.text import (
     tell_apart,
     write_path,
 )
+from fixgrid.cache.width import measure_width
 
 from .answers import Answers
 
@@ -224,6 +225,8 @@ def _part_columns(row: Cells) -> dict[str, str]:
 
 def _fit_paths(rows: Sequence[dict[str, str]]) -> list[dict[str, str]]:
     """The rows with paths that the other columns leave room for."""
-    others = {name: max(map(len, (name, *(row[name] for row in rows)))) for name in rows[0] if name != "file"}
+    others = {
+        name: max(map(measure_width, (name, *(row[name] for row in rows)))) for name in rows[0] if name != "file"
+    }
     room = max(WIDTH - sum(width + 2 for width in others.values()), _NARROWEST)
     return [{**row, "file": shorten_path(row["file"], room)} for row in rows]

@@ -108,10 +108,10 @@ def test_the_chosen_cell_is_fitted_once_for_grid_answers_and_curve(
     fitted, choose = Counter(), Recipe.choose
     question = asked(tmp_path)
 
-    def count_choices(recipe: Recipe) -> object:
+    def count_choices(recipe: Recipe, *more: object) -> object:
         if recipe.training.source is question.source:  # a curve's other points are of fewer images
             fitted[recipe.train_res, recipe.test_res] += 1
-        return choose(recipe)
+        return choose(recipe, *more)
 
     monkeypatch.setattr(Recipe, "choose", count_choices)
     found = find_all([question])

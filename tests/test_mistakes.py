@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fixgrid.cache.text import WIDTH, escape_markdown, shorten_path, show_text, tell_apart
+from fixgrid.cache.width import measure_width
 from fixgrid.heads.answers import Answers, judge_answers
 from fixgrid.heads.drawings import clip_name
 from fixgrid.heads.mistakes import WrongAnswer, format_mistakes, list_mistakes, name_mistakes, record_mistakes
@@ -100,7 +101,7 @@ def test_a_list_of_any_names_fits_a_terminal_and_programs_get_whole_paths(
     sets = [WrongAnswer(path, (), tuple(classes), 0.9, 0.1, classes[0]) for path in paths]
     assert max(map(len, format_mistakes(sets, classes, "table", 9, 9).splitlines())) <= WIDTH
     text = format_mistakes(wrong, classes, "table", 9, 9)
-    assert max(map(len, text.splitlines())) <= WIDTH
+    assert max(map(measure_width, text.splitlines())) <= WIDTH
     assert all(line.isprintable() for line in text.split("\n"))
     found = [row["file"] for row in json.loads(json.dumps(record_mistakes(wrong, classes, "json")))]
     assert [name.encode("utf-8", "surrogateescape") for name in found] == paths
