@@ -99,7 +99,7 @@ def test_a_list_of_any_names_fits_a_terminal_and_programs_get_whole_paths(
     classes = list(dict.fromkeys([truth, answer]))
     wrong = [WrongAnswer(path, classes[0], classes[-1], 0.9, 0.05) for path in paths]
     sets = [WrongAnswer(path, (), tuple(classes), 0.9, 0.1, classes[0]) for path in paths]
-    assert max(map(len, format_mistakes(sets, classes, "table", 9, 9).splitlines())) <= WIDTH
+    assert max(map(measure_width, format_mistakes(sets, classes, "table", 9, 9).splitlines())) <= WIDTH
     text = format_mistakes(wrong, classes, "table", 9, 9)
     assert max(map(measure_width, text.splitlines())) <= WIDTH
     assert all(line.isprintable() for line in text.split("\n"))
