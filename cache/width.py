@@ -21,7 +21,10 @@ def cut_start(text: str, width: int) -> str:
 def cut_end(text: str, width: int) -> str:
     """As much of the end of a text as ``width`` columns hold."""
     columns = range(1, len(text) + 1) if text.isascii() else accumulate(map(_measure_character, reversed(text)))
-    return text[len(text) - sum(used <= width for used in columns) :]
+    end = text[len(text) - sum(used <= width for used in columns) :]
+    while end and not _measure_character(end[0]):  # a mark whose letter is cut off
+        end = end[1:]
+    return end
 
 
 def pad(text: str, width: int, left: bool) -> str:
@@ -31,6 +34,6 @@ def pad(text: str, width: int, left: bool) -> str:
 
 
 def _measure_character(char: str) -> int:
-    if unicodedata.category(char) in ("Mn", "Me"):
+    if unicodedata.category(char) in ("Mn", "Me") or "\u1160" <= char <= "\u11ff":  # vowels and ends of Hangul
         return 0
     return 2 if unicodedata.east_asian_width(char) in ("W", "F") else 1

@@ -7,7 +7,6 @@ import inspect
 import shlex
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
-from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 Arguments = ParamSpec("Arguments")
@@ -57,10 +56,15 @@ def write_options(request: Any, kind: type, left: Collection[str], more: Mapping
     told = {field.name: getattr(request, field.name) for field in fields(request) if _is_told(request, field)}
     words = []
     for name, value in {**told, **more}.items():
-        parts = value if isinstance(value, list | tuple) else (value,)
-        if name in theirs - {*left} and all(isinstance(part, str | int | float | Path) for part in parts):
-            words += [f"--{name.replace('_', '-')}", *([] if value is True else [",".join(map(str, parts))])]
+        if name in theirs - {*left}:
+            words += [f"--{name.replace('_', '-')}", *([] if value is True else [_write(value)])]
     return shlex.join(words)
+
+
+def _write(value: object) -> str:
+    """As it is typed: several with commas, pairs with colons."""
+    parts = value if isinstance(value, list | tuple) else (value,)
+    return ",".join(":".join(map(str, part)) if isinstance(part, tuple) else str(part) for part in parts)
 
 
 def _is_told(request: Any, field: Field[Any]) -> bool:

@@ -122,11 +122,13 @@ def list_options(request: ReportRequest, best: Holdings) -> dict[str, str]:
         What the chosen head is of.
     """
     one = {name: getattr(best, name) for name in ("trunk", "features") if getattr(request, name) is not None}
+    several = request.crop_ratio == "all" or isinstance(request.crop_ratio, list | tuple)
+    ratio = ("crop_ratio",) if several or "," in str(request.crop_ratio) else ()
     told = {
-        "extract": (ExtractRequest, ("trunk", "features"), {"data": best.manifest.source}),
+        "extract": (ExtractRequest, ("trunk", "features", *ratio), {"data": best.manifest.source}),
         "report": (ReportRequest, ("trunk", "out", "command"), {}),
         "fit-head": (HeadRequest, ("out",), {}),
-        "duplicates": (FeaturesRequest, (), one),
-        "label-errors": (LabelsRequest, (), one),
+        "duplicates": (FeaturesRequest, ("train_view", *ratio), one),
+        "label-errors": (LabelsRequest, ("folds", *ratio), one),
     }
     return {name: write_options(request, kind, left, more) for name, (kind, left, more) in told.items()}

@@ -234,7 +234,7 @@ def _source(saved: SavedHead) -> str:
 
 def _read_estimate(record: Any) -> Estimate | None:
     try:
-        return Estimate(*(float(record[name]) for name in Estimate._fields))
+        return Estimate(*(math.nan if record[name] is None else float(record[name]) for name in Estimate._fields))
     except (KeyError, TypeError, ValueError):
         return None
 

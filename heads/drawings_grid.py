@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .cell import Cell
 from .drawings import BLUE, GREEN, INK, ORANGE, PAPER, QUIET, Drawing, draw, label_figure, label_log
 from .metrics import Estimate
-from .table import cell_record, label_cell
+from .table import cell_record, label_cell, record_estimate
 from .views import TestRes, list_resolutions
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _paint_cells(axes: Axes, cells: Sequence[Cell], rows: list[int], columns: li
         mark = "★ " if cell.chosen else "= " if cell.tie else ""
         value, low, high = map(cell.measure.shorten, cell.test)
         axes.text(x, y - 0.1, f"{mark}{value}", ha="center", va="center", color=colour, size=12)
-        interval = f"{low}{' to ' if cell.test.low < 0 else '-'}{high}"
+        interval = "" if cell.test.low != cell.test.low else f"{low}{' to ' if cell.test.low < 0 else '-'}{high}"
         axes.text(x, y + 0.24, interval, ha="center", va="center", color=colour, size=8.5)
         if cell.chosen:
             frame = Rectangle((x - 0.48, y - 0.47), 0.96, 0.94, fill=False, edgecolor=ORANGE, linewidth=3)
@@ -164,7 +164,6 @@ def draw_curve(points: Sequence[CurvePoint]) -> Drawing:
 
 
 def _curve_record(point: CurvePoint) -> dict[str, Any]:
-    test = {"test": point.test.value, "test_low": point.test.low, "test_high": point.test.high}
     chosen = {"train_res": point.train_res, "test_res": point.test_res, "strength": point.strength}
     share = {"share": point.share, "images": point.images, "metric": point.metric}
-    return {**share, **test, "val": point.val.value, **chosen}
+    return {**share, **record_estimate("test", point.test), "val": point.val.value, **chosen}

@@ -98,6 +98,7 @@ def fill_report(
         name_mistakes(*shown),
         doubtful,
         files,
+        "folds of train and val" if asked.folds else "val",
         options or {},
     )
 

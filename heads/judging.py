@@ -77,6 +77,8 @@ def settle_interval(estimate: Estimate, n: int, least: float = 0.0, most: float 
         return Estimate(value, low, high)
     if not bounded:
         return Estimate(value, math.nan, math.nan)
+    if span == 0:
+        return Estimate(value, value, value)
     _, low, high = wilson_interval(n * (value - least) / span, n)
     return Estimate(value, min(value, least + span * low), max(value, least + span * high))
 

@@ -85,6 +85,8 @@ class Report:
         Labels that are probably wrong; None if they were not looked for.
     files : str
         Folder of the lists and figures, beside the page.
+    judges : str
+        What chose and calibrated, in words.
     options : mapping of str to str
         What a command must be given to be about the same features, by its name.
     """
@@ -105,6 +107,7 @@ class Report:
     wrong: Sequence[WrongAnswer] = ()
     doubtful: Doubtful | None = None
     files: str = "report_files"
+    judges: str = "val"
     options: Mapping[str, str] = field(default_factory=dict)
 
     def say_command(self, words: str) -> str:
@@ -144,7 +147,8 @@ def render_report(report: Report) -> str:
         "figures": [show_figure(figure) for figure in report.answers.figures.figures],
         "words": WORDS[report.answers.task],
         "sections": list_sections(report),
-        "glossary": list_meanings(report.answers.figures, report.verdict.cheapest is not None),
+        "glossary": list_meanings(report.answers, report.verdict.cheapest is not None, report.judges),
+        "judges": report.judges,
         "pairs_confused": _count_confused(report.answers),
         "files": report.files,
         "listed": [_list_wrong(one) for one in report.wrong[:MOST_LISTED]],
@@ -229,6 +233,7 @@ def list_sections(report: Report) -> list[tuple[str, str]]:
         ("mistakes", "Mistakes"),
         *([("labels", "Labels to look at")] if report.doubtful else []),
         ("data", "Data"),
+        ("words", "Words"),
         ("made", "How it was made"),
     ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .figures import HeadFigures
+from .answers import Answers
 
 NAMES = {
     "logistic": "a logistic head",
@@ -51,41 +51,37 @@ _MEANINGS = {
     "front": "Cells that are better on val than every one that costs as little.",
     "cheapest tie": "The cell of least compute that val cannot tell from the chosen one.",
     "GMAC": "Billions of multiply-adds of the trunk for one test image, all of its crops together.",
-    "temperature": "Scores are divided by it before they become probabilities. It was fitted on val.",
+    "temperature": "Scores are divided by it before they become probabilities. It was fitted on JUDGES.",
 }
 _OF_FIGURES = {
-    "calibration": (
-        "calibration error",
-        "How far probabilities are from how often they are right, on average over bins (ECE).",
-    ),
-    "nll": ("log-loss", "Minus the logarithm of the probability of the true answer, on average."),
-    "coverage": (
-        "coverage of 90 % sets",
-        "With --coverage 90% predict gives sets of answers that val makes right for 90 % of images: how many of "
-        "test's hold the true one.",
-    ),
-    "unknown": (
-        "called unknown at 5 %",
-        "With --unknown 5% predict marks images that are stranger than 95 % of val's: how many of test's are, "
-        "though all are of known classes.",
-    ),
-    "auroc": ("AUROC", "Chance that an image of a class has a higher score for it than one of another class."),
-    "map": ("mAP", "Average precision of each label's ranking of the images, the mean over labels."),
-    "kappa": ("quadratic kappa", "Agreement beyond chance, where classes farther off count more: 1 is perfect."),
-    "r2": ("R2", "Share of the numbers' variance that the answers explain."),
+    "calibration": "How far probabilities are from how often they are right, on average over bins (ECE).",
+    "nll": "Minus the logarithm of the probability of the true answer, on average.",
+    "coverage": "predict --coverage gives sets or intervals that hold the true answer for so many images of "
+    "JUDGES: how many of test's do.",
+    "unknown": "predict --unknown marks images that are stranger than nearly all of JUDGES, so that so many are "
+    "called unknown for nothing: how many of test's are.",
+    "auroc": "Chance that an image of a class has a higher probability of it than one of another class.",
+    "map": "Average precision of each label's ranking of the images, the mean over labels.",
+    "kappa": "Agreement beyond chance, where classes farther off count more: 1 is perfect.",
+    "r2": "Share of the numbers' variance that the answers explain.",
 }
 
 
-def list_meanings(figures: HeadFigures, costs: bool) -> list[tuple[str, str]]:
+def list_meanings(answers: Answers, costs: bool, judges: str) -> list[tuple[str, str]]:
     """Words of a page and what they mean, as far as it uses them.
 
     Parameters
     ----------
-    figures : HeadFigures
+    answers : Answers
     costs : bool
         Whether it says what cells cost.
+    judges : str
+        What chose and calibrated, in words.
     """
     unused = set() if costs else {"front", "cheapest tie", "GMAC"}
-    names = [figure.name for figure in figures.figures]
+    unused |= {"temperature"} if answers.task == "regression" else set()
+    titles = {figure.title: figure.name for figure in answers.figures.figures}
     said = [(word, meaning) for word, meaning in _MEANINGS.items() if word not in unused]
-    return said + [pair for name, pair in _OF_FIGURES.items() if any(one.startswith(name) for one in names)]
+    for begin, meaning in _OF_FIGURES.items():
+        said += [(title, meaning) for title, name in titles.items() if name.startswith(begin)][:1]
+    return [(word, meaning.replace("JUDGES", judges)) for word, meaning in said]

@@ -53,7 +53,7 @@ class Comparer(Protocol):
     """The images of a data set, to compare."""
 
     def sketch(self, ends: Sequence[End]) -> NDArray[np.float32]:
-        """Each image small and grey, and mirrored: rows of length 1, shape (n, 2, D); of what cannot be told 0."""
+        """Each image small and grey, and mirrored: shape (n, 2, D), of length 1, or 0 where nothing can be told."""
 
     def compare(self, pairs: Mapping[tuple[End, End], float]) -> Sequence[Likeness | None]:
         """What each pair has in common, whose features have such a cosine; None where that cannot be told."""
@@ -137,9 +137,10 @@ def choose_res(holdings: Holdings) -> int:
 def find_twins(source: Source, res: int, splits: Collection[str] = SPLITS, images: Comparer | None = None) -> Twins:
     """Equal images, and of each image's nearest those that its pixels prove to be copies.
 
-    The nearest are five by features, and up to five more that are much like it as a whole, small and grey,
-    mirrored or not. Of equal ones each is listed with the next in its own split and in each later one. Where pixels
-    cannot be compared a cosine of .95 counts. Memory: the features of all splits and blocks of 4 Mi cosines.
+    The nearest are five by features, and up to five more that are much like it as a whole, small and grey, and as
+    many mirrored. Of equal ones each is listed with the next in its own split and in each later one. Where pixels
+    cannot be compared a cosine of .95 counts. Memory: the features of all splits, blocks of 4 Mi cosines, and 15 kB
+    for each image that is compared by its pixels.
 
     Parameters
     ----------

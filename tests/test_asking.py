@@ -41,7 +41,7 @@ def test_what_is_not_as_usual_and_known_to_the_other_is_told() -> None:
     assert write_options(asked, Asked, ("out", "data"), {}) == "--train-views 0 --refit --pairs 224:224"
     assert write_options(Asked(Path("a")), Other, (), {"train_views": 3}) == "--data a --train-views 3"
     assert write_options(Asked(pairs=[224, "a"]), Asked, (), {}) == "--pairs 224,a"
-    assert write_options(Asked(pairs=[(1, 2)]), Asked, (), {}) == ""  # of Python alone
+    assert write_options(Asked(pairs=[(1, 2), (1, "2+3")]), Asked, (), {}) == "--pairs 1:2,1:2+3"
     assert write_options(Asked(), Other, (), {}) == ""
 
 
@@ -52,7 +52,11 @@ def test_a_reports_commands_have_the_options_that_each_knows() -> None:
     assert options["fit-head"] == "--data photos --trunk a,b --cache mine --train-view center --heads ridge"
     assert options["extract"] == "--data /photos --cache mine"
     assert options["report"] == "--data photos --cache mine --train-view center --heads ridge"
-    assert options["duplicates"] == "--data photos --trunk b --cache mine --train-view center"
+    assert options["duplicates"] == "--data photos --trunk b --cache mine"
     assert options["label-errors"] == "--data photos --trunk b --cache mine"
     assert set(list_options(ReportRequest(), best).values()) == {"", "--data /photos"}  # type: ignore[arg-type]
     assert asked.files == "y_files"
+    asked = ReportRequest("photos", crop_ratio="0.875,1.0", folds=10, train_view="train,center")
+    options = list_options(asked, best)  # type: ignore[arg-type]
+    assert options["duplicates"] == options["label-errors"] == "--data photos"
+    assert options["fit-head"] == "--data photos --crop-ratio 0.875,1.0 --train-view train,center --folds 10"

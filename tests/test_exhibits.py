@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import html
+import math
 import os
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -15,8 +17,10 @@ from fixgrid.cache.shard import Status
 from fixgrid.heads.cell import Cost
 from fixgrid.heads.exhibits import describe_making, fill_report, say_twins, show_twins, warn_of_twins
 from fixgrid.heads.findings import Findings, find_all
+from fixgrid.heads.metrics import Estimate
 from fixgrid.heads.question import Asked
 from fixgrid.heads.report import render_report, say_cheaper
+from fixgrid.heads.report_words import list_meanings
 from fixgrid.heads.twins import Twin, Twins
 
 
@@ -191,3 +195,29 @@ def test_of_a_cheaper_cell_it_is_said_what_test_tells(asked, tie, said):
     assert said in line
     assert line.endswith(": fit-head --prefer cheap")
     assert say_cheaper(replace(verdict, cells=[replace(best, cheap=True)]), "") == []
+
+
+def test_an_interval_that_there_is_not_is_not_shown(asked):
+    found = find_all([asked])
+    one = found.answers.figures.figures[0]
+    bare = one._replace(value=Estimate(one.value.value, math.nan, math.nan))
+    figures = replace(found.answers.figures, figures=(bare, *found.answers.figures.figures[1:]))
+    cells = [replace(cell, test=Estimate(cell.test.value, math.nan, math.nan)) for cell in found.cells]
+    bare_found = replace(
+        found, answers=replace(found.answers, figures=figures), verdict=replace(found.verdict, cells=cells)
+    )
+    page = render_report(fill_report(bare_found, NoAlbum(), made={}, leak="", copies=[]))
+    assert "[, ]" not in page
+    assert not re.search(r"\bnan\b", page.partition("<section")[2])
+
+
+def test_words_are_explained_as_far_as_the_page_has_them(asked):
+    found = find_all([asked])
+    words = dict(list_meanings(found.answers, costs=False, judges="folds of train and val"))
+    assert "fitted on folds of train and val." in words["temperature"]
+    assert {"tie", "calibration error", "AUROC"} <= {*words}
+    assert not {"front", "GMAC", "R2"} & {*words}
+    assert set(words) - {"tie", "temperature"} <= {figure.title for figure in found.answers.figures.figures}
+    numbers = replace(found.answers, task="regression")
+    assert "temperature" not in dict(list_meanings(numbers, costs=True, judges="val"))
+    assert {"front", "GMAC"} <= {*dict(list_meanings(numbers, costs=True, judges="val"))}

@@ -13,7 +13,17 @@ TEXT = st.text("ab/日é\u0301-", max_size=60)
 
 
 @pytest.mark.parametrize(
-    ("text", "columns"), [("", 0), ("dog", 3), ("日本", 4), ("ｱ", 1), ("\uff41", 2), ("e\u0301", 1), ("é…", 2)]
+    ("text", "columns"),
+    [
+        ("", 0),
+        ("dog", 3),
+        ("日本", 4),
+        ("ｱ", 1),
+        ("\uff41", 2),
+        ("e\u0301", 1),
+        ("é…", 2),
+        ("\u1112\u1161\u11ab\u1100\u116e\u11a8", 4),
+    ],
 )
 def test_wide_characters_take_two_columns_and_marks_none(text: str, columns: int) -> None:
     assert measure_width(text) == columns
@@ -38,6 +48,7 @@ def test_no_path_or_name_is_wider_than_its_room(texts: list[str], width: int) ->
 def test_a_wide_path_loses_its_begin() -> None:
     assert shorten_path("日" * 40 + "/本.jpg", 10) == "…/本.jpg"
     assert shorten_path("日" * 40, 10) == "…日日日日"
+    assert cut_end("ae\u0301b", 1) == "b"  # no mark without its letter
 
 
 def test_columns_of_wide_characters_stand_below_each_other_and_fit() -> None:
