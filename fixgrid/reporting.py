@@ -124,8 +124,9 @@ def list_options(request: ReportRequest, best: Holdings) -> dict[str, str]:
     one = {name: getattr(best, name) for name in ("trunk", "features") if getattr(request, name) is not None}
     several = request.crop_ratio == "all" or isinstance(request.crop_ratio, list | tuple)
     ratio = ("crop_ratio",) if several or "," in str(request.crop_ratio) else ()
+    source = request.source or best.manifest.source
     told = {
-        "extract": (ExtractRequest, ("trunk", "features", *ratio), {"data": best.manifest.source}),
+        "extract": (ExtractRequest, ("trunk", "features", *ratio), {"data": source}),
         "report": (ReportRequest, ("trunk", "out", "command"), {}),
         "fit-head": (HeadRequest, ("out",), {}),
         "duplicates": (FeaturesRequest, ("train_view", *ratio), one),

@@ -50,7 +50,7 @@ def test_a_reports_commands_have_the_options_that_each_knows() -> None:
     best = SimpleNamespace(manifest=SimpleNamespace(source="/photos"), trunk="b", features="pooled")
     options = list_options(asked, best)  # type: ignore[arg-type]
     assert options["fit-head"] == "--data photos --trunk a,b --cache mine --train-view center --heads ridge"
-    assert options["extract"] == "--data /photos --cache mine"
+    assert options["extract"] == "--data photos --cache mine"
     assert options["report"] == "--data photos --cache mine --train-view center --heads ridge"
     assert options["duplicates"] == "--data photos --trunk b --cache mine"
     assert options["label-errors"] == "--data photos --trunk b --cache mine"
