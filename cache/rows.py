@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from .strings import Strings
 
 SPLITS = ("train", "val", "test")
+End = tuple[str, int]
+"""Split and row id of an image."""
 TASKS = ("multiclass", "ordinal", "multilabel", "regression", "unlabelled")
 """What labels are: a class of each image; a class of an order; any number of classes; a number; nothing."""
 CONTAINED = "archive"

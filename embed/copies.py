@@ -13,15 +13,12 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from fixgrid.cache.holdings import Holdings
-from fixgrid.cache.rows import Manifest
+from fixgrid.cache.rows import End, Manifest
 from fixgrid.cache.scale import USUAL, Scale
 
 from .decode import BadImage, decode_grey
 from .overlay import COARSE_PX, SIDE_PX, Shown, Spot, lay_over, seek, shrink
 from .pictures import open_shown
-
-End = tuple[str, int]
-"""Split and row id."""
 
 # Among 7,947 pairs of photographs of dogs and flowers that are of each other's five nearest, by features of
 # efficientnet_lite0, these find two that are copies and no other; of 3,600 copies of 30 kinds they miss .3 %.
@@ -69,7 +66,7 @@ class Copies:
         self._known: dict[End, Shown | None] = {}
 
     def sketch(self, ends: Sequence[End]) -> NDArray[np.float32]:
-        """Each image at 16 x 16 grey pixels, and mirrored: shape (n, 2, 256), of mean 0 and length 1, or 0 if flat.
+        """Each image at 16 x 16 grey pixels, and mirrored: (n, 2, 256), of mean 0 and length 1, or less if flat.
 
         Memory: 15 kB for each image, with what `compare` keeps of it.
         """

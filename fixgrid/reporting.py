@@ -82,7 +82,7 @@ def _judge(request: ReportRequest, made: dict[str, str]) -> tuple[str, Iterable[
     manifest, album = holdings.manifest, Album(holdings.manifest, holdings.scale)
     leak = warn_of_leak(*(asked.holdings for asked in asks))
     request.watcher.phase("looking for label errors")
-    options = list_options(request, holdings)
+    options = list_page_options(request, holdings)
     command = say_command(f"label-errors {options['label-errors']}".strip())
     doubtful = show_doubtful(holdings, album, request.folder / "cells", command=command, files=request.files)
     request.watcher.phase("drawing figures")
@@ -112,7 +112,7 @@ def _survey(request: ReportRequest, made: dict[str, str]) -> tuple[str, Iterable
     return render_overview(shown), shown.drawings.values()
 
 
-def list_options(request: ReportRequest, best: Holdings) -> dict[str, str]:
+def list_page_options(request: ReportRequest, best: Holdings) -> dict[str, str]:
     """What a command must be given, so that it is about the features that a report is of, by its name.
 
     Parameters

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from fixgrid.cache.text import escape_markdown, format_records, show_label, show_path, show_text
+from fixgrid.cache.text import escape_markdown, format_records, show_label, show_path, show_text, write_path
 
 from .label_errors import Ranking
 
@@ -48,8 +47,8 @@ def name_twin(found: Ranking, i: int) -> tuple[bytes, str] | None:
 def _describe(found: Ranking, i: int, style: str, so_far: float) -> dict[str, Any]:
     """All of a line, for programs."""
     task, twin = found.manifest.task, name_twin(found, i)
-    show, name = (os.fsdecode, str) if style == "json" else (show_path, show_text)
-    said: dict[str, Any] = {"rank": i + 1, "path": show(found.path(i)), "split": str(found.split[i])}
+    name = str if style == "json" else show_text
+    said: dict[str, Any] = {"rank": i + 1, "path": write_path(found.path(i), style), "split": str(found.split[i])}
     if task == "regression":
         said |= {name: float(getattr(found, name)[i]) for name in ("given", "likely", "off")}
     elif task == "multilabel":
@@ -59,7 +58,7 @@ def _describe(found: Ranking, i: int, style: str, so_far: float) -> dict[str, An
     if task != "regression":
         said |= {name: float(getattr(found, name)[i]) for name in ("p_given", "p_likely", "p_random")}
         said["random_so_far"] = so_far
-    return {**said, "suspect": bool(found.suspect[i]), "equal_file": show(twin[0]) if twin else None}
+    return {**said, "suspect": bool(found.suspect[i]), "equal_file": write_path(twin[0], style) if twin else None}
 
 
 def _shorten(found: Ranking, i: int, style: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fixgrid.cache.holdings import Holdings
 from fixgrid.cache.phase import Phase, keep_silent
-from fixgrid.cache.rows import Manifest
+from fixgrid.cache.rows import End, Manifest
 
 from .held_out import HeldOut, answer_held_out
 from .label_noise import Noise, doubt_labels, fit_noise, join_shares, read_chances
@@ -22,9 +22,6 @@ from .metrics import Estimate, log_softmax
 _FAR_OFF = 3.5  # robust standard deviations: modified z-scores of outliers (Iglewicz & Hoaglin 1993)
 _MAD = 0.6745  # of a normal distribution with standard deviation 1
 _FEWEST = 50  # labels of which the share drawn at random is told; its interval is some .1 wide, and holds it
-
-End = tuple[str, int]
-"""Split and row id of an image."""
 
 
 @dataclass(frozen=True, eq=False)

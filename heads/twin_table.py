@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 
 from fixgrid.cache.rows import Rows
-from fixgrid.cache.text import escape_markdown, format_records, shorten_paths, show_path
+from fixgrid.cache.text import escape_markdown, format_records, shorten_paths, show_path, write_path
 
 from .twins import Twin
 
@@ -35,10 +34,7 @@ def format_twins(twins: Sequence[Twin], splits: Mapping[str, Rows], style: str) 
 
 def _describe_twin(twin: Twin, splits: Mapping[str, Rows], style: str) -> dict[str, object]:
     paths = [splits[split].paths[row] for split, row in (twin.first, twin.second)]
-    if style == "json":
-        shown = [os.fsdecode(path) for path in paths]
-    else:
-        shown = [escape_markdown(show_path(path)) if style == "md" else show_path(path) for path in paths]
+    shown = [escape_markdown(show_path(path)) if style == "md" else write_path(path, style) for path in paths]
     none = None if style == "json" else ""
     return {
         "split": twin.first[0],

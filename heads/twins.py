@@ -15,7 +15,7 @@ from scipy.sparse.csgraph import connected_components
 from fixgrid.cache.errors import CacheError, DataError, say_command
 from fixgrid.cache.features import FeatureSet
 from fixgrid.cache.holdings import Holdings
-from fixgrid.cache.rows import SPLITS, Rows
+from fixgrid.cache.rows import SPLITS, End, Rows
 from fixgrid.cache.text import show_text
 
 from .knn import unit_rows
@@ -33,8 +33,6 @@ _CELLS = 2**22  # entries of a block of cosines: 16 MiB
 _UNPROVEN = ("near", "scene")
 
 Names = NDArray[np.int64]
-End = tuple[str, int]
-"""Split and row id."""
 
 
 class Likeness(Protocol):

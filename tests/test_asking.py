@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 from fixgrid.asking import write_options
 from fixgrid.cache_requests import ReportRequest
-from fixgrid.reporting import list_options
+from fixgrid.reporting import list_page_options
 
 
 @dataclass
@@ -48,15 +48,15 @@ def test_what_is_not_as_usual_and_known_to_the_other_is_told() -> None:
 def test_a_reports_commands_have_the_options_that_each_knows() -> None:
     asked = ReportRequest("photos", trunk="a,b", cache="mine", heads="ridge", train_view="center", out="x/y.html")
     best = SimpleNamespace(manifest=SimpleNamespace(source="/photos"), trunk="b", features="pooled")
-    options = list_options(asked, best)  # type: ignore[arg-type]
+    options = list_page_options(asked, best)  # type: ignore[arg-type]
     assert options["fit-head"] == "--data photos --trunk a,b --cache mine --train-view center --heads ridge"
     assert options["extract"] == "--data photos --cache mine"
     assert options["report"] == "--data photos --cache mine --train-view center --heads ridge"
     assert options["duplicates"] == "--data photos --trunk b --cache mine"
     assert options["label-errors"] == "--data photos --trunk b --cache mine"
-    assert set(list_options(ReportRequest(), best).values()) == {"", "--data /photos"}  # type: ignore[arg-type]
+    assert set(list_page_options(ReportRequest(), best).values()) == {"", "--data /photos"}  # type: ignore[arg-type]
     assert asked.files == "y_files"
     asked = ReportRequest("photos", crop_ratio="0.875,1.0", folds=10, train_view="train,center")
-    options = list_options(asked, best)  # type: ignore[arg-type]
+    options = list_page_options(asked, best)  # type: ignore[arg-type]
     assert options["duplicates"] == options["label-errors"] == "--data photos"
     assert options["fit-head"] == "--data photos --crop-ratio 0.875,1.0 --train-view train,center --folds 10"
